@@ -1,0 +1,7 @@
+//! What the bot joins: the port, a trait that gives member events and packets with their arrival times, and its adapter.
+//!
+//! The protocol's own types stay in this folder; everybody else sees [`crate::recording::Input`].
+
+mod port;
+
+pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};

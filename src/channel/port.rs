@@ -1,0 +1,97 @@
+//! The port: what a session needs of a channel.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::fault::{Explain, Fault};
+use crate::recording::{Input, Selection};
+use crate::units::{Cname, Sid};
+
+/// Something a bot can join.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Joins as a hidden recorder. Answers when the bot is in the channel and its first news is queued, or with why it is not
+    /// (within [`JoinRequest::patience`]).
+    ///
+    /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
+    /// [`Input::ChannelDown`] and [`Input::ChannelUp`] around it. Only [`News::Ended`] is final.
+    async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError>;
+}
+
+/// What to join.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// The channel.
+    pub cname: Cname,
+    /// The recording: makes the bot's identity unique.
+    pub sid: Sid,
+    /// Whose audio to subscribe to, from the start.
+    pub selection: Selection,
+    /// How long the first join may take.
+    pub patience: Duration,
+}
+
+/// A bot's place in a channel. Dropping it leaves the channel.
+#[derive(Debug)]
+pub struct ChannelHandle {
+    /// What happens, with its arrival time read as early as the adapter can. Bounded; the adapter never waits for the session:
+    /// when the queue is full a packet is dropped and counted in [`News::Dropped`].
+    pub news: mpsc::Receiver<(Instant, News)>,
+    /// Changes whose audio is subscribed.
+    pub selection: watch::Sender<Selection>,
+}
+
+/// News from the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Something the core has to know.
+    Input(Input),
+    /// This many packets were dropped since the last word, because the session did not keep up.
+    Dropped(u64),
+    /// Over for good: nothing follows.
+    Ended(EndReason),
+}
+
+/// Why a membership ended for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndReason {
+    /// The channel was closed because everybody left, or deleted by its administrator.
+    #[error("the channel was closed")]
+    ChannelClosed,
+    /// The bot was removed by an administrator.
+    #[error("the recorder was removed from the channel")]
+    Removed,
+    /// Somebody joined with the bot's identity.
+    #[error("another participant took the recorder's identity")]
+    DuplicateIdentity,
+    /// The channel could not be reached again within the adapter's time limit.
+    #[error("the channel could not be reached again")]
+    Unreachable,
+}
+
+/// Why the first join failed.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The server refuses our token.
+    #[error("the channel server refuses the recorder's token: {0}; check the app's channel key and secret")]
+    Refused(String),
+    /// No connection, or no answer in time.
+    #[error("the channel server can't be reached: {0}; check the app's channel url")]
+    Unreachable(String),
+    /// The answer is not what the protocol says.
+    #[error("the channel server answered something unexpected: {0}")]
+    Protocol(String),
+}
+
+impl Explain for JoinError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Refused(_) => Fault::destination("channel_refused", false),
+            Self::Unreachable(_) => Fault::destination("channel_unreachable", true),
+            Self::Protocol(_) => Fault::destination("channel_protocol", false),
+        }
+    }
+}

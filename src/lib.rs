@@ -1,0 +1,15 @@
+//! cloud-recorder: an app server asks over REST, a silent subscriber joins the voice channel, what was said lands in the
+//! customer's bucket as HLS, signed callbacks tell the story.
+//!
+//! The map of the house. One way for packets: [`channel`] -> `storage` journal -> [`recording`] -> `storage` spool -> bucket.
+//! One way for requests: `api` -> `session` -> [`channel`], [`recording`], `store`. One way for news: the session's event log
+//! in `store` -> `callback`, `query`, the bucket. [`recording`] and [`codec`] are pure and know nobody.
+
+#![forbid(unsafe_code)]
+
+pub mod channel;
+pub mod clock;
+pub mod codec;
+pub mod fault;
+pub mod recording;
+pub mod units;

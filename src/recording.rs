@@ -1,0 +1,17 @@
+//! The recording core: inputs go in, segments, events and the ledger come out. Pure: no I/O, no clock, no tokio.
+//!
+//! Invariants:
+//! * Position in any playlist is wall time since the session's start, to one frame (law 3).
+//! * The same inputs give the same bytes (law 6): what comes out depends on the inputs and their arrival times alone,
+//!   never on when [`Recorder::advance`] was called.
+//! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
+
+mod input;
+mod ledger;
+mod output;
+mod spec;
+
+pub use input::{Input, Packet, TimedInput};
+pub use ledger::{Cause, Gap, Ledger, TrackLedger, Verdict};
+pub use output::{Output, PlaylistId, Segment};
+pub use spec::{AudioProfile, Mode, SegmentLength, Selection, Spec};

@@ -1,0 +1,89 @@
+//! What the core is fed: everything that happens in a channel, with its arrival time.
+
+use bytes::Bytes;
+
+use super::Selection;
+use crate::units::{Ssrc, Ticks, TrackId, Uid};
+
+/// An input and when it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedInput {
+    /// Arrival on the worker's monotonic clock, since the session's start. Never decreases within a session.
+    pub at: Ticks,
+    /// What arrived.
+    pub input: Input,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A member is in the channel (on the bot's arrival: was there already).
+    Joined {
+        /// Who.
+        uid: Uid,
+    },
+    /// A member left; all of its tracks are gone.
+    Left {
+        /// Who.
+        uid: Uid,
+    },
+    /// A member publishes a microphone or other audio. A republish is a new track.
+    TrackAdded {
+        /// The new publication.
+        track: TrackId,
+        /// Its publisher.
+        uid: Uid,
+        /// Whether it starts muted.
+        muted: bool,
+    },
+    /// The publication ended.
+    TrackRemoved {
+        /// Which.
+        track: TrackId,
+    },
+    /// The publisher muted or unmuted. Packets may go on while muted; they are recorded as they come.
+    Muted {
+        /// Which publication.
+        track: TrackId,
+        /// The new state.
+        muted: bool,
+    },
+    /// An RTP packet of a publication.
+    Packet(Packet),
+    /// An RTCP sender report (RFC 3550 section 6.4.1); a bonus, never relied on (facts/livekit.md section 10).
+    SenderReport {
+        /// Which publication.
+        track: TrackId,
+        /// NTP timestamp, 32.32 fixed point, the sender's clock.
+        ntp: u64,
+        /// The RTP time of the same instant.
+        rtp: u32,
+    },
+    /// The way to the channel is broken: nothing can arrive until [`Input::ChannelUp`].
+    ChannelDown,
+    /// The channel is reached again. Members and tracks that are still there are announced anew where their ids changed.
+    ChannelUp,
+    /// Who is recorded from here on.
+    Select(Selection),
+    /// The worker was dead until now and came back (written by recovery).
+    WorkerRestarted,
+}
+
+/// The parts of an RTP packet (RFC 3550 section 5.1) that a recorder needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The publication it belongs to.
+    pub track: TrackId,
+    /// Synchronisation source: a change within a track is a restarted sender.
+    pub ssrc: Ssrc,
+    /// Sequence number, wraps at 2^16.
+    pub sequence: u16,
+    /// RTP timestamp at 48 kHz, wraps at 2^32.
+    pub timestamp: u32,
+    /// Marker bit: first packet after silence.
+    pub marker: bool,
+    /// Audio level of RFC 6464 where negotiated: 0 (loudest) to 127, in -dBov.
+    pub level: Option<u8>,
+    /// The Opus packet, padding removed; empty for padding-only packets, which are neither sound nor loss.
+    pub payload: Bytes,
+}

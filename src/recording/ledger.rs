@@ -1,0 +1,93 @@
+//! The ledger: per uid, what was expected, recorded, concealed and missing, and why. The words it uses, not the bookkeeping.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Ticks, Uid};
+
+/// What a recording holds and lacks, uid by uid, ordered by uid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// One entry for each uid that ever published audio that was to be recorded.
+    pub uids: Vec<TrackLedger>,
+}
+
+impl Ledger {
+    /// The verdict over all uids.
+    pub fn verdict(&self) -> Verdict {
+        if self.uids.iter().all(|uid| uid.recorded_ms == 0) {
+            return Verdict::Empty;
+        }
+        if self.uids.iter().any(|uid| uid.missing_ms > 0) { Verdict::Partial } else { Verdict::Complete }
+    }
+}
+
+/// One uid's account. `expected = recorded + concealed + missing`, to a frame. Time in which nothing was due (before the join,
+/// after the leave, muted, sender's DTX) is not expected; its gaps are listed all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackLedger {
+    /// Whose account.
+    pub uid: Uid,
+    /// Milliseconds of sound the sender made while it was to be recorded.
+    pub expected_ms: u64,
+    /// Milliseconds that arrived and are in the playlist. The sender's DTX counts as recorded.
+    pub recorded_ms: u64,
+    /// Milliseconds lost and bridged by concealment (at most 100 ms a gap).
+    pub concealed_ms: u64,
+    /// Milliseconds lost and filled with silence.
+    pub missing_ms: u64,
+    /// Every stretch that is not the sender's own sound, in order, with its cause.
+    pub gaps: Vec<Gap>,
+}
+
+/// A stretch of a playlist that is filled, and why. Half-open: `from..to`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// First tick.
+    pub from: Ticks,
+    /// First tick after it.
+    pub to: Ticks,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a stretch holds no sound of the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Packets were lost on the way (sequence numbers are missing).
+    NetworkLoss,
+    /// The sender stopped sending without saying so, its sequence numbers go on without a hole.
+    SenderStall,
+    /// The sender's clock ran away and was pulled back to wall time.
+    ClockDrift,
+    /// The publisher muted.
+    Muted,
+    /// Not in the channel: before the join, after the leave.
+    Left,
+    /// In the channel, but not publishing.
+    NotPublishing,
+    /// Not selected for recording.
+    Excluded,
+    /// The worker was dead.
+    WorkerRestart,
+    /// The channel was out of reach.
+    ChannelDisconnected,
+    /// This worker had to drop packets.
+    Overload,
+    /// Arrived after its place on the timeline had been written.
+    Late,
+}
+
+/// The verdict on a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything that was sent is there.
+    Complete,
+    /// Something is missing; the ledger says what.
+    Partial,
+    /// Nobody sent anything.
+    Empty,
+}

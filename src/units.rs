@@ -1,0 +1,9 @@
+//! The words every room uses: identifiers and units as types of their own.
+//!
+//! Nothing here reads a clock or does I/O. A value that exists is valid: constructors parse, so no later code checks again.
+
+mod ids;
+mod time;
+
+pub use ids::{AppId, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
+pub use time::{TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};
