@@ -2,6 +2,8 @@
 //!
 //! The protocol's own types stay in this folder; everybody else sees [`crate::recording::Input`].
 
+pub mod jwt;
+
 mod port;
 
 pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
