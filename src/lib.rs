@@ -8,8 +8,10 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod cli;
 pub mod clock;
 pub mod codec;
+pub mod config;
 pub mod fault;
 pub mod recording;
 pub mod units;

@@ -1,0 +1,35 @@
+//! The commands: one file each. Exit codes: 0 done, 1 failed (standard error says what and what to do next), 2 wrong usage.
+
+mod config;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A cloud-recording worker for voice channels: REST in, Opus HLS in a bucket and signed callbacks out.
+#[derive(Debug, Parser)]
+#[command(name = "cloud-recorder", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file and print what would be in force, secrets left out
+    Config(config::Args),
+}
+
+/// Parses the process's arguments, runs the command and says how it went.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Config(args) => config::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The configuration: one struct, filled from a TOML file, then the environment. Unknown keys are refused.
+//!
+//! Every knob is explained with its unit and default in `deploy/cloud-recorder.toml`; a test loads that file and fails on a
+//! knob that is missing there or here. Environment variables name a key by its path:
+//! `CLOUD_RECORDER__SERVER__LISTEN`, `CLOUD_RECORDER__APPS__0__CUSTOMER_SECRET` (list entries by index).
+
+mod apps;
+mod overlay;
+mod sections;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use apps::{App, ChannelChoice, DefaultStorage};
+pub use sections::{Bucket, ChannelServer, Recording, Server};
+
+/// Everything `serve` can be told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The HTTP port and where data lie.
+    pub server: Server,
+    /// How recordings are cut.
+    pub recording: Recording,
+    /// The embedded channel server.
+    pub channel_server: ChannelServer,
+    /// The embedded bucket.
+    pub bucket: Bucket,
+    /// The tenants; at least one.
+    pub apps: Vec<App>,
+}
+
+/// Why a configuration can't be used. The operator's fault; nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind; the message shows the place.
+    #[error("{0}")]
+    Parse(#[from] toml::de::Error),
+    /// An environment variable that names no place in the configuration.
+    #[error("environment variable {name}: {problem}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A value that parses but makes no sense.
+    #[error("{key}: {problem}")]
+    Invalid {
+        /// Which key.
+        key: String,
+        /// What is wrong with it and what it must be.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads `path`, lays the environment over it and checks the result.
+    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, environment)
+    }
+
+    /// Parses `text`, lays the environment over it and checks the result.
+    pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        // From the text first: its errors name line and column, which a merged table no longer can.
+        let from_file: Self = toml::from_str(text)?;
+        let overrides = overlay::variables(environment);
+        let config = if overrides.is_empty() {
+            from_file
+        } else {
+            let mut table: toml::Table = toml::from_str(text)?;
+            overlay::apply(&mut table, overrides)?;
+            Self::deserialize(table)?
+        };
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let invalid = |key: String, problem: &str| Err(ConfigError::Invalid { key, problem: problem.to_owned() });
+        if self.apps.is_empty() {
+            return invalid("apps".into(), "at least one [[apps]] entry is needed");
+        }
+        for (index, app) in self.apps.iter().enumerate() {
+            if self.apps[..index].iter().any(|other| other.id == app.id) {
+                return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
+            }
+            if matches!(app.channel, ChannelChoice::Embedded) && !self.channel_server.enabled {
+                return invalid(
+                    format!("apps[{index}].channel"),
+                    "is \"embedded\", but channel_server.enabled is false; enable it or give { url, api_key, api_secret }",
+                );
+            }
+            if app.callback_url.is_some() && app.callback_secret.is_none() {
+                return invalid(
+                    format!("apps[{index}].callback_secret"),
+                    "is needed with callback_url: callbacks are signed with it",
+                );
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNOTATED: &str = include_str!("../deploy/cloud-recorder.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, std::iter::empty())
+    }
+
+    #[test]
+    fn the_annotated_file_loads() {
+        let config = parse(ANNOTATED).unwrap();
+        assert_eq!(config.apps.len(), 1);
+        assert_eq!(config.recording.segment_seconds.as_secs(), 6);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_place() {
+        let error = parse("[server]\nlisten_on = \"127.0.0.1:1\"\n").unwrap_err().to_string();
+        assert!(error.contains("listen_on") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let variables = [
+            ("CLOUD_RECORDER__SERVER__LISTEN".to_owned(), "127.0.0.1:9999".to_owned()),
+            ("CLOUD_RECORDER__RECORDING__SEGMENT_SECONDS".to_owned(), "4".to_owned()),
+            ("CLOUD_RECORDER__APPS__0__CUSTOMER_ID".to_owned(), "12345".to_owned()),
+        ];
+        let config = Config::parse(ANNOTATED, variables.into_iter()).unwrap();
+        assert_eq!(config.server.listen.port(), 9999);
+        assert_eq!(config.recording.segment_seconds.as_secs(), 4);
+        assert_eq!(config.apps[0].customer_id, "12345", "digits stay a string where a string is meant");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_refused() {
+        let variable = ("CLOUD_RECORDER__SERVER__LISTN".to_owned(), "127.0.0.1:1".to_owned());
+        assert!(Config::parse(ANNOTATED, std::iter::once(variable)).is_err());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = parse(ANNOTATED).unwrap();
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("change-me-secret") && !printed.contains("change-me-too"), "{printed}");
+    }
+
+    #[test]
+    fn two_apps_with_one_id_are_refused() {
+        let twice = format!("{ANNOTATED}\n{}", &ANNOTATED[ANNOTATED.find("\n[[apps]]\n").unwrap()..]);
+        assert!(parse(&twice).unwrap_err().to_string().contains("apps[1].id"));
+    }
+}

@@ -1,0 +1,84 @@
+//! `[[apps]]`: the tenants.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::text;
+use crate::units::AppId;
+
+/// A tenant: its identity, its credentials, where its channels and callbacks are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// 32 hexadecimal digits.
+    pub id: AppId,
+    /// 32 hexadecimal digits; signs the app's channel tokens. Without it the embedded channel server accepts no token of the app.
+    pub certificate: Option<SecretString>,
+    /// User name of REST Basic authentication.
+    pub customer_id: String,
+    /// Password of REST Basic authentication.
+    pub customer_secret: SecretString,
+    /// Where callbacks are posted; without it events are only logged, queried and stored.
+    #[serde(default, deserialize_with = "text::optional_url")]
+    pub callback_url: Option<Url>,
+    /// Signs callbacks.
+    pub callback_secret: Option<SecretString>,
+    /// Where the app's channels live.
+    #[serde(default)]
+    pub channel: ChannelChoice,
+    /// Recordings that may run at once.
+    #[serde(default = "default_max_recordings")]
+    pub max_recordings: u32,
+    /// Whether `storageConfig` endpoints may be loopback, private or link-local addresses.
+    #[serde(default)]
+    pub allow_private_endpoints: bool,
+    /// Used when a start brings no storage of its own.
+    pub storage: Option<DefaultStorage>,
+}
+
+/// Where an app's channels live.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ChannelChoice {
+    /// In the embedded channel server.
+    #[default]
+    Embedded,
+    /// In a LiveKit server.
+    Livekit {
+        /// `ws://`, `wss://`, `http://` or `https://`.
+        #[serde(deserialize_with = "text::url")]
+        url: Url,
+        /// API key.
+        api_key: String,
+        /// API secret.
+        api_secret: SecretString,
+    },
+}
+
+/// The app's own bucket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultStorage {
+    /// 1 Amazon S3, 11 S3-compatible.
+    pub vendor: u8,
+    /// The vendor's region number; ignored for vendor 11.
+    #[serde(default)]
+    pub region: u32,
+    /// Bucket name.
+    pub bucket: String,
+    /// Access key.
+    pub access_key: String,
+    /// Secret key.
+    pub secret_key: SecretString,
+    /// Endpoint of an S3-compatible store (vendor 11).
+    #[serde(default, deserialize_with = "text::optional_url")]
+    pub endpoint: Option<Url>,
+    /// Put before each recording's own fileNamePrefix.
+    #[serde(default)]
+    pub prefix: Vec<String>,
+}
+
+const fn default_max_recordings() -> u32 {
+    50
+}

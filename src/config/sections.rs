@@ -1,0 +1,105 @@
+//! The worker-wide sections: server, recording, channel server, bucket.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::text;
+use crate::recording::SegmentLength;
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address of the one HTTP port: REST, signalling, pages.
+    pub listen: SocketAddr,
+    /// How clients reach that port, where it differs from `listen` (a proxy with TLS in front).
+    #[serde(deserialize_with = "text::optional_url")]
+    pub public_url: Option<Url>,
+    /// Journal, spool, database and the embedded bucket lie below this folder; made when missing.
+    pub data_dir: PathBuf,
+    /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
+    pub seal_key: Option<SecretString>,
+    /// Received inputs of every session are also written as fixtures (journals) into this folder.
+    pub capture_dir: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: loopback(8080),
+            public_url: None,
+            data_dir: "cloud-recorder-data".into(),
+            seal_key: None,
+            capture_dir: None,
+        }
+    }
+}
+
+/// `[recording]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    /// Nominal length of an HLS segment in whole seconds, 2 to 15.
+    pub segment_seconds: SegmentLength,
+}
+
+/// `[channel_server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChannelServer {
+    /// Whether the embedded channel server runs.
+    pub enabled: bool,
+    /// The one UDP port for all media.
+    pub udp_listen: SocketAddr,
+    /// The address announced to clients, where it differs from `udp_listen` (NAT, or a wildcard listen address).
+    pub announce: Option<IpAddr>,
+    /// Key pair for LiveKit tokens of the first app; other apps use their id and certificate.
+    pub api_key: Option<String>,
+    /// The secret of `api_key`.
+    pub api_secret: Option<SecretString>,
+}
+
+impl Default for ChannelServer {
+    fn default() -> Self {
+        Self { enabled: true, udp_listen: loopback(7882), announce: None, api_key: None, api_secret: None }
+    }
+}
+
+/// `[bucket]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bucket {
+    /// Whether the embedded bucket runs.
+    pub enabled: bool,
+    /// Its S3 endpoint, a port of its own.
+    pub listen: SocketAddr,
+    /// The bucket that is made at start.
+    pub name: String,
+    /// The only access key.
+    pub access_key: String,
+    /// Its secret; without one a random secret is made at each start and nobody else can write.
+    pub secret_key: Option<SecretString>,
+    /// Whether anybody who reaches the port may read objects without credentials.
+    pub public_read: bool,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            listen: loopback(9000),
+            name: "recordings".into(),
+            access_key: "cloud-recorder".into(),
+            secret_key: None,
+            public_read: false,
+        }
+    }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
