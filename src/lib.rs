@@ -14,4 +14,5 @@ pub mod codec;
 pub mod config;
 pub mod fault;
 pub mod recording;
+pub mod storage;
 pub mod units;

@@ -1,0 +1,166 @@
+//! Records to bytes. Pure; the state is what the format leaves out because the file said it before.
+
+use std::collections::HashMap;
+
+use super::cursor::{put_varint, put_zigzag};
+use super::{Record, frame, kind};
+use crate::recording::{Input, Packet, Selection, Spec, TimedInput};
+use crate::units::{Sid, Ssrc, Ticks, TrackId, Uid};
+
+/// Why a record was not encoded; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The session was not introduced in this file.
+    #[error("the session was not started in this journal; its first record must be Started")]
+    NotStarted,
+    /// The record does not fit a frame.
+    #[error("a journal record must not be longer than {} bytes", super::MAX_BODY_BYTES)]
+    TooLong,
+}
+
+/// Encodes the records of one file, in order.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    sessions: HashMap<Sid, Session>,
+    introduced: u64,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    index: u64,
+    at: Ticks,
+    sources: HashMap<TrackId, Ssrc>,
+}
+
+impl Encoder {
+    /// For the start of a file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The file header; comes first, once.
+    pub fn header() -> [u8; frame::HEADER_BYTES] {
+        frame::header()
+    }
+
+    /// Appends `record` to `out`. An audio level keeps its lower 7 bits, all that RFC 6464 has.
+    pub fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match record {
+            Record::Started { spec } => self.introduce(kind::STARTED, spec, out),
+            Record::Continued { spec } => self.introduce(kind::CONTINUED, spec, out),
+            Record::Input { sid, input } => self.session(sid)?.encode_input(input, out),
+            Record::Finished { sid, at } => self.session(sid)?.put(kind::FINISHED, *at, out, |_| ()),
+        }
+    }
+
+    /// Drops what is remembered about a session that writes no more.
+    pub fn forget(&mut self, sid: &Sid) {
+        self.sessions.remove(sid);
+    }
+
+    /// Whether the session was introduced in this file.
+    pub fn knows(&self, sid: &Sid) -> bool {
+        self.sessions.contains_key(sid)
+    }
+
+    fn session(&mut self, sid: &Sid) -> Result<&mut Session, EncodeError> {
+        self.sessions.get_mut(sid).ok_or(EncodeError::NotStarted)
+    }
+
+    fn introduce(&mut self, kind: u8, spec: &Spec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let session = Session { index: self.introduced, ..Session::default() };
+        let start = frame::open(out);
+        out.push(kind);
+        put_varint(out, session.index);
+        serde_json::to_writer(&mut *out, spec).expect("a spec has string keys only and a Vec takes every byte");
+        if !frame::close(out, start) {
+            return Err(EncodeError::TooLong);
+        }
+        self.introduced += 1;
+        self.sessions.insert(spec.sid.clone(), session);
+        Ok(())
+    }
+}
+
+impl Session {
+    fn encode_input(&mut self, TimedInput { at, input }: &TimedInput, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let at = *at;
+        match input {
+            Input::Joined { uid } => self.put(kind::JOINED, at, out, |out| put_uid(out, uid)),
+            Input::Left { uid } => self.put(kind::LEFT, at, out, |out| put_uid(out, uid)),
+            Input::TrackAdded { track, uid, muted } => self.put(kind::TRACK_ADDED, at, out, |out| {
+                put_track(out, *track);
+                out.push(u8::from(*muted));
+                put_uid(out, uid);
+            }),
+            Input::TrackRemoved { track } => self.put(kind::TRACK_REMOVED, at, out, |out| put_track(out, *track)),
+            Input::Muted { track, muted } => self.put(kind::MUTED, at, out, |out| {
+                put_track(out, *track);
+                out.push(u8::from(*muted));
+            }),
+            Input::Packet(packet) => self.encode_packet(packet, at, out),
+            Input::SenderReport { track, ntp, rtp } => self.put(kind::SENDER_REPORT, at, out, |out| {
+                put_track(out, *track);
+                out.extend_from_slice(&ntp.to_le_bytes());
+                out.extend_from_slice(&rtp.to_le_bytes());
+            }),
+            Input::ChannelDown => self.put(kind::CHANNEL_DOWN, at, out, |_| ()),
+            Input::ChannelUp => self.put(kind::CHANNEL_UP, at, out, |_| ()),
+            Input::Select(selection) => self.put(kind::SELECT, at, out, |out| put_selection(out, selection)),
+            Input::WorkerRestarted => self.put(kind::WORKER_RESTARTED, at, out, |_| ()),
+        }
+    }
+
+    fn encode_packet(&mut self, packet: &Packet, at: Ticks, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let new_source = self.sources.get(&packet.track) != Some(&packet.ssrc);
+        let mut kind = kind::PACKET;
+        kind |= if packet.marker { kind::MARKER } else { 0 };
+        kind |= if packet.level.is_some() { kind::LEVEL } else { 0 };
+        kind |= if new_source { kind::SSRC } else { 0 };
+        self.put(kind, at, out, |out| {
+            put_track(out, packet.track);
+            if new_source {
+                out.extend_from_slice(&packet.ssrc.0.to_le_bytes());
+            }
+            out.extend_from_slice(&packet.sequence.to_le_bytes());
+            out.extend_from_slice(&packet.timestamp.to_le_bytes());
+            out.extend(packet.level.map(|level| level & 0x7f));
+            out.extend_from_slice(&packet.payload);
+        })?;
+        if new_source {
+            self.sources.insert(packet.track, packet.ssrc);
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        kind: u8,
+        at: Ticks,
+        out: &mut Vec<u8>,
+        rest: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), EncodeError> {
+        let start = frame::open(out);
+        out.push(kind);
+        put_varint(out, self.index);
+        put_zigzag(out, at.signed_since(self.at));
+        rest(out);
+        if !frame::close(out, start) {
+            return Err(EncodeError::TooLong);
+        }
+        self.at = at;
+        Ok(())
+    }
+}
+
+fn put_track(out: &mut Vec<u8>, track: TrackId) {
+    put_varint(out, u64::from(track.0));
+}
+
+fn put_uid(out: &mut Vec<u8>, uid: &Uid) {
+    out.extend_from_slice(uid.as_str().as_bytes());
+}
+
+fn put_selection(out: &mut Vec<u8>, selection: &Selection) {
+    serde_json::to_writer(out, selection).expect("a selection has string keys only and a Vec takes every byte");
+}

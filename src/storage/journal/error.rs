@@ -1,0 +1,41 @@
+//! What can be wrong with a journal.
+
+use crate::fault::{Explain, Fault};
+
+/// Why a journal can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk said no.
+    #[error("the journal can't be read or written: {0}; check the disk and the permissions of the data directory")]
+    Io(#[from] std::io::Error),
+    /// The file is something else.
+    #[error("not a journal: the file does not begin with the journal's magic bytes")]
+    NotAJournal,
+    /// Written by another version of this program.
+    #[error("the journal has version {found}, this program reads version {readable}; use the program that wrote it")]
+    Version {
+        /// The version in the file's header.
+        found: u16,
+        /// The one that can be read.
+        readable: u16,
+    },
+    /// Bytes in the middle of the file are damaged.
+    #[error("the journal is damaged at byte {offset}: {what}; the records before it are good")]
+    Damaged {
+        /// Where the frame begins that is not understood.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+}
+
+impl Explain for JournalError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Io(_) => Fault::ours("journal_io", true),
+            Self::NotAJournal => Fault::caller("journal_unknown_format"),
+            Self::Version { .. } => Fault::caller("journal_version"),
+            Self::Damaged { .. } => Fault::ours("journal_damaged", false),
+        }
+    }
+}
