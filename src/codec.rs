@@ -1,1 +1,8 @@
-//! Bytes in, bytes out: Opus, fragmented MP4, playlists, file names. Pure: no I/O, no clock.
+//! Bytes in, bytes out: Opus, fragmented MP4, playlists, file names. Pure: no I/O, no clock, no randomness.
+//!
+//! All times are [`crate::units::Ticks`]: samples at 48 kHz, which is also the timescale of every box written here.
+
+pub mod fmp4;
+pub mod names;
+pub mod opus;
+pub mod playlist;

@@ -1,0 +1,11 @@
+//! Opus in fragmented MP4: one init segment a playlist, then `moof` + `mdat` a segment (facts/media.md section 1;
+//! ISO/IEC 14496-12; "Encapsulation of Opus in ISO Base Media File Format").
+//!
+//! Invariants: one track, timescale 48000; `tfdt` is the position on the recording's timeline and never restarts; no `styp`
+//! (nothing needs it, some readers refuse it); no segment is empty (hls.js refuses it).
+
+mod reader;
+mod writer;
+
+pub use reader::{Fmp4Error, Init, Segment, SegmentSample, read_init, read_segment};
+pub use writer::{PASS_THROUGH_CHANNELS, Sample, init_segment, media_segment};

@@ -1,0 +1,172 @@
+//! Reads back what [`super::init_segment`] and [`super::media_segment`] write, for `verify` and for tests. It trusts nothing.
+
+use std::ops::Range;
+
+use mp4_atom::{Buf, Codec, Decode, Ftyp, Header, Moof, Moov};
+
+use super::writer::TRACK;
+use crate::fault::{Explain, Fault};
+use crate::units::{TICKS_PER_SECOND, Ticks};
+
+/// Most samples a segment may hold: 15 s of the shortest packets (2.5 ms), and some.
+const MAX_SAMPLES: usize = 10_000;
+
+/// What an init segment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Channels of the decoder's output.
+    pub channels: u8,
+    /// Samples to drop at the start.
+    pub pre_skip: Ticks,
+}
+
+/// What a media segment holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Counts from 1 within a playlist.
+    pub sequence_number: u32,
+    /// Position of the first sample: `tfdt`.
+    pub base: Ticks,
+    /// Its packets, in order; at least one.
+    pub samples: Vec<SegmentSample>,
+}
+
+impl Segment {
+    /// Sum of the samples' durations.
+    pub fn duration(&self) -> Ticks {
+        Ticks(self.samples.iter().map(|sample| sample.duration.0).sum())
+    }
+}
+
+/// One packet of a media segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentSample {
+    /// How long the container says it sounds.
+    pub duration: Ticks,
+    /// Where it lies in the file.
+    pub range: Range<usize>,
+}
+
+/// Why bytes are not a segment of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Fmp4Error {
+    /// A box is cut short, or no box.
+    #[error("the MP4 boxes can't be read ({0}); the file is damaged or no fragmented MP4")]
+    Boxes(#[from] mp4_atom::Error),
+    /// The boxes are there, but say what this recorder never says.
+    #[error("the file is MP4, but {0}; it is damaged or not from this recorder")]
+    Unexpected(&'static str),
+}
+
+impl Explain for Fmp4Error {
+    fn fault(&self) -> Fault {
+        Fault::destination("segment_damaged", false)
+    }
+}
+
+/// Reads an init segment.
+pub fn read_init(file: &[u8]) -> Result<Init, Fmp4Error> {
+    let mut rest = file;
+    Ftyp::decode(&mut rest)?;
+    let moov = Moov::decode(&mut rest)?;
+    let [track] = &moov.trak[..] else { return Err(Fmp4Error::Unexpected("it does not hold exactly one track")) };
+    if u64::from(track.mdia.mdhd.timescale) != TICKS_PER_SECOND || track.tkhd.track_id != TRACK {
+        return Err(Fmp4Error::Unexpected("its track is not number 1 at 48000 ticks a second"));
+    }
+    match &track.mdia.minf.stbl.stsd.codecs[..] {
+        [Codec::Opus(opus)] => {
+            Ok(Init { channels: opus.dops.output_channel_count, pre_skip: Ticks(opus.dops.pre_skip.into()) })
+        }
+        _ => Err(Fmp4Error::Unexpected("its track is not Opus")),
+    }
+}
+
+/// Reads a media segment: every sample lies inside `mdat`, nothing follows it, nothing is left between.
+pub fn read_segment(file: &[u8]) -> Result<Segment, Fmp4Error> {
+    let mut rest = file;
+    let moof = Moof::decode(&mut rest)?;
+    let [traf] = &moof.traf[..] else { return Err(Fmp4Error::Unexpected("its fragment is not of one track")) };
+    let [trun] = &traf.trun[..] else { return Err(Fmp4Error::Unexpected("its track fragment is not of one run")) };
+    let base = traf.tfdt.as_ref().ok_or(Fmp4Error::Unexpected("it does not say its position (tfdt)"))?;
+    if trun.samples.is_empty() || trun.samples.len() > MAX_SAMPLES {
+        return Err(Fmp4Error::Unexpected("it holds no packets, or more than 10000"));
+    }
+    let mdat = Header::decode(&mut rest)?;
+    let mut at = file.len() - rest.remaining();
+    if mdat.kind != mp4_atom::FourCC::new(b"mdat") || mdat.size != Some(rest.len()) {
+        return Err(Fmp4Error::Unexpected("its media data (mdat) is missing, cut short or not the last box"));
+    }
+    if trun.data_offset.and_then(|offset| usize::try_from(offset).ok()) != Some(at) {
+        return Err(Fmp4Error::Unexpected("its packets do not start where its media data starts"));
+    }
+    let mut samples = Vec::with_capacity(trun.samples.len());
+    for entry in trun.samples.iter() {
+        let size = entry.size.ok_or(Fmp4Error::Unexpected("it does not say the packets' sizes"))? as usize;
+        let duration = entry.duration.or(traf.tfhd.default_sample_duration);
+        let duration = duration.ok_or(Fmp4Error::Unexpected("it does not say the packets' durations"))?;
+        samples.push(SegmentSample { duration: Ticks(duration.into()), range: at..at.saturating_add(size) });
+        at = at.saturating_add(size);
+    }
+    if at != file.len() {
+        return Err(Fmp4Error::Unexpected("its packets do not fill its media data"));
+    }
+    Ok(Segment { sequence_number: moof.mfhd.sequence_number, base: Ticks(base.base_media_decode_time), samples })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::{PASS_THROUGH_CHANNELS, Sample, init_segment, media_segment};
+    use super::*;
+    use crate::codec::opus::LOOKAHEAD;
+
+    fn samples(durations: &[u64]) -> Vec<Sample> {
+        let sample =
+            |(n, ticks): (usize, &u64)| Sample { bytes: Bytes::from(vec![n as u8; 3 + n]), duration: Ticks(*ticks) };
+        durations.iter().enumerate().map(sample).collect()
+    }
+
+    #[test]
+    fn init_segments_say_channels_and_pre_skip() {
+        for channels in [1, PASS_THROUGH_CHANNELS] {
+            assert_eq!(read_init(&init_segment(channels)).unwrap(), Init { channels, pre_skip: LOOKAHEAD });
+        }
+    }
+
+    #[test]
+    fn segments_read_back_as_written() {
+        let far = Ticks(48_000 * 3600 * 30);
+        for durations in [&[960, 960, 960][..], &[120, 480, 960, 2880], &[480]] {
+            let written = samples(durations);
+            let file = media_segment(7, far, &written);
+            let read = read_segment(&file).unwrap();
+            assert_eq!((read.sequence_number, read.base), (7, far), "30 h need more than 32 bits");
+            assert_eq!(read.duration().0, durations.iter().sum::<u64>());
+            let packets: Vec<Sample> = read
+                .samples
+                .iter()
+                .map(|sample| Sample { bytes: file.slice(sample.range.clone()), duration: sample.duration })
+                .collect();
+            assert_eq!(packets, written);
+        }
+    }
+
+    #[test]
+    fn a_packet_costs_four_bytes_when_all_are_equally_long() {
+        let length = |count| media_segment(1, Ticks::ZERO, &vec![samples(&[960])[0].clone(); count]).len();
+        assert_eq!(length(300) - length(299), 3 + 4);
+    }
+
+    #[test]
+    fn damage_is_named_and_never_a_panic() {
+        let file = media_segment(1, Ticks::ZERO, &samples(&[960, 960]));
+        for cut in 0..file.len() {
+            assert!(read_segment(&file[..cut]).is_err());
+        }
+        let longer = [&file[..], b"x"].concat();
+        assert!(read_segment(&longer).unwrap_err().to_string().contains("mdat"));
+        assert!(read_segment(&media_segment(1, Ticks::ZERO, &[])).unwrap_err().to_string().contains("no packets"));
+        assert!(read_init(&file).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! File names in the bucket (facts/agora.md section 4.1): `<sid>_<cname>.m3u8` and its relatives.
+//!
+//! Invariants: two recordings, or two uids of one recording, never share a name; a name holds only `[A-Za-z0-9_.-]`, starts
+//! with the sid (so never with a dot) and is at most 255 bytes long (what a file system takes).
+
+use sha2::{Digest, Sha256};
+
+use crate::units::{Cname, Sid, Uid, WallMs};
+
+/// Longest spelling of a uid in a name, in bytes; a uid that needs more is named by its beginning and its SHA-256.
+const MAX_UID_BYTES: usize = 100;
+
+/// Bytes of an overlong uid's spelling that are kept in front of its SHA-256.
+const UID_BEGINNING_BYTES: usize = 32;
+
+/// What all file names of one playlist start with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stem(String);
+
+impl Stem {
+    /// `<sid>_<cname>`: the mix.
+    pub fn mix(sid: &Sid, cname: &Cname) -> Self {
+        Self(recording(sid, cname))
+    }
+
+    /// `<sid>_<cname>__uid_s_<uid>__uid_e_audio`: one uid's audio.
+    pub fn individual(sid: &Sid, cname: &Cname, uid: &Uid) -> Self {
+        Self(format!("{}__uid_s_{}__uid_e_audio", recording(sid, cname), uid_part(uid)))
+    }
+
+    /// `<stem>.m3u8`.
+    pub fn playlist(&self) -> String {
+        format!("{}.m3u8", self.0)
+    }
+
+    /// `<stem>_<utc>.m4s`, where `start` is the wall time of the segment's first sample. Unique within a playlist, since
+    /// segments are longer than a millisecond.
+    pub fn segment(&self, start: WallMs) -> String {
+        format!("{}_{}.m4s", self.0, start.utc17())
+    }
+
+    /// `<stem>_init.mp4`.
+    pub fn init(&self) -> String {
+        format!("{}_init.mp4", self.0)
+    }
+}
+
+/// `<stem>.m3u8`.
+pub fn playlist_name(stem: &Stem) -> String {
+    stem.playlist()
+}
+
+/// `<stem>_<utc>.m4s`; see [`Stem::segment`].
+pub fn segment_name(stem: &Stem, start: WallMs) -> String {
+    stem.segment(start)
+}
+
+/// `<stem>_init.mp4`.
+pub fn init_name(stem: &Stem) -> String {
+    stem.init()
+}
+
+/// `<sid>_<cname>_events.jsonl`: the session's event log.
+pub fn events_name(sid: &Sid, cname: &Cname) -> String {
+    format!("{}_events.jsonl", recording(sid, cname))
+}
+
+/// `<sid>_<cname>_manifest.json`: what the recording holds, with the size and SHA-256 of every object.
+pub fn manifest_name(sid: &Sid, cname: &Cname) -> String {
+    format!("{}_manifest.json", recording(sid, cname))
+}
+
+/// `<sid>_<cname>` with every byte of the cname outside `[A-Za-z0-9_-]` as `-`, like the vendor; the sid keeps it unique.
+fn recording(sid: &Sid, cname: &Cname) -> String {
+    let keep = |byte: u8| if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) { char::from(byte) } else { '-' };
+    format!("{sid}_{}", cname.as_str().bytes().map(keep).collect::<String>())
+}
+
+/// `[A-Za-z0-9]` as it is, every other byte as `-hh`. Injective: a dash always starts an escape. An overlong spelling is cut
+/// and ends in `-x` and the uid's SHA-256; `x` is no hexadecimal digit, so it can't be taken for an escape.
+fn uid_part(uid: &Uid) -> String {
+    let mut part = String::new();
+    for byte in uid.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() {
+            part.push(char::from(byte));
+        } else {
+            part.push_str(&format!("-{byte:02x}"));
+        }
+    }
+    if part.len() > MAX_UID_BYTES {
+        part.truncate(UID_BEGINNING_BYTES);
+        part.push_str(&format!("-x{:x}", Sha256::digest(uid.as_str())));
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sid() -> Sid {
+        Sid::from_random([0xa1; 16])
+    }
+
+    fn stem(uid: &str) -> Stem {
+        Stem::individual(&sid(), &Cname::new("room").unwrap(), &Uid::new(uid).unwrap())
+    }
+
+    #[test]
+    fn names_look_like_the_vendors() {
+        let (sid, cname) = (sid(), Cname::new("a room_1-[x]").unwrap());
+        let mix = Stem::mix(&sid, &cname);
+        assert_eq!(mix.playlist(), format!("{sid}_a-room_1--x-.m3u8"));
+        assert_eq!(mix.segment(WallMs(1_700_000_000_042)), format!("{sid}_a-room_1--x-_20231114221320042.m4s"));
+        assert_eq!(mix.init(), format!("{sid}_a-room_1--x-_init.mp4"));
+        assert_eq!(manifest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.json"));
+        assert_eq!(stem("42").playlist(), format!("{sid}_room__uid_s_42__uid_e_audio.m3u8"));
+    }
+
+    #[test]
+    fn hostile_uids_stay_in_the_folder_and_apart() {
+        assert_eq!(uid_part(&Uid::new("../a b").unwrap()), "-2e-2e-2fa-20b");
+        assert_ne!(stem("a-20b"), stem("a b"));
+        assert_ne!(stem("a"), stem("A"));
+    }
+
+    #[test]
+    fn the_longest_names_fit_a_file_system_and_stay_apart() {
+        let cname = Cname::new(&"c".repeat(64)).unwrap();
+        let stems = ["я".repeat(120), format!("{}a", "я".repeat(120)), "x".repeat(255), "x".repeat(254)]
+            .map(|uid| Stem::individual(&sid(), &cname, &Uid::new(&uid).unwrap()));
+        for (place, stem) in stems.iter().enumerate() {
+            assert!(stem.segment(WallMs(0)).len() <= 255);
+            assert!(!stems[..place].contains(stem));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_uids_never_collide_and_names_are_plain(a in "\\PC{1,40}", b in "[a-z0-9./_ -]{1,60}") {
+            let (Ok(a), Ok(b)) = (Uid::new(&a), Uid::new(&b)) else { return Ok(()) };
+            for (one, other) in [(&a, &b), (&b, &a)] {
+                let name = stem(one.as_str()).playlist();
+                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)));
+                prop_assert!(name.starts_with(sid().as_str()) && !name.contains(".."));
+                prop_assert_eq!(one == other, name == stem(other.as_str()).playlist());
+            }
+        }
+    }
+}

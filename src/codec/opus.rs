@@ -1,0 +1,11 @@
+//! Opus (RFC 6716): what a packet says about itself, what fills a hole, and the coder.
+//!
+//! Everything runs at 48 kHz; lengths are [`crate::units::Ticks`] per channel.
+
+mod coder;
+mod filler;
+mod packet;
+
+pub use coder::{CoderError, Decoder, Encoder, LOOKAHEAD};
+pub use filler::{RESET_FRAME, Silence, concealment, silence};
+pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, is_dtx};

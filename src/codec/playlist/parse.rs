@@ -1,0 +1,179 @@
+//! Reads playlists of this recorder back. It trusts nothing: what it does not know is refused with a sentence.
+
+use hls_m3u8::MediaPlaylist;
+
+use super::{Entry, Playlist};
+use crate::fault::{Explain, Fault};
+use crate::units::{Ticks, WallMs};
+
+/// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY), hide parts of it (GAP) or
+/// mean what a plain reader gets wrong, so nothing else passes.
+const TAGS: [&str; 10] = [
+    "#EXTM3U",
+    "#EXTINF",
+    "#EXT-X-VERSION",
+    "#EXT-X-TARGETDURATION",
+    "#EXT-X-MEDIA-SEQUENCE",
+    "#EXT-X-PLAYLIST-TYPE",
+    "#EXT-X-INDEPENDENT-SEGMENTS",
+    "#EXT-X-MAP",
+    "#EXT-X-PROGRAM-DATE-TIME",
+    "#EXT-X-ENDLIST",
+];
+
+/// Longest segment that is believed, in seconds; this recorder writes at most 15 and a packet.
+const MAX_SEGMENT_SECS: f64 = 60.0;
+
+/// Furthest that a wall-clock time may be from the timeline, in milliseconds: both are rounded once.
+const DATE_TIME_TOLERANCE_MS: u64 = 1;
+
+/// Why a text is not a playlist of this recorder.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaylistError {
+    /// Not HLS.
+    #[error("it is no HLS media playlist: {0}")]
+    Hls(#[from] hls_m3u8::Error),
+    /// HLS that this recorder does not write.
+    #[error("it holds {0}, which this recorder never writes")]
+    ForeignTag(String),
+    /// A duration that can't be.
+    #[error("it says #EXTINF:{0}; a duration is a number of seconds from 0 to 60")]
+    Duration(String),
+    /// A tag that must be there once is missing or wrong.
+    #[error("{0}")]
+    Rule(&'static str),
+    /// A wall-clock time that does not fit its place.
+    #[error("the PROGRAM-DATE-TIME of {name} is {off_ms} ms off the sum of the durations before it")]
+    DateTime {
+        /// The segment.
+        name: String,
+        /// How far.
+        off_ms: u64,
+    },
+}
+
+impl Explain for PlaylistError {
+    fn fault(&self) -> Fault {
+        Fault::destination("playlist_damaged", false)
+    }
+}
+
+impl Playlist {
+    /// Reads a playlist that [`Playlist::render`] wrote: `parse(render(p)) == p` for a playlist that holds a segment and whose
+    /// nominal length is not exceeded.
+    pub fn parse(text: &str) -> Result<Self, PlaylistError> {
+        check_lines(text)?;
+        let hls = MediaPlaylist::try_from(text)?;
+        if hls.media_sequence != 0 {
+            return Err(PlaylistError::Rule("its media sequence is not 0: segments were dropped from the start"));
+        }
+        let target = u32::try_from(hls.target_duration.as_secs());
+        let target = target.map_err(|_| PlaylistError::Rule("its target duration is more than a century"))?;
+        let mut playlist = Self { ended: hls.has_end_list, ..Self::new(target, String::new(), WallMs(0)) };
+        let mut micros = 0;
+        for segment in hls.segments.values() {
+            let start = playlist.end();
+            let name = segment.uri().to_string();
+            let map = segment.map.as_ref().map(|map| map.uri().as_ref());
+            let date_time = segment.program_date_time.map(|tag| tag.date_time.timestamp_millis().max(0) as u64);
+            if playlist.entries.is_empty() {
+                let no_map = PlaylistError::Rule("its first segment has no init segment (EXT-X-MAP)");
+                let no_time = PlaylistError::Rule("its first segment has no PROGRAM-DATE-TIME");
+                playlist.map = map.ok_or(no_map)?.to_owned();
+                playlist.start = WallMs(date_time.ok_or(no_time)?);
+            } else if map.is_some_and(|map| map != playlist.map) {
+                return Err(PlaylistError::Rule("it changes its init segment (EXT-X-MAP) on the way"));
+            }
+            let off_ms = date_time.map_or(0, |at| at.abs_diff(playlist.start.plus(start).0));
+            if off_ms > DATE_TIME_TOLERANCE_MS {
+                return Err(PlaylistError::DateTime { name, off_ms });
+            }
+            micros += (segment.duration.duration().as_nanos() as u64 + 500) / 1000;
+            let end = Ticks((micros * 48 + 500) / 1000);
+            playlist.entries.push(Entry { name, start, duration: end - start });
+        }
+        Ok(playlist)
+    }
+}
+
+/// Refuses what hls_m3u8 would panic on (durations that are no durations, a quote left open) or silently accept.
+fn check_lines(text: &str) -> Result<(), PlaylistError> {
+    for line in text.lines().map(str::trim).filter(|line| line.starts_with("#EXT")) {
+        let (tag, value) = line.split_once(':').unwrap_or((line, ""));
+        if !TAGS.contains(&tag) {
+            return Err(PlaylistError::ForeignTag(line.chars().take(80).collect()));
+        }
+        let quoted = |uri: &str| uri.find('"').is_some_and(|end| end + 1 == uri.len());
+        if tag == "#EXT-X-MAP" && !value.strip_prefix("URI=\"").is_some_and(quoted) {
+            return Err(PlaylistError::Rule("its EXT-X-MAP does not name a file as URI=\"…\""));
+        }
+        if tag == "#EXTINF" {
+            let number = value.split(',').next().unwrap_or_default();
+            if !number.parse::<f64>().is_ok_and(|seconds| (0.0..=MAX_SEGMENT_SECS).contains(&seconds)) {
+                return Err(PlaylistError::Duration(number.chars().take(40).collect()));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text() -> String {
+        let mut playlist = Playlist::new(6, "i.mp4".into(), WallMs(1_700_000_000_042));
+        for index in 0..12 {
+            playlist.entries.push(Entry {
+                name: format!("{index}.m4s"),
+                start: Ticks::from_secs(6 * index),
+                duration: Ticks::from_secs(6),
+            });
+        }
+        playlist.ended = true;
+        playlist.render()
+    }
+
+    #[test]
+    fn what_the_recorder_never_writes_is_refused_in_words() {
+        let cases = [
+            ("#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-DISCONTINUITY", "#EXT-X-DISCONTINUITY"),
+            ("#EXTINF:6.000000,", "#EXTINF:-6,", "a duration is a number"),
+            ("#EXTINF:6.000000,", "#EXTINF:NaN,", "a duration is a number"),
+            ("#EXTINF:6.000000,", "#EXTINF:1e300,", "a duration is a number"),
+            ("#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-MEDIA-SEQUENCE:3", "dropped from the start"),
+            ("#EXT-X-MAP:URI=\"i.mp4\"\n", "", "EXT-X-MAP"),
+            ("i.mp4\"", "i.mp4\",BYTERANGE=\"9@18446744073709551615\"", "EXT-X-MAP"),
+            ("#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n", "", "no PROGRAM-DATE-TIME"),
+            ("T22:14:20.042Z", "T22:14:20.082Z", "40 ms off"),
+            ("#EXTM3U", "<html>", "no HLS"),
+        ];
+        for (from, to, words) in cases {
+            let broken = text().replacen(from, to, 1);
+            assert_ne!(broken, text(), "{from}");
+            let error = Playlist::parse(&broken).expect_err(to).to_string();
+            assert!(error.contains(words), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn any_cut_is_an_error_or_a_shorter_playlist() {
+        for cut in 0..text().len() - 2 {
+            if let Ok(playlist) = Playlist::parse(&text()[..cut]) {
+                assert!(playlist.entries.len() <= 12 && !playlist.ended);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_never_a_panic(from in 0_usize..1200, length in 0_usize..30, put in "[#A-Z0-9:,=.\"\n-]{0,12}") {
+            let mut broken = text();
+            let from = from.min(broken.len());
+            broken.replace_range(from..(from + length).min(broken.len()), &put);
+            let _ = Playlist::parse(&broken);
+        }
+    }
+}
