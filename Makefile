@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Each installs what is missing, builds and runs.
+
+CARGO ?= cargo
+PAGE := src/console/dist/index.html
+PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
+
+.PHONY: help demo test setup setup-demo page check fmt lint doc unit
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: setup-demo page ## Record three talkers end to end in one process and check the result
+	$(CARGO) run --release --locked -- demo
+
+test: setup page lint doc unit ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
+
+setup: ## Install what the tests need
+	scripts/setup.sh test
+
+setup-demo: ## Install what the demo needs
+	scripts/setup.sh demo
+
+page: $(PAGE) ## Build the web pages that the binary embeds
+
+$(PAGE): $(PAGE_SOURCES)
+	scripts/page.sh
+
+check: fmt lint ## Quick checks before a commit
+
+fmt: ## Format the Rust sources
+	$(CARGO) fmt
+
+lint: ## Format check and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	scripts/deny.sh
+
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+
+unit: ## Unit and scenario tests
+	$(CARGO) test --locked
+
