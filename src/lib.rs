@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod console;
 pub mod fault;
 pub mod recording;
 pub mod storage;
