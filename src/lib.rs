@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod channel_server;
 pub mod cli;
 pub mod clock;
 pub mod codec;

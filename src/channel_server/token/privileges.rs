@@ -1,0 +1,99 @@
+//! What an Agora token allows: a map from privilege to its expiry (facts/agora.md sections 8.1 and 8.2).
+
+use std::collections::BTreeMap;
+
+use super::bytes::{Reader, Writer};
+
+const JOIN: u16 = 1;
+const PUBLISH_AUDIO: u16 = 2;
+const PUBLISH_VIDEO: u16 = 3;
+const PUBLISH_DATA: u16 = 4;
+
+/// The vendor's two roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Joins, publishes audio, video and data.
+    Publisher,
+    /// Joins and listens.
+    Subscriber,
+}
+
+/// Privileges with their expiry in seconds: after the issue in a 007 token, since 1970 in a 006 token. Zero means as long as
+/// the token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Privileges(BTreeMap<u16, u32>);
+
+/// What the privileges say at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Granted,
+    Expired,
+    Absent,
+}
+
+impl Privileges {
+    pub(super) fn of(role: Role, expire: u32) -> Self {
+        let granted: &[u16] = match role {
+            Role::Publisher => &[JOIN, PUBLISH_AUDIO, PUBLISH_VIDEO, PUBLISH_DATA],
+            Role::Subscriber => &[JOIN],
+        };
+        Self(granted.iter().map(|privilege| (*privilege, expire)).collect())
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let count = reader.u16()?;
+        (0..count).map(|_| Some((reader.u16()?, reader.u32()?))).collect::<Option<_>>().map(Self)
+    }
+
+    pub(super) fn write(&self, writer: Writer) -> Writer {
+        let count = u16::try_from(self.0.len()).expect("keys are 16 bits wide and no token names them all");
+        self.0.iter().fold(writer.u16(count), |writer, (privilege, expire)| writer.u16(*privilege).u32(*expire))
+    }
+
+    /// `base` is added to every expiry: the issue time of a 007 token, zero for a 006 token. `now` in seconds since 1970.
+    pub(super) fn join(&self, base: u64, now: u64) -> Standing {
+        self.standing(JOIN, base, now)
+    }
+
+    pub(super) fn publish_audio(&self, base: u64, now: u64) -> bool {
+        self.standing(PUBLISH_AUDIO, base, now) == Standing::Granted
+    }
+
+    pub(super) fn publish_data(&self, base: u64, now: u64) -> bool {
+        self.standing(PUBLISH_DATA, base, now) == Standing::Granted
+    }
+
+    fn standing(&self, privilege: u16, base: u64, now: u64) -> Standing {
+        match self.0.get(&privilege) {
+            None => Standing::Absent,
+            Some(0) => Standing::Granted,
+            Some(expire) if now < base + u64::from(*expire) => Standing::Granted,
+            Some(_) => Standing::Expired,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn from_pairs(pairs: &[(u16, u32)]) -> Self {
+        Self(pairs.iter().copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_lasts_as_long_as_the_token() {
+        let privileges = Privileges::from_pairs(&[(1, 0), (2, 10)]);
+        assert_eq!(privileges.join(100, 1_000_000), Standing::Granted);
+        assert!(privileges.publish_audio(100, 109));
+        assert!(!privileges.publish_audio(100, 110), "the second of its expiry is past it");
+        assert!(!privileges.publish_data(100, 100));
+        assert_eq!(Privileges::default().join(0, 0), Standing::Absent);
+    }
+
+    #[test]
+    fn a_count_past_the_end_is_refused() {
+        assert_eq!(Privileges::read(&mut Reader(&[255, 255, 1, 0, 0, 0, 0, 0])), None);
+    }
+}
