@@ -1,6 +1,7 @@
 //! The commands: one file each. Exit codes: 0 done, 1 failed (standard error says what and what to do next), 2 wrong usage.
 
 mod config;
+mod token;
 
 use std::process::ExitCode;
 
@@ -18,12 +19,15 @@ struct Cli {
 enum Command {
     /// Check a configuration file and print what would be in force, secrets left out
     Config(config::Args),
+    /// Mint a channel token and print it
+    Token(token::Args),
 }
 
 /// Parses the process's arguments, runs the command and says how it went.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Config(args) => config::run(&args),
+        Command::Token(args) => token::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -1,0 +1,181 @@
+//! `cloud-recorder token`: mints a channel token and prints nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+use crate::channel_server::token::{Mint007, MintLiveKit, Role, mint_007, mint_livekit};
+use crate::clock;
+use crate::units::{AppId, Cname, Uid};
+
+/// What `cloud-recorder token` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kind {
+    /// A token 007, as the vendor's builders make it
+    Agora(Agora),
+    /// A LiveKit JWT
+    Livekit(LiveKit),
+}
+
+#[derive(Debug, clap::Args)]
+struct Agora {
+    /// The app id, 32 hexadecimal digits
+    #[arg(long, env = "CLOUD_RECORDER_APP_ID")]
+    app_id: AppId,
+    /// The app's certificate, 32 hexadecimal digits; better given by the environment
+    #[arg(long, env = "CLOUD_RECORDER_CERTIFICATE", hide_env_values = true)]
+    certificate: SecretString,
+    /// The channel that the token opens
+    #[arg(long)]
+    channel: Cname,
+    /// The member; 0 opens the channel to any
+    #[arg(long, default_value = "0")]
+    uid: Uid,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct LiveKit {
+    /// The API key, or an app id
+    #[arg(long, env = "CLOUD_RECORDER_API_KEY")]
+    api_key: String,
+    /// The API secret, or the app's certificate; better given by the environment
+    #[arg(long, env = "CLOUD_RECORDER_API_SECRET", hide_env_values = true)]
+    api_secret: SecretString,
+    /// The app whose channel is meant, where the API key is the server's; without it the server's first app
+    #[arg(long)]
+    app_id: Option<AppId>,
+    /// The channel that the token opens
+    #[arg(long)]
+    channel: Cname,
+    /// The member
+    #[arg(long)]
+    uid: Uid,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// What the member may do
+    #[arg(long, value_enum, default_value_t = RoleArg::Publisher)]
+    role: RoleArg,
+    /// How long the token is good for, in seconds
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
+    ttl: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleArg {
+    /// Speaks and listens
+    Publisher,
+    /// Listens
+    Subscriber,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Publisher => Self::Publisher,
+            RoleArg::Subscriber => Self::Subscriber,
+        }
+    }
+}
+
+/// Mints the token and prints it.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let token = match &args.kind {
+        Kind::Agora(args) => agora(args)?,
+        Kind::Livekit(args) => livekit(args),
+    };
+    println!("{token}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn agora(args: &Agora) -> anyhow::Result<String> {
+    let issued = u32::try_from(clock::now().0 / 1000).context("a 007 token can't say a time after the year 2106")?;
+    let order = Mint007 {
+        app: &args.app_id,
+        channel: &args.channel,
+        uid: args.uid.as_str(),
+        role: args.common.role.into(),
+        issued,
+        lifetime: args.common.ttl,
+        salt: rand::random_range(1..=99_999_999),
+    };
+    Ok(mint_007(order, &args.certificate))
+}
+
+fn livekit(args: &LiveKit) -> String {
+    let order = MintLiveKit {
+        key: &args.api_key,
+        app: args.app_id.as_ref(),
+        room: &args.channel,
+        identity: &args.uid,
+        publish: matches!(args.common.role, RoleArg::Publisher),
+        now: clock::now(),
+        lifetime: args.common.ttl,
+    };
+    mint_livekit(order, &args.api_secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::channel_server::token::{AppKeys, Asked, Keys};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    const APP: &str = "0123456789abcdef0123456789abcdef";
+    const CERTIFICATE: &str = "fedcba9876543210fedcba9876543210";
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Line::try_parse_from([&["token"], line].concat()).map(|line| line.args)
+    }
+
+    fn keys() -> Keys {
+        Keys {
+            apps: vec![AppKeys { app_id: AppId::new(APP).unwrap(), certificate: Some(CERTIFICATE.to_owned().into()) }],
+            api_key: "key".into(),
+            api_secret: "secret".to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn both_kinds_open_the_channel_they_name() {
+        for line in [
+            vec!["agora", "--app-id", APP, "--certificate", CERTIFICATE, "--channel", "room", "--uid", "7"],
+            vec!["livekit", "--api-key", "key", "--api-secret", "secret", "--channel", "room", "--uid", "7"],
+            vec!["livekit", "--api-key", APP, "--api-secret", CERTIFICATE, "--channel", "room", "--uid", "7"],
+        ] {
+            let token = match parse(&line).unwrap().kind {
+                Kind::Agora(args) => agora(&args).unwrap(),
+                Kind::Livekit(args) => livekit(&args),
+            };
+            let pass = keys().check(Some(&token), &Asked::default(), clock::now()).unwrap();
+            assert_eq!((pass.cname.as_str(), pass.identity.unwrap().as_str()), ("room", "7"));
+            assert!(pass.grants.microphone);
+        }
+    }
+
+    #[test]
+    fn an_app_id_that_is_none_is_refused() {
+        let line = ["agora", "--app-id", "xyz", "--certificate", CERTIFICATE, "--channel", "room"];
+        assert!(parse(&line).unwrap_err().to_string().contains("32 hexadecimal digits"));
+    }
+}
