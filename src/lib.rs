@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod callback;
 pub mod channel;
 pub mod channel_server;
 pub mod cli;
@@ -17,4 +18,5 @@ pub mod console;
 pub mod fault;
 pub mod recording;
 pub mod storage;
+pub mod store;
 pub mod units;

@@ -1,0 +1,285 @@
+//! The events and their documented details (facts/agora.md section 5.1), ready for the log.
+//!
+//! The functions are named for the vendor's `msgName` where that says enough. Fields of ours may be added with
+//! [`NewEvent::with`]; the documented ones keep their names, types and meaning. Times are UTC milliseconds.
+
+use serde_json::{Value, json};
+
+use crate::recording::{Mode, PlaylistId};
+use crate::store::NewEvent;
+use crate::units::{Uid, WallMs};
+
+const PLATFORM: u8 = 0;
+const RECORDER: u8 = 1;
+const UPLOADER: u8 = 2;
+
+/// The `streamUid` of everybody mixed.
+const EVERYBODY: &str = "0";
+
+/// [`uploading_progress`] when everything is in the bucket.
+pub const PROGRESS_COMPLETE: u16 = 10_000;
+
+/// Which part an error or a warning comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    /// The recorder.
+    Recorder = 0,
+    /// The uploader.
+    Uploader = 1,
+    /// Everything around them.
+    Platform = 2,
+}
+
+/// How bad an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorLevel {
+    /// For debugging.
+    Debug = 1,
+    /// Nothing is lost.
+    Minor = 2,
+    /// Something may be lost.
+    Medium = 3,
+    /// Something is lost.
+    Major = 4,
+    /// The recording is over.
+    Fatal = 5,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// After everything was uploaded.
+    Normal = 0,
+    /// Otherwise.
+    Abnormal = 1,
+}
+
+/// Why the recorder left the channel: the vendor's bit mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveCode {
+    /// It never came in.
+    InitFailed = 0,
+    /// The worker was told to end.
+    Interrupted = 2,
+    /// Nobody was there for `maxIdleTime`.
+    Idle = 4,
+    /// `stop` was called: 16, with the bit 8 that the original sets beside it.
+    Stopped = 24,
+}
+
+/// A playlist in the bucket, for [`uploaded`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadedFile {
+    /// The full object key with its prefix.
+    pub file_name: String,
+    /// What it holds.
+    pub playlist: PlaylistId,
+    /// When its first slice starts.
+    pub slice_start: WallMs,
+}
+
+/// Event 1: an error. `code` is 32 (storage configuration), 47 (upload), 51 (file) for the uploader, 50 or 52 (time-outs of
+/// upload and start) for the platform, a REST or SDK code for the recorder. `message` is for people and holds no secret.
+pub fn error(module: Module, level: ErrorLevel, code: u32, message: &str) -> NewEvent {
+    event(
+        1,
+        PLATFORM,
+        json!({
+            "msgName": "cloud_recording_error",
+            "module": module as u8,
+            "errorLevel": level as u8,
+            "errorCode": code,
+            "stat": 0,
+            "errorMsg": message,
+        }),
+    )
+}
+
+/// Event 2: a warning. `code` is 31 (uploaded to the customer's bucket again) or 32 (to the backup).
+pub fn warning(module: Module, code: u32) -> NewEvent {
+    event(2, PLATFORM, json!({"msgName": "cloud_recording_warning", "module": module as u8, "warnCode": code}))
+}
+
+/// Event 3: a call does not fit the current state. `status` as in `query` (facts/agora.md section 1.3); `file_list` the
+/// playlist's name or empty. `recordingMode` as the current English documents have it: 0 individual, 1 composite.
+pub fn status_update(status: u8, mode: Mode, file_list: &str) -> NewEvent {
+    event(
+        3,
+        PLATFORM,
+        json!({
+            "msgName": "cloud_recording_status_update",
+            "status": status,
+            "recordingMode": u8::from(mode.mixes()),
+            "fileList": file_list,
+        }),
+    )
+}
+
+/// Event 4: a playlist is in the bucket for the first time; once a playlist. `file_list` is its full object key: a string
+/// here, a list in event 31.
+pub fn file_infos(file_list: &str) -> NewEvent {
+    event(4, PLATFORM, json!({"msgName": "cloud_recording_file_infos", "fileList": file_list}))
+}
+
+/// Event 11: the session is over.
+pub fn session_exit(status: ExitStatus) -> NewEvent {
+    event(11, PLATFORM, json!({"msgName": "session_exit", "exitStatus": status as u8}))
+}
+
+/// Event 30: uploads have begun to be possible.
+pub fn uploader_started() -> NewEvent {
+    event(30, UPLOADER, json!({"msgName": "uploader_started", "status": 0}))
+}
+
+/// Event 31: all files are in the customer's bucket. The order of `files` matters: receivers take the first one's start as
+/// the recording's. `filename` is a copy for those that read the older name.
+pub fn uploaded(files: &[UploadedFile]) -> NewEvent {
+    let list: Vec<Value> = files.iter().map(uploaded_file).collect();
+    event(31, UPLOADER, json!({"msgName": "uploaded", "status": 0, "fileList": list}))
+}
+
+/// Event 33: how much is uploaded of what is recorded, in ten-thousandths, at most once a minute.
+/// [`PROGRESS_COMPLETE`] says that the recorder is gone too; larger values are taken for it.
+pub fn uploading_progress(progress: u16) -> NewEvent {
+    event(33, UPLOADER, json!({"msgName": "uploading_progress", "progress": progress.min(PROGRESS_COMPLETE)}))
+}
+
+/// Event 40: the recorder is in the channel.
+pub fn recorder_started() -> NewEvent {
+    event(40, RECORDER, json!({"msgName": "recorder_started", "status": 0}))
+}
+
+/// Event 41: the recorder left the channel.
+pub fn recorder_leave(code: LeaveCode) -> NewEvent {
+    event(41, RECORDER, json!({"msgName": "recorder_leave", "leaveCode": code as u8}))
+}
+
+/// Event 42: the first slice of a playlist begins, or the first one after an interruption. `discontinue` is `start`, or
+/// after an interruption the end of the last good slice.
+pub fn recorder_slice_start(playlist: &PlaylistId, start: WallMs, discontinue: WallMs) -> NewEvent {
+    event(
+        42,
+        RECORDER,
+        json!({
+            "msgName": "recorder_slice_start",
+            "startUtcMs": start.0,
+            "discontinueUtcMs": discontinue.0,
+            "mixedAllUser": is_mix(playlist),
+            "streamUid": stream_uid(playlist),
+            "trackType": "audio",
+        }),
+    )
+}
+
+/// Event 43: a member's audio arrives (state 0), or no longer (state 1). The documents spell the time `UtcMs`, the original
+/// was seen to send `utcMs`: both are there.
+pub fn audio_stream_state(uid: &Uid, receiving: bool, at: WallMs) -> NewEvent {
+    event(
+        43,
+        RECORDER,
+        json!({
+            "msgName": "recorder_audio_stream_state_changed",
+            "streamUid": uid.as_str(),
+            "state": u8::from(!receiving),
+            "UtcMs": at.0,
+            "utcMs": at.0,
+        }),
+    )
+}
+
+const fn event(event_type: u16, service_type: u8, details: Value) -> NewEvent {
+    NewEvent { event_type, service_type, details }
+}
+
+fn uploaded_file(file: &UploadedFile) -> Value {
+    json!({
+        "fileName": file.file_name,
+        "trackType": "audio",
+        "uid": stream_uid(&file.playlist),
+        "mixedAllUser": is_mix(&file.playlist),
+        "isPlayable": true,
+        "sliceStartTime": file.slice_start.0,
+        "filename": file.file_name,
+    })
+}
+
+fn stream_uid(playlist: &PlaylistId) -> &str {
+    match playlist {
+        PlaylistId::Mix => EVERYBODY,
+        PlaylistId::Individual(uid) => uid.as_str(),
+    }
+}
+
+const fn is_mix(playlist: &PlaylistId) -> bool {
+    matches!(playlist, PlaylistId::Mix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_the_documented_ones() {
+        let uid = Uid::new("42").unwrap();
+        let at = WallMs(1_700_000_000_000);
+        let expected = [
+            (
+                error(Module::Platform, ErrorLevel::Fatal, 110, ""),
+                1,
+                0,
+                r#"{"msgName":"cloud_recording_error","module":2,"errorLevel":5,"errorCode":110,"stat":0,"errorMsg":""}"#,
+            ),
+            (warning(Module::Uploader, 31), 2, 0, r#"{"msgName":"cloud_recording_warning","module":1,"warnCode":31}"#),
+            (
+                status_update(5, Mode::Mix, "a.m3u8"),
+                3,
+                0,
+                r#"{"msgName":"cloud_recording_status_update","status":5,"recordingMode":1,"fileList":"a.m3u8"}"#,
+            ),
+            (file_infos("p/a.m3u8"), 4, 0, r#"{"msgName":"cloud_recording_file_infos","fileList":"p/a.m3u8"}"#),
+            (session_exit(ExitStatus::Normal), 11, 0, r#"{"msgName":"session_exit","exitStatus":0}"#),
+            (uploader_started(), 30, 2, r#"{"msgName":"uploader_started","status":0}"#),
+            (uploading_progress(20_000), 33, 2, r#"{"msgName":"uploading_progress","progress":10000}"#),
+            (recorder_started(), 40, 1, r#"{"msgName":"recorder_started","status":0}"#),
+            (recorder_leave(LeaveCode::Stopped), 41, 1, r#"{"msgName":"recorder_leave","leaveCode":24}"#),
+            (
+                recorder_slice_start(&PlaylistId::Mix, at, at),
+                42,
+                1,
+                r#"{"msgName":"recorder_slice_start","startUtcMs":1700000000000,"discontinueUtcMs":1700000000000,"mixedAllUser":true,"streamUid":"0","trackType":"audio"}"#,
+            ),
+            (
+                audio_stream_state(&uid, true, at),
+                43,
+                1,
+                r#"{"msgName":"recorder_audio_stream_state_changed","streamUid":"42","state":0,"UtcMs":1700000000000,"utcMs":1700000000000}"#,
+            ),
+        ];
+        for (event, event_type, service_type, details) in expected {
+            assert_eq!((event.event_type, event.service_type), (event_type, service_type));
+            assert_eq!(event.details.to_string(), details);
+        }
+    }
+
+    #[test]
+    fn uploaded_files_are_a_list_with_both_spellings_of_the_name() {
+        let uid = Uid::new("42").unwrap();
+        let file = UploadedFile {
+            file_name: "p/a.m3u8".into(),
+            playlist: PlaylistId::Individual(uid),
+            slice_start: WallMs(5),
+        };
+        let event = uploaded(&[file]);
+        assert_eq!((event.event_type, event.service_type), (31, 2));
+        assert_eq!(
+            event.details.to_string(),
+            r#"{"msgName":"uploaded","status":0,"fileList":[{"fileName":"p/a.m3u8","trackType":"audio","uid":"42","mixedAllUser":false,"isPlayable":true,"sliceStartTime":5,"filename":"p/a.m3u8"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_field_of_ours_never_replaces_a_documented_one() {
+        let event = session_exit(ExitStatus::Normal).with("exitStatus", 1).with("verdict", "complete");
+        assert_eq!(event.details.to_string(), r#"{"msgName":"session_exit","exitStatus":0,"verdict":"complete"}"#);
+    }
+}

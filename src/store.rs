@@ -1,0 +1,95 @@
+//! What must survive a restart besides media: resources, sessions, the event log and the state of its delivery.
+//!
+//! SQLite in one file, write-ahead log, every commit on disk before the call returns (`synchronous = FULL`), so a state that
+//! an event reports is durable before anybody can hear of it (law 2).
+//!
+//! Invariants:
+//! * Events of a session are numbered from 0 without a hole, in the order of their commits; a `notice_id` is unique.
+//! * A resource is bound to at most one session; an app, channel and recorder uid have at most one running session.
+//! * Times are [`WallMs`] that the caller brings; the store reads no clock. Secrets only enter sealed ([`seal`]).
+//!
+//! A [`Store`] is a handle: clones share one database. Migrations lie in `src/store/migrations`, one file a version, embedded
+//! when this file is compiled; a released one never changes.
+
+pub mod canonical;
+mod deliveries;
+mod error;
+mod events;
+mod resources;
+mod retention;
+mod rows;
+pub mod seal;
+mod sessions;
+
+#[cfg(test)]
+mod contract;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+pub use deliveries::{Delivery, DeliveryState};
+pub use error::StoreError;
+pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
+pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
+pub use sessions::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
+
+#[cfg(doc)]
+use crate::units::WallMs;
+
+/// How long a statement waits for another connection's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that only read; one more writes.
+const READERS: u32 = 2;
+
+/// A handle on the database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// One connection: writers queue here and not for SQLite's lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the database file, creates it where it is missing, and brings its tables up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("src/store/migrations").run(&writer).await?;
+        let readers = pool(READERS).connect_with(options).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A database that is gone with its last handle; for tests and dry runs.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let writer = pool(1).connect_with(options).await?;
+        sqlx::migrate!("src/store/migrations").run(&writer).await?;
+        Ok(Self { readers: writer.clone(), writer })
+    }
+
+    /// Waits for running calls and closes the file. Calls on other handles fail afterwards.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Connections stay open: no reaper has to wake up for them.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}

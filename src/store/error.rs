@@ -1,0 +1,65 @@
+//! What can go wrong with the store.
+
+use crate::fault::{Explain, Fault};
+use crate::units::Sid;
+
+/// Why a call on the store failed. None of these is the caller's fault: what callers can do wrong has its own answer type.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not answer in time: locked, or the disk is too slow.
+    #[error("the database is busy: {0}; look for another process on the same file or a slow disk")]
+    Busy(#[source] sqlx::Error),
+    /// The database refused or failed.
+    #[error("the database failed: {0}; check that its directory exists, is writable and has space")]
+    Database(#[source] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("the database can't be migrated: {0}; it was written by a newer version, or its migrations were changed")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what no version of this program writes.
+    #[error("the database holds an invalid {what}: {problem}; restore the file from a backup")]
+    Corrupt {
+        /// The column.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An event or an update for a session that is not in the store.
+    #[error("session {0} is not in the store; create it before its first event")]
+    UnknownSession(Sid),
+    /// An event's details are longer than [`super::MAX_DETAILS_BYTES`].
+    #[error("the details of event {event_type} take {bytes} bytes; shorten its file list")]
+    DetailsTooLong {
+        /// Which event.
+        event_type: u16,
+        /// Their length.
+        bytes: usize,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::PoolTimedOut => Self::Busy(error),
+            sqlx::Error::Database(refusal) if is_busy(refusal.code().as_deref()) => Self::Busy(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Explain for StoreError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Busy(_) => Fault::ours("store_busy", true),
+            Self::Database(_) => Fault::ours("store_failed", true),
+            Self::Migrate(_) => Fault::ours("store_migration", false),
+            Self::Corrupt { .. } => Fault::ours("store_corrupt", false),
+            Self::UnknownSession(_) => Fault::ours("store_unknown_session", false),
+            Self::DetailsTooLong { .. } => Fault::ours("event_too_long", false),
+        }
+    }
+}
+
+/// SQLITE_BUSY (5) and SQLITE_LOCKED (6) with their extended codes, whose low byte they are.
+fn is_busy(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
