@@ -1,0 +1,6 @@
+//! The recording core and its artefacts, judged by tools that this project did not write. One scenario a file.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod ear;
+mod segments_are_read_by_others;
