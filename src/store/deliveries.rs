@@ -38,48 +38,48 @@ pub enum DeliveryState {
     Dead(WallMs),
 }
 
+macro_rules! deliveries_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.last_error ",
+            "FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence ",
+            "JOIN sessions s ON s.sid = d.sid WHERE ",
+            $condition
+        )
+    };
+}
+
 impl Store {
     /// Up to `limit` deliveries of an app that are next in their sessions, the earliest due first, whether their time has
     /// come or not. At most one a session.
     pub async fn pending_deliveries(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.last_error \
-             FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence \
-             JOIN sessions s ON s.sid = d.sid WHERE d.app = ? AND d.due IS NOT NULL ORDER BY d.due, d.sid LIMIT ?",
-        )
-        .bind(app.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(deliveries_where!("d.app = ? AND d.due IS NOT NULL ORDER BY d.due, d.sid LIMIT ?"))
+            .bind(app.as_str())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(delivery).collect()
     }
 
     /// Up to `limit` deliveries of a session in order, those after sequence `after` or all from the first.
     pub async fn deliveries(&self, sid: &Sid, after: Option<u64>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.last_error \
-             FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence \
-             JOIN sessions s ON s.sid = d.sid WHERE d.sid = ? AND d.sequence >= ? ORDER BY d.sequence LIMIT ?",
-        )
-        .bind(sid.as_str())
-        .bind(signed(after.map_or(0, |after| after.saturating_add(1))))
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(deliveries_where!("d.sid = ? AND d.sequence >= ? ORDER BY d.sequence LIMIT ?"))
+            .bind(sid.as_str())
+            .bind(signed(after.map_or(0, |after| after.saturating_add(1))))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(delivery).collect()
     }
 
     /// The newest `limit` dead letters of an app, newest first.
     pub async fn dead_deliveries(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.last_error \
-             FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence \
-             JOIN sessions s ON s.sid = d.sid WHERE d.app = ? AND d.dead IS NOT NULL ORDER BY d.dead DESC, d.sid LIMIT ?",
-        )
-        .bind(app.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows =
+            sqlx::query(deliveries_where!("d.app = ? AND d.dead IS NOT NULL ORDER BY d.dead DESC, d.sid LIMIT ?"))
+                .bind(app.as_str())
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await?;
         rows.iter().map(delivery).collect()
     }
 

@@ -1,0 +1,208 @@
+//! One app's lane: takes what is due from the store, sends it, writes down what became of it, and sleeps until there is
+//! something to do. Per session one event is under way at a time, because the store has only the oldest one due.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::circuit::{Circuit, Leave};
+use super::delivery::{AttemptError, attempt};
+use super::settings::{Settings, Target};
+use crate::clock;
+use crate::store::{Delivery, DeliveryState, Store, StoreError};
+use crate::units::{AppId, Sid, WallMs};
+
+/// What all lanes share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    store: Store,
+    client: Client,
+    settings: Settings,
+    working: Semaphore,
+    probing: Semaphore,
+}
+
+impl Shared {
+    pub(super) fn new(store: Store, client: Client, settings: Settings) -> Self {
+        let working = Semaphore::new(settings.at_once.max(1));
+        let probing = Semaphore::new(settings.probes_at_once.max(1));
+        Self { store, client, settings, working, probing }
+    }
+
+    fn wait(&self, failures: u32) -> Duration {
+        self.settings.schedule.wait(failures, rand::random())
+    }
+}
+
+/// One app's lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    app: AppId,
+    target: Arc<Target>,
+    shared: Arc<Shared>,
+    nudged: Arc<Notify>,
+    circuit: Circuit,
+    flights: JoinSet<Landing>,
+    /// The sessions of the flights: at most [`Settings::at_once_per_target`].
+    flying: HashMap<Id, Sid>,
+}
+
+/// How a flight ended.
+#[derive(Debug)]
+struct Landing {
+    probe: bool,
+    outcome: Outcome,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Delivered,
+    Refused(AttemptError),
+    /// What became of the attempt could not be written down: it will be repeated.
+    Forgotten(StoreError),
+}
+
+impl Lane {
+    pub(super) fn new(app: AppId, target: Target, shared: Arc<Shared>, nudged: Arc<Notify>) -> Self {
+        Self {
+            app,
+            target: Arc::new(target),
+            shared,
+            nudged,
+            circuit: Circuit::default(),
+            flights: JoinSet::new(),
+            flying: HashMap::new(),
+        }
+    }
+
+    /// Runs until stopped, then waits for the flights.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let wake = self.launch().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(landed) = self.flights.join_next_with_id() => self.land(landed),
+                () = self.nudged.notified() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+        while self.flights.join_next().await.is_some() {}
+    }
+
+    /// Starts what may be started now. Says when there is something to start next, as far as it is known by now.
+    async fn launch(&mut self) -> Option<Instant> {
+        let settings = &self.shared.settings;
+        let now = Instant::now();
+        let (probe, limit) = match self.circuit.leave(now) {
+            Leave::NotBefore(until) => return Some(until),
+            Leave::Probe => (true, 1),
+            Leave::Everything => (false, settings.at_once_per_target.max(1)),
+        };
+        if self.flying.len() >= limit {
+            return None;
+        }
+        // Flights may be among the earliest: this many rows hold every free place and one more, the next to come.
+        let rows = u32::try_from(limit + self.flying.len() + 1).unwrap_or(u32::MAX);
+        let due = match self.shared.store.pending_deliveries(&self.app, rows).await {
+            Ok(due) => due,
+            Err(problem) => {
+                error!(app = %self.app, %problem, "callbacks wait: the store does not answer");
+                return Some(now + self.shared.wait(1));
+            }
+        };
+        for delivery in due {
+            if self.flying.values().any(|sid| *sid == delivery.event.sid) {
+                continue;
+            }
+            let rest = self.rest(&delivery);
+            if !rest.is_zero() {
+                return Some(now + rest);
+            }
+            if self.flying.len() >= limit {
+                return None;
+            }
+            self.start(delivery, probe);
+        }
+        None
+    }
+
+    /// How long until it is due. More than the schedule ever asks for means that the wall clock was set back: due now.
+    fn rest(&self, delivery: &Delivery) -> Duration {
+        let DeliveryState::Due(due) = delivery.state else { return Duration::ZERO };
+        let rest = Duration::from_millis(due.0.saturating_sub(clock::now().0));
+        if rest > self.shared.settings.schedule.longest() { Duration::ZERO } else { rest }
+    }
+
+    fn start(&mut self, delivery: Delivery, probe: bool) {
+        let sid = delivery.event.sid.clone();
+        let (target, shared) = (Arc::clone(&self.target), Arc::clone(&self.shared));
+        let flight = self
+            .flights
+            .spawn(async move { Landing { probe, outcome: fly(&shared, &target, &delivery, probe).await } });
+        self.flying.insert(flight.id(), sid);
+    }
+
+    fn land(&mut self, landed: Result<(Id, Landing), JoinError>) {
+        let (id, landing) = match landed {
+            Ok((id, landing)) => (id, Some(landing)),
+            Err(problem) => {
+                error!(app = %self.app, %problem, "a callback attempt was cut off");
+                (problem.id(), None)
+            }
+        };
+        self.flying.remove(&id);
+        let probe = landing.as_ref().is_some_and(|landing| landing.probe);
+        let problem = match landing.map(|landing| landing.outcome) {
+            Some(Outcome::Delivered) => {
+                if self.circuit.succeeded() {
+                    info!(app = %self.app, "the callback receiver is back");
+                }
+                return;
+            }
+            Some(Outcome::Refused(problem)) => problem.to_string(),
+            Some(Outcome::Forgotten(problem)) => problem.to_string(),
+            None => "cut off".into(),
+        };
+        let shared = &self.shared;
+        if self.circuit.failed(probe, Instant::now(), |failures| shared.wait(failures)) {
+            warn!(app = %self.app, problem, "callbacks of this app pause");
+        }
+    }
+}
+
+/// One attempt, from the permission to send to the note in the store.
+async fn fly(shared: &Shared, target: &Target, delivery: &Delivery, probe: bool) -> Outcome {
+    let places = if probe { &shared.probing } else { &shared.working };
+    let place = places.acquire().await.expect("the semaphores are never closed");
+    let result = attempt(&shared.client, target, &delivery.event, clock::now()).await;
+    drop(place);
+    match note(shared, delivery, &result, clock::now()).await {
+        Err(problem) => Outcome::Forgotten(problem),
+        Ok(()) => result.map_or_else(Outcome::Refused, |()| Outcome::Delivered),
+    }
+}
+
+async fn note(
+    shared: &Shared,
+    delivery: &Delivery,
+    result: &Result<(), AttemptError>,
+    now: WallMs,
+) -> Result<(), StoreError> {
+    let (sid, sequence) = (&delivery.event.sid, delivery.event.sequence);
+    let Err(problem) = result else { return shared.store.mark_delivered(sid, sequence, now).await };
+    let age = Duration::from_millis(now.0.saturating_sub(delivery.event.sendts.0));
+    if age >= shared.settings.give_up_after {
+        error!(%sid, sequence, %problem, "callback given up; it stays in the store as a dead letter");
+        return shared.store.mark_dead(sid, sequence, now, &problem.to_string()).await;
+    }
+    let wait = shared.wait(delivery.attempts.saturating_add(1));
+    let next = WallMs(now.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+    shared.store.mark_attempt(sid, sequence, next, &problem.to_string()).await
+}
