@@ -2,6 +2,7 @@
 
 mod config;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Check a configuration file and print what would be in force, secrets left out
     Config(config::Args),
+    /// Check that a recording is complete and consistent: every segment, the timeline, sizes and SHA-256
+    Verify(verify::Args),
     /// Mint a channel token and print it
     Token(token::Args),
 }
@@ -27,6 +30,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Config(args) => config::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Token(args) => token::run(&args),
     };
     match outcome {

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod ear;
+mod hls;
 mod segments_are_read_by_others;
+mod verify_says_what_is_wrong;

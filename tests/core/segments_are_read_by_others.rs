@@ -1,85 +1,35 @@
 //! shiguredo_mp4 demultiplexes every segment, ffmpeg plays the playlist without a word, to the sample.
 
-use std::path::PathBuf;
-
-use bytes::Bytes;
-use cloud_recorder::codec::fmp4::{PASS_THROUGH_CHANNELS, Sample, init_segment, media_segment};
-use cloud_recorder::codec::opus::{self, Encoder, LOOKAHEAD, concealment, silence};
-use cloud_recorder::codec::playlist::{Entry, Playlist};
-use cloud_recorder::units::{Ticks, WallMs};
+use cloud_recorder::codec::fmp4::{PASS_THROUGH_CHANNELS, init_segment};
+use cloud_recorder::codec::opus::{LOOKAHEAD, concealment, silence};
+use cloud_recorder::units::Ticks;
 use shiguredo_mp4::demux::Fmp4SegmentDemuxer;
-use tempfile::TempDir;
 
 use crate::ear::{self, RATE, level_db, tone_db};
+use crate::hls::{Hls, sine};
 
-/// A playlist on disk.
-struct Hls {
-    folder: TempDir,
-    packets: usize,
-    segments: Vec<(Ticks, Bytes, Vec<Sample>)>,
-}
-
-impl Hls {
-    /// Cuts packets into segments of 300.
-    fn new(channels: u8, packets: &[Sample]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut playlist = Playlist::new(6, "init.mp4".into(), WallMs(1_700_000_000_000));
-        let mut segments = Vec::new();
-        std::fs::write(folder.path().join("init.mp4"), init_segment(channels)).unwrap();
-        for (index, samples) in packets.chunks(300).enumerate() {
-            let (name, start) = (format!("{index}.m4s"), playlist.end());
-            let file = media_segment(index as u32 + 1, start, samples);
-            std::fs::write(folder.path().join(&name), &file).unwrap();
-            let duration = Ticks(samples.iter().map(|sample| sample.duration.0).sum());
-            playlist.entries.push(Entry { name, start, duration });
-            segments.push((start, file, samples.to_vec()));
-        }
-        playlist.ended = true;
-        std::fs::write(folder.path().join("list.m3u8"), playlist.render()).unwrap();
-        Self { folder, packets: packets.len(), segments }
-    }
-
-    fn playlist(&self) -> PathBuf {
-        self.folder.path().join("list.m3u8")
-    }
-
-    /// Every packet is where shiguredo_mp4 finds it, with our times.
-    fn demultiplexes(&self, channels: u8) {
-        let mut demuxer = Fmp4SegmentDemuxer::new();
-        demuxer.handle_init_segment(&init_segment(channels)).unwrap();
-        for (start, file, samples) in &self.segments {
-            let found = demuxer.handle_media_segment(file).unwrap();
-            assert_eq!(found.len(), samples.len());
-            let mut at = *start;
-            for (found, sample) in found.iter().zip(samples) {
-                let from = found.data_offset as usize;
-                assert_eq!(file[from..from + found.data_size], sample.bytes);
-                assert_eq!((found.timestamp, u64::from(found.duration)), (at.0, sample.duration.0));
-                assert!(found.keyframe);
-                at += sample.duration;
-            }
+/// Every packet is where shiguredo_mp4 finds it, with our times.
+fn demultiplexes(hls: &Hls, channels: u8) {
+    let mut demuxer = Fmp4SegmentDemuxer::new();
+    demuxer.handle_init_segment(&init_segment(channels)).unwrap();
+    for (start, file, samples) in &hls.segments {
+        let found = demuxer.handle_media_segment(file).unwrap();
+        assert_eq!(found.len(), samples.len());
+        let mut at = *start;
+        for (found, sample) in found.iter().zip(samples) {
+            let from = found.data_offset as usize;
+            assert_eq!(file[from..from + found.data_size], sample.bytes);
+            assert_eq!((found.timestamp, u64::from(found.duration)), (at.0, sample.duration.0));
+            assert!(found.keyframe);
+            at += sample.duration;
         }
     }
-}
-
-/// `seconds` of a sine at half scale, the right channel at a quarter where there is one.
-fn sine(hertz: f64, seconds: usize, channels: u8) -> Vec<Sample> {
-    let mut encoder = Encoder::new(channels, 96_000, 10).unwrap();
-    let tone = |n: usize| (std::f64::consts::TAU * hertz * n as f64 / RATE as f64).sin() as f32 * 0.5;
-    let frame = |index: usize| {
-        let sound: Vec<f32> = (index * 960..(index + 1) * 960)
-            .flat_map(|n| [tone(n), tone(n) / 2.0].into_iter().take(channels.into()))
-            .collect();
-        let bytes = encoder.encode(&sound).unwrap();
-        Sample { duration: opus::duration(&bytes).unwrap(), bytes }
-    };
-    (0..seconds * 50).map(frame).collect()
 }
 
 #[test]
 fn ffmpeg_decodes_a_tone_gapless_and_to_the_sample() {
     let hls = Hls::new(1, &sine(1000.0, 20, 1));
-    hls.demultiplexes(1);
+    demultiplexes(&hls, 1);
     let sound = ear::decode(&hls.playlist(), 1);
     assert_eq!(sound.len() as u64, hls.packets as u64 * 960 - LOOKAHEAD.0);
     let omega = std::f64::consts::TAU * 1000.0 / RATE as f64;
@@ -101,7 +51,7 @@ fn mono_stereo_and_filler_live_in_one_track_at_the_right_times() {
     packets.extend((0..5).map(|_| concealment(&last).unwrap()));
     packets.extend(silence(Ticks::from_ms(900), true));
     let hls = Hls::new(PASS_THROUGH_CHANNELS, &packets);
-    hls.demultiplexes(PASS_THROUGH_CHANNELS);
+    demultiplexes(&hls, PASS_THROUGH_CHANNELS);
 
     let sound = ear::decode(&hls.playlist(), 2);
     assert_eq!(sound.len() as u64, 14 * RATE as u64 - LOOKAHEAD.0);
@@ -120,7 +70,7 @@ fn packets_of_any_length_keep_their_times() {
         packets.extend(sine(440.0, 1, 1).into_iter().skip(10).take(5));
     }
     let hls = Hls::new(PASS_THROUGH_CHANNELS, &packets);
-    hls.demultiplexes(PASS_THROUGH_CHANNELS);
+    demultiplexes(&hls, PASS_THROUGH_CHANNELS);
     let length: u64 = packets.iter().map(|packet| packet.duration.0).sum();
     assert_eq!(ear::decode(&hls.playlist(), 2).len() as u64, length - LOOKAHEAD.0);
 }
