@@ -179,7 +179,7 @@ fn check_segment(
         let (is, expected) = (segment.base.as_secs_f64(), expected.as_secs_f64());
         report.add(
             name,
-            format!("the timeline breaks: it starts at {is:.6} s, the one before it ends at {expected:.6} s"),
+            &format!("the timeline breaks: it starts at {is:.6} s, the one before it ends at {expected:.6} s"),
         );
     }
     if segment.duration().0.abs_diff(entry.duration.0) > ROUNDING.0 {
