@@ -1,0 +1,16 @@
+//! Callbacks from the log to a receiver: order, repetition, signatures, restarts, and what a dead receiver may cost.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod a_dead_receiver_costs_others_nothing;
+mod any_text_stays_canonical;
+mod both_schools_of_signature_checks;
+mod dead_letters_stay_visible;
+mod node;
+mod one_start_wins;
+mod receiver;
+mod receiver_fails_and_recovers;
+mod redirects_are_not_followed;
+mod restart_loses_nothing;
+mod secrets_are_sealed_on_disk;
+mod world;
