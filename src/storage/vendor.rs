@@ -1,0 +1,220 @@
+//! The vendor's `storageConfig` to a [`Destination`] (facts/agora.md section 2.3, facts/callers.md section 1).
+
+mod endpoint;
+mod regions;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use super::destination::{Credentials, Destination, Encryption, KeyPrefix, PrefixError};
+use crate::fault::{Explain, Fault};
+
+/// `storageConfig` as it was sent; every field may be missing. Unknown fields are ignored, as the original does.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StorageConfigParts {
+    /// Who keeps the bucket: 1 Amazon S3, 11 any S3-compatible store.
+    pub vendor: Option<i64>,
+    /// The vendor's region number; ignored for vendor 11.
+    pub region: Option<i64>,
+    /// The bucket's name.
+    pub bucket: Option<String>,
+    /// Access key id.
+    #[serde(deserialize_with = "secret")]
+    pub access_key: Option<SecretString>,
+    /// Secret access key.
+    #[serde(deserialize_with = "secret")]
+    pub secret_key: Option<SecretString>,
+    /// Session token of temporary credentials.
+    #[serde(deserialize_with = "secret")]
+    pub sts_token: Option<SecretString>,
+    /// Folders, outermost first.
+    pub file_name_prefix: Option<Vec<String>>,
+    /// What only some vendors have.
+    pub extension_params: Option<ExtensionParams>,
+}
+
+/// `storageConfig.extensionParams`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ExtensionParams {
+    /// The store's URL (vendor 11). Without a scheme `https` is meant.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for (vendor 11; ours, the original has no such field). Else it is read from the
+    /// endpoint's host name where that names one, else `us-east-1`.
+    pub region: Option<String>,
+    /// Server-side encryption: `aes256` or `kms`.
+    pub sse: Option<String>,
+}
+
+impl StorageConfigParts {
+    /// Whether nothing is said: no vendor or vendor 0, no bucket and no keys. The app's default storage is meant.
+    pub fn is_blank(&self) -> bool {
+        let no_key = |key: &Option<SecretString>| key.as_ref().is_none_or(|key| key.expose_secret().is_empty());
+        matches!(self.vendor, None | Some(0))
+            && self.bucket.as_ref().is_none_or(String::is_empty)
+            && no_key(&self.access_key)
+            && no_key(&self.secret_key)
+    }
+}
+
+/// What is wrong with a `storageConfig`. Each message names the field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VendorError {
+    /// A field that is needed is missing or empty.
+    #[error("clientRequest.storageConfig.{0} is missing or empty")]
+    Missing(&'static str),
+    /// A vendor that we don't write to.
+    #[error(
+        "clientRequest.storageConfig.vendor {0} is not supported; use 1 (Amazon S3), or 11 (any S3-compatible store) with \
+         extensionParams.endpoint"
+    )]
+    Vendor(i64),
+    /// A region number that the vendor's table does not have.
+    #[error("clientRequest.storageConfig.region {0} is unknown; vendor 1 (Amazon S3) has regions 0 to {most}", most = regions::LAST)]
+    Region(i64),
+    /// A field that can't be what it says.
+    #[error("clientRequest.storageConfig.{field} {problem}")]
+    Field {
+        /// Which field.
+        field: &'static str,
+        /// What it must be.
+        problem: &'static str,
+    },
+    /// A prefix that would lead astray.
+    #[error("clientRequest.storageConfig.fileNamePrefix{0}")]
+    Prefix(#[from] PrefixError),
+}
+
+impl Explain for VendorError {
+    fn fault(&self) -> Fault {
+        Fault::caller("invalid_storage_config")
+    }
+}
+
+/// Parses `parts`. Nothing is tried: whether the place exists shows [`super::Bucket::prove`].
+pub fn destination(parts: &StorageConfigParts) -> Result<Destination, VendorError> {
+    let vendor = parts.vendor.ok_or(VendorError::Missing("vendor"))?;
+    let bucket = bucket(parts.bucket.as_deref())?;
+    let extension = parts.extension_params.clone().unwrap_or_default();
+    let (endpoint, region) = match vendor {
+        1 => {
+            let number = parts.region.ok_or(VendorError::Missing("region"))?;
+            (None, regions::amazon(number).ok_or(VendorError::Region(number))?.to_owned())
+        }
+        11 => {
+            let text = extension.endpoint.as_deref().unwrap_or_default().trim();
+            let endpoint = endpoint::parse(text, &bucket)?;
+            let region = extension.region.filter(|region| !region.is_empty());
+            let region = region.unwrap_or_else(|| endpoint::region(&endpoint));
+            (Some(endpoint), region)
+        }
+        other => return Err(VendorError::Vendor(other)),
+    };
+    let credentials = Credentials {
+        access_key: needed("accessKey", &parts.access_key)?,
+        secret_key: needed("secretKey", &parts.secret_key)?,
+        sts_token: parts.sts_token.clone().filter(|token| !token.expose_secret().is_empty()),
+    };
+    let prefix = KeyPrefix::new(parts.file_name_prefix.as_deref().unwrap_or_default())?;
+    let encryption = encryption(extension.sse.as_deref())?;
+    Ok(Destination { path_style: endpoint.is_some(), endpoint, region, bucket, prefix, credentials, encryption })
+}
+
+fn bucket(name: Option<&str>) -> Result<String, VendorError> {
+    let name = name.filter(|name| !name.is_empty()).ok_or(VendorError::Missing("bucket"))?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(3..=255).contains(&name.len()) || !name.bytes().all(allowed) || name.bytes().all(|byte| byte == b'.') {
+        let problem = "must be 3 to 255 characters of a-z A-Z 0-9 . _ -";
+        return Err(VendorError::Field { field: "bucket", problem });
+    }
+    Ok(name.to_owned())
+}
+
+fn needed(field: &'static str, key: &Option<SecretString>) -> Result<SecretString, VendorError> {
+    key.clone().filter(|key| !key.expose_secret().is_empty()).ok_or(VendorError::Missing(field))
+}
+
+fn encryption(sse: Option<&str>) -> Result<Option<Encryption>, VendorError> {
+    match sse {
+        None | Some("") => Ok(None),
+        Some("aes256") => Ok(Some(Encryption::Aes256)),
+        Some("kms") => Ok(Some(Encryption::Kms)),
+        Some(_) => Err(VendorError::Field {
+            field: "extensionParams.sse",
+            problem: "must be \"aes256\" or \"kms\", or left out",
+        }),
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(config: serde_json::Value) -> Result<Destination, VendorError> {
+        destination(&serde_json::from_value(config).unwrap())
+    }
+
+    #[test]
+    fn amazon_regions_come_from_the_table() {
+        let config = json!({"vendor": 1, "region": 10, "bucket": "calls", "accessKey": "a", "secretKey": "s", "stsToken": "t",
+            "fileNamePrefix": ["dir_1", "dir-2"], "extensionParams": {"sse": "kms"}, "unknown": {}});
+        let place = parse(config).unwrap();
+        assert_eq!((place.endpoint, place.region.as_str(), place.path_style), (None, "ap-northeast-1", false));
+        assert_eq!(place.prefix.key("x"), "dir_1/dir-2/x");
+        assert_eq!(place.encryption, Some(Encryption::Kms));
+        assert_eq!(place.credentials.sts_token.unwrap().expose_secret(), "t");
+    }
+
+    #[test]
+    fn a_compatible_store_needs_its_endpoint() {
+        let mut config =
+            json!({"vendor": 11, "region": 0, "bucket": "calls", "accessKey": "a", "secretKey": "s", "stsToken": ""});
+        let error = parse(config.clone()).unwrap_err().to_string();
+        assert_eq!(error, "clientRequest.storageConfig.extensionParams.endpoint is missing or empty");
+        config["extensionParams"] = json!({"endpoint": "http://127.0.0.1:9000"});
+        let place = parse(config).unwrap();
+        assert_eq!(place.endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
+        assert!(place.path_style && place.credentials.sts_token.is_none());
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let good = json!({"vendor": 1, "region": 0, "bucket": "calls", "accessKey": "a", "secretKey": "s"});
+        for (field, value, part) in [
+            ("vendor", json!(2), "vendor 2 is not supported"),
+            ("vendor", json!(null), "vendor is missing"),
+            ("region", json!(99), "region 99 is unknown"),
+            ("region", json!(-1), "region -1 is unknown"),
+            ("region", json!(null), "region is missing"),
+            ("bucket", json!(""), "bucket is missing"),
+            ("bucket", json!("a/../b"), "bucket must be"),
+            ("bucket", json!("..."), "bucket must be"),
+            ("accessKey", json!(""), "accessKey is missing"),
+            ("secretKey", json!(null), "secretKey is missing"),
+            ("fileNamePrefix", json!(["a", ".."]), "fileNamePrefix[1] must not be"),
+            ("fileNamePrefix", json!(["a".repeat(129)]), "fileNamePrefix is 129 characters long"),
+            ("extensionParams", json!({"sse": "x"}), "extensionParams.sse must be"),
+        ] {
+            let mut config = good.clone();
+            config[field] = value;
+            let error = parse(config).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("clientRequest.storageConfig.{part}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blank_config_means_the_default_storage() {
+        let blank = |config| serde_json::from_value::<StorageConfigParts>(config).unwrap().is_blank();
+        assert!(blank(json!({})));
+        assert!(blank(json!({"vendor": 0, "region": 0, "bucket": "", "accessKey": "", "secretKey": ""})));
+        assert!(!blank(json!({"vendor": 0, "bucket": "calls"})));
+        assert!(!blank(json!({"vendor": 1})));
+    }
+}
