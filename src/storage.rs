@@ -3,10 +3,16 @@
 //! The way of a byte: [`journal`] (what arrived, durable within a second) -> recording core -> [`Spool`] (what was made, durable
 //! until the bucket confirmed it) -> bucket. [`vendor`] says where to.
 
+mod bucket;
 pub mod destination;
 pub mod journal;
 mod spool;
+mod uploader;
 pub mod vendor;
 
+pub use bucket::{Bucket, BucketError, Confirmed, PROOF_TIME, Proof};
 pub use destination::{Credentials, Destination, Encryption, KeyPrefix};
 pub use spool::{MAX_NAME_BYTES, ObjectKind, SessionSpool, Spool, SpoolError, SpooledObject};
+pub use uploader::{
+    MAX_PROBES, MAX_PUTS, MAX_REPORTS, Progress, RetryPolicy, UploadError, UploadQueue, UploadReport, Uploader, WIDTH,
+};

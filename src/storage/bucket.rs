@@ -1,0 +1,191 @@
+//! The customer's bucket, through aws-sdk-s3.
+//!
+//! An object counts as there when the store confirmed it: with the SHA-256 that it computed where it knows checksums, else with
+//! the length that it holds of a body whose hash was part of the request's signature ([`Proof`]). One call is one attempt;
+//! patience is [`super::Uploader`]'s.
+
+mod client;
+mod error;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::destination::{Credentials, Destination, Encryption};
+use super::spool::ObjectKind;
+use error::{Action, Place, refuses_checksums};
+
+pub use error::BucketError;
+
+/// How long [`Bucket::prove`] takes at most.
+pub const PROOF_TIME: Duration = Duration::from_secs(3);
+
+/// A bucket that can be written to. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    destination: Arc<Destination>,
+    /// The store refused a checksum header once; it is not asked again.
+    plain: Arc<AtomicBool>,
+}
+
+/// An object that is in the bucket for sure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the object, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// What the store said.
+    pub proof: Proof,
+}
+
+/// What confirms an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The store answered with the same SHA-256.
+    Checksum,
+    /// The store knows no checksums. It accepted the signed SHA-256 of the body, and has as many bytes.
+    Length,
+}
+
+impl Bucket {
+    /// Prepares the connection; nothing is sent.
+    pub fn connect(destination: &Destination) -> Self {
+        Self { client: client::build(destination), destination: Arc::new(destination.clone()), plain: Arc::default() }
+    }
+
+    /// The same bucket, written to with other credentials.
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        Self::connect(&Destination { credentials, ..(*self.destination).clone() })
+    }
+
+    /// The key of the recording's object called `name`.
+    pub fn key(&self, name: &str) -> String {
+        self.destination.prefix.key(name)
+    }
+
+    /// Writes and deletes one small object under the prefix, within [`PROOF_TIME`]. Credentials that may not delete are taken,
+    /// though the object (`cloud-recorder-test-….txt`) then stays.
+    pub async fn prove(&self) -> Result<(), BucketError> {
+        let key = self.key(&format!("cloud-recorder-test-{}.txt", uuid::Uuid::new_v4().simple()));
+        let body = Bytes::from_static(b"cloud-recorder was here to see whether it can write\n");
+        let proof = async {
+            self.put(&key, body, ObjectKind::Document).await?;
+            let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(&key).send().await;
+            if let Err(error) = deleted {
+                let error = BucketError::sort(self.place(Action::Delete), &error);
+                tracing::warn!(%key, %error, "the test object could not be deleted");
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PROOF_TIME, proof).await {
+            Ok(proven) => proven,
+            Err(_) => Err(BucketError::TimedOut { place: self.place(Action::Write).to_string() }),
+        }
+    }
+
+    /// Puts an object and has it confirmed.
+    pub async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<Confirmed, BucketError> {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        if !self.plain.load(Ordering::Relaxed) {
+            match self.put_with(key, &bytes, kind, Some(BASE64.encode(sha256))).await {
+                Err(error) if refuses_checksums(&error) => (),
+                other => return other.map(|proof| confirmed(&bytes, sha256, proof)),
+            }
+        }
+        let proof = self.put_with(key, &bytes, kind, None).await?;
+        self.plain.store(true, Ordering::Relaxed);
+        Ok(confirmed(&bytes, sha256, proof))
+    }
+
+    async fn put_with(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        kind: ObjectKind,
+        checksum: Option<String>,
+    ) -> Result<Proof, BucketError> {
+        let answer = self
+            .client
+            .put_object()
+            .bucket(&self.destination.bucket)
+            .key(key)
+            .content_type(content_type(key, kind))
+            .set_cache_control(is_growing(bytes, kind).then(|| "no-cache".to_owned()))
+            .set_checksum_sha256(checksum.clone())
+            .set_server_side_encryption(self.destination.encryption.map(|encryption| match encryption {
+                Encryption::Aes256 => ServerSideEncryption::Aes256,
+                Encryption::Kms => ServerSideEncryption::AwsKms,
+            }))
+            .body(ByteStream::from(bytes.clone()))
+            .send()
+            .await
+            .map_err(|error| BucketError::sort(self.place(Action::Write), &error))?;
+        match (answer.checksum_sha256(), checksum) {
+            (Some(theirs), Some(ours)) if theirs == ours => Ok(Proof::Checksum),
+            (Some(_), Some(_)) => Err(BucketError::Altered { key: key.to_owned() }),
+            (_, ours) => self.look(key, bytes.len(), ours).await,
+        }
+    }
+
+    /// Asks for what the answer to the PUT did not say.
+    async fn look(&self, key: &str, length: usize, checksum: Option<String>) -> Result<Proof, BucketError> {
+        let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
+        let head = if checksum.is_some() { head.checksum_mode(ChecksumMode::Enabled) } else { head };
+        let head = head.send().await.map_err(|error| BucketError::sort(self.place(Action::Read), &error))?;
+        match (head.checksum_sha256(), checksum) {
+            (Some(theirs), Some(ours)) if theirs == ours => Ok(Proof::Checksum),
+            (Some(_), Some(_)) => Err(BucketError::Altered { key: key.to_owned() }),
+            _ if head.content_length().and_then(|held| usize::try_from(held).ok()) == Some(length) => Ok(Proof::Length),
+            _ => Err(BucketError::Altered { key: key.to_owned() }),
+        }
+    }
+
+    fn place(&self, action: Action) -> Place<'_> {
+        Place { destination: &self.destination, action }
+    }
+}
+
+fn confirmed(bytes: &Bytes, sha256: [u8; 32], proof: Proof) -> Confirmed {
+    let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    Confirmed { size: bytes.len() as u64, sha256, proof }
+}
+
+/// Whether a player must ask again each time: a playlist without its end.
+fn is_growing(bytes: &[u8], kind: ObjectKind) -> bool {
+    const END: &[u8] = b"#EXT-X-ENDLIST";
+    kind == ObjectKind::Playlist && !bytes.trim_ascii_end().ends_with(END)
+}
+
+/// Content types: RFC 8216 section 4 for playlists, RFC 6381 and the MPEG-DASH registration for segments.
+fn content_type(key: &str, kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Init => "audio/mp4",
+        ObjectKind::Segment => "video/iso.segment",
+        ObjectKind::Playlist => "application/vnd.apple.mpegurl",
+        ObjectKind::Document if key.ends_with(".jsonl") => "application/x-ndjson",
+        ObjectKind::Document if key.ends_with(".txt") => "text/plain",
+        ObjectKind::Document => "application/json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_playlist_grows_until_its_last_line_is_the_end() {
+        assert!(is_growing(b"#EXTM3U\n#EXTINF:6.0,\na.m4s\n", ObjectKind::Playlist));
+        assert!(!is_growing(b"#EXTM3U\n#EXT-X-ENDLIST\n", ObjectKind::Playlist));
+        assert!(!is_growing(b"", ObjectKind::Segment));
+    }
+}

@@ -1,0 +1,43 @@
+//! An aws-sdk-s3 client for a destination.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use secrecy::ExposeSecret;
+
+use crate::storage::Destination;
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// How long one attempt may take, its body included: a segment of the highest bit rate at 100 kbit/s.
+const ATTEMPT_TIME: Duration = Duration::from_secs(30);
+
+pub(super) fn build(destination: &Destination) -> Client {
+    let credentials = &destination.credentials;
+    let credentials = Credentials::new(
+        credentials.access_key.expose_secret(),
+        credentials.secret_key.expose_secret(),
+        credentials.sts_token.as_ref().map(|token| token.expose_secret().to_owned()),
+        None,
+        "storageConfig",
+    );
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIME).operation_attempt_timeout(ATTEMPT_TIME).build();
+    let mut config = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(credentials)
+        .force_path_style(destination.path_style)
+        .region(Region::new(destination.region.clone()))
+        // Each PUT carries a SHA-256 of ours; a second checksum as a trailer is what third-party stores stumble over.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    config.set_endpoint_url(destination.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()));
+    Client::from_conf(config.build())
+}

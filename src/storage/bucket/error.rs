@@ -1,0 +1,273 @@
+//! What a store can answer, sorted: whether waiting helps, and what to do where it does not.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::fault::{Explain, Fault};
+use crate::storage::Destination;
+
+/// Most characters of a store's own words in an error.
+const MAX_QUOTE_CHARS: usize = 200;
+
+/// Why a bucket did not take an object. The first seven stay until somebody changes something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BucketError {
+    /// There is no such bucket.
+    #[error("{place}: the bucket does not exist; create it or change clientRequest.storageConfig.bucket")]
+    NoSuchBucket {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The credentials are known, but may not do this.
+    #[error(
+        "{place}: the credentials may not {action} there; allow it, or change clientRequest.storageConfig.accessKey"
+    )]
+    AccessDenied {
+        /// Bucket and store.
+        place: String,
+        /// What was to be done.
+        action: &'static str,
+    },
+    /// The access key is unknown.
+    #[error("{place}: the access key is unknown; change clientRequest.storageConfig.accessKey")]
+    UnknownAccessKey {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The secret key is wrong.
+    #[error("{place}: the secret key does not fit the access key; change clientRequest.storageConfig.secretKey")]
+    WrongSecretKey {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The session token is over or wrong.
+    #[error("{place}: the session token is expired or wrong; send a new one in clientRequest.storageConfig.stsToken")]
+    Token {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The bucket lies elsewhere.
+    #[error("{place}: the bucket is in another region; change clientRequest.storageConfig.region or the endpoint")]
+    WrongRegion {
+        /// Bucket and store.
+        place: String,
+    },
+    /// Another refusal.
+    #[error("{place}: refused with HTTP {status} {code}: {message}")]
+    Refused {
+        /// Bucket and store.
+        place: String,
+        /// HTTP status.
+        status: u16,
+        /// The store's code.
+        code: String,
+        /// The store's words.
+        message: String,
+    },
+    /// No connection.
+    #[error("{place}: can't be reached: {cause}")]
+    Unreachable {
+        /// Bucket and store.
+        place: String,
+        /// What the network said.
+        cause: String,
+    },
+    /// No answer in time.
+    #[error("{place}: no answer in time")]
+    TimedOut {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The store has trouble of its own.
+    #[error("{place}: can't serve now, HTTP {status} {code}")]
+    Busy {
+        /// Bucket and store.
+        place: String,
+        /// HTTP status.
+        status: u16,
+        /// The store's code.
+        code: String,
+    },
+    /// The clocks differ.
+    #[error("{place}: the store's clock and this machine's differ too much; check this machine's clock")]
+    ClockSkew {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The store holds something else than was sent.
+    #[error("the bucket holds other bytes under {key} than were sent; it is sent again")]
+    Altered {
+        /// Which object.
+        key: String,
+    },
+}
+
+impl Explain for BucketError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NoSuchBucket { .. } => Fault::destination("bucket_missing", false),
+            Self::AccessDenied { .. } => Fault::destination("bucket_access_denied", false),
+            Self::UnknownAccessKey { .. } => Fault::destination("bucket_access_key", false),
+            Self::WrongSecretKey { .. } => Fault::destination("bucket_secret_key", false),
+            Self::Token { .. } => Fault::destination("bucket_token", false),
+            Self::WrongRegion { .. } => Fault::destination("bucket_region", false),
+            Self::Refused { .. } => Fault::destination("bucket_refused", false),
+            Self::Unreachable { .. } => Fault::destination("bucket_unreachable", true),
+            Self::TimedOut { .. } => Fault::destination("bucket_timeout", true),
+            Self::Busy { .. } => Fault::destination("bucket_busy", true),
+            Self::ClockSkew { .. } => Fault::ours("clock_skew", true),
+            Self::Altered { .. } => Fault::destination("bucket_altered", true),
+        }
+    }
+}
+
+/// What was to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action {
+    Write,
+    Read,
+    Delete,
+}
+
+/// Where, in words for people.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) action: Action,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Destination { bucket, region, endpoint, .. } = self.destination;
+        match endpoint {
+            Some(url) => write!(f, "bucket {bucket} at {}", url.as_str().trim_end_matches('/')),
+            None => write!(f, "bucket {bucket} in {region}"),
+        }
+    }
+}
+
+impl BucketError {
+    /// Sorts what the SDK says.
+    pub(super) fn sort<E>(place: Place<'_>, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let name = place.to_string();
+        match error {
+            SdkError::TimeoutError(_) => Self::TimedOut { place: name },
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut { place: name },
+            SdkError::ServiceError(service) => {
+                let status = service.raw().status().as_u16();
+                let code = service.err().code().unwrap_or_default();
+                Self::sort_code(place, status, code, service.err().message().unwrap_or_default())
+            }
+            SdkError::ResponseError(response) => {
+                Self::sort_code(place, response.raw().status().as_u16(), "", "an answer that is not S3's")
+            }
+            _ => Self::Unreachable { place: name, cause: innermost(error) },
+        }
+    }
+
+    fn sort_code(place: Place<'_>, status: u16, code: &str, message: &str) -> Self {
+        let name = place.to_string();
+        match (code, status) {
+            ("NoSuchBucket", _) => Self::NoSuchBucket { place: name },
+            ("InvalidAccessKeyId" | "NotSignedUp", _) => Self::UnknownAccessKey { place: name },
+            ("SignatureDoesNotMatch", _) => Self::WrongSecretKey { place: name },
+            ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => Self::Token { place: name },
+            ("RequestTimeTooSkewed", _) => Self::ClockSkew { place: name },
+            ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
+            | ("", 301 | 307) => Self::WrongRegion { place: name },
+            ("SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests", _)
+            | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: quote(code) },
+            ("BadDigest" | "XAmzContentChecksumMismatch", _) => Self::Busy { place: name, status, code: quote(code) },
+            ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) | ("" | "Forbidden", 403) => {
+                Self::AccessDenied { place: name, action: place.action.word() }
+            }
+            _ => Self::Refused { place: name, status, code: quote(code), message: quote(message) },
+        }
+    }
+}
+
+impl Action {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Whether a store may take the same object without a checksum header (facts/storage.md).
+pub(super) fn refuses_checksums(error: &BucketError) -> bool {
+    const CODES: [&str; 4] = ["InvalidArgument", "InvalidRequest", "NotImplemented", "XAmzContentSHA256Mismatch"];
+    match error {
+        BucketError::Refused { code, .. } | BucketError::Busy { code, .. } => CODES.contains(&code.as_str()),
+        _ => false,
+    }
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    quote(&error.to_string())
+}
+
+fn quote(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_QUOTE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::vendor::{self, StorageConfigParts};
+
+    fn sort(status: u16, code: &str) -> BucketError {
+        let parts: StorageConfigParts = serde_json::from_value(serde_json::json!({
+            "vendor": 11, "bucket": "calls", "accessKey": "key-visible", "secretKey": "secret-visible",
+            "extensionParams": {"endpoint": "http://127.0.0.1:9000"},
+        }))
+        .unwrap();
+        let destination = vendor::destination(&parts).unwrap();
+        BucketError::sort_code(Place { destination: &destination, action: Action::Write }, status, code, "their words")
+    }
+
+    #[test]
+    fn codes_are_sorted_by_whether_waiting_helps() {
+        for (status, code, fault, retry) in [
+            (404, "NoSuchBucket", "bucket_missing", false),
+            (403, "AccessDenied", "bucket_access_denied", false),
+            (403, "", "bucket_access_denied", false),
+            (403, "InvalidAccessKeyId", "bucket_access_key", false),
+            (403, "SignatureDoesNotMatch", "bucket_secret_key", false),
+            (400, "ExpiredToken", "bucket_token", false),
+            (301, "PermanentRedirect", "bucket_region", false),
+            (400, "KeyTooLongError", "bucket_refused", false),
+            (403, "RequestTimeTooSkewed", "clock_skew", true),
+            (503, "SlowDown", "bucket_busy", true),
+            (500, "", "bucket_busy", true),
+            (502, "", "bucket_busy", true),
+            (400, "RequestTimeout", "bucket_busy", true),
+        ] {
+            let verdict = sort(status, code).fault();
+            assert_eq!((verdict.code, verdict.retry), (fault, retry), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn messages_say_where_and_what_to_do_and_no_secret() {
+        let message = sort(404, "NoSuchBucket").to_string();
+        assert_eq!(
+            message,
+            "bucket calls at http://127.0.0.1:9000: the bucket does not exist; create it or change \
+             clientRequest.storageConfig.bucket"
+        );
+        assert!(!sort(400, "Strange").to_string().contains("visible"));
+    }
+}

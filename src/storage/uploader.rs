@@ -1,0 +1,201 @@
+//! Brings spooled objects to the bucket, one task a session.
+//!
+//! * An object leaves the spool only after the bucket confirmed it; nothing is ever given up (law 1).
+//! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
+//!   there. A later one of the same name takes its place in the queue.
+//! * Segments of a session are put side by side, at most [`WIDTH`] at a time; in trouble one at a time.
+//! * The queue holds one entry for each file in the session's spool, so the disk bounds it.
+//! * No timer runs while there is nothing to do.
+
+mod backlog;
+mod retry;
+mod task;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+
+use super::bucket::{Bucket, BucketError, Confirmed};
+use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
+use crate::fault::{Explain, Fault};
+
+pub use retry::RetryPolicy;
+
+/// Most PUTs of a worker at a time, over all sessions whose bucket is well.
+pub const MAX_PUTS: usize = 32;
+/// Most PUTs of a worker at a time, over all sessions whose bucket failed last: a hanging bucket takes no place from the others.
+pub const MAX_PROBES: usize = 8;
+/// Most PUTs of a session at a time.
+pub const WIDTH: usize = 4;
+/// Reports that may wait for the session; when it does not read them, the upload waits for it.
+pub const MAX_REPORTS: usize = 256;
+
+/// What all uploads of a worker share.
+#[derive(Debug)]
+pub struct Uploader {
+    puts: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+    retry: RetryPolicy,
+    seed: AtomicU64,
+}
+
+impl Uploader {
+    /// `seed` is where the jitter of the back-offs comes from.
+    pub fn new(retry: RetryPolicy, seed: u64) -> Self {
+        Self {
+            puts: Arc::new(Semaphore::new(MAX_PUTS)),
+            probes: Arc::new(Semaphore::new(MAX_PROBES)),
+            retry,
+            seed: AtomicU64::new(seed),
+        }
+    }
+
+    /// Starts a session's upload. What is left in the spool from before has to be submitted like anything new. The task ends
+    /// when all queues are dropped and everything is confirmed.
+    pub fn spawn(&self, bucket: Bucket, spool: SessionSpool) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
+        let (reports, receiver) = mpsc::channel(MAX_REPORTS);
+        let shared =
+            Arc::new(Shared { inbox: Mutex::default(), news: Notify::new(), progress: watch::Sender::default() });
+        let random = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
+        let task = task::Task::new(
+            task::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
+            Arc::clone(&shared),
+            reports,
+            retry::Backoff::new(self.retry, random),
+        );
+        tokio::spawn(task.run());
+        (UploadQueue(Arc::new(Handle(shared))), receiver)
+    }
+}
+
+/// The way into a session's upload. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UploadQueue(Arc<Handle>);
+
+impl UploadQueue {
+    /// Queues a spooled object. What a playlist names has to be submitted before it.
+    pub fn submit(&self, object: SpooledObject) {
+        let shared = &self.0.0;
+        shared.progress.send_modify(|progress| {
+            progress.waiting_objects += 1;
+            progress.waiting_bytes += object.size;
+        });
+        shared.inbox().submitted.push(object);
+        shared.news.notify_one();
+    }
+
+    /// Goes on with another bucket handle (new credentials), at once.
+    pub fn use_bucket(&self, bucket: Bucket) {
+        let shared = &self.0.0;
+        shared.inbox().bucket = Some(bucket);
+        shared.news.notify_one();
+    }
+
+    /// How far the upload is.
+    pub fn progress(&self) -> Progress {
+        self.0.0.progress.borrow().clone()
+    }
+
+    /// Answers when everything that was submitted is confirmed or superseded. Go on reading reports meanwhile: the upload waits
+    /// for its reader.
+    pub async fn drained(&self) {
+        let mut progress = self.0.0.progress.subscribe();
+        // The sender lives in `self`, so the channel is open.
+        let _ = progress.wait_for(|progress| progress.waiting_objects == 0).await;
+    }
+}
+
+/// How far a session's upload is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Objects submitted and not yet confirmed.
+    pub waiting_objects: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// Objects confirmed; each confirmed version of a playlist counts.
+    pub confirmed_objects: u64,
+    /// Their bytes.
+    pub confirmed_bytes: u64,
+    /// The last attempt's fault, while nothing succeeded since.
+    pub trouble: Option<Fault>,
+}
+
+/// News of an upload.
+#[derive(Clone, Debug)]
+pub enum UploadReport {
+    /// An object is in the bucket and no longer in the spool.
+    Confirmed {
+        /// Its name, without prefix.
+        name: String,
+        /// What it is.
+        kind: ObjectKind,
+        /// What the store confirmed.
+        confirmed: Confirmed,
+    },
+    /// An attempt failed; another follows.
+    Retrying {
+        /// Which object.
+        name: String,
+        /// Why; its [`Explain::fault`] tells passing from permanent.
+        error: Arc<UploadError>,
+        /// Failed attempts in a row, over all objects of the session.
+        attempt: u32,
+    },
+    /// An attempt succeeded after [`UploadReport::Retrying`].
+    Recovered,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The bucket did not take it.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The spool did not give it.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl Explain for UploadError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Bucket(error) => error.fault(),
+            Self::Spool(error) => error.fault(),
+        }
+    }
+}
+
+/// What the handles and the task share.
+#[derive(Debug)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    news: Notify,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    submitted: Vec<SpooledObject>,
+    bucket: Option<Bucket>,
+    closed: bool,
+}
+
+impl Shared {
+    fn inbox(&self) -> std::sync::MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the task when the last queue is gone.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.inbox().closed = true;
+        self.0.news.notify_one();
+    }
+}

@@ -1,0 +1,205 @@
+//! What waits for upload, and what may go next. Time is a parameter.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::time::Instant;
+
+use crate::storage::spool::{ObjectKind, SpooledObject};
+
+/// How many of the oldest objects are looked at for the next one to go.
+const WINDOW: usize = 1024;
+
+/// The objects of a session that are not confirmed yet, by their order.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    entries: BTreeMap<u64, Entry>,
+    /// The newest playlist or document of each name.
+    newest: HashMap<String, u64>,
+    /// The names in flight: few, and each once.
+    flying: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    object: SpooledObject,
+    in_flight: bool,
+    failures: u32,
+    wait: Option<Wait>,
+}
+
+/// Not to be tried again before a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    pub(super) until: Instant,
+    /// Whether a success of another object is a reason to try earlier.
+    pub(super) passing: bool,
+}
+
+impl Backlog {
+    /// Adds an object. Answers with the waiting one whose place it takes; one in flight is left to its end.
+    pub(super) fn submit(&mut self, object: SpooledObject) -> Option<SpooledObject> {
+        let order = object.order;
+        let mut superseded = None;
+        if object.kind.follows() {
+            let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
+            superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
+        }
+        self.entries.insert(order, Entry { object, in_flight: false, failures: 0, wait: None });
+        superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
+    }
+
+    /// Takes the next object that may go at `now`: the one that failed least, then the oldest.
+    pub(super) fn start(&mut self, now: Instant) -> Option<SpooledObject> {
+        let due = self.free().filter(|entry| entry.wait.is_none_or(|wait| wait.until <= now));
+        let order = due.min_by_key(|entry| (entry.failures, entry.object.order))?.object.order;
+        let entry = self.entries.get_mut(&order)?;
+        entry.in_flight = true;
+        self.flying.push(entry.object.name.clone());
+        Some(entry.object.clone())
+    }
+
+    /// When the first object that only waits for the time may go.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.free().filter_map(|entry| entry.wait).map(|wait| wait.until).min()
+    }
+
+    /// The bucket confirmed it.
+    pub(super) fn confirmed(&mut self, object: &SpooledObject) {
+        self.landed(object);
+        self.entries.remove(&object.order);
+        if self.newest.get(&object.name) == Some(&object.order) {
+            self.newest.remove(&object.name);
+        }
+    }
+
+    /// An attempt failed. `true`: another follows after `wait`; `false`: a newer object has taken its place, it is gone.
+    pub(super) fn failed(&mut self, object: &SpooledObject, wait: Wait) -> bool {
+        self.landed(object);
+        if object.kind.follows() && self.newest.get(&object.name) != Some(&object.order) {
+            self.entries.remove(&object.order);
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&object.order) {
+            entry.in_flight = false;
+            entry.failures = entry.failures.saturating_add(1);
+            entry.wait = Some(wait);
+        }
+        true
+    }
+
+    /// How often the object failed.
+    pub(super) fn failures(&self, object: &SpooledObject) -> u32 {
+        self.entries.get(&object.order).map_or(0, |entry| entry.failures)
+    }
+
+    /// Forgets the waits that a success elsewhere makes pointless, or all of them.
+    pub(super) fn hurry(&mut self, all: bool) {
+        for entry in self.entries.values_mut() {
+            entry.wait = entry.wait.filter(|wait| !all && !wait.passing);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn landed(&mut self, object: &SpooledObject) {
+        self.flying.retain(|name| *name != object.name);
+    }
+
+    /// The oldest entries that no other entry holds back: a playlist is held by all media before it, a document by everything
+    /// before it, everything by its own name in flight.
+    fn free(&self) -> impl Iterator<Item = &Entry> {
+        let (mut media_before, mut any_before) = (false, false);
+        self.entries.values().take(WINDOW).filter(move |entry| {
+            let held = match entry.object.kind {
+                ObjectKind::Init | ObjectKind::Segment => false,
+                ObjectKind::Playlist => media_before,
+                ObjectKind::Document => any_before,
+            };
+            media_before |= !entry.object.kind.follows();
+            any_before = true;
+            !held && !entry.in_flight && !self.flying.contains(&entry.object.name)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use ObjectKind::{Document, Playlist, Segment};
+
+    fn object(order: u64, name: &str, kind: ObjectKind) -> SpooledObject {
+        SpooledObject { order, name: name.into(), kind, size: 1 }
+    }
+
+    fn backlog(objects: &[(&str, ObjectKind)]) -> (Backlog, Vec<SpooledObject>) {
+        let objects: Vec<_> = objects.iter().zip(0..).map(|((name, kind), order)| object(order, name, *kind)).collect();
+        let mut backlog = Backlog::default();
+        for object in &objects {
+            backlog.submit(object.clone());
+        }
+        (backlog, objects)
+    }
+
+    fn orders(backlog: &mut Backlog, now: Instant) -> Vec<u64> {
+        std::iter::from_fn(|| backlog.start(now)).map(|object| object.order).collect()
+    }
+
+    #[tokio::test]
+    async fn a_playlist_waits_for_the_media_before_it_and_a_document_for_everything() {
+        let now = Instant::now();
+        let (mut backlog, objects) =
+            backlog(&[("1", Segment), ("a", Playlist), ("2", Segment), ("b", Playlist), ("d", Document)]);
+        assert_eq!(orders(&mut backlog, now), [0, 2]);
+        backlog.confirmed(&objects[0]);
+        assert_eq!(orders(&mut backlog, now), [1]);
+        backlog.confirmed(&objects[2]);
+        assert_eq!(orders(&mut backlog, now), [3]);
+        backlog.confirmed(&objects[1]);
+        assert!(orders(&mut backlog, now).is_empty());
+        backlog.confirmed(&objects[3]);
+        assert_eq!(orders(&mut backlog, now), [4]);
+        backlog.confirmed(&objects[4]);
+        assert!(backlog.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_later_playlist_takes_the_place_of_a_waiting_one() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment), ("a", Playlist), ("2", Segment)]);
+        assert_eq!(backlog.submit(object(3, "a", Playlist)), Some(objects[1].clone()));
+        assert_eq!(orders(&mut backlog, now), [0, 2]);
+        backlog.confirmed(&objects[0]);
+        assert!(orders(&mut backlog, now).is_empty(), "its second segment is not there");
+        backlog.confirmed(&objects[2]);
+        assert_eq!(orders(&mut backlog, now), [3]);
+    }
+
+    #[tokio::test]
+    async fn a_playlist_in_flight_is_left_to_its_end_and_not_retried_when_superseded() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("a", Playlist)]);
+        assert_eq!(orders(&mut backlog, now), [0]);
+        assert_eq!(backlog.submit(object(1, "a", Playlist)), None);
+        assert!(orders(&mut backlog, now).is_empty(), "never two of one name at a time");
+        assert!(!backlog.failed(&objects[0], Wait { until: now, passing: true }));
+        assert_eq!(orders(&mut backlog, now), [1]);
+    }
+
+    #[tokio::test]
+    async fn what_failed_waits_and_the_others_go_first() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let (mut backlog, objects) = backlog(&[("1", Segment), ("2", Segment)]);
+        assert_eq!(backlog.start(now).unwrap().order, 0);
+        assert!(backlog.failed(&objects[0], Wait { until: later, passing: true }));
+        assert_eq!((backlog.failures(&objects[0]), backlog.wake()), (1, Some(later)));
+        assert_eq!(backlog.start(later).unwrap().order, 1);
+        assert_eq!(backlog.start(now), None);
+        backlog.hurry(false);
+        assert_eq!(backlog.start(now).unwrap().order, 0);
+    }
+}

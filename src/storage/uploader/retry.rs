@@ -1,0 +1,67 @@
+//! How long to wait after a failure.
+
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::fault::Fault;
+
+/// The waits after failures: the first, doubled each time, at most the last. Half of each wait is random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// After the first failure.
+    pub first: Duration,
+    /// The longest. Also after each fault that waiting alone does not heal: somebody may change the bucket or its rights.
+    pub longest: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) }
+    }
+}
+
+/// A policy with its randomness.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    policy: RetryPolicy,
+    random: StdRng,
+}
+
+impl Backoff {
+    pub(super) fn new(policy: RetryPolicy, random: StdRng) -> Self {
+        Self { policy, random }
+    }
+
+    /// The wait after the `attempt`th failure in a row, counted from 1.
+    pub(super) fn wait(&mut self, fault: Fault, attempt: u32) -> Duration {
+        let RetryPolicy { first, longest } = self.policy;
+        let factor = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        let whole = if fault.retry { first.saturating_mul(factor).min(longest) } else { longest };
+        whole.mul_f64(self.random.random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut backoff = Backoff::new(RetryPolicy::default(), StdRng::seed_from_u64(1));
+        let passing = Fault::destination("x", true);
+        for (attempt, whole) in [(1, 0.5), (2, 1.0), (3, 2.0), (7, 32.0), (8, 60.0), (1000, 60.0), (u32::MAX, 60.0)] {
+            let wait = backoff.wait(passing, attempt).as_secs_f64();
+            assert!((whole / 2.0..=whole).contains(&wait), "attempt {attempt}: {wait}");
+        }
+    }
+
+    #[test]
+    fn what_waiting_does_not_heal_is_tried_rarely() {
+        let mut backoff = Backoff::new(RetryPolicy::default(), StdRng::seed_from_u64(1));
+        assert!(backoff.wait(Fault::destination("x", false), 1) >= Duration::from_secs(30));
+    }
+}
