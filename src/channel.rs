@@ -3,6 +3,7 @@
 //! The protocol's own types stay in this folder; everybody else sees [`crate::recording::Input`].
 
 pub mod jwt;
+pub mod livekit;
 pub mod peer;
 
 mod port;

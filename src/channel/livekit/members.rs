@@ -1,0 +1,218 @@
+//! Who is in the channel and what they publish: the server's updates in, [`Input`]s out. Pure.
+//!
+//! * A member is known by identity, a membership by its `PA_…` sid, a publication by its `TR_…` sid; the latter two change
+//!   when somebody comes back (facts/livekit.md section 2).
+//! * Versions of one membership only grow; older news is dropped.
+//! * Hidden participants and the bot itself are no members.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use livekit_protocol::{ParticipantInfo, TrackInfo, TrackType, encryption, participant_info};
+
+use crate::recording::Input;
+use crate::units::{TrackId, Uid};
+
+/// The most members that are followed; further ones are not recorded.
+pub(super) const MAX_MEMBERS: usize = 10_000;
+
+/// The most audio publications of one member that are followed; further ones are not recorded.
+pub(super) const MAX_TRACKS_PER_MEMBER: usize = 32;
+
+/// The members of a channel, by identity.
+#[derive(Debug)]
+pub(super) struct Members {
+    own_identity: String,
+    members: BTreeMap<String, Member>,
+    last_track: u32,
+    /// What was already complained about, so that each is said once. Bounded like the members.
+    complaints: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Member {
+    uid: Uid,
+    sid: String,
+    version: u32,
+    /// Missing from the last complete list; gone unless heard of before [`Members::settle`].
+    absent: bool,
+    tracks: BTreeMap<String, Track>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    id: TrackId,
+    muted: bool,
+}
+
+/// What a complete list of members means for those who are not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Snapshot {
+    /// The same membership goes on: whoever is missing keeps their publications until [`Members::settle`].
+    Resumed,
+    /// A new membership: publications that are not in it are gone, their publishers may be on their way back.
+    Rejoined,
+}
+
+/// A publication that can be subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published<'a> {
+    /// Whose it is.
+    pub(super) uid: &'a Uid,
+    /// The publisher's membership, `PA_…`.
+    pub(super) member: &'a str,
+    /// The publication, `TR_…`.
+    pub(super) track: &'a str,
+}
+
+impl Members {
+    pub(super) fn new(own_identity: String) -> Self {
+        Self { own_identity, members: BTreeMap::new(), last_track: 0, complaints: BTreeSet::new() }
+    }
+
+    /// Follows a change that the server told.
+    pub(super) fn update(&mut self, infos: &[ParticipantInfo]) -> Vec<Input> {
+        let mut news = Vec::new();
+        for info in infos {
+            self.apply(info, &mut news);
+        }
+        news
+    }
+
+    /// Follows a complete list. Members that are missing from it are kept as absent until [`Self::settle`].
+    pub(super) fn snapshot(&mut self, infos: &[ParticipantInfo], kind: Snapshot) -> Vec<Input> {
+        let mut news = Vec::new();
+        for member in self.members.values_mut() {
+            member.absent = true;
+        }
+        if kind == Snapshot::Rejoined {
+            self.drop_tracks_missing_from(infos, &mut news);
+        }
+        for info in infos {
+            self.apply(info, &mut news);
+        }
+        news
+    }
+
+    /// Whether somebody is waited for.
+    pub(super) fn unsettled(&self) -> bool {
+        self.members.values().any(|member| member.absent)
+    }
+
+    /// Those who were missing from the last complete list and not heard of since have left.
+    pub(super) fn settle(&mut self) -> Vec<Input> {
+        let gone = self.members.extract_if(.., |_, member| member.absent);
+        gone.map(|(_, member)| Input::Left { uid: member.uid }).collect()
+    }
+
+    /// The id of a publication by its `TR_…` sid.
+    pub(super) fn track(&self, sid: &str) -> Option<TrackId> {
+        self.members.values().find_map(|member| member.tracks.get(sid)).map(|track| track.id)
+    }
+
+    /// All publications, in a stable order.
+    pub(super) fn published(&self) -> impl Iterator<Item = Published<'_>> {
+        self.members.values().flat_map(|member| {
+            member.tracks.keys().map(|track| Published { uid: &member.uid, member: &member.sid, track })
+        })
+    }
+
+    fn apply(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) {
+        if info.identity == self.own_identity {
+            return;
+        }
+        let hidden = info.permission.as_ref().is_some_and(|permission| permission.hidden);
+        if hidden || info.state() == participant_info::State::Disconnected {
+            // The end of an earlier membership says nothing about the present one.
+            if self.members.get(&info.identity).is_some_and(|member| member.sid == info.sid) {
+                let member = self.members.remove(&info.identity).expect("it was there a line ago");
+                news.push(Input::Left { uid: member.uid });
+            }
+            return;
+        }
+        let Some(member) = self.member(info, news) else { return };
+        if member.sid == info.sid && info.version < member.version {
+            return;
+        }
+        member.sid.clone_from(&info.sid);
+        member.version = info.version;
+        member.absent = false;
+        self.apply_tracks(info, news);
+    }
+
+    /// The member whom `info` is about, joined if new.
+    fn member(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) -> Option<&mut Member> {
+        if !self.members.contains_key(&info.identity) {
+            if self.members.len() >= MAX_MEMBERS {
+                self.complain("members", || format!("more than {MAX_MEMBERS} members: further ones are not recorded"));
+                return None;
+            }
+            let uid = match Uid::new(&info.identity) {
+                Ok(uid) => uid,
+                Err(error) => {
+                    self.complain(&info.sid, || format!("a participant's identity can't be recorded: {error}"));
+                    return None;
+                }
+            };
+            news.push(Input::Joined { uid: uid.clone() });
+            let member =
+                Member { uid, sid: info.sid.clone(), version: info.version, absent: false, tracks: BTreeMap::new() };
+            self.members.insert(info.identity.clone(), member);
+        }
+        self.members.get_mut(&info.identity)
+    }
+
+    fn apply_tracks(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) {
+        let audio: Vec<&TrackInfo> = info.tracks.iter().filter(|track| self.recordable(track)).collect();
+        let Some(member) = self.members.get_mut(&info.identity) else { return };
+        let ended = member.tracks.extract_if(.., |sid, _| !audio.iter().any(|track| track.sid == *sid));
+        news.extend(ended.map(|(_, track)| Input::TrackRemoved { track: track.id }));
+        for published in audio {
+            if let Some(track) = member.tracks.get_mut(&published.sid) {
+                if track.muted != published.muted {
+                    track.muted = published.muted;
+                    news.push(Input::Muted { track: track.id, muted: track.muted });
+                }
+            } else if member.tracks.len() < MAX_TRACKS_PER_MEMBER {
+                self.last_track += 1;
+                let track = Track { id: TrackId(self.last_track), muted: published.muted };
+                member.tracks.insert(published.sid.clone(), track);
+                news.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted });
+            }
+        }
+    }
+
+    fn drop_tracks_missing_from(&mut self, infos: &[ParticipantInfo], news: &mut Vec<Input>) {
+        let there: BTreeSet<&str> =
+            infos.iter().flat_map(|info| &info.tracks).map(|track| track.sid.as_str()).collect();
+        for member in self.members.values_mut() {
+            let gone = member.tracks.extract_if(.., |sid, _| !there.contains(sid.as_str()));
+            news.extend(gone.map(|(_, track)| Input::TrackRemoved { track: track.id }));
+        }
+    }
+
+    /// Audio that we can read: Opus (or RED, which the server unpacks for us), not end-to-end encrypted.
+    fn recordable(&mut self, track: &TrackInfo) -> bool {
+        if track.r#type() != TrackType::Audio {
+            return false;
+        }
+        if track.encryption() != encryption::Type::None {
+            self.complain(&track.sid, || format!("{} is end-to-end encrypted and can't be recorded", track.sid));
+            return false;
+        }
+        let mime = track.mime_type.to_ascii_lowercase();
+        let readable = matches!(mime.as_str(), "" | "audio/opus" | "audio/red");
+        if !readable {
+            self.complain(&track.sid, || format!("{} is {mime}; only Opus is recorded", track.sid));
+        }
+        readable
+    }
+
+    fn complain(&mut self, about: &str, complaint: impl FnOnce() -> String) {
+        if self.complaints.len() < MAX_MEMBERS && self.complaints.insert(about.to_owned()) {
+            tracing::warn!("{}", complaint());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use livekit_protocol::ParticipantPermission;
+
+use super::*;
+
+fn audio(sid: &str) -> TrackInfo {
+    TrackInfo { sid: sid.to_owned(), r#type: TrackType::Audio as i32, ..Default::default() }
+}
+
+fn info(identity: &str, sid: &str, version: u32, tracks: &[TrackInfo]) -> ParticipantInfo {
+    ParticipantInfo {
+        identity: identity.to_owned(),
+        sid: sid.to_owned(),
+        version,
+        state: participant_info::State::Active as i32,
+        tracks: tracks.to_vec(),
+        ..Default::default()
+    }
+}
+
+fn gone(identity: &str, sid: &str) -> ParticipantInfo {
+    ParticipantInfo { state: participant_info::State::Disconnected as i32, ..info(identity, sid, 9, &[]) }
+}
+
+fn uid(identity: &str) -> Uid {
+    Uid::new(identity).unwrap()
+}
+
+fn joined(identity: &str) -> Input {
+    Input::Joined { uid: uid(identity) }
+}
+
+fn left(identity: &str) -> Input {
+    Input::Left { uid: uid(identity) }
+}
+
+fn added(track: u32, identity: &str) -> Input {
+    Input::TrackAdded { track: TrackId(track), uid: uid(identity), muted: false }
+}
+
+fn removed(track: u32) -> Input {
+    Input::TrackRemoved { track: TrackId(track) }
+}
+
+fn members() -> Members {
+    Members::new("recorder-1".to_owned())
+}
+
+/// Ann with one track, which has the id 1.
+fn with_ann() -> Members {
+    let mut members = members();
+    assert_eq!(members.update(&[info("ann", "PA_1", 1, &[audio("TR_1")])]), [joined("ann"), added(1, "ann")]);
+    members
+}
+
+#[test]
+fn a_member_joins_publishes_mutes_unpublishes_and_leaves() {
+    let mut members = members();
+    assert_eq!(members.update(&[info("ann", "PA_1", 1, &[])]), [joined("ann")]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 2, &[audio("TR_1")])]), [added(1, "ann")]);
+    let muted = TrackInfo { muted: true, ..audio("TR_1") };
+    let track = TrackId(1);
+    assert_eq!(members.update(&[info("ann", "PA_1", 3, &[muted])]), [Input::Muted { track, muted: true }]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 4, &[audio("TR_1")])]), [Input::Muted { track, muted: false }]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 5, &[])]), [removed(1)]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 6, &[audio("TR_2")])]), [added(2, "ann")], "a republish is new");
+    assert_eq!(members.update(&[gone("ann", "PA_1")]), [left("ann")]);
+    assert_eq!(members.update(&[gone("ann", "PA_1")]), [], "nobody leaves twice");
+}
+
+#[test]
+fn older_versions_are_dropped() {
+    let mut members = members();
+    members.update(&[info("ann", "PA_1", 5, &[audio("TR_1")])]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 4, &[])]), []);
+    assert_eq!(members.update(&[info("ann", "PA_1", 5, &[])]), [removed(1)], "the same version may say more");
+}
+
+#[test]
+fn hidden_participants_and_the_bot_are_no_members() {
+    let mut members = with_ann();
+    let permission = Some(ParticipantPermission { hidden: true, ..Default::default() });
+    let hidden = ParticipantInfo { permission, ..info("spy", "PA_2", 1, &[audio("TR_2")]) };
+    assert_eq!(members.update(&[hidden.clone(), info("recorder-1", "PA_3", 1, &[])]), []);
+    let ann_hides = ParticipantInfo { identity: "ann".to_owned(), sid: "PA_1".to_owned(), ..hidden };
+    assert_eq!(members.update(&[ann_hides]), [left("ann")]);
+}
+
+#[test]
+fn a_new_membership_of_the_same_person_is_no_leave() {
+    let mut members = with_ann();
+    assert_eq!(members.update(&[info("ann", "PA_2", 0, &[audio("TR_2")])]), [removed(1), added(2, "ann")]);
+    assert_eq!(members.update(&[gone("ann", "PA_1")]), [], "the old membership's end comes late");
+    assert_eq!(members.update(&[gone("ann", "PA_2")]), [left("ann")]);
+}
+
+#[test]
+fn video_encrypted_and_foreign_codecs_are_not_announced() {
+    let video = TrackInfo { r#type: TrackType::Video as i32, ..audio("TR_1") };
+    let encrypted = TrackInfo { encryption: encryption::Type::Gcm as i32, ..audio("TR_2") };
+    let telephone = TrackInfo { mime_type: "audio/PCMU".to_owned(), ..audio("TR_3") };
+    let red = TrackInfo { mime_type: "audio/red".to_owned(), ..audio("TR_4") };
+    let news = members().update(&[info("ann", "PA_1", 1, &[video, encrypted, telephone, red])]);
+    assert_eq!(news, [joined("ann"), added(1, "ann")]);
+}
+
+#[test]
+fn unusable_identities_are_left_out() {
+    assert_eq!(
+        members().update(&[info("a\nb", "PA_1", 1, &[audio("TR_1")]), info("ann", "PA_2", 1, &[])]),
+        [joined("ann")]
+    );
+}
+
+#[test]
+fn after_a_rejoin_those_who_are_still_there_did_not_leave() {
+    let mut members = with_ann();
+    members.update(&[info("bob", "PA_2", 1, &[audio("TR_2")]), info("eve", "PA_3", 1, &[])]);
+    let list = [info("ann", "PA_9", 0, &[audio("TR_9")]), info("dan", "PA_8", 0, &[])];
+    let news = members.snapshot(&list, Snapshot::Rejoined);
+    assert_eq!(news, [removed(1), removed(2), added(3, "ann"), joined("dan")]);
+    assert!(members.unsettled());
+    assert_eq!(members.update(&[info("bob", "PA_7", 0, &[audio("TR_7")])]), [added(4, "bob")], "bob came back in time");
+    assert_eq!(members.settle(), [left("eve")]);
+    assert!(!members.unsettled());
+    assert_eq!(members.settle(), []);
+}
+
+#[test]
+fn after_a_rejoin_with_the_same_ids_nothing_is_announced() {
+    let mut members = with_ann();
+    assert_eq!(members.snapshot(&[info("ann", "PA_1", 1, &[audio("TR_1")])], Snapshot::Rejoined), []);
+    assert_eq!(members.track("TR_1"), Some(TrackId(1)));
+}
+
+#[test]
+fn after_a_resume_the_missing_keep_their_tracks_until_settled() {
+    let mut members = with_ann();
+    assert_eq!(members.snapshot(&[], Snapshot::Resumed), []);
+    assert_eq!(members.track("TR_1"), Some(TrackId(1)));
+    assert_eq!(members.update(&[info("ann", "PA_1", 1, &[audio("TR_1")])]), []);
+    assert_eq!(members.settle(), []);
+    members.snapshot(&[], Snapshot::Resumed);
+    assert_eq!(members.settle(), [left("ann")]);
+}
+
+#[test]
+fn publications_know_publisher_and_membership() {
+    let members = with_ann();
+    let published: Vec<_> = members.published().collect();
+    assert_eq!(published, [Published { uid: &uid("ann"), member: "PA_1", track: "TR_1" }]);
+}
+
+#[test]
+fn tracks_of_one_member_are_limited() {
+    let tracks: Vec<_> = (0..MAX_TRACKS_PER_MEMBER + 5).map(|n| audio(&format!("TR_{n}"))).collect();
+    let news = members().update(&[info("ann", "PA_1", 1, &tracks)]);
+    assert_eq!(news.len(), 1 + MAX_TRACKS_PER_MEMBER);
+}

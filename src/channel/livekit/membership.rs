@@ -1,0 +1,383 @@
+//! The life of a membership: one task a bot, from the join response to the last news.
+//!
+//! While a socket is open it answers offers, follows members and selection, and pings. A lost socket goes to [`recovery`],
+//! which brings a new one or the end. Packets don't pass through this task (see [`super::tracks`]).
+//!
+//! [`Input::ChannelDown`] is told when media really stopped: the peer connection is broken, or the socket is lost and no
+//! packet has come for a second, or the server has forgotten us. A resumed socket beside flowing packets is no outage.
+
+mod recovery;
+mod timers;
+
+use std::sync::Arc;
+
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message as Response;
+use livekit_protocol::{
+    DisconnectReason, IceServer, JoinResponse, LeaveRequest, ParticipantUpdate, Ping, RoomMovedResponse,
+    SessionDescription, SignalTarget, SubscriptionResponse, TrickleRequest,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use webrtc::peer_connection::RTCPeerConnectionState;
+
+pub use recovery::REJOIN_LIMIT;
+
+use self::recovery::{Recovery, Trouble};
+use self::timers::{Due, Timers};
+use super::address::{Address, ResumeReason};
+use super::leave::{Verdict, verdict};
+use super::members::{Members, Snapshot};
+use super::outbox::Outbox;
+use super::signal::{Lost, Socket};
+use super::subscriber::{PeerEvent, Subscriber, brief};
+use super::subscriptions::Subscriptions;
+use super::token::Passes;
+use super::tracks::Tracks;
+use crate::channel::{EndReason, News};
+use crate::recording::{Input, Selection};
+
+/// Why the loop over an open socket ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Exit {
+    /// The session does not listen any more.
+    Left,
+    /// Over for good.
+    Ended(EndReason),
+    /// The socket, or what is behind it, has to be replaced.
+    Lost { why: String, recovery: Recovery },
+}
+
+impl From<Lost> for Exit {
+    fn from(Lost(why): Lost) -> Self {
+        Self::Lost { why, recovery: Recovery::Resume(ResumeReason::SignalDisconnected) }
+    }
+}
+
+/// A bot in a channel.
+pub(super) struct Membership {
+    address: Address,
+    passes: Passes,
+    room: String,
+    /// Our own `PA_…`; a resume names it.
+    sid: String,
+    ice_servers: Vec<IceServer>,
+    outbox: Arc<Outbox>,
+    selection: watch::Receiver<Selection>,
+    members: Members,
+    subscriptions: Subscriptions,
+    subscriber: Option<Subscriber>,
+    tracks: Tracks,
+    timers: Timers,
+    /// The next update is a complete list.
+    snapshot_comes: bool,
+    trouble: Option<Trouble>,
+}
+
+impl Membership {
+    pub(super) fn new(
+        address: Address,
+        passes: Passes,
+        room: String,
+        identity: String,
+        outbox: Outbox,
+        selection: watch::Receiver<Selection>,
+    ) -> Self {
+        Self {
+            address,
+            passes,
+            room,
+            sid: String::new(),
+            ice_servers: Vec::new(),
+            outbox: Arc::new(outbox),
+            selection,
+            members: Members::new(identity),
+            subscriptions: Subscriptions::default(),
+            subscriber: None,
+            tracks: Tracks::default(),
+            timers: Timers::default(),
+            snapshot_comes: false,
+            trouble: None,
+        }
+    }
+
+    /// Lives until the session stops listening or the channel ends.
+    pub(super) async fn run(mut self, mut socket: Socket, join: JoinResponse) {
+        self.enter(join).await;
+        loop {
+            let exit = match self.attend(&mut socket).await {
+                Exit::Lost { why, recovery } => {
+                    tracing::info!(room = self.room, why, ?recovery, "the signalling socket is lost");
+                    drop(socket);
+                    match self.recover(recovery).await {
+                        Ok(new) => {
+                            socket = new;
+                            continue;
+                        }
+                        Err(exit) => exit,
+                    }
+                }
+                exit => {
+                    if exit == Exit::Left {
+                        // Courtesy: the server would notice by itself, later.
+                        let _ = socket.send(Request::Leave(goodbye())).await;
+                    }
+                    socket.close().await;
+                    exit
+                }
+            };
+            if let Exit::Ended(reason) = exit {
+                self.tell(News::Ended(reason)).await;
+            }
+            return;
+        }
+    }
+
+    /// Begins a membership: the first one, or one that replaces another.
+    async fn enter(&mut self, join: JoinResponse) {
+        self.sid = join.participant.map(|participant| participant.sid).unwrap_or_default();
+        self.ice_servers = join.ice_servers;
+        self.timers.joined(join.ping_interval, join.ping_timeout);
+        self.tell(News::Input(Input::ChannelUp)).await;
+        let news = self.members.snapshot(&join.other_participants, Snapshot::Rejoined);
+        self.follow(news).await;
+        self.timers.settle(Snapshot::Rejoined, self.members.unsettled());
+    }
+
+    /// Works on an open socket until something ends it.
+    async fn attend(&mut self, socket: &mut Socket) -> Exit {
+        self.timers.attached();
+        if let Err(lost) = self.subscribe(socket).await {
+            return lost.into();
+        }
+        loop {
+            let step = tokio::select! {
+                () = self.outbox.closed() => return Exit::Left,
+                message = socket.next() => match message {
+                    Ok(message) => self.answer(socket, message).await,
+                    Err(lost) => Err(lost.into()),
+                },
+                event = peer_event(&mut self.subscriber) => self.peer_event(Some(socket), event).await,
+                Ok(()) = self.selection.changed() => self.subscribe(socket).await.map_err(Exit::from),
+                due = self.timers.next() => self.due(socket, due).await,
+            };
+            if let Err(exit) = step {
+                return exit;
+            }
+        }
+    }
+
+    /// Does what a message of the server asks for.
+    async fn answer(&mut self, socket: &mut Socket, message: Response) -> Result<(), Exit> {
+        self.timers.heard();
+        match message {
+            Response::Offer(offer) => self.offered(socket, offer).await?,
+            Response::Trickle(trickle) => self.candidate(socket, &trickle).await,
+            Response::Update(update) => self.updated(socket, update).await?,
+            Response::Leave(leave) => return Err(self.sent_away(&leave)),
+            Response::RefreshToken(token) => self.passes.refresh(token),
+            Response::RoomMoved(moved) => self.moved(socket, moved).await?,
+            Response::SubscriptionResponse(SubscriptionResponse { track_sid, err }) => {
+                tracing::warn!(room = self.room, track_sid, err, "the server can't send us a track");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn offered(&mut self, socket: &mut Socket, offer: SessionDescription) -> Result<(), Exit> {
+        let broken = |error| Exit::Lost {
+            why: format!("an offer can't be answered: {}", brief(&error)),
+            recovery: Recovery::Rejoin,
+        };
+        let subscriber = self.subscriber(socket).await.map_err(broken)?;
+        let answer = subscriber.answer(offer).await.map_err(broken)?;
+        Ok(socket.send(Request::Answer(answer)).await?)
+    }
+
+    async fn candidate(&mut self, socket: &Socket, trickle: &TrickleRequest) {
+        if trickle.target() != SignalTarget::Subscriber {
+            return;
+        }
+        let Ok(candidate) = serde_json::from_str(&trickle.candidate_init) else {
+            tracing::debug!(room = self.room, "the server sent a candidate that can't be read");
+            return;
+        };
+        let added = match self.subscriber(socket).await {
+            Ok(subscriber) => subscriber.add_candidate(candidate).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = added {
+            tracing::debug!(room = self.room, error = brief(&error), "a candidate of the server is of no use");
+        }
+    }
+
+    /// The peer connection, made when the server first speaks of it.
+    async fn subscriber(&mut self, socket: &Socket) -> webrtc::error::Result<&mut Subscriber> {
+        if self.subscriber.is_none() {
+            self.timers.connecting();
+            self.subscriber = Some(Subscriber::new(&self.ice_servers, socket.local_ip()).await?);
+        }
+        Ok(self.subscriber.as_mut().expect("it was made a line ago"))
+    }
+
+    async fn updated(&mut self, socket: &mut Socket, update: ParticipantUpdate) -> Result<(), Exit> {
+        let news = if std::mem::take(&mut self.snapshot_comes) {
+            let news = self.members.snapshot(&update.participants, Snapshot::Resumed);
+            self.timers.settle(Snapshot::Resumed, self.members.unsettled());
+            news
+        } else {
+            self.members.update(&update.participants)
+        };
+        self.follow(news).await;
+        Ok(self.subscribe(socket).await?)
+    }
+
+    fn sent_away(&self, leave: &LeaveRequest) -> Exit {
+        let why = format!("the server sent us away: {}", leave.reason().as_str_name());
+        match verdict(leave) {
+            Verdict::End(reason) => Exit::Ended(reason),
+            Verdict::Resume => Exit::from(Lost(why)),
+            Verdict::Rejoin => Exit::Lost { why, recovery: Recovery::Rejoin },
+        }
+    }
+
+    /// An administrator moved us to another room; everybody else is new.
+    async fn moved(&mut self, socket: &mut Socket, moved: RoomMovedResponse) -> Result<(), Exit> {
+        if let Some(room) = moved.room {
+            self.room = room.name;
+        }
+        if let Some(participant) = moved.participant {
+            self.sid = participant.sid;
+        }
+        self.passes.refresh(moved.token);
+        self.subscriptions.clear();
+        let mut news = self.members.snapshot(&moved.other_participants, Snapshot::Rejoined);
+        news.extend(self.members.settle());
+        self.follow(news).await;
+        Ok(self.subscribe(socket).await?)
+    }
+
+    /// Asks for what is selected and not yet subscribed, and for the end of what is no longer selected.
+    async fn subscribe(&mut self, socket: &mut Socket) -> Result<(), Lost> {
+        let requests = self.subscriptions.follow(self.members.published(), &self.selection.borrow_and_update());
+        for request in requests {
+            socket.send(Request::Subscription(request)).await?;
+        }
+        Ok(())
+    }
+
+    async fn peer_event(&mut self, socket: Option<&mut Socket>, event: PeerEvent) -> Result<(), Exit> {
+        match event {
+            PeerEvent::Candidate(candidate) => {
+                let candidate_init = serde_json::to_string(&candidate).expect("a struct of strings always serialises");
+                let target = SignalTarget::Subscriber as i32;
+                // Without a socket it is not needed: a resume restarts ICE and gathers anew.
+                if let Some(socket) = socket {
+                    socket
+                        .send(Request::Trickle(TrickleRequest { candidate_init, target, ..Default::default() }))
+                        .await?;
+                }
+            }
+            PeerEvent::Track(track) => {
+                let Some(subscriber) = &self.subscriber else { return Ok(()) };
+                match subscriber.publication(&track).await {
+                    Some(sid) => self.tracks.insert(sid, track),
+                    None => tracing::warn!(room = self.room, "media of an unknown publication arrives"),
+                }
+                self.bind();
+            }
+            PeerEvent::State(state) => return self.peer_state(socket.is_some(), state).await,
+        }
+        Ok(())
+    }
+
+    async fn peer_state(&mut self, attached: bool, state: RTCPeerConnectionState) -> Result<(), Exit> {
+        tracing::debug!(room = self.room, %state, "peer connection");
+        match state {
+            RTCPeerConnectionState::Connected => {
+                self.timers.connected();
+                if attached {
+                    self.tell(News::Input(Input::ChannelUp)).await;
+                }
+            }
+            RTCPeerConnectionState::Disconnected => {
+                self.timers.connecting();
+                self.tell(News::Input(Input::ChannelDown)).await;
+            }
+            RTCPeerConnectionState::Failed => {
+                self.timers.connecting();
+                self.tell(News::Input(Input::ChannelDown)).await;
+                let recovery = Recovery::Resume(ResumeReason::SubscriberFailed);
+                return Err(Exit::Lost { why: "no media can arrive".to_owned(), recovery });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn due(&mut self, socket: &mut Socket, due: Due) -> Result<(), Exit> {
+        match due {
+            Due::Ping => {
+                let timestamp = i64::try_from(crate::clock::now().0).unwrap_or(i64::MAX);
+                socket.send(Request::PingReq(Ping { timestamp, rtt: 0 })).await?;
+            }
+            Due::Silence => return Err(Lost("nothing was heard for the ping timeout".to_owned()).into()),
+            Due::Settle => {
+                let news = self.members.settle();
+                self.follow(news).await;
+            }
+            Due::Unconnected => {
+                let why = "the peer connection does not connect; is the server's UDP port reachable?".to_owned();
+                return Err(Exit::Lost { why, recovery: Recovery::Rejoin });
+            }
+            Due::Stable => self.trouble = None,
+        }
+        Ok(())
+    }
+
+    /// Tells changes of the members, and lets packets of new tracks through.
+    async fn follow(&mut self, news: Vec<Input>) {
+        for input in news {
+            self.tell(News::Input(input)).await;
+        }
+        self.bind();
+    }
+
+    fn bind(&mut self) {
+        if let Some(subscriber) = &self.subscriber {
+            self.tracks.bind(&self.members, subscriber.level(), &self.outbox);
+        }
+    }
+
+    /// Lets go of everything that belongs to the present membership, which is lost.
+    async fn detach(&mut self) {
+        self.subscriber = None;
+        self.tracks = Tracks::default();
+        self.subscriptions.clear();
+        self.snapshot_comes = false;
+        self.outbox.cut();
+        self.tell(News::Input(Input::ChannelDown)).await;
+    }
+
+    async fn tell(&self, news: News) {
+        // Nobody listens: the loop notices by itself and leaves.
+        let _ = self.outbox.tell(news).await;
+    }
+}
+
+fn goodbye() -> LeaveRequest {
+    LeaveRequest { reason: DisconnectReason::ClientInitiated as i32, ..Default::default() }
+}
+
+/// When the last packet arrived, or `since` if none has come after it.
+fn last_sign_of_media(outbox: &Outbox, since: Instant) -> Instant {
+    outbox.last_packet().map_or(since, |last| last.max(since))
+}
+
+async fn peer_event(subscriber: &mut Option<Subscriber>) -> PeerEvent {
+    match subscriber {
+        Some(subscriber) => subscriber.event().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,156 @@
+//! A new socket after a lost one: a resume of the same membership if the server still knows it, else a new membership.
+
+use std::time::Duration;
+
+use livekit_protocol::SyncState;
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message as Response;
+use tokio::time::Instant;
+
+use super::{Exit, Membership, Verdict, last_sign_of_media, peer_event, verdict};
+use crate::channel::livekit::address::ResumeReason;
+use crate::channel::livekit::backoff::Backoff;
+use crate::channel::livekit::signal::{Lost, Socket};
+use crate::channel::{EndReason, JoinError, News};
+use crate::recording::Input;
+
+/// How long a bot tries to reach its channel again before it gives up. A server that is restarted or replaced within this
+/// time costs the recording a gap and no more.
+pub const REJOIN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How long after the loss a resume is tried; later the server has given our place away.
+const RESUME_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Without a socket and without a packet for this long, the channel counts as down.
+const MEDIA_STALL: Duration = Duration::from_secs(1);
+
+/// How to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// The same membership on a new socket; media may go on meanwhile.
+    Resume(ResumeReason),
+    /// A new membership and a new peer connection.
+    Rejoin,
+}
+
+/// Trouble that is not over until a socket has lasted.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    since: Instant,
+    backoff: Backoff,
+}
+
+type Opened = Result<(Socket, Response), JoinError>;
+
+impl Membership {
+    /// Brings a new socket, or the end.
+    pub(super) async fn recover(&mut self, mut recovery: Recovery) -> Result<Socket, Exit> {
+        let lost = Instant::now();
+        loop {
+            if recovery != Recovery::Rejoin && lost.elapsed() > RESUME_LIMIT {
+                recovery = Recovery::Rejoin;
+            }
+            if recovery == Recovery::Rejoin {
+                self.detach().await;
+            }
+            let trouble = self.trouble.get_or_insert_with(|| Trouble { since: lost, backoff: Backoff::default() });
+            if trouble.since.elapsed() > REJOIN_LIMIT {
+                return Err(Exit::Ended(EndReason::Unreachable));
+            }
+            let wait = trouble.backoff.next(rand::random());
+            let attempt = self.attempt(recovery, wait);
+            let (mut socket, first) = match self.meanwhile(lost, attempt).await? {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::info!(room = self.room, %error, ?recovery, "the channel is not reached yet");
+                    if matches!(error, JoinError::Refused(_)) {
+                        self.passes.forget();
+                    }
+                    continue;
+                }
+            };
+            match first {
+                Response::Join(join) => {
+                    tracing::info!(room = self.room, "joined anew");
+                    self.detach().await;
+                    self.enter(join).await;
+                    return Ok(socket);
+                }
+                Response::Leave(leave) => match verdict(&leave) {
+                    Verdict::End(reason) => return Err(Exit::Ended(reason)),
+                    Verdict::Resume => {}
+                    Verdict::Rejoin => recovery = Recovery::Rejoin,
+                },
+                // Anything else on a resumed socket means that the server knows us.
+                first if recovery != Recovery::Rejoin => match self.resumed(&mut socket, first).await {
+                    Ok(()) => return Ok(socket),
+                    Err(Exit::Lost { why, recovery: next }) => {
+                        tracing::info!(room = self.room, why, "the resumed socket is lost");
+                        recovery = next;
+                    }
+                    Err(exit) => return Err(exit),
+                },
+                _ => tracing::info!(room = self.room, "the first message is no join response"),
+            }
+        }
+    }
+
+    /// One attempt after a wait; owns all it needs, so that the membership can work meanwhile.
+    fn attempt(&self, recovery: Recovery, wait: Duration) -> impl Future<Output = Opened> + use<> {
+        let url = match recovery {
+            Recovery::Resume(reason) => self.address.resume(&self.sid, reason),
+            Recovery::Rejoin => self.address.join(),
+        };
+        let token = self.passes.newest(&self.room, crate::clock::now());
+        async move {
+            tokio::time::sleep(wait).await;
+            tokio::time::timeout(ATTEMPT_TIMEOUT, Socket::open(url, token))
+                .await
+                .unwrap_or_else(|_| Err(JoinError::Unreachable(format!("no answer within {ATTEMPT_TIMEOUT:?}"))))
+        }
+    }
+
+    /// What goes on without a socket until `attempt` is done: media arrives, or stops to.
+    async fn meanwhile(&mut self, lost: Instant, attempt: impl Future<Output = Opened>) -> Result<Opened, Exit> {
+        tokio::pin!(attempt);
+        loop {
+            let stalled = last_sign_of_media(&self.outbox, lost) + MEDIA_STALL;
+            tokio::select! {
+                () = self.outbox.closed() => return Err(Exit::Left),
+                opened = &mut attempt => return Ok(opened),
+                event = peer_event(&mut self.subscriber) => {
+                    // A connection that fails now is what the resume is for; its deadline runs from the new socket on.
+                    let _ = self.peer_event(None, event).await;
+                }
+                () = tokio::time::sleep_until(stalled), if !self.outbox.is_down() => {
+                    if last_sign_of_media(&self.outbox, lost) + MEDIA_STALL <= Instant::now() {
+                        self.tell(News::Input(Input::ChannelDown)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The server knows us: tells it what we have, and goes on.
+    async fn resumed(&mut self, socket: &mut Socket, first: Response) -> Result<(), Exit> {
+        tracing::info!(room = self.room, "resumed");
+        let exchange = self.subscriber.as_ref().and_then(|subscriber| subscriber.last_exchange()).cloned();
+        let (offer, answer) = exchange.unzip();
+        let subscription = Some(self.subscriptions.held());
+        socket
+            .send(Request::SyncState(SyncState { offer, answer, subscription, ..Default::default() }))
+            .await
+            .map_err(|Lost(why)| Exit::from(Lost(why)))?;
+        self.snapshot_comes = true;
+        if !self.timers.is_connecting() {
+            self.tell(News::Input(Input::ChannelUp)).await;
+        }
+        match first {
+            Response::Reconnect(_) => Ok(()),
+            first => self.answer(socket, first).await,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The recorder's pass: a token that may hear and may not be seen (facts/livekit.md section 2).
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::channel::jwt::{self, Validity};
+use crate::units::WallMs;
+
+/// How long a token of ours is valid, in seconds. It is only read while a socket is opened.
+const LIFETIME_SECS: u64 = 3600;
+
+/// A token from the server is used for a resume if it is valid for at least this many seconds more.
+const FRESH_SECS: u64 = 30;
+
+/// Mints passes for one identity, and keeps the newest one from the server.
+#[derive(Debug)]
+pub(super) struct Passes {
+    api_key: String,
+    api_secret: SecretString,
+    identity: String,
+    refreshed: Option<SecretString>,
+}
+
+impl Passes {
+    pub(super) fn new(api_key: String, api_secret: SecretString, identity: String) -> Self {
+        Self { api_key, api_secret, identity, refreshed: None }
+    }
+
+    /// A pass of our own making for `room`.
+    pub(super) fn mint(&self, room: &str, now: WallMs) -> SecretString {
+        let claims = Claims {
+            iss: &self.api_key,
+            sub: &self.identity,
+            validity: Validity::starting(now, LIFETIME_SECS),
+            video: Grants {
+                room,
+                room_join: true,
+                can_publish: false,
+                can_publish_data: false,
+                can_subscribe: true,
+                hidden: true,
+                recorder: true,
+            },
+        };
+        jwt::mint(&claims, &self.api_secret).into()
+    }
+
+    /// Keeps a pass that the server sent; it may know grants that we don't.
+    pub(super) fn refresh(&mut self, token: String) {
+        self.refreshed = Some(token.into());
+    }
+
+    /// Forgets what the server sent.
+    pub(super) fn forget(&mut self) {
+        self.refreshed = None;
+    }
+
+    /// The newest pass for going on in `room`: the server's while it is fresh, else one of our own.
+    pub(super) fn newest(&self, room: &str, now: WallMs) -> SecretString {
+        let fresh = self.refreshed.as_ref().filter(|token| {
+            jwt::unverified::<Validity>(token.expose_secret())
+                .is_ok_and(|claims| claims.exp > now.0 / 1000 + FRESH_SECS)
+        });
+        fresh.cloned().unwrap_or_else(|| self.mint(room, now))
+    }
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    #[serde(flatten)]
+    validity: Validity,
+    video: Grants<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Grants<'a> {
+    room: &'a str,
+    room_join: bool,
+    can_publish: bool,
+    can_publish_data: bool,
+    can_subscribe: bool,
+    hidden: bool,
+    recorder: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: WallMs = WallMs(1_700_000_000_000);
+
+    fn passes() -> Passes {
+        Passes::new("devkey".to_owned(), "secret".to_owned().into(), "recorder-1".to_owned())
+    }
+
+    #[test]
+    fn the_pass_hears_and_is_not_seen() {
+        let token = passes().mint("room", NOW);
+        let claims: Value = jwt::verify(token.expose_secret(), &"secret".to_owned().into()).unwrap();
+        let video = json!({"room": "room", "roomJoin": true, "canPublish": false, "canPublishData": false,
+            "canSubscribe": true, "hidden": true, "recorder": true});
+        assert_eq!(
+            claims,
+            json!({"iss": "devkey", "sub": "recorder-1", "nbf": 1_700_000_000, "exp": 1_700_003_600, "video": video})
+        );
+    }
+
+    #[test]
+    fn the_servers_pass_is_used_while_it_is_fresh() {
+        let mut passes = passes();
+        let theirs = jwt::mint(&Validity { nbf: None, exp: 1_700_000_100 }, &"other".to_owned().into());
+        passes.refresh(theirs.clone());
+        assert_eq!(passes.newest("room", NOW).expose_secret(), theirs);
+        let later = WallMs(NOW.0 + 80_000);
+        assert_eq!(passes.newest("room", later).expose_secret(), passes.mint("room", later).expose_secret());
+        passes.forget();
+        assert_eq!(passes.newest("room", NOW).expose_secret(), passes.mint("room", NOW).expose_secret());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut passes = passes();
+        passes.refresh("hush".to_owned());
+        let shown = format!("{passes:?}");
+        assert!(!shown.contains("secret\"") && !shown.contains("hush"), "{shown}");
+    }
+}
