@@ -5,4 +5,5 @@
 mod ear;
 mod hls;
 mod segments_are_read_by_others;
+mod talkers_can_be_told_apart;
 mod verify_says_what_is_wrong;
