@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-/// Connections stay open: no reaper has to wake up for them.
+/// Connections stay open, and nothing asks whether they still are: no reaper has to wake up for a file that is there.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
@@ -92,4 +92,5 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
+        .test_before_acquire(false)
 }

@@ -156,7 +156,7 @@ async fn insert(
     .await?;
     sqlx::query(
         "INSERT INTO deliveries (sid, sequence, app, due) SELECT sid, ?, app, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
-         WHERE d.sid = s.sid AND d.delivered IS NULL AND d.dead IS NULL) THEN NULL ELSE ? END FROM sessions s WHERE sid = ?",
+         WHERE d.sid = s.sid AND d.due IS NOT NULL) THEN NULL ELSE ? END FROM sessions s WHERE sid = ?",
     )
     .bind(sequence)
     .bind(signed(now.0))
