@@ -19,6 +19,7 @@ mod resources;
 mod retention;
 mod rows;
 pub mod seal;
+mod session_row;
 mod sessions;
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use deliveries::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
-pub use sessions::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
+pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
 
 #[cfg(doc)]
 use crate::units::WallMs;

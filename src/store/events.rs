@@ -7,7 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::canonical::render;
 use super::rows::{parsed, signed, unsigned, wall};
-use super::sessions::{apply, mode_from};
+use super::session_row::mode_from;
+use super::sessions::apply;
 use super::{SessionUpdate, Store, StoreError};
 use crate::recording::Mode;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
