@@ -1,3 +1,139 @@
-//! The embedded channel server: rooms that unmodified LiveKit SDKs join, audio only (facts/livekit.md).
+//! The embedded channel server: rooms that unmodified LiveKit SDKs join, audio only.
+//!
+//! What it speaks is LiveKit's first signalling protocol, as facts/livekit.md section 3 describes it, and no more of it than
+//! voice rooms need: no video, no simulcast, no TURN, one machine. From the way in to the way out: the router checks the token
+//! ([`token`]) and upgrades; a session serves one signalling socket; the room (pure) decides what follows from each message; the
+//! live room does it; each member has two peer connections, one to publish on and one to hear on, all on one UDP port.
+//!
+//! Rooms belong to an app: the same name in two apps is two rooms. A room opens with its first member and closes
+//! [`Limits::close_after`] its last one left; recorders don't count.
 
 pub mod token;
+
+mod ids;
+mod limits;
+mod live;
+mod news;
+mod peer;
+mod room;
+mod rooms;
+mod router;
+mod sdp;
+mod session;
+mod speakers;
+mod udp_mux;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::broadcast;
+use tokio_util::task::TaskTracker;
+
+pub use limits::Limits;
+pub use news::{LeftReason, MemberSummary, RoomEvent, RoomNews, RoomSummary};
+pub use token::AppKeys;
+
+use rooms::Rooms;
+use router::Door;
+use token::Keys;
+use udp_mux::UdpMux;
+
+use crate::fault::{Explain, Fault};
+use crate::units::{AppId, Cname, Uid};
+
+/// How long [`ChannelServer::shutdown`] waits for clients to take their leave.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose tokens open rooms. The first app owns the rooms of server-wide tokens that name none.
+    pub apps: Vec<AppKeys>,
+    /// The server-wide key for LiveKit tokens. An app's id is a key too, for its own rooms, with its certificate as secret.
+    pub api_key: String,
+    /// Its secret.
+    pub api_secret: SecretString,
+    /// The one UDP port for all media; port 0 picks a free one.
+    pub udp_listen: SocketAddr,
+    /// The address that clients are told to send media to, where it isn't the one listened on: behind NAT, or where that one
+    /// is a wildcard and the machine's own guess is not what clients reach.
+    pub announce: Option<IpAddr>,
+    /// What is bounded how.
+    pub limits: Limits,
+}
+
+/// Why the server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The UDP port.
+    #[error("can't listen on UDP {listen}: {source}; set channel_server.udp_listen to a free port")]
+    Udp {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Explain for StartError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Udp { .. } => Fault::ours("udp_port", false),
+        }
+    }
+}
+
+/// A running channel server. Its rooms live until [`Self::shutdown`], or until it is dropped with its router.
+#[derive(Clone, Debug)]
+pub struct ChannelServer {
+    keys: Arc<Keys>,
+    rooms: Arc<Rooms>,
+    sockets: TaskTracker,
+}
+
+impl ChannelServer {
+    /// Opens the UDP port. Must be called within a tokio runtime; signalling starts where [`Self::router`] is served.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let Settings { apps, api_key, api_secret, udp_listen, announce, limits } = settings;
+        let mux =
+            UdpMux::bind(udp_listen, announce).map_err(|source| StartError::Udp { listen: udp_listen, source })?;
+        let keys = Arc::new(Keys { apps, api_key, api_secret });
+        Ok(Self { keys, rooms: Rooms::new(mux, limits), sockets: TaskTracker::new() })
+    }
+
+    /// The signalling routes, `/rtc` and below, for the HTTP port.
+    pub fn router(&self) -> axum::Router {
+        let (keys, rooms, sockets) = (Arc::clone(&self.keys), Arc::clone(&self.rooms), self.sockets.clone());
+        router::routes(Door { keys, rooms, sockets })
+    }
+
+    /// Where clients are told to send media; never empty.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        self.rooms.mux().candidates()
+    }
+
+    /// What happens in the rooms from now on. A receiver that falls far behind misses some.
+    pub fn news(&self) -> broadcast::Receiver<RoomNews> {
+        self.rooms.news()
+    }
+
+    /// The open rooms, in no order.
+    pub fn rooms(&self) -> Vec<RoomSummary> {
+        self.rooms.summaries()
+    }
+
+    /// Removes a member; says whether it was there. Its token still opens the room.
+    pub fn kick(&self, app: &AppId, cname: &Cname, uid: &Uid) -> bool {
+        self.rooms.find(app, cname).is_some_and(|room| room.kick(uid))
+    }
+
+    /// Tells everybody to leave and waits, not long, until they have.
+    pub async fn shutdown(&self) {
+        self.rooms.close(LeftReason::Shutdown);
+        self.sockets.close();
+        let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.sockets.wait()).await;
+    }
+}

@@ -13,7 +13,6 @@ mod outbox;
 mod signal;
 mod subscriber;
 mod subscriptions;
-mod talker;
 mod token;
 mod tracks;
 
@@ -31,7 +30,6 @@ use super::{Channel, ChannelHandle, JoinError, JoinRequest};
 
 pub use address::AddressError;
 pub use membership::REJOIN_LIMIT;
-pub use talker::Talker;
 
 /// Where a LiveKit server is and what opens it.
 #[derive(Clone, Debug)]

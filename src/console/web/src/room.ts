@@ -28,8 +28,7 @@ button("publish").addEventListener("click", () => {
 button("mute").addEventListener("click", () => {
   void attempt(button("mute"), async () => voice?.mute(!voice.muted));
 });
-byId("ask", HTMLFormElement).addEventListener("submit", (event) => {
-  event.preventDefault();
+button("record").addEventListener("click", () => {
   void attempt(button("record"), () => (recording ? stop(recording) : start()));
 });
 draw();

@@ -37,6 +37,7 @@ export class Voice {
       RoomEvent.ParticipantNameChanged,
       RoomEvent.RecordingStatusChanged,
       RoomEvent.ConnectionStateChanged,
+      RoomEvent.AudioPlaybackStatusChanged,
     ] as const) {
       room.on(event, () => this.changed());
     }
@@ -74,6 +75,10 @@ export class Voice {
 
   get beingRecorded(): boolean {
     return this.room.isRecording;
+  }
+
+  get silenced(): boolean {
+    return !this.room.canPlaybackAudio;
   }
 
   get publishing(): boolean {

@@ -1,0 +1,395 @@
+//! A room with its connections: takes what happens to [`Room`] and does what it says.
+//!
+//! Everything is done under one lock and without waiting, so that all members see one order of things: a member hears of a
+//! track before the offer that brings it. Queues that are full lose their owner, never the room.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{AddTrackRequest, ReconnectResponse};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::ids::{MemberId, TrackSid};
+use super::limits::{Limits, MAX_OUTBOX, MAX_SUBSCRIBER_COMMANDS};
+use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
+use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
+use super::room::{Client, Effect, Effects, Full, Room, server_info};
+use super::rooms::Rooms;
+use super::sdp::OpusWishes;
+use super::token::Pass;
+use super::udp_mux::UdpMux;
+use crate::clock;
+use crate::units::{AppId, Cname, Uid};
+
+/// A room that members are connected to.
+#[derive(Debug)]
+pub(super) struct LiveRoom {
+    app: AppId,
+    cname: Cname,
+    limits: Limits,
+    rooms: Weak<Rooms>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    room: Room,
+    links: HashMap<MemberId, Link>,
+    publications: HashMap<TrackSid, Arc<Publication>>,
+    /// Nobody joins any more; the next one to come opens a new room.
+    closed: bool,
+    /// Whether the time until closing runs.
+    closing: Option<AbortOnDropHandle<()>>,
+}
+
+/// A member's connections.
+struct Link {
+    /// `None` while the member may still come back.
+    socket: Option<Socket>,
+    /// Counts the sockets, so that the end of an old one is not taken for the end of a new one.
+    epoch: u64,
+    commands: mpsc::Sender<Command>,
+    data: mpsc::Sender<Carried>,
+    publisher: SharedPublisher,
+    negotiated: Negotiated,
+    announced: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    outbox: mpsc::Sender<Message>,
+    lost: CancellationToken,
+}
+
+/// The publishing connection, which the socket's task works on.
+pub(super) type SharedPublisher = Arc<tokio::sync::Mutex<Publisher>>;
+
+/// What a socket needs to serve a member.
+pub(super) struct Seat {
+    pub(super) room: Arc<LiveRoom>,
+    pub(super) member: MemberId,
+    pub(super) publisher: SharedPublisher,
+    /// What to send; ends when the member is gone.
+    pub(super) messages: mpsc::Receiver<Message>,
+    /// Cancelled when the socket is to end without a word: the member came back on another one, or this one is too slow.
+    pub(super) lost: CancellationToken,
+    epoch: u64,
+}
+
+/// Why somebody can't have a seat.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoSeat {
+    #[error("the channel is closing; join again")]
+    Closed,
+    #[error("no such membership; join anew")]
+    Unknown,
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+}
+
+impl LiveRoom {
+    pub(super) fn new(app: AppId, cname: Cname, limits: Limits, rooms: Weak<Rooms>) -> Arc<Self> {
+        let room = Room::new(cname.clone(), limits, clock::now());
+        let links = HashMap::new();
+        let state = State { room, links, publications: HashMap::new(), closed: false, closing: None };
+        Arc::new(Self { app, cname, limits, rooms, state: Mutex::new(state) })
+    }
+
+    /// A new member.
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        mux: &UdpMux,
+        uid: Uid,
+        pass: Pass,
+        client: Client,
+    ) -> Result<Seat, NoSeat> {
+        let member = MemberId::new();
+        let publisher = Publisher::open(mux, member.clone(), Arc::downgrade(self)).await?;
+        let publisher = Arc::new(tokio::sync::Mutex::new(publisher));
+        let (subscriber, data) =
+            Subscriber::open(mux, member.clone(), Arc::downgrade(self), self.limits.answer_within).await?;
+        let (commands, obeyed) = mpsc::channel(MAX_SUBSCRIBER_COMMANDS);
+        let (socket, messages) = Socket::new();
+        let lost = socket.lost.clone();
+
+        let mut state = self.state();
+        if state.closed {
+            return Err(NoSeat::Closed);
+        }
+        let (response, effects) = state.room.join(&member, uid, pass, client, clock::now())?;
+        socket.tell(Message::Join(*response));
+        let link = Link {
+            socket: Some(socket),
+            epoch: 0,
+            commands,
+            data,
+            publisher: Arc::clone(&publisher),
+            negotiated: Negotiated::default(),
+            announced: Arc::default(),
+        };
+        state.links.insert(member.clone(), link);
+        self.apply(&mut state, effects);
+        drop(state);
+        tokio::spawn(subscriber.run(obeyed));
+        Ok(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch: 0 })
+    }
+
+    /// A member that lost its socket, or is about to notice it, on a new one.
+    pub(super) fn resume(self: &Arc<Self>, member: &str, uid: Option<&Uid>) -> Option<Seat> {
+        let member = MemberId::from(member);
+        let mut state = self.state();
+        // A token for any uid whose bearer was assigned one names nobody; the membership's id, which only it was told, must do.
+        let known = state.room.uid(&member)?;
+        if uid.is_some_and(|uid| uid != known) {
+            return None;
+        }
+        let link = state.links.get_mut(&member)?;
+        let (socket, messages) = Socket::new();
+        let lost = socket.lost.clone();
+        socket.tell(Message::Reconnect(ReconnectResponse { server_info: Some(server_info()), ..Default::default() }));
+        if let Some(old) = link.socket.replace(socket) {
+            old.lost.cancel();
+        }
+        link.epoch += 1;
+        let (epoch, publisher) = (link.epoch, Arc::clone(&link.publisher));
+        let _ = link.commands.try_send(Command::Restart);
+        let effects = state.room.resume(&member);
+        self.apply(&mut state, effects);
+        drop(state);
+        Some(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch })
+    }
+
+    /// Does something to the room, and what follows from it.
+    pub(super) fn act(self: &Arc<Self>, act: impl FnOnce(&mut Room) -> Effects) {
+        let mut state = self.state();
+        let effects = act(&mut state.room);
+        self.apply(&mut state, effects);
+    }
+
+    /// Removes a member by its uid; says whether it was there.
+    pub(super) fn kick(self: &Arc<Self>, uid: &Uid) -> bool {
+        let mut state = self.state();
+        let Some(member) = state.room.find(uid).cloned() else { return false };
+        let effects = state.room.remove(&member, LeftReason::Kicked);
+        self.apply(&mut state, effects);
+        true
+    }
+
+    pub(super) fn close(self: &Arc<Self>, reason: LeftReason) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.closed, true) {
+            let effects = state.room.close(reason);
+            self.apply(&mut state, effects);
+        }
+    }
+
+    /// Starts or stops the time until closing.
+    pub(super) fn settle(self: &Arc<Self>) {
+        self.settle_locked(&mut self.state());
+    }
+
+    pub(super) fn summary(&self) -> RoomSummary {
+        let (opened, members) = self.state().room.summary();
+        RoomSummary { app: self.app.clone(), cname: self.cname.clone(), opened, members }
+    }
+
+    /// Sends a message to a member, if it has a socket.
+    pub(super) fn tell(&self, member: &MemberId, message: Message) {
+        self.state().tell(member, message);
+    }
+
+    pub(super) fn command(&self, member: &MemberId, command: Command) {
+        self.state().command(member, command);
+    }
+
+    /// A client announces a track.
+    pub(super) fn add_track(self: &Arc<Self>, member: &MemberId, request: AddTrackRequest) {
+        self.act(|room| room.add_track(member, request));
+        if let Some(link) = self.state().links.get(member) {
+            link.announced.notify_waiters();
+        }
+    }
+
+    /// Rings when the member announces a track.
+    pub(super) fn announcements(&self, member: &MemberId) -> Option<Arc<Notify>> {
+        self.state().links.get(member).map(|link| Arc::clone(&link.announced))
+    }
+
+    /// Media has arrived that the client calls `cid`.
+    pub(super) fn start_track(self: &Arc<Self>, member: &MemberId, cid: &str) -> Option<Arc<Publication>> {
+        let mut state = self.state();
+        let mid = state.links.get(member)?.negotiated.mids.get(cid).cloned();
+        let (sid, label, effects) = state.room.start_track(member, cid, mid.as_deref())?;
+        let publication = Arc::new(Publication::new(sid.clone(), member.clone(), label));
+        state.publications.insert(sid, Arc::clone(&publication));
+        self.apply(&mut state, effects);
+        Some(publication)
+    }
+
+    /// What the client's latest offer says about its tracks.
+    pub(super) fn negotiated(&self, member: &MemberId, negotiated: Negotiated) {
+        if let Some(link) = self.state().links.get_mut(member) {
+            link.negotiated = negotiated;
+        }
+    }
+
+    pub(super) fn level_extension(&self, member: &MemberId) -> Option<u8> {
+        self.state().links.get(member)?.negotiated.level
+    }
+
+    pub(super) fn opus_wishes(&self, member: &MemberId, cid: &str) -> OpusWishes {
+        self.state().room.opus_wishes(member, cid)
+    }
+
+    /// A data packet of a member, for whom it may concern.
+    pub(super) fn carry(&self, sender: &MemberId, lane: Lane, bytes: &[u8]) {
+        let Some(uid) = self.state().room.data_sender(sender).cloned() else { return };
+        let Some((bytes, to)) = accept(bytes, sender, &uid) else { return };
+        let state = self.state();
+        for receiver in state.room.receivers(sender, &to) {
+            if let Some(link) = state.links.get(receiver)
+                && link.data.try_send(Carried { lane, bytes: bytes.clone() }).is_err()
+            {
+                tracing::debug!(member = %receiver, "behind with data; a packet is dropped");
+            }
+        }
+    }
+
+    fn detach(self: &Arc<Self>, member: &MemberId, epoch: u64) {
+        let mut state = self.state();
+        let Some(link) = state.links.get_mut(member).filter(|link| link.epoch == epoch) else { return };
+        link.socket = None;
+        let _ = link.commands.try_send(Command::Detached);
+        drop(state);
+        let (room, member, patience) = (Arc::downgrade(self), member.clone(), self.limits.resume_within);
+        tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            if let Some(room) = room.upgrade() {
+                room.expire(&member, epoch);
+            }
+        });
+    }
+
+    fn expire(self: &Arc<Self>, member: &MemberId, epoch: u64) {
+        let mut state = self.state();
+        if state.links.get(member).is_some_and(|link| link.epoch == epoch) {
+            let effects = state.room.remove(member, LeftReason::Lost);
+            self.apply(&mut state, effects);
+        }
+    }
+
+    fn apply(self: &Arc<Self>, state: &mut State, effects: Effects) {
+        for effect in effects {
+            match effect {
+                Effect::Tell(member, message) => state.tell(&member, *message),
+                Effect::Hear { listener, track } => {
+                    if let Some(publication) = state.publications.get(&track).cloned() {
+                        state.command(&listener, Command::Add(publication));
+                    }
+                }
+                Effect::Unhear { listener, track } => state.command(&listener, Command::Remove(track)),
+                Effect::End(track) => state.end(&track),
+                Effect::Dismiss(member) => _ = state.links.remove(&member),
+                Effect::News(event) => self.announce(event),
+            }
+        }
+        self.settle_locked(state);
+    }
+
+    fn announce(&self, event: RoomEvent) {
+        if let Some(rooms) = self.rooms.upgrade() {
+            let (app, cname) = (self.app.clone(), self.cname.clone());
+            rooms.announce(RoomNews { app, cname, at: clock::now(), event });
+        }
+    }
+
+    fn settle_locked(self: &Arc<Self>, state: &mut State) {
+        if state.closed || !state.room.abandoned() {
+            state.closing = None;
+        } else if state.closing.is_none() {
+            let (room, patience) = (Arc::downgrade(self), self.limits.close_after);
+            let task = tokio::spawn(async move {
+                tokio::time::sleep(patience).await;
+                if let Some(room) = room.upgrade() {
+                    room.close_if_abandoned();
+                }
+            });
+            state.closing = Some(AbortOnDropHandle::new(task));
+        }
+    }
+
+    fn close_if_abandoned(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.closed || !state.room.abandoned() {
+            return;
+        }
+        state.closed = true;
+        let effects = state.room.close(LeftReason::RoomClosed);
+        self.apply(&mut state, effects);
+        drop(state);
+        if let Some(rooms) = self.rooms.upgrade() {
+            rooms.forget(&self.app, &self.cname, self);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds a room")
+    }
+}
+
+impl State {
+    fn tell(&mut self, member: &MemberId, message: Message) {
+        if let Some(socket) = self.links.get(member).and_then(|link| link.socket.as_ref()) {
+            socket.tell(message);
+        }
+    }
+
+    fn command(&mut self, member: &MemberId, command: Command) {
+        if let Some(link) = self.links.get(member)
+            && link.commands.try_send(command).is_err()
+        {
+            tracing::debug!(%member, "hearing connection ended, or is behind");
+        }
+    }
+
+    fn end(&mut self, track: &TrackSid) {
+        if let Some(publication) = self.publications.remove(track) {
+            publication.over.cancel();
+            for link in self.links.values() {
+                let _ = link.commands.try_send(Command::Remove(track.clone()));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("socket", &self.socket).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (outbox, messages) = mpsc::channel(MAX_OUTBOX);
+        (Self { outbox, lost: CancellationToken::new() }, messages)
+    }
+
+    /// A socket that can't keep up is lost; its member may come back and gets everything anew.
+    fn tell(&self, message: Message) {
+        if self.outbox.try_send(message).is_err() {
+            self.lost.cancel();
+        }
+    }
+}
+
+impl Drop for Seat {
+    /// The socket is gone. Does nothing when the member is, or has another one.
+    fn drop(&mut self) {
+        self.room.detach(&self.member, self.epoch);
+    }
+}

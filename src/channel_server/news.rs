@@ -1,0 +1,105 @@
+//! What observers of the server hear: rooms and members, nothing of the protocol.
+
+use crate::units::{AppId, Cname, Uid, WallMs};
+
+/// Something that happened in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomNews {
+    /// Whose room.
+    pub app: AppId,
+    /// Which room.
+    pub cname: Cname,
+    /// When.
+    pub at: WallMs,
+    /// What.
+    pub event: RoomEvent,
+}
+
+/// What can happen in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomEvent {
+    /// Its first member is about to join.
+    Opened,
+    /// Its last member left long enough ago, or it was shut down.
+    Closed,
+    /// Somebody is in the room.
+    Joined {
+        /// Who.
+        uid: Uid,
+        /// Whether it records.
+        recorder: bool,
+    },
+    /// Somebody is gone.
+    Left {
+        /// Who.
+        uid: Uid,
+        /// Whether it recorded.
+        recorder: bool,
+        /// Why.
+        reason: LeftReason,
+    },
+    /// A member's audio began.
+    Published {
+        /// Who.
+        uid: Uid,
+    },
+    /// A member's audio ended.
+    Unpublished {
+        /// Who.
+        uid: Uid,
+    },
+    /// A member muted or unmuted its audio.
+    Muted {
+        /// Who.
+        uid: Uid,
+        /// The new state.
+        muted: bool,
+    },
+}
+
+/// Why a member is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftReason {
+    /// It said so.
+    Quit,
+    /// Its socket broke and it didn't come back in time.
+    Lost,
+    /// An administrator removed it.
+    Kicked,
+    /// Somebody joined with its identity.
+    DuplicateIdentity,
+    /// It didn't answer what it was asked, or said what it may not.
+    Protocol,
+    /// The room closed.
+    RoomClosed,
+    /// The server went down.
+    Shutdown,
+}
+
+/// A room and who is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomSummary {
+    /// Whose room.
+    pub app: AppId,
+    /// Which room.
+    pub cname: Cname,
+    /// Since when it is open.
+    pub opened: WallMs,
+    /// Who is in it, recorders too.
+    pub members: Vec<MemberSummary>,
+}
+
+/// A member of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSummary {
+    /// Who.
+    pub uid: Uid,
+    /// Since when.
+    pub joined: WallMs,
+    /// Whether it publishes audio.
+    pub publishing: bool,
+    /// Whether others see it.
+    pub hidden: bool,
+    /// Whether it records.
+    pub recorder: bool,
+}

@@ -1,0 +1,166 @@
+//! The connection on which a member publishes: the client offers, we answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
+use webrtc::peer_connection::RTCSessionDescription;
+
+use super::{Arrival, Connection, MAX_ARRIVALS, PeerError, Publication, data};
+use crate::channel::peer::{audio_level, audio_level_id};
+use crate::channel_server::ids::MemberId;
+use crate::channel_server::limits::{ANNOUNCE_PATIENCE, MAX_DATA_CHANNELS, MAX_TRACK_ARRIVALS};
+use crate::channel_server::live::LiveRoom;
+use crate::channel_server::sdp::{self, Section};
+use crate::channel_server::speakers::{Meter, WINDOW};
+use crate::channel_server::udp_mux::UdpMux;
+
+/// A member's publishing connection.
+pub(in crate::channel_server) struct Publisher {
+    connection: Connection,
+    owner: MemberId,
+    room: Weak<LiveRoom>,
+    _inbound: AbortOnDropHandle<()>,
+}
+
+/// Our answer to a client's offer.
+pub(in crate::channel_server) struct Answer {
+    pub(in crate::channel_server) sdp: String,
+    /// The sections of the client's offer.
+    pub(in crate::channel_server) sections: Vec<Section>,
+}
+
+impl Publisher {
+    pub(in crate::channel_server) async fn open(
+        mux: &UdpMux,
+        owner: MemberId,
+        room: Weak<LiveRoom>,
+    ) -> Result<Self, PeerError> {
+        let (arrivals, arriving) = mpsc::channel(MAX_ARRIVALS);
+        let (connection, _) = Connection::open(mux, arrivals).await?;
+        let inbound = tokio::spawn(take_up(arriving, owner.clone(), Weak::clone(&room)));
+        Ok(Self { connection, owner, room, _inbound: AbortOnDropHandle::new(inbound) })
+    }
+
+    pub(in crate::channel_server) async fn answer(&mut self, offer: &str) -> Result<Answer, PeerError> {
+        let sections = sdp::sections(offer)?;
+        let mids = sections.iter().filter_map(|section| Some((section.track.clone()?, section.mid.clone())));
+        let level = audio_level_id(offer);
+        if let Some(room) = self.room.upgrade() {
+            room.negotiated(&self.owner, Negotiated { mids: mids.collect(), level });
+        }
+        let offer = RTCSessionDescription::offer(sdp::with_one_ufrag(offer))?;
+        self.connection.set_remote(offer).await?;
+        let answer = self.connection.pc.create_answer(None).await?;
+        let wanted = |mid: &str| {
+            let track = sections.iter().find(|section| section.mid == mid)?.track.as_deref()?;
+            Some(self.room.upgrade()?.opus_wishes(&self.owner, track))
+        };
+        let sdp = self.connection.describe(answer).await?;
+        let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
+        Ok(Answer { sdp, sections })
+    }
+
+    pub(in crate::channel_server) async fn candidate(&mut self, json: &str) {
+        self.connection.candidate(json).await;
+    }
+}
+
+/// What the client's latest offer says about its tracks.
+#[derive(Clone, Debug, Default)]
+pub(in crate::channel_server) struct Negotiated {
+    /// Media ids by the client's track ids.
+    pub(in crate::channel_server) mids: HashMap<String, String>,
+    /// The audio level's header extension.
+    pub(in crate::channel_server) level: Option<u8>,
+}
+
+async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: Weak<LiveRoom>) {
+    let mut tasks = JoinSet::new();
+    let (mut channels, mut tracks) = (0, 0);
+    loop {
+        let arrival = tokio::select! {
+            arrival = arriving.recv() => arrival,
+            Some(_) = tasks.join_next() => continue,
+        };
+        let (owner, room) = (owner.clone(), Weak::clone(&room));
+        match arrival {
+            None => break,
+            Some(Arrival::Channel(channel)) if channels < MAX_DATA_CHANNELS => {
+                channels += 1;
+                tasks.spawn(data::receive(channel, move |lane, bytes| {
+                    if let Some(room) = room.upgrade() {
+                        room.carry(&owner, lane, bytes);
+                    }
+                }));
+            }
+            Some(Arrival::Track(track)) if tracks < MAX_TRACK_ARRIVALS => {
+                tracks += 1;
+                tasks.spawn(publish(track, owner, room));
+            }
+            Some(Arrival::Channel(_) | Arrival::Track(_)) => {
+                tracing::debug!(member = %owner, "opens more than it may; passed over");
+            }
+        }
+    }
+}
+
+/// Media of a track has arrived: finds out which track it is, and forwards it until it is over.
+async fn publish(track: Arc<dyn TrackRemote>, owner: MemberId, room: Weak<LiveRoom>) {
+    let cid = track.track_id().await;
+    let deadline = Instant::now() + ANNOUNCE_PATIENCE;
+    let publication = loop {
+        let Some(live) = room.upgrade() else { return };
+        let Some(announced) = live.announcements(&owner) else { return };
+        let next = announced.notified();
+        tokio::pin!(next);
+        next.as_mut().enable();
+        if let Some(publication) = live.start_track(&owner, &cid) {
+            break publication;
+        }
+        drop(live);
+        if timeout_at(deadline, next).await.is_err() {
+            tracing::debug!(member = %owner, cid, "media of a track that was never announced");
+            return;
+        }
+    };
+    forward(&*track, &publication, &room).await;
+}
+
+async fn forward(track: &dyn TrackRemote, publication: &Publication, room: &Weak<LiveRoom>) {
+    let level = room.upgrade().and_then(|room| room.level_extension(&publication.owner));
+    let mut meter = Meter::default();
+    let mut window = Instant::now() + WINDOW;
+    loop {
+        // A voice that stops sending altogether is silent too; a silent track needs no timer.
+        let patience = if meter.speaking() { WINDOW } else { FOREVER };
+        let event = tokio::select! {
+            () = publication.over.cancelled() => return,
+            event = timeout(patience, track.poll()) => event,
+        };
+        match event {
+            Ok(None | Some(TrackRemoteEvent::OnEnded)) => return,
+            Ok(Some(TrackRemoteEvent::OnRtpPacket(packet))) => {
+                publication.forward(&packet);
+                if let Some(level) = level.and_then(|id| audio_level(&packet, id)) {
+                    meter.packet(level);
+                }
+            }
+            Ok(Some(_)) | Err(_) => {}
+        }
+        let now = Instant::now();
+        if now >= window {
+            window = now + WINDOW;
+            if let (Some(level), Some(room)) = (meter.window(), room.upgrade()) {
+                room.act(|room| room.speaks(&publication.owner, &publication.sid, level));
+            }
+        }
+    }
+}
+
+/// Longer than any connection lives.
+const FOREVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,321 @@
+//! The connection on which a member hears: we offer, the client answers. One offer is on its way at a time; what changes
+//! meanwhile rides the next one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use livekit_protocol::SessionDescription;
+use livekit_protocol::signal_response::Message;
+use rtc::data_channel::RTCDataChannelInit;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{RTCPeerConnectionState, RTCSessionDescription};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::forward::Listener;
+use super::{Carried, Connection, Lane, PeerError, Publication, data};
+use crate::channel::peer::opus;
+use crate::channel_server::ids::{MemberId, TrackSid};
+use crate::channel_server::limits::MAX_DATA_QUEUE;
+use crate::channel_server::live::LiveRoom;
+use crate::channel_server::news::LeftReason;
+use crate::channel_server::sdp;
+use crate::channel_server::udp_mux::UdpMux;
+
+/// What a member's hearing connection is asked to do.
+#[derive(Debug)]
+pub(in crate::channel_server) enum Command {
+    /// Hear a track.
+    Add(Arc<Publication>),
+    /// Hear it no longer.
+    Remove(TrackSid),
+    /// The client answers offer `id`; 0 from clients that don't count.
+    Answer { id: u32, sdp: String },
+    /// A candidate of the client, as JSON.
+    Candidate(String),
+    /// The client lost its socket: don't hold its silence against it.
+    Detached,
+    /// The client is back: offer anew, with an ICE restart.
+    Restart,
+}
+
+/// A member's hearing connection, before it runs.
+pub(in crate::channel_server) struct Subscriber {
+    connection: Connection,
+    state: watch::Receiver<RTCPeerConnectionState>,
+    owner: MemberId,
+    room: Weak<LiveRoom>,
+    answer_within: std::time::Duration,
+    tracks: HashMap<TrackSid, Heard>,
+    /// Sections whose track is gone, since the last offer.
+    removed: usize,
+    /// Sections whose track is gone, and the client knows.
+    free: usize,
+    /// How many offers were made; also the id of the last one.
+    offers: u32,
+    /// The id of the last offer that was answered.
+    answered: u32,
+    pending: Option<Pending>,
+    dirty: bool,
+    restarting: bool,
+    attached: bool,
+    connected: bool,
+    _data: AbortOnDropHandle<()>,
+}
+
+struct Heard {
+    publication: Arc<Publication>,
+    listener: Arc<Listener>,
+    sender: Arc<dyn RtpSender>,
+    /// The offer that brings it; forwarded once that is answered.
+    since: u32,
+    flowing: bool,
+}
+
+/// An offer on its way.
+struct Pending {
+    id: u32,
+    deadline: Instant,
+    /// Sections that its answer sets free.
+    freed: usize,
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.publication.remove(&self.listener);
+    }
+}
+
+impl Subscriber {
+    /// Also answers with the queue of data packets for the member.
+    pub(in crate::channel_server) async fn open(
+        mux: &UdpMux,
+        owner: MemberId,
+        room: Weak<LiveRoom>,
+        answer_within: std::time::Duration,
+    ) -> Result<(Self, mpsc::Sender<Carried>), PeerError> {
+        // Clients open nothing here; what they open anyway is dropped at once.
+        let (arrivals, _) = mpsc::channel(1);
+        let (connection, state) = Connection::open(mux, arrivals).await?;
+        let unordered = || RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..Default::default() };
+        let reliable = RTCDataChannelInit { ordered: true, ..Default::default() };
+        let reliable = connection.pc.create_data_channel(Lane::Reliable.label(), Some(reliable)).await?;
+        let lossy = connection.pc.create_data_channel(Lane::Lossy.label(), Some(unordered())).await?;
+        let (queue, queued) = mpsc::channel(MAX_DATA_QUEUE);
+        let data = AbortOnDropHandle::new(tokio::spawn(data::send(queued, reliable, lossy)));
+        let subscriber = Self {
+            connection,
+            state,
+            owner,
+            room,
+            answer_within,
+            tracks: HashMap::new(),
+            removed: 0,
+            free: 0,
+            offers: 0,
+            answered: 0,
+            pending: None,
+            dirty: true,
+            restarting: false,
+            attached: true,
+            connected: false,
+            _data: data,
+        };
+        Ok((subscriber, queue))
+    }
+
+    /// Runs until the queue of commands ends, which closes the connection, or the client can't be kept.
+    pub(in crate::channel_server) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            if let Err(error) = self.offer_if_due().await {
+                self.give_up(&error);
+                return;
+            }
+            let deadline = self.pending.as_ref().filter(|_| self.attached).map(|pending| pending.deadline);
+            let outcome = tokio::select! {
+                command = commands.recv() => match command {
+                    None => return,
+                    Some(command) => self.obey(command).await,
+                },
+                changed = self.state.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.state_changed().await
+                },
+                () = sleep_until(deadline) => {
+                    tracing::debug!(member = %self.owner, "no answer to our offer");
+                    self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Protocol)));
+                    return;
+                }
+            };
+            if let Err(error) = outcome {
+                self.give_up(&error);
+                return;
+            }
+        }
+    }
+
+    async fn state_changed(&mut self) -> Result<(), PeerError> {
+        if !self.connected && *self.state.borrow_and_update() == RTCPeerConnectionState::Connected {
+            self.connected = true;
+            self.with_room(|room| room.act(|room| room.connected(&self.owner)));
+            self.let_flow().await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), PeerError> {
+        match command {
+            Command::Add(publication) => self.add(publication).await,
+            Command::Remove(sid) => self.remove(&sid).await,
+            Command::Answer { id, sdp } => self.answered(id, &sdp).await,
+            Command::Candidate(json) => {
+                self.connection.candidate(&json).await;
+                Ok(())
+            }
+            Command::Detached => {
+                self.attached = false;
+                Ok(())
+            }
+            Command::Restart => {
+                self.restart();
+                Ok(())
+            }
+        }
+    }
+
+    async fn add(&mut self, publication: Arc<Publication>) -> Result<(), PeerError> {
+        if self.tracks.contains_key(&publication.sid) || publication.over.is_cancelled() {
+            return Ok(());
+        }
+        let ssrc = rand::random_range(1..=u32::MAX);
+        let track = Arc::new(TrackLocalStaticRTP::new(media_track(&publication, ssrc)));
+        let sender = self.send_on(Arc::clone(&track)).await?;
+        let since = self.offers + 1;
+        let listener = Listener::new(track, ssrc);
+        let heard = Heard { publication: Arc::clone(&publication), listener, sender, since, flowing: false };
+        self.tracks.insert(publication.sid.clone(), heard);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// On a section that is free, else on a new one. The crate's `add_track` takes the first free section, but would offer a
+    /// new one as one on which the client may send too.
+    async fn send_on(&mut self, track: Arc<TrackLocalStaticRTP>) -> Result<Arc<dyn RtpSender>, PeerError> {
+        if self.free > 0 {
+            self.free -= 1;
+            return Ok(self.connection.pc.add_track(track).await?);
+        }
+        let init = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Sendonly,
+            streams: Vec::new(),
+            send_encodings: Vec::new(),
+        };
+        let transceiver = self.connection.pc.add_transceiver_from_track(track, Some(init)).await?;
+        let sender = transceiver.sender().await?;
+        Ok(sender.ok_or(webrtc::error::Error::ErrRTPSenderNotExisted)?)
+    }
+
+    async fn remove(&mut self, sid: &TrackSid) -> Result<(), PeerError> {
+        if let Some(heard) = self.tracks.remove(sid) {
+            self.connection.pc.remove_track(&heard.sender).await?;
+            self.dirty = true;
+            self.removed += 1;
+        }
+        Ok(())
+    }
+
+    async fn answered(&mut self, id: u32, sdp: &str) -> Result<(), PeerError> {
+        let Some(pending) = self.pending.take_if(|pending| id == pending.id || id == 0) else { return Ok(()) };
+        sdp::sections(sdp)?;
+        let answer = RTCSessionDescription::answer(sdp::with_one_ufrag(sdp))?;
+        self.connection.set_remote(answer).await?;
+        self.free += pending.freed;
+        self.answered = pending.id;
+        self.let_flow().await
+    }
+
+    /// The client may never have seen the offer that was on its way.
+    fn restart(&mut self) {
+        (self.attached, self.restarting, self.dirty) = (true, true, true);
+        self.removed += self.pending.take().map_or(0, |pending| pending.freed);
+    }
+
+    async fn offer_if_due(&mut self) -> Result<(), PeerError> {
+        if !self.dirty || self.pending.is_some() || !self.attached {
+            return Ok(());
+        }
+        self.dirty = false;
+        if std::mem::take(&mut self.restarting) {
+            self.connection.pc.restart_ice().await?;
+        }
+        let offer = self.connection.pc.create_offer(None).await?;
+        let sdp = self.connection.describe(offer).await?;
+        self.offers += 1;
+        let freed = std::mem::take(&mut self.removed);
+        self.pending = Some(Pending { id: self.offers, deadline: Instant::now() + self.answer_within, freed });
+        let mid_to_track_id = self.mids(&sdp)?;
+        let offer = SessionDescription { r#type: "offer".to_owned(), sdp, id: self.offers, mid_to_track_id };
+        self.with_room(|room| room.tell(&self.owner, Message::Offer(offer)));
+        Ok(())
+    }
+
+    fn mids(&self, sdp: &str) -> Result<HashMap<String, String>, PeerError> {
+        let known = |track: &str| self.tracks.keys().any(|sid| sid.as_str() == track);
+        let sections = sdp::sections(sdp)?.into_iter();
+        let pairs = sections.filter_map(|section| Some((section.mid, section.track?)));
+        Ok(pairs.filter(|(_, track)| known(track)).collect())
+    }
+
+    /// Packets flow once the client knows the track and the connection is up; before that the crate drops them with a warning.
+    async fn let_flow(&mut self) -> Result<(), PeerError> {
+        if !self.connected {
+            return Ok(());
+        }
+        for (sid, heard) in self.tracks.iter_mut().filter(|(_, heard)| !heard.flowing && heard.since <= self.answered) {
+            let codecs = heard.sender.get_parameters().await?.rtp_parameters.codecs;
+            let opus = codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case("audio/opus"));
+            if let Some(codec) = opus {
+                heard.listener.set_payload_type(codec.payload_type);
+            }
+            heard.publication.add(&heard.listener);
+            heard.flowing = true;
+            if let Some(room) = self.room.upgrade() {
+                room.act(|room| room.heard(sid));
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, error: &PeerError) {
+        tracing::debug!(member = %self.owner, %error, "hearing connection given up");
+        self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Protocol)));
+    }
+
+    fn with_room(&self, act: impl FnOnce(&Arc<LiveRoom>)) {
+        if let Some(room) = self.room.upgrade() {
+            act(&room);
+        }
+    }
+}
+
+fn media_track(publication: &Publication, ssrc: u32) -> MediaStreamTrack {
+    let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() };
+    let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: opus(), ..Default::default() };
+    let label = &publication.label;
+    let (stream, track) = (label.stream.clone(), label.track.clone());
+    MediaStreamTrack::new(stream, track.clone(), track, RtpCodecKind::Audio, vec![encoding])
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

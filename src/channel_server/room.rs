@@ -1,0 +1,310 @@
+//! A room: who is in it, what they publish, who hears what. Pure: each method takes what happened and answers with what has to
+//! be done about it, in order; no clock, no I/O, no locks.
+//!
+//! Invariants: an identity is in a room once; a member is told of a track before it is made to hear it; hidden members are in
+//! nobody's list but their own; the last word about a member is said once.
+
+mod data;
+mod member;
+mod messages;
+mod metadata;
+mod speaking;
+mod subscriptions;
+mod tracks;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use livekit_protocol::participant_info::State;
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{DisconnectReason, JoinResponse, RoomUpdate, leave_request::Action};
+
+pub(super) use member::Client;
+pub(super) use messages::{leave as leave_message, server_info};
+pub(super) use tracks::{Label, Sending};
+
+use member::Member;
+
+use super::ids::{self, MemberId, TrackSid};
+use super::limits::{Limits, PING_INTERVAL};
+use super::news::{LeftReason, MemberSummary, RoomEvent};
+use super::token::Pass;
+use crate::units::{Cname, Uid, WallMs};
+
+/// What has to be done, in order.
+pub(super) type Effects = Vec<Effect>;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Send a message to a member.
+    Tell(MemberId, Box<Message>),
+    /// Let `listener` hear `track`.
+    Hear { listener: MemberId, track: TrackSid },
+    /// No longer let `listener` hear `track`.
+    Unhear { listener: MemberId, track: TrackSid },
+    /// The track is over: nobody hears it any more.
+    End(TrackSid),
+    /// Close a member's connections, after what it was told.
+    Dismiss(MemberId),
+    /// Tell observers of the server.
+    News(RoomEvent),
+}
+
+/// Why somebody can't join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    /// [`Limits::members_per_room`].
+    #[error("the channel has as many members as it can take")]
+    Members,
+    /// [`Limits::recorders_per_room`].
+    #[error("the channel has as many recorders as it can take")]
+    Recorders,
+}
+
+/// A room.
+#[derive(Debug)]
+pub(super) struct Room {
+    sid: String,
+    cname: Cname,
+    opened: WallMs,
+    limits: Limits,
+    members: Vec<Member>,
+    /// Who speaks how loudly, by track; silent ones are absent.
+    levels: HashMap<TrackSid, f32>,
+    /// Whether anybody but recorders has ever been here.
+    used: bool,
+}
+
+impl Room {
+    pub(super) fn new(cname: Cname, limits: Limits, now: WallMs) -> Self {
+        Self { sid: ids::room(), cname, opened: now, limits, members: Vec::new(), levels: HashMap::new(), used: false }
+    }
+
+    /// A new member, in place of one with the same identity. The response is the first thing to send to it.
+    pub(super) fn join(
+        &mut self,
+        id: &MemberId,
+        uid: Uid,
+        pass: Pass,
+        client: Client,
+        now: WallMs,
+    ) -> Result<(Box<JoinResponse>, Effects), Full> {
+        let twin = self.members.iter().find(|member| member.uid == uid).map(|member| member.id.clone());
+        let recorder = pass.grants.recorder;
+        let others = self.members.iter().filter(|member| Some(&member.id) != twin.as_ref());
+        let alike = others.filter(|member| member.pass.grants.recorder == recorder).count();
+        match recorder {
+            false if alike >= self.limits.members_per_room => return Err(Full::Members),
+            true if alike >= self.limits.recorders_per_room => return Err(Full::Recorders),
+            _ => {}
+        }
+        let mut effects = twin.map(|twin| self.remove(&twin, LeftReason::DuplicateIdentity)).unwrap_or_default();
+
+        let recorded = self.recorded();
+        let member = Member::new(id.clone(), uid.clone(), pass, client, now);
+        self.used |= member.holds_open();
+        self.members.push(member);
+        if self.recorded() != recorded {
+            self.tell_room(&mut effects, Some(id));
+        }
+        effects.push(Effect::News(RoomEvent::Joined { uid, recorder }));
+        let response = Box::new(self.join_response(id));
+        self.catch_up(id, &mut effects);
+        Ok((response, effects))
+    }
+
+    /// A member that lost its socket is back: everything it may have missed.
+    pub(super) fn resume(&mut self, id: &MemberId) -> Effects {
+        let mut effects = Effects::new();
+        if self.member(id).is_none() {
+            return effects;
+        }
+        let infos =
+            self.members.iter().filter(|member| member.id == *id || !member.pass.grants.hidden).map(Member::info);
+        let update = messages::update(infos.collect());
+        tell(&mut effects, id, update);
+        tell(&mut effects, id, Message::RoomUpdate(RoomUpdate { room: Some(self.info()) }));
+        self.catch_up(id, &mut effects);
+        effects
+    }
+
+    /// The member's media connection is up: from here on others see it.
+    pub(super) fn connected(&mut self, id: &MemberId) -> Effects {
+        let mut effects = Effects::new();
+        if let Some(member) = self.member_mut(id)
+            && member.state != State::Active
+        {
+            member.state = State::Active;
+            self.tell_about(id, &mut effects);
+        }
+        effects
+    }
+
+    /// The member is gone, or has to go.
+    pub(super) fn remove(&mut self, id: &MemberId, reason: LeftReason) -> Effects {
+        let mut effects = Effects::new();
+        let Some(at) = self.members.iter().position(|member| member.id == *id) else { return effects };
+        let recorded = self.recorded();
+        let mut member = self.members.remove(at);
+        let (code, told) = protocol_reason(reason);
+        if told {
+            tell(&mut effects, id, messages::leave(code, Action::Disconnect));
+        }
+        let silenced = member.tracks.iter().any(|track| self.levels.remove(&track.sid).is_some());
+        if silenced {
+            self.tell_all(&mut effects, &messages::speakers([(id.clone(), 0.0)]));
+        }
+        for track in member.live() {
+            effects.push(Effect::End(track.sid.clone()));
+            effects.push(Effect::News(RoomEvent::Unpublished { uid: member.uid.clone() }));
+        }
+        self.forget_choices(&member);
+        let (uid, recorder) = (member.uid.clone(), member.pass.grants.recorder);
+        if !member.pass.grants.hidden {
+            self.tell_all(&mut effects, &messages::update(vec![member.farewell(code)]));
+        }
+        effects.push(Effect::Dismiss(id.clone()));
+        if self.recorded() != recorded {
+            self.tell_room(&mut effects, None);
+        }
+        effects.push(Effect::News(RoomEvent::Left { uid, recorder, reason }));
+        effects
+    }
+
+    /// Everybody has to go.
+    pub(super) fn close(&mut self, reason: LeftReason) -> Effects {
+        let ids: Vec<_> = self.members.iter().map(|member| member.id.clone()).collect();
+        let mut effects: Effects = ids.iter().flat_map(|id| self.remove(id, reason)).collect();
+        effects.push(Effect::News(RoomEvent::Closed));
+        effects
+    }
+
+    /// Whether the room may close: nobody holds it open. A recorder alone does so only while nobody has been there yet.
+    pub(super) fn abandoned(&self) -> bool {
+        !self.members.iter().any(Member::holds_open) && (self.used || self.members.is_empty())
+    }
+
+    pub(super) fn find(&self, uid: &Uid) -> Option<&MemberId> {
+        self.members.iter().find(|member| member.uid == *uid).map(|member| &member.id)
+    }
+
+    pub(super) fn uid(&self, id: &MemberId) -> Option<&Uid> {
+        self.member(id).map(|member| &member.uid)
+    }
+
+    /// Who is in the room, oldest first.
+    pub(super) fn summary(&self) -> (WallMs, Vec<MemberSummary>) {
+        let members = self.members.iter().map(|member| MemberSummary {
+            uid: member.uid.clone(),
+            joined: member.joined,
+            publishing: member.live().next().is_some(),
+            hidden: member.pass.grants.hidden,
+            recorder: member.pass.grants.recorder,
+        });
+        (self.opened, members.collect())
+    }
+
+    fn join_response(&self, id: &MemberId) -> JoinResponse {
+        let others = self.members.iter().filter(|member| member.id != *id && !member.pass.grants.hidden);
+        JoinResponse {
+            room: Some(self.info()),
+            participant: self.member(id).map(Member::info),
+            other_participants: others.map(Member::info).collect(),
+            server_version: server_info().version,
+            server_info: Some(server_info()),
+            subscriber_primary: true,
+            ping_interval: i32::try_from(PING_INTERVAL.as_secs()).expect("a few seconds"),
+            ping_timeout: i32::try_from(self.limits.silence.as_secs()).unwrap_or(i32::MAX),
+            enabled_publish_codecs: vec![messages::opus()],
+            fast_publish: true,
+            ..JoinResponse::default()
+        }
+    }
+
+    /// What a member that is new, or back, doesn't get with its first message: who speaks, and what to hear.
+    fn catch_up(&self, id: &MemberId, effects: &mut Effects) {
+        let speaking = self.speaking();
+        if !speaking.is_empty() {
+            tell(effects, id, messages::speakers(speaking));
+        }
+        let Some(listener) = self.member(id) else { return };
+        let others = self.members.iter().filter(|member| member.id != *id);
+        let wanted = others.flat_map(Member::live).filter(|track| listener.wants(&track.sid));
+        effects.extend(wanted.map(|track| Effect::Hear { listener: id.clone(), track: track.sid.clone() }));
+    }
+
+    fn info(&self) -> livekit_protocol::Room {
+        let ms = i64::try_from(self.opened.0).unwrap_or(i64::MAX);
+        let visible = || self.members.iter().filter(|member| !member.pass.grants.hidden);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        livekit_protocol::Room {
+            sid: self.sid.clone(),
+            name: self.cname.to_string(),
+            creation_time: ms / 1000,
+            creation_time_ms: ms,
+            num_participants: count(visible().count()),
+            num_publishers: count(visible().filter(|member| member.live().next().is_some()).count()),
+            active_recording: self.recorded(),
+            enabled_codecs: vec![messages::opus()],
+            departure_timeout: u32::try_from(self.limits.close_after.as_secs()).unwrap_or(u32::MAX),
+            max_participants: count(self.limits.members_per_room),
+            ..livekit_protocol::Room::default()
+        }
+    }
+
+    fn recorded(&self) -> bool {
+        self.members.iter().any(|member| member.pass.grants.recorder)
+    }
+
+    /// The member has changed: everybody who may see it is told, and itself.
+    fn tell_about(&mut self, id: &MemberId, effects: &mut Effects) {
+        let Some(member) = self.member_mut(id) else { return };
+        member.changed();
+        let hidden = member.pass.grants.hidden;
+        let message = messages::update(vec![member.info()]);
+        if hidden {
+            tell(effects, id, message);
+        } else {
+            self.tell_all(effects, &message);
+        }
+    }
+
+    /// The room itself has changed.
+    fn tell_room(&self, effects: &mut Effects, except: Option<&MemberId>) {
+        let message = Message::RoomUpdate(RoomUpdate { room: Some(self.info()) });
+        let listeners = self.members.iter().filter(|member| Some(&member.id) != except);
+        listeners.for_each(|member| tell(effects, &member.id, message.clone()));
+    }
+
+    fn tell_all(&self, effects: &mut Effects, message: &Message) {
+        self.members.iter().for_each(|member| tell(effects, &member.id, message.clone()));
+    }
+
+    fn member(&self, id: &MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == *id)
+    }
+
+    fn member_mut(&mut self, id: &MemberId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == *id)
+    }
+}
+
+fn tell(effects: &mut Effects, to: &MemberId, message: Message) {
+    effects.push(Effect::Tell(to.clone(), Box::new(message)));
+}
+
+/// The protocol's word for a reason, and whether the member is told it: one that left by itself, or can't be reached, is not.
+const fn protocol_reason(reason: LeftReason) -> (DisconnectReason, bool) {
+    match reason {
+        LeftReason::Quit => (DisconnectReason::ClientInitiated, false),
+        LeftReason::Lost => (DisconnectReason::SignalClose, false),
+        LeftReason::Kicked => (DisconnectReason::ParticipantRemoved, true),
+        LeftReason::DuplicateIdentity => (DisconnectReason::DuplicateIdentity, true),
+        LeftReason::Protocol => (DisconnectReason::StateMismatch, true),
+        LeftReason::RoomClosed => (DisconnectReason::RoomClosed, true),
+        LeftReason::Shutdown => (DisconnectReason::ServerShutdown, true),
+    }
+}

@@ -1,0 +1,24 @@
+//! Whom a data packet concerns.
+
+use super::Room;
+use crate::channel_server::ids::MemberId;
+use crate::units::Uid;
+
+impl Room {
+    /// The identity of a member that may send data.
+    pub(in crate::channel_server) fn data_sender(&self, id: &MemberId) -> Option<&Uid> {
+        self.member(id).filter(|member| member.pass.grants.data).map(|member| &member.uid)
+    }
+
+    /// Who gets a packet of `sender` for the identities `to`; for everybody else when `to` is empty, hidden members too.
+    pub(in crate::channel_server) fn receivers<'a>(
+        &'a self,
+        sender: &'a MemberId,
+        to: &'a [String],
+    ) -> impl Iterator<Item = &'a MemberId> {
+        let others = self.members.iter().filter(move |member| member.id != *sender);
+        others
+            .filter(|member| to.is_empty() || to.iter().any(|uid| uid == member.uid.as_str()))
+            .map(|member| &member.id)
+    }
+}

@@ -1,0 +1,137 @@
+//! One member of a room, as the room knows it.
+
+use std::collections::HashMap;
+
+use livekit_protocol::participant_info::State;
+use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
+
+use crate::channel_server::ids::{MemberId, TrackSid};
+use crate::channel_server::token::Pass;
+use crate::units::{Uid, WallMs};
+
+/// What a client says about itself and its wishes when it joins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::channel_server) struct Client {
+    /// Hear every track without asking for it.
+    pub(in crate::channel_server) auto_subscribe: bool,
+    /// Which generation of data features it speaks; passed on to others.
+    pub(in crate::channel_server) protocol: i32,
+    /// Further features; passed on to others.
+    pub(in crate::channel_server) capabilities: Vec<i32>,
+}
+
+/// A member.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: MemberId,
+    pub(super) uid: Uid,
+    pub(super) pass: Pass,
+    pub(super) client: Client,
+    pub(super) joined: WallMs,
+    pub(super) state: State,
+    pub(super) tracks: Vec<Track>,
+    /// What it asked to hear or not to hear, against its general wish.
+    pub(super) choices: HashMap<TrackSid, bool>,
+    version: u32,
+}
+
+/// A track, announced or live.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) sid: TrackSid,
+    /// The client's own id of it: the track id in its description.
+    pub(super) cid: String,
+    pub(super) info: TrackInfo,
+    /// Whether its media has arrived; others know of live tracks only.
+    pub(super) live: bool,
+    /// Whether its owner was told that somebody hears it.
+    pub(super) heard: bool,
+}
+
+impl Member {
+    pub(super) fn new(id: MemberId, uid: Uid, pass: Pass, client: Client, now: WallMs) -> Self {
+        Self {
+            id,
+            uid,
+            pass,
+            client,
+            joined: now,
+            state: State::Joined,
+            tracks: Vec::new(),
+            choices: HashMap::new(),
+            version: 0,
+        }
+    }
+
+    /// A member that keeps the room open and counts in it.
+    pub(super) const fn holds_open(&self) -> bool {
+        !self.pass.grants.recorder
+    }
+
+    /// Whether it wants to hear, and may hear, a track of somebody else.
+    pub(super) fn wants(&self, track: &TrackSid) -> bool {
+        self.pass.grants.subscribe && self.choices.get(track).copied().unwrap_or(self.client.auto_subscribe)
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| track.live)
+    }
+
+    pub(super) fn track(&mut self, sid: &TrackSid) -> Option<&mut Track> {
+        self.tracks.iter_mut().find(|track| track.sid == *sid)
+    }
+
+    /// Call before [`Self::info`] after each change: clients drop what is older than what they have.
+    pub(super) const fn changed(&mut self) {
+        self.version += 1;
+    }
+
+    /// What everybody may know of it.
+    pub(super) fn info(&self) -> ParticipantInfo {
+        let grants = &self.pass.grants;
+        let ms = i64::try_from(self.joined.0).unwrap_or(i64::MAX);
+        let tracks: Vec<_> = self.live().map(|track| track.info.clone()).collect();
+        ParticipantInfo {
+            sid: self.id.to_string(),
+            identity: self.uid.to_string(),
+            state: self.state.into(),
+            is_publisher: !tracks.is_empty(),
+            tracks,
+            name: self.pass.name.clone(),
+            metadata: self.pass.metadata.clone(),
+            attributes: self.pass.attributes.clone(),
+            joined_at: ms / 1000,
+            joined_at_ms: ms,
+            version: self.version,
+            permission: Some(ParticipantPermission {
+                can_subscribe: grants.subscribe,
+                can_publish: grants.microphone || grants.screen_audio,
+                can_publish_data: grants.data,
+                can_publish_sources: self.sources().into_iter().map(i32::from).collect(),
+                hidden: grants.hidden,
+                #[allow(deprecated, reason = "SDKs that are older than its successor still read it")]
+                recorder: grants.recorder,
+                can_update_metadata: grants.own_metadata,
+                ..ParticipantPermission::default()
+            }),
+            kind: self.pass.kind.into(),
+            client_protocol: self.client.protocol,
+            capabilities: self.client.capabilities.clone(),
+            ..ParticipantInfo::default()
+        }
+    }
+
+    /// The last word about it.
+    pub(super) fn farewell(&mut self, reason: DisconnectReason) -> ParticipantInfo {
+        self.state = State::Disconnected;
+        self.changed();
+        ParticipantInfo { tracks: Vec::new(), disconnect_reason: reason.into(), ..self.info() }
+    }
+
+    /// Naming what may be published keeps SDKs from ever asking for video (facts/livekit.md section 3).
+    fn sources(&self) -> Vec<TrackSource> {
+        let grants = &self.pass.grants;
+        let all = [(grants.microphone, TrackSource::Microphone), (grants.screen_audio, TrackSource::ScreenShareAudio)];
+        all.into_iter().filter_map(|(granted, source)| granted.then_some(source)).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! What members say about themselves.
+
+use livekit_protocol::UpdateParticipantMetadata;
+use livekit_protocol::request_response::{Reason, Request};
+
+use super::member::Member;
+use super::{Effects, Room, messages, tell};
+use crate::channel_server::ids::MemberId;
+use crate::channel_server::limits::{MAX_ATTRIBUTES_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES};
+
+impl Room {
+    /// A client changes its name, metadata or attributes; an empty attribute deletes it, an empty name or metadata is no change.
+    pub(in crate::channel_server) fn update_metadata(
+        &mut self,
+        id: &MemberId,
+        request: UpdateParticipantMetadata,
+    ) -> Effects {
+        let mut effects = Effects::new();
+        let Some(member) = self.member_mut(id) else { return effects };
+        let number = request.request_id;
+        match apply(member, &request) {
+            Ok(()) => {
+                self.tell_about(id, &mut effects);
+                tell(&mut effects, id, messages::response(number, Reason::Ok, "", None));
+            }
+            Err((reason, why)) => {
+                let request = Some(Request::UpdateMetadata(request));
+                tell(&mut effects, id, messages::response(number, reason, why, request));
+            }
+        }
+        effects
+    }
+}
+
+fn apply(member: &mut Member, request: &UpdateParticipantMetadata) -> Result<(), (Reason, &'static str)> {
+    if !member.pass.grants.own_metadata {
+        return Err((Reason::NotAllowed, "the token doesn't allow changing metadata"));
+    }
+    if request.name.len() > MAX_NAME_BYTES || request.metadata.len() > MAX_METADATA_BYTES {
+        return Err((Reason::LimitExceeded, "name or metadata is too long"));
+    }
+    let mut attributes = member.pass.attributes.clone();
+    attributes.extend(request.attributes.clone());
+    attributes.retain(|_, value| !value.is_empty());
+    if attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ATTRIBUTES_BYTES {
+        return Err((Reason::LimitExceeded, "the attributes are too large"));
+    }
+    member.pass.attributes = attributes;
+    for (text, place) in [(&request.name, &mut member.pass.name), (&request.metadata, &mut member.pass.metadata)] {
+        if !text.is_empty() {
+            place.clone_from(text);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Publishing: announced, live, muted, over.
+
+use livekit_protocol::request_response::{Reason, Request};
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{
+    AddTrackRequest, AudioTrackFeature, MuteTrackRequest, SimulcastCodecInfo, TrackInfo, TrackPublishedResponse,
+    TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse, UpdateLocalAudioTrack,
+};
+
+use super::member::{Member, Track};
+use super::{Effect, Effects, Room, messages, tell};
+use crate::channel_server::ids::{MemberId, TrackSid};
+use crate::channel_server::limits::MAX_TEXT_BYTES;
+use crate::channel_server::news::RoomEvent;
+use crate::channel_server::sdp::OpusWishes;
+
+/// What a listener's connection has to call a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::channel_server) struct Label {
+    /// `PA_…|TR_…`, or `PA_…|<stream>` for tracks that play in step.
+    pub(in crate::channel_server) stream: String,
+    /// `TR_…`
+    pub(in crate::channel_server) track: String,
+}
+
+/// A section of a publisher's description in which it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel_server) struct Sending<'a> {
+    /// The section's media id.
+    pub(in crate::channel_server) mid: &'a str,
+    /// The client's own id of the track.
+    pub(in crate::channel_server) cid: &'a str,
+}
+
+impl Room {
+    /// A client announces a track. Its media may arrive before or after.
+    pub(in crate::channel_server) fn add_track(&mut self, id: &MemberId, request: AddTrackRequest) -> Effects {
+        let mut effects = Effects::new();
+        let limit = self.limits.tracks_per_member;
+        let Some(member) = self.member_mut(id) else { return effects };
+        if let Some(known) = member.tracks.iter().find(|track| track.cid == request.cid) {
+            tell(&mut effects, id, published(known));
+            return effects;
+        }
+        let refusal = match refusal(member, &request) {
+            None if member.tracks.len() >= limit => Some((Reason::LimitExceeded, "too many tracks")),
+            refusal => refusal,
+        };
+        if let Some((reason, why)) = refusal {
+            tell(&mut effects, id, messages::response(0, reason, why, Some(Request::AddTrack(request))));
+            return effects;
+        }
+        let sid = TrackSid::new();
+        let info = track_info(&sid, &request);
+        let track = Track { sid, cid: request.cid, info, live: false, heard: false };
+        tell(&mut effects, id, published(&track));
+        member.tracks.push(track);
+        effects
+    }
+
+    /// Media arrives that the client calls `cid`. Answers with the track it is, when one was announced: by this id, or, for
+    /// clients that rewrite ids, the only one that still waits.
+    pub(in crate::channel_server) fn start_track(
+        &mut self,
+        id: &MemberId,
+        cid: &str,
+        mid: Option<&str>,
+    ) -> Option<(TrackSid, Label, Effects)> {
+        let mut effects = Effects::new();
+        let member = self.member_mut(id)?;
+        let uid = member.uid.clone();
+        let track = waiting(member, cid)?;
+        track.live = true;
+        cid.clone_into(&mut track.cid);
+        if let Some(mid) = mid {
+            mid.clone_into(&mut track.info.mid);
+        }
+        let sid = track.sid.clone();
+        let label = label(id, track);
+        self.tell_about(id, &mut effects);
+        effects.push(Effect::News(RoomEvent::Published { uid }));
+        let listeners = self.members.iter().filter(|member| member.id != *id && member.wants(&sid));
+        let heard = listeners.map(|member| Effect::Hear { listener: member.id.clone(), track: sid.clone() });
+        effects.extend(heard.collect::<Vec<_>>());
+        Some((sid, label, effects))
+    }
+
+    /// The publisher muted or unmuted.
+    pub(in crate::channel_server) fn mute(&mut self, id: &MemberId, request: &MuteTrackRequest) -> Effects {
+        let mut effects = Effects::new();
+        let Some(member) = self.member_mut(id) else { return effects };
+        let uid = member.uid.clone();
+        let Some(track) = member.track(&request.sid.as_str().into()) else { return effects };
+        if track.info.muted == request.muted {
+            return effects;
+        }
+        track.info.muted = request.muted;
+        let (live, sid) = (track.live, track.sid.clone());
+        if live {
+            self.tell_about(id, &mut effects);
+            effects.push(Effect::News(RoomEvent::Muted { uid, muted: request.muted }));
+        }
+        if request.muted {
+            effects.extend(self.speaks(id, &sid, 0.0));
+        }
+        effects
+    }
+
+    /// The publisher changed how it captures.
+    pub(in crate::channel_server) fn update_audio(&mut self, id: &MemberId, request: UpdateLocalAudioTrack) -> Effects {
+        let mut effects = Effects::new();
+        let Some(member) = self.member_mut(id) else { return effects };
+        if let Some(track) = member.track(&request.track_sid.as_str().into()) {
+            track.info.audio_features = known_features(request.features);
+            self.tell_about(id, &mut effects);
+        }
+        effects
+    }
+
+    /// What the publisher's description sends from now on. A live track is over when its section no longer sends, or now sends
+    /// another announced track.
+    pub(in crate::channel_server) fn still_sends(&mut self, id: &MemberId, sending: &[Sending<'_>]) -> Effects {
+        let Some(member) = self.member(id) else { return Effects::new() };
+        let announced = |cid: &str| member.tracks.iter().any(|track| !track.live && track.cid == cid);
+        let goes_on = |track: &&Track| match sending.iter().find(|section| section.mid == track.info.mid) {
+            Some(section) => section.cid == track.cid || !announced(section.cid),
+            None => sending.iter().any(|section| section.cid == track.cid),
+        };
+        let over: Vec<_> = member.live().filter(|track| !goes_on(track)).map(|track| track.sid.clone()).collect();
+        over.iter().flat_map(|sid| self.unpublish(id, sid)).collect()
+    }
+
+    /// A listener's connection is ready for the track; its owner hears of the first one.
+    pub(in crate::channel_server) fn heard(&mut self, sid: &TrackSid) -> Effects {
+        let mut effects = Effects::new();
+        for member in &mut self.members {
+            let id = member.id.clone();
+            if let Some(track) = member.track(sid).filter(|track| !track.heard) {
+                track.heard = true;
+                tell(&mut effects, &id, Message::TrackSubscribed(TrackSubscribed { track_sid: sid.to_string() }));
+            }
+        }
+        effects
+    }
+
+    /// How the encoder of each announced track is asked to work, by the client's id of it.
+    pub(in crate::channel_server) fn opus_wishes(&self, id: &MemberId, cid: &str) -> OpusWishes {
+        let track = self.member(id).and_then(|member| member.tracks.iter().find(|track| track.cid == cid));
+        let has = |feature: AudioTrackFeature| {
+            track.is_some_and(|track| track.info.audio_features.contains(&i32::from(feature)))
+        };
+        OpusWishes {
+            dtx: track.is_some() && !has(AudioTrackFeature::TfNoDtx),
+            stereo: has(AudioTrackFeature::TfStereo),
+        }
+    }
+
+    fn unpublish(&mut self, id: &MemberId, sid: &TrackSid) -> Effects {
+        let mut effects = Effects::new();
+        let silenced = self.speaks(id, sid, 0.0);
+        let Some(member) = self.member_mut(id) else { return effects };
+        let Some(at) = member.tracks.iter().position(|track| track.sid == *sid) else { return effects };
+        member.tracks.remove(at);
+        let uid = member.uid.clone();
+        effects.extend(silenced);
+        tell(&mut effects, id, Message::TrackUnpublished(TrackUnpublishedResponse { track_sid: sid.to_string() }));
+        self.tell_about(id, &mut effects);
+        effects.push(Effect::End(sid.clone()));
+        self.members.iter_mut().for_each(|member| _ = member.choices.remove(sid));
+        effects.push(Effect::News(RoomEvent::Unpublished { uid }));
+        effects
+    }
+}
+
+fn waiting<'a>(member: &'a mut Member, cid: &str) -> Option<&'a mut Track> {
+    let waiting = |track: &Track| !track.live;
+    let named = member.tracks.iter().position(|track| waiting(track) && track.cid == cid);
+    let only = || match member.tracks.iter().filter(|track| waiting(track)).count() {
+        1 => member.tracks.iter().position(waiting),
+        _ => None,
+    };
+    let at = named.or_else(only)?;
+    member.tracks.get_mut(at)
+}
+
+/// Streams are named as the real server does it, so that clients find the member and the track (facts/livekit.md section 3.7).
+fn label(id: &MemberId, track: &Track) -> Label {
+    let second = if track.info.stream.is_empty() { track.sid.as_str() } else { &track.info.stream };
+    Label { stream: format!("{id}|{second}"), track: track.sid.to_string() }
+}
+
+fn published(track: &Track) -> Message {
+    Message::TrackPublished(TrackPublishedResponse { cid: track.cid.clone(), track: Some(track.info.clone()) })
+}
+
+fn refusal(member: &Member, request: &AddTrackRequest) -> Option<(Reason, &'static str)> {
+    if request.r#type != i32::from(TrackType::Audio) {
+        return Some((Reason::NotAllowed, "this server carries audio only"));
+    }
+    let grants = &member.pass.grants;
+    let granted = match TrackSource::try_from(request.source) {
+        Ok(TrackSource::Microphone | TrackSource::Unknown) => grants.microphone,
+        Ok(TrackSource::ScreenShareAudio) => grants.screen_audio,
+        Ok(TrackSource::Camera | TrackSource::ScreenShare) | Err(_) => false,
+    };
+    if !granted {
+        return Some((Reason::NotAllowed, "the token doesn't allow this source"));
+    }
+    let texts = [&request.cid, &request.name, &request.stream];
+    let fine = |text: &String| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
+    // The stream's name becomes a token of a description.
+    let token = request.stream.chars().all(|char| char.is_ascii_graphic() && char != '|');
+    if request.cid.is_empty() || !texts.into_iter().all(fine) || !token {
+        return Some((Reason::InvalidName, "cid, name or stream is empty, too long or malformed"));
+    }
+    None
+}
+
+#[allow(deprecated, reason = "stereo and disable_dtx are how SDKs say it that are older than audio_features")]
+fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
+    let mut features = known_features(request.audio_features.clone());
+    for (flag, feature) in
+        [(request.stereo, AudioTrackFeature::TfStereo), (request.disable_dtx, AudioTrackFeature::TfNoDtx)]
+    {
+        if flag && !features.contains(&feature.into()) {
+            features.push(feature.into());
+        }
+    }
+    let has = |feature: AudioTrackFeature| features.contains(&feature.into());
+    TrackInfo {
+        sid: sid.to_string(),
+        r#type: TrackType::Audio.into(),
+        name: request.name.clone(),
+        muted: request.muted,
+        source: request.source,
+        stereo: has(AudioTrackFeature::TfStereo),
+        disable_dtx: has(AudioTrackFeature::TfNoDtx),
+        disable_red: true,
+        mime_type: messages::opus().mime,
+        codecs: vec![SimulcastCodecInfo {
+            mime_type: messages::opus().mime,
+            cid: request.cid.clone(),
+            ..SimulcastCodecInfo::default()
+        }],
+        encryption: request.encryption,
+        stream: request.stream.clone(),
+        audio_features: features,
+        ..TrackInfo::default()
+    }
+}
+
+fn known_features(mut features: Vec<i32>) -> Vec<i32> {
+    features.retain(|feature| AudioTrackFeature::try_from(*feature).is_ok());
+    features.sort_unstable();
+    features.dedup();
+    features
+}

@@ -1,0 +1,122 @@
+//! All open rooms, by app and name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::broadcast;
+
+use super::ids;
+use super::limits::{Limits, MAX_ROOM_NEWS};
+use super::live::{LiveRoom, NoSeat, Seat};
+use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
+use super::room::Client;
+use super::token::Pass;
+use super::udp_mux::UdpMux;
+use crate::clock;
+use crate::units::{AppId, Cname, Uid};
+
+/// The open rooms.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    mux: UdpMux,
+    limits: Limits,
+    news: broadcast::Sender<RoomNews>,
+    open: Mutex<HashMap<(AppId, Cname), Arc<LiveRoom>>>,
+}
+
+/// No further room can be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this server has as many channels as it can take")]
+pub(super) struct TooManyRooms;
+
+impl Rooms {
+    pub(super) fn new(mux: UdpMux, limits: Limits) -> Arc<Self> {
+        Arc::new(Self { mux, limits, news: broadcast::Sender::new(MAX_ROOM_NEWS), open: Mutex::default() })
+    }
+
+    /// Whether there is a place for a room of this name.
+    pub(super) fn admits(&self, pass: &Pass) -> Result<(), TooManyRooms> {
+        let open = self.open();
+        let known = open.contains_key(&(pass.app.clone(), pass.cname.clone()));
+        if known || open.len() < self.limits.rooms { Ok(()) } else { Err(TooManyRooms) }
+    }
+
+    /// A seat in the room of the pass, which is opened if need be. A room that closes meanwhile is opened anew.
+    pub(super) async fn join(self: &Arc<Self>, pass: Pass, client: Client) -> Result<Seat, NoSeat> {
+        let uid = pass.identity.clone().unwrap_or_else(assigned_uid);
+        loop {
+            let room = self.room(&pass);
+            let seat = room.join(&self.mux, uid.clone(), pass.clone(), client.clone()).await;
+            room.settle();
+            match seat {
+                Err(NoSeat::Closed) => self.forget(&pass.app, &pass.cname, &room),
+                seat => return seat,
+            }
+        }
+    }
+
+    /// The seat of a member that lost its socket.
+    pub(super) fn resume(&self, pass: &Pass, member: &str) -> Result<Seat, NoSeat> {
+        let room = self.find(&pass.app, &pass.cname).ok_or(NoSeat::Unknown)?;
+        room.resume(member, pass.identity.as_ref()).ok_or(NoSeat::Unknown)
+    }
+
+    pub(super) fn find(&self, app: &AppId, cname: &Cname) -> Option<Arc<LiveRoom>> {
+        self.open().get(&(app.clone(), cname.clone())).cloned()
+    }
+
+    pub(super) fn summaries(&self) -> Vec<RoomSummary> {
+        let rooms: Vec<_> = self.open().values().cloned().collect();
+        rooms.iter().map(|room| room.summary()).collect()
+    }
+
+    pub(super) fn close(&self, reason: LeftReason) {
+        let rooms: Vec<_> = self.open().drain().map(|(_, room)| room).collect();
+        rooms.iter().for_each(|room| room.close(reason));
+    }
+
+    pub(super) fn forget(&self, app: &AppId, cname: &Cname, room: &Arc<LiveRoom>) {
+        let mut open = self.open();
+        let key = (app.clone(), cname.clone());
+        if open.get(&key).is_some_and(|known| Arc::ptr_eq(known, room)) {
+            open.remove(&key);
+        }
+    }
+
+    pub(super) fn announce(&self, news: RoomNews) {
+        // Nobody may be listening.
+        let _ = self.news.send(news);
+    }
+
+    pub(super) fn news(&self) -> broadcast::Receiver<RoomNews> {
+        self.news.subscribe()
+    }
+
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) const fn mux(&self) -> &UdpMux {
+        &self.mux
+    }
+
+    fn room(self: &Arc<Self>, pass: &Pass) -> Arc<LiveRoom> {
+        let (app, cname) = (pass.app.clone(), pass.cname.clone());
+        let mut open = self.open();
+        if let Some(room) = open.get(&(app.clone(), cname.clone())) {
+            return Arc::clone(room);
+        }
+        let room = LiveRoom::new(app.clone(), cname.clone(), self.limits, Arc::downgrade(self));
+        open.insert((app.clone(), cname.clone()), Arc::clone(&room));
+        self.announce(RoomNews { app, cname, at: clock::now(), event: RoomEvent::Opened });
+        room
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<(AppId, Cname), Arc<LiveRoom>>> {
+        self.open.lock().expect("nothing panics while it holds the rooms")
+    }
+}
+
+fn assigned_uid() -> Uid {
+    Uid::new(&ids::uid().to_string()).expect("a decimal number is a uid")
+}

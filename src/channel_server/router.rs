@@ -1,0 +1,167 @@
+//! The way in: `GET /rtc` upgrades to the signalling socket, `GET /rtc/validate` says beforehand whether it would.
+//!
+//! Both paths of the newer signalling (v1) answer 404: SDKs then fall back to this one (facts/livekit.md section 2). Refusals
+//! carry `Access-Control-Allow-Origin`, without which browsers hide them and call the server unreachable.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{Query, State};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use livekit_protocol::DisconnectReason;
+use livekit_protocol::leave_request::Action;
+use serde::Deserialize;
+use tokio_util::task::TaskTracker;
+
+use super::limits::MAX_SIGNAL_BYTES;
+use super::live::NoSeat;
+use super::room::{Client, leave_message};
+use super::rooms::{Rooms, TooManyRooms};
+use super::session;
+use super::token::{Asked, Keys, Pass, Refusal};
+use crate::clock;
+
+/// What the routes share.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) keys: Arc<Keys>,
+    pub(super) rooms: Arc<Rooms>,
+    pub(super) sockets: TaskTracker,
+}
+
+/// What a client says in its URL. Everything else that SDKs put there is of no use to us.
+#[derive(Deserialize)]
+struct Wishes {
+    access_token: Option<String>,
+    room: Option<String>,
+    identity: Option<String>,
+    auto_subscribe: Option<String>,
+    reconnect: Option<String>,
+    sid: Option<String>,
+    client_protocol: Option<String>,
+    capabilities: Option<String>,
+}
+
+pub(super) fn routes(door: Door) -> Router {
+    Router::new()
+        .route("/rtc", get(join))
+        .route("/rtc/validate", get(validate))
+        .route("/rtc/v1", get(not_here))
+        .route("/rtc/v1/validate", get(not_here))
+        .with_state(door)
+}
+
+async fn validate(State(door): State<Door>, Query(wishes): Query<Wishes>, headers: HeaderMap) -> Response {
+    match door.admit(&wishes, &headers) {
+        Ok(_) => answer(StatusCode::OK, "success".to_owned()),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn join(
+    State(door): State<Door>,
+    Query(wishes): Query<Wishes>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let pass = match door.admit(&wishes, &headers) {
+        Ok(pass) => pass,
+        Err(refused) => return refused.into_response(),
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let sockets = door.sockets.clone();
+    upgrade
+        .max_message_size(MAX_SIGNAL_BYTES)
+        .max_frame_size(MAX_SIGNAL_BYTES)
+        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, pass, socket)))
+}
+
+async fn enter(door: Door, wishes: Wishes, pass: Pass, socket: WebSocket) {
+    let seat = match wishes.resumes() {
+        Some(member) => door.rooms.resume(&pass, member),
+        None => door.rooms.join(pass, wishes.client()).await,
+    };
+    match seat {
+        Ok(seat) => session::serve(socket, seat, door.rooms.limits().silence).await,
+        Err(error) => {
+            tracing::debug!(%error, "no seat");
+            let (reason, action) = match error {
+                NoSeat::Unknown => (DisconnectReason::StateMismatch, Action::Reconnect),
+                NoSeat::Closed | NoSeat::Full(_) => (DisconnectReason::JoinFailure, Action::Disconnect),
+                NoSeat::Peer(_) => (DisconnectReason::MediaFailure, Action::Disconnect),
+            };
+            session::dismiss(socket, leave_message(reason, action)).await;
+        }
+    }
+}
+
+async fn not_here() -> Response {
+    answer(StatusCode::NOT_FOUND, "this server speaks the signalling of /rtc".to_owned())
+}
+
+impl Door {
+    fn admit(&self, wishes: &Wishes, headers: &HeaderMap) -> Result<Pass, NoEntry> {
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let token = bearer.or(wishes.access_token.as_deref());
+        let asked = Asked { room: wishes.room.clone(), identity: wishes.identity.clone() };
+        let pass = self.keys.check(token, &asked, clock::now())?;
+        self.rooms.admits(&pass)?;
+        Ok(pass)
+    }
+}
+
+impl Wishes {
+    /// The membership that the client wants to go on with.
+    fn resumes(&self) -> Option<&str> {
+        let reconnect = self.reconnect.as_deref().is_some_and(truth);
+        self.sid.as_deref().filter(|_| reconnect)
+    }
+
+    fn client(&self) -> Client {
+        let capabilities = self.capabilities.as_deref().unwrap_or_default().split(',');
+        Client {
+            auto_subscribe: self.auto_subscribe.as_deref().is_none_or(truth),
+            protocol: self.client_protocol.as_deref().and_then(|number| number.parse().ok()).unwrap_or_default(),
+            capabilities: capabilities.filter_map(|number| number.parse().ok()).take(MAX_CAPABILITIES).collect(),
+        }
+    }
+}
+
+/// Features that a client may claim; the protocol knows a handful.
+const MAX_CAPABILITIES: usize = 32;
+
+fn truth(text: &str) -> bool {
+    matches!(text, "1" | "true")
+}
+
+/// Why a client doesn't get as far as the socket.
+#[derive(Debug, thiserror::Error)]
+enum NoEntry {
+    #[error(transparent)]
+    Token(#[from] Refusal),
+    #[error(transparent)]
+    Full(#[from] TooManyRooms),
+}
+
+impl IntoResponse for NoEntry {
+    fn into_response(self) -> Response {
+        tracing::debug!(reason = ?self, "no entry");
+        let status = match &self {
+            Self::Token(Refusal::NoToken | Refusal::Expired | Refusal::Invalid(_)) => StatusCode::UNAUTHORIZED,
+            Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
+            Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        answer(status, self.to_string())
+    }
+}
+
+fn answer(status: StatusCode, body: String) -> Response {
+    (status, [(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], body).into_response()
+}

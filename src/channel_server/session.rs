@@ -1,0 +1,153 @@
+//! One signalling socket: protobuf messages in binary frames, both ways (facts/livekit.md section 3).
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, close_code};
+use futures_util::SinkExt;
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{
+    LeaveRequest, Pong, SessionDescription, SignalRequest, SignalResponse, SignalTarget, TrickleRequest,
+};
+use prost::Message as _;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::limits::{CLOSE_HANDSHAKE, PING_INTERVAL, SOCKET_WRITE_PATIENCE};
+use super::live::Seat;
+use super::news::LeftReason;
+use super::peer::Command;
+use super::room::Sending;
+use crate::clock;
+
+/// Serves a member until its socket ends. The member itself stays for a while, unless it said goodbye.
+pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, silence: Duration) {
+    let mut deadline = Instant::now() + silence;
+    let mut probe = interval(PING_INTERVAL);
+    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let alive = tokio::select! {
+            () = seat.lost.cancelled() => false,
+            message = seat.messages.recv() => match message {
+                Some(message) => write(&mut socket, encode(message)).await,
+                None => return close(socket).await,
+            },
+            frame = socket.recv() => match frame {
+                Some(Ok(frame)) => {
+                    deadline = Instant::now() + silence;
+                    read(&seat, frame).await
+                }
+                Some(Err(_)) | None => false,
+            },
+            _ = probe.tick() => write(&mut socket, Frame::Ping(Default::default())).await,
+            () = sleep_until(deadline) => false,
+        };
+        if !alive {
+            tracing::debug!(member = %seat.member, "signalling socket ended");
+            return;
+        }
+    }
+}
+
+/// Says one thing to a client that gets no seat, and closes.
+pub(super) async fn dismiss(mut socket: WebSocket, message: Message) {
+    if write(&mut socket, encode(message)).await {
+        close(socket).await;
+    }
+}
+
+fn encode(message: Message) -> Frame {
+    Frame::Binary(SignalResponse { message: Some(message) }.encode_to_vec().into())
+}
+
+async fn write(socket: &mut WebSocket, frame: Frame) -> bool {
+    matches!(timeout(SOCKET_WRITE_PATIENCE, socket.send(frame)).await, Ok(Ok(())))
+}
+
+/// Browsers call a socket that ends without the handshake broken.
+async fn close(mut socket: WebSocket) {
+    let goodbye = Frame::Close(Some(CloseFrame { code: close_code::NORMAL, reason: Default::default() }));
+    if !write(&mut socket, goodbye).await {
+        return;
+    }
+    let drained = timeout(CLOSE_HANDSHAKE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+    if drained.is_err() {
+        let _ = socket.close().await;
+    }
+}
+
+/// Whether to go on.
+async fn read(seat: &Seat, frame: Frame) -> bool {
+    match frame {
+        Frame::Binary(bytes) => match SignalRequest::decode(bytes) {
+            Ok(SignalRequest { message: Some(request) }) => obey(seat, request).await,
+            // A request that is newer than we are.
+            Ok(SignalRequest { message: None }) => {}
+            Err(error) => {
+                tracing::debug!(member = %seat.member, %error, "not a signalling message");
+                seat.room.act(|room| room.remove(&seat.member, LeftReason::Protocol));
+            }
+        },
+        Frame::Close(_) => return false,
+        Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_) => {}
+    }
+    true
+}
+
+async fn obey(seat: &Seat, request: Request) {
+    let (room, member) = (&seat.room, &seat.member);
+    match request {
+        Request::Offer(offer) => answer(seat, offer).await,
+        Request::Answer(SessionDescription { id, sdp, .. }) => room.command(member, Command::Answer { id, sdp }),
+        Request::Trickle(TrickleRequest { candidate_init, target, .. }) => {
+            if target == i32::from(SignalTarget::Subscriber) {
+                room.command(member, Command::Candidate(candidate_init));
+            } else {
+                seat.publisher.lock().await.candidate(&candidate_init).await;
+            }
+        }
+        Request::AddTrack(request) => room.add_track(member, request),
+        Request::Mute(request) => room.act(|room| room.mute(member, &request)),
+        Request::UpdateAudioTrack(request) => room.act(|room| room.update_audio(member, request)),
+        Request::Subscription(request) => room.act(|room| room.subscription(member, &request)),
+        Request::UpdateMetadata(request) => room.act(|room| room.update_metadata(member, request)),
+        Request::Leave(LeaveRequest { .. }) => room.act(|room| room.remove(member, LeftReason::Quit)),
+        Request::Ping(_) => room.tell(member, Message::Pong(now_ms())),
+        Request::PingReq(ping) => {
+            let pong = Pong { last_ping_timestamp: ping.timestamp, timestamp: now_ms() };
+            room.tell(member, Message::PongResp(pong));
+        }
+        // What audio without simulcast has no use for, and what a client says again after a resume.
+        _ => {}
+    }
+}
+
+async fn answer(seat: &Seat, offer: SessionDescription) {
+    let (room, member) = (&seat.room, &seat.member);
+    let answered = seat.publisher.lock().await.answer(&offer.sdp).await;
+    match answered {
+        Ok(answer) => {
+            let description = SessionDescription {
+                r#type: "answer".to_owned(),
+                sdp: answer.sdp,
+                id: offer.id,
+                ..SessionDescription::default()
+            };
+            room.tell(member, Message::Answer(description));
+            let sending = answer
+                .sections
+                .iter()
+                .filter(|section| section.sends_audio())
+                .filter_map(|section| Some(Sending { mid: &section.mid, cid: section.track.as_deref()? }));
+            let sending: Vec<_> = sending.collect();
+            room.act(|room| room.still_sends(member, &sending));
+        }
+        Err(error) => {
+            tracing::debug!(%member, %error, "the client's offer can't be answered");
+            room.act(|room| room.remove(member, LeftReason::Protocol));
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(clock::now().0).unwrap_or(i64::MAX)
+}

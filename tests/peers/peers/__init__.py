@@ -1,1 +1,0 @@
-"""What the peers tests drive the product with: software of others, and a little glue."""
