@@ -4,7 +4,7 @@ CARGO ?= cargo
 PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
-.PHONY: help demo test setup setup-demo page check fmt lint doc unit
+.PHONY: help demo test setup setup-demo page check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,3 +41,9 @@ doc: ## Build the documentation, warnings are errors
 unit: ## Unit and scenario tests
 	$(CARGO) test --locked
 
+peers: page ## Real browsers, SDKs, a real LiveKit server and a real S3 server against the built binary
+	$(CARGO) build --locked
+	tests/peers/run.sh
+
+clean-peers: ## Forget what the peers tests keep between runs
+	rm -rf target/peers

@@ -19,6 +19,7 @@ mod resources;
 mod retention;
 mod rows;
 pub mod seal;
+mod session_row;
 mod sessions;
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use deliveries::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
-pub use sessions::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
+pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
 
 #[cfg(doc)]
 use crate::units::WallMs;
@@ -84,7 +85,7 @@ impl Store {
     }
 }
 
-/// Connections stay open: no reaper has to wake up for them.
+/// Connections stay open, and nothing asks whether they still are: no reaper has to wake up for a file that is there.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
@@ -92,4 +93,5 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
+        .test_before_acquire(false)
 }

@@ -1,6 +1,7 @@
 //! Where callbacks go, and how patiently.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -41,13 +42,19 @@ impl Default for Settings {
     }
 }
 
-/// An app's receiver.
-#[derive(Clone, Debug)]
+/// An app's receiver. `Debug` shows the URL's host alone.
+#[derive(Clone)]
 pub struct Target {
     /// `http` or `https`. Never logged: receivers put keys into it.
     pub url: Url,
     /// Keys the signatures.
     pub secret: SecretString,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
 }
 
 /// The back-off: the wait after the first failure, the second, and so on; the last one repeats. Each is spread by up to a
@@ -85,6 +92,13 @@ impl Default for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_targets_url_and_secret_are_not_shown() {
+        let url = "https://user:word@example.com/notify?key=private".parse().unwrap();
+        let target = Target { url, secret: SecretString::from("callback-secret") };
+        assert_eq!(format!("{target:?}"), "Target { host: Some(\"example.com\"), .. }");
+    }
 
     #[test]
     fn waits_grow_to_the_cap_and_stay_in_their_range() {

@@ -13,6 +13,7 @@ mod outbox;
 mod signal;
 mod subscriber;
 mod subscriptions;
+mod talker;
 mod token;
 mod tracks;
 
@@ -30,6 +31,7 @@ use super::{Channel, ChannelHandle, JoinError, JoinRequest};
 
 pub use address::AddressError;
 pub use membership::REJOIN_LIMIT;
+pub use talker::Talker;
 
 /// Where a LiveKit server is and what opens it.
 #[derive(Clone, Debug)]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
+use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,14 +61,17 @@ pub(super) struct TokenRequest {
     name: String,
 }
 
-/// `GET /room/session`: the app, its REST credentials and a complete storageConfig.
+/// `GET /room/session`: the app, its REST credentials and a complete storageConfig; 204 where nothing is handed out.
 pub(super) async fn session(
     State(dev): State<Arc<Option<DevSettings>>>,
     headers: HeaderMap,
-) -> Result<Json<Value>, ConsoleError> {
-    let dev = own_page(dev.as_ref().as_ref(), &headers)?;
+) -> Result<Response, ConsoleError> {
+    let dev = match own_page(dev.as_ref().as_ref(), &headers) {
+        Err(ConsoleError::NotDevelopment) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        outcome => outcome?,
+    };
     let endpoint = dev.bucket.endpoint.as_str().trim_end_matches('/');
-    Ok(Json(json!({
+    let session = json!({
         "appId": dev.app_id,
         "url": url(dev),
         "rest": { "key": dev.rest_key, "secret": dev.rest_secret.expose_secret() },
@@ -80,7 +85,8 @@ pub(super) async fn session(
             "extensionParams": { "endpoint": endpoint },
         },
         "playback": format!("{endpoint}/{}/", dev.bucket.name),
-    })))
+    });
+    Ok(Json(session).into_response())
 }
 
 /// `POST /room/token {"room", "name"}`: a token for one member of one room.
@@ -123,7 +129,7 @@ fn own_page<'a>(dev: Option<&'a DevSettings>, headers: &HeaderMap) -> Result<&'a
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::{Request, StatusCode};
+    use axum::http::Request;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -150,7 +156,7 @@ mod tests {
         let response = router(Settings { origins: Vec::new(), dev }).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap())
+        (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
     fn get_session(host: &str, site: Option<&str>) -> Request<Body> {
@@ -180,8 +186,9 @@ mod tests {
     #[tokio::test]
     async fn nobody_else_learns_it() {
         let (status, answer) = ask(None, get_session("127.0.0.1:8080", None)).await;
-        assert_eq!(status, StatusCode::NOT_FOUND);
-        assert_eq!(answer["code"], 404);
+        assert_eq!((status, answer), (StatusCode::NO_CONTENT, Value::Null));
+        let (status, answer) = ask(None, post_token(r#"{"room":"stage","name":"a"}"#)).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!(404)));
         for (host, site) in [("evil.example:8080", None), ("127.0.0.1:8080", Some("cross-site")), ("", None)] {
             let (status, _) = ask(Some(dev()), get_session(host, site)).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{host:?} {site:?}");

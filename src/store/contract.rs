@@ -19,11 +19,11 @@ async fn sqlite_in_a_file_holds_the_contract_and_remembers() {
     let path = dir.path().join("store.db");
     let store = Store::open(&path).await.unwrap();
     holds(&store).await;
-    let before = store.events(&sid(1), None, 100).await.unwrap();
+    let before = store.events(&sid(3), None, 100).await.unwrap();
     store.close().await;
     let reopened = Store::open(&path).await.unwrap();
-    assert_eq!(reopened.events(&sid(1), None, 100).await.unwrap(), before);
-    assert_eq!(reopened.session_get(&sid(1)).await.unwrap().unwrap().state, SessionState::Ended);
+    assert_eq!(reopened.events(&sid(3), None, 100).await.unwrap(), before);
+    assert_eq!(reopened.session_get(&sid(3)).await.unwrap().unwrap().state, SessionState::Starting);
 }
 
 /// Every promise of the API on an empty store.
@@ -38,6 +38,7 @@ async fn holds(store: &Store) {
     a_change_and_its_events_are_one(store).await;
     only_the_oldest_pending_event_is_due(store).await;
     old_sessions_are_forgotten_when_their_news_is_out(store).await;
+    resources_that_were_never_started_are_forgotten(store).await;
 }
 
 async fn a_resource_is_bound_once(store: &Store) {
@@ -203,10 +204,24 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
 
 async fn old_sessions_are_forgotten_when_their_news_is_out(store: &Store) {
     let later = WallMs(NOW.0 + 1);
-    assert_eq!(store.forget(later, 10).await.unwrap(), 1, "the failed one; an ended one still has news to tell");
+    assert_eq!(store.forget(later, NOW, 10).await.unwrap(), 1, "the failed one; an ended one still has news to tell");
     assert_eq!(store.session_get(&sid(2)).await.unwrap(), None);
     assert!(store.session_get(&sid(1)).await.unwrap().is_some());
     assert!(store.resource_get("r-1").await.unwrap().is_some());
+    assert_eq!(store.forget(later, later, 10).await.unwrap(), 1, "nobody ever fetched that news");
+    assert_eq!(store.events(&sid(1), None, 10).await.unwrap(), []);
+    assert_eq!(store.resource_get("r-1").await.unwrap(), None);
+    assert!(store.session_get(&sid(3)).await.unwrap().is_some(), "a session that did not end stays");
+}
+
+async fn resources_that_were_never_started_are_forgotten(store: &Store) {
+    store.resource_create(&new_resource("r-old", "room-1"), NOW).await.unwrap();
+    let day = 24 * 3_600_000;
+    store.resource_create(&new_resource("r-new", "room-1"), WallMs(NOW.0 + day)).await.unwrap();
+    assert!(store.resource_get("r-old").await.unwrap().is_some(), "a day is not over");
+    store.resource_create(&new_resource("r-newer", "room-1"), WallMs(NOW.0 + day + 1)).await.unwrap();
+    assert_eq!(store.resource_get("r-old").await.unwrap(), None);
+    assert!(store.resource_get("r-2").await.unwrap().is_some(), "started ones stay");
 }
 
 fn new_resource(id: &str, channel: &str) -> NewResource {

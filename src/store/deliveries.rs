@@ -95,7 +95,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, now).await?;
+            promote(&mut transaction, sid, sequence, now).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -130,23 +130,21 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, now).await?;
+            promote(&mut transaction, sid, sequence, now).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 }
 
-async fn promote(connection: &mut SqliteConnection, sid: &Sid, now: WallMs) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = \
-         (SELECT min(sequence) FROM deliveries WHERE sid = ? AND delivered IS NULL AND dead IS NULL)",
-    )
-    .bind(signed(now.0))
-    .bind(sid.as_str())
-    .bind(sid.as_str())
-    .execute(connection)
-    .await?;
+/// `sequence` is done: its follower, if it is there yet, is next.
+async fn promote(connection: &mut SqliteConnection, sid: &Sid, sequence: u64, now: WallMs) -> Result<(), StoreError> {
+    sqlx::query("UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = ?")
+        .bind(signed(now.0))
+        .bind(sid.as_str())
+        .bind(signed(sequence.saturating_add(1)))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::canonical::render;
 use super::rows::{parsed, signed, unsigned, wall};
-use super::sessions::{apply, mode_from};
+use super::session_row::mode_from;
+use super::sessions::apply;
 use super::{SessionUpdate, Store, StoreError};
 use crate::recording::Mode;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
@@ -156,7 +157,7 @@ async fn insert(
     .await?;
     sqlx::query(
         "INSERT INTO deliveries (sid, sequence, app, due) SELECT sid, ?, app, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
-         WHERE d.sid = s.sid AND d.delivered IS NULL AND d.dead IS NULL) THEN NULL ELSE ? END FROM sessions s WHERE sid = ?",
+         WHERE d.sid = s.sid AND d.due IS NOT NULL) THEN NULL ELSE ? END FROM sessions s WHERE sid = ?",
     )
     .bind(sequence)
     .bind(signed(now.0))

@@ -10,6 +10,11 @@ use crate::units::{AppId, Cname, Sid, Uid, WallMs};
 /// How long a resource can be started, in milliseconds: five minutes.
 pub const RESOURCE_LIFE_MS: u64 = 5 * 60 * 1000;
 
+/// How long a resource that was never started is known to be expired and not unknown, in milliseconds: a day.
+const UNSTARTED_MEMORY_MS: u64 = 24 * 60 * 60 * 1000;
+/// How many of those are forgotten for each new one.
+const FORGOTTEN_AT_ONCE: u32 = 4;
+
 /// A resource to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewResource {
@@ -52,8 +57,18 @@ impl ResourceRow {
 }
 
 impl Store {
-    /// Remembers a resource.
+    /// Remembers a resource, and forgets a few that were never started within a day: callers that only acquire can't make
+    /// the database grow for ever.
     pub async fn resource_create(&self, new: &NewResource, now: WallMs) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "DELETE FROM resources WHERE id IN \
+             (SELECT id FROM resources WHERE sid IS NULL AND created < ? ORDER BY created LIMIT ?)",
+        )
+        .bind(signed(now.0.saturating_sub(UNSTARTED_MEMORY_MS)))
+        .bind(FORGOTTEN_AT_ONCE)
+        .execute(&mut *transaction)
+        .await?;
         sqlx::query(
             "INSERT INTO resources (id, app, cname, uid, created, expired_hours, start_parameter) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
@@ -64,8 +79,9 @@ impl Store {
         .bind(signed(now.0))
         .bind(i64::from(new.expired_hours))
         .bind(new.start_parameter.map(|hash| hash.to_vec()))
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 

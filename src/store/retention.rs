@@ -5,26 +5,19 @@ use super::{Store, StoreError};
 use crate::units::WallMs;
 
 impl Store {
-    /// Forgets up to `limit` sessions that ended before `before` and whose events are all delivered or dead, with their
-    /// events and resources, and resources of that age that were never started. Says how many sessions went.
-    pub async fn forget(&self, before: WallMs, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+    /// Forgets up to `limit` sessions that ended before `settled_before`, with their events and resources. Those that still
+    /// have events to deliver stay until they ended before `pending_before`, the earlier time: an app without a receiver
+    /// has such events for ever. Says how many sessions went.
+    pub async fn forget(&self, settled_before: WallMs, pending_before: WallMs, limit: u32) -> Result<u64, StoreError> {
         let forgotten = sqlx::query(
-            "DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions s WHERE s.ended < ? AND NOT EXISTS \
-             (SELECT 1 FROM deliveries d WHERE d.sid = s.sid AND d.delivered IS NULL AND d.dead IS NULL) LIMIT ?)",
+            "DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions s WHERE s.ended < ? AND (s.ended < ? OR NOT EXISTS \
+             (SELECT 1 FROM deliveries d WHERE d.sid = s.sid AND d.due IS NOT NULL)) ORDER BY s.ended LIMIT ?)",
         )
-        .bind(signed(before.0))
+        .bind(signed(settled_before.0))
+        .bind(signed(pending_before.0))
         .bind(limit)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        sqlx::query(
-            "DELETE FROM resources WHERE created < ? AND (sid IS NULL OR sid NOT IN (SELECT sid FROM sessions))",
-        )
-        .bind(signed(before.0))
-        .execute(&mut *transaction)
+        .execute(&self.writer)
         .await?;
-        transaction.commit().await?;
-        Ok(forgotten)
+        Ok(forgotten.rows_affected())
     }
 }

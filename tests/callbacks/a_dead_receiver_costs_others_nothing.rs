@@ -48,11 +48,11 @@ async fn a_refusing_receiver_is_asked_by_one_session_at_a_time() {
     until(async || !dead.attempts().is_empty()).await;
 
     let sid = start(&store, &new_session(&healthy_app, 100)).await;
-    happen(&store, &sid, 5).await;
+    happen(&store, &sid, 20).await;
     dispatcher.nudge(&healthy_app);
     settled(&store, std::slice::from_ref(&sid)).await;
     dispatcher.shutdown().await;
-    assert_eq!(healthy.heard(sid.as_str()).len(), 5);
+    assert_eq!(healthy.heard(sid.as_str()).len(), 20);
     assert!(dead.attempts().len() <= 3, "after the first failures the other sessions wait without asking");
 }
 

@@ -8,6 +8,9 @@ pub enum JournalError {
     /// The disk said no.
     #[error("the journal can't be read or written: {0}; check the disk and the permissions of the data directory")]
     Io(#[from] std::io::Error),
+    /// Another writer has the log.
+    #[error("the journal's directory is in use by another worker; give each worker a data directory of its own")]
+    InUse,
     /// The file is something else.
     #[error("not a journal: the file does not begin with the journal's magic bytes")]
     NotAJournal,
@@ -33,6 +36,7 @@ impl Explain for JournalError {
     fn fault(&self) -> Fault {
         match self {
             Self::Io(_) => Fault::ours("journal_io", true),
+            Self::InUse => Fault::ours("journal_in_use", false),
             Self::NotAJournal => Fault::caller("journal_unknown_format"),
             Self::Version { .. } => Fault::caller("journal_version"),
             Self::Damaged { .. } => Fault::ours("journal_damaged", false),

@@ -26,7 +26,8 @@ export class Access {
 
   static async ask(): Promise<Access> {
     const answer = await fetch("room/session").catch(() => undefined);
-    const session = answer?.ok ? ((await answer.json()) as Session) : undefined;
+    // 204 says that this server hands out nothing.
+    const session = answer?.status === 200 ? ((await answer.json()) as Session) : undefined;
     block("pasted-voice").hidden = session !== undefined;
     block("pasted-recording").hidden = session !== undefined;
     return new Access(session);

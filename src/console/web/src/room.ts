@@ -28,7 +28,8 @@ button("publish").addEventListener("click", () => {
 button("mute").addEventListener("click", () => {
   void attempt(button("mute"), async () => voice?.mute(!voice.muted));
 });
-button("record").addEventListener("click", () => {
+byId("ask", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
   void attempt(button("record"), () => (recording ? stop(recording) : start()));
 });
 draw();

@@ -37,7 +37,6 @@ export class Voice {
       RoomEvent.ParticipantNameChanged,
       RoomEvent.RecordingStatusChanged,
       RoomEvent.ConnectionStateChanged,
-      RoomEvent.AudioPlaybackStatusChanged,
     ] as const) {
       room.on(event, () => this.changed());
     }
@@ -75,10 +74,6 @@ export class Voice {
 
   get beingRecorded(): boolean {
     return this.room.isRecording;
-  }
-
-  get silenced(): boolean {
-    return !this.room.canPlaybackAudio;
   }
 
   get publishing(): boolean {

@@ -1,0 +1,126 @@
+//! A worker's log on the disk: files `<number>.journal`, eight or more digits, counted up. Reading what an earlier worker left.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{JournalError, Reader, Record};
+use crate::recording::Spec;
+use crate::units::{Sid, Ticks};
+
+/// A file of a log.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+}
+
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:08}.journal"))
+}
+
+/// The files of a log, oldest first.
+pub(super) fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".journal")?.parse().ok());
+        files.extend(number.map(|number| LogFile { number, path }));
+    }
+    files.sort_by_key(|file| file.number);
+    Ok(files)
+}
+
+/// The sessions that a file introduces. Damage ends it early: what lies behind can't be read by anybody.
+pub(super) fn introduced(path: &Path) -> Result<Vec<Spec>, JournalError> {
+    let mut specs: Vec<Spec> = Vec::new();
+    for record in Reader::open(path)? {
+        match record {
+            Ok(Record::Started { spec } | Record::Continued { spec }) => specs.push(spec),
+            Ok(_) => (),
+            Err(error @ JournalError::Damaged { .. }) => {
+                tracing::error!(%error, path = %path.display(), "a journal is damaged");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(specs)
+}
+
+/// A session in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedSession {
+    /// What it is to record.
+    pub spec: Spec,
+    /// The time of its last record.
+    pub last: Ticks,
+    /// When it was told to end, if it was.
+    pub finished: Option<Ticks>,
+}
+
+/// The sessions in the log in `dir`, in the order of their begin. Reads all of it; blocking I/O.
+pub fn logged_sessions(dir: &Path) -> Result<Vec<LoggedSession>, JournalError> {
+    let mut sessions: Vec<LoggedSession> = Vec::new();
+    for record in LogReader::new(dir)? {
+        let record = match record {
+            Err(JournalError::Damaged { .. }) => continue,
+            other => other?,
+        };
+        let known = sessions.iter_mut().find(|session| session.spec.sid == *record.sid());
+        match (record, known) {
+            (Record::Started { spec } | Record::Continued { spec }, None) => {
+                sessions.push(LoggedSession { spec, last: Ticks::ZERO, finished: None });
+            }
+            (Record::Input { input, .. }, Some(session)) => session.last = session.last.max(input.at),
+            (Record::Finished { at, .. }, Some(session)) => session.finished = Some(at),
+            _ => (),
+        }
+    }
+    Ok(sessions)
+}
+
+/// The records of a log over all its files. A damaged file yields its error and the next file follows.
+#[derive(Debug)]
+pub struct LogReader {
+    files: std::vec::IntoIter<LogFile>,
+    only: Option<Sid>,
+    open: Option<Reader>,
+}
+
+impl LogReader {
+    /// Of the log in `dir`. Blocking I/O.
+    pub fn new(dir: &Path) -> Result<Self, JournalError> {
+        Ok(Self { files: files(dir)?.into_iter(), only: None, open: None })
+    }
+
+    /// Yields the records of one session only.
+    pub fn for_session(mut self, sid: &Sid) -> Self {
+        self.only = Some(sid.clone());
+        self
+    }
+
+    fn next_file(&mut self) -> Option<Result<(), JournalError>> {
+        let file = self.files.next()?;
+        let reader = Reader::open(&file.path).map(|reader| match &self.only {
+            Some(sid) => reader.for_session(sid),
+            None => reader,
+        });
+        Some(reader.map(|reader| self.open = Some(reader)))
+    }
+}
+
+impl Iterator for LogReader {
+    type Item = Result<Record, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.open.as_mut().and_then(Iterator::next) {
+                return Some(record);
+            }
+            if let Err(error) = self.next_file()? {
+                return Some(Err(error));
+            }
+        }
+    }
+}

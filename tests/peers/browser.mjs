@@ -1,0 +1,82 @@
+// Drives headless Chromium for browser.py: one JSON command a line on standard input, one JSON answer a line on standard output.
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const [modules, chromium] = process.argv.slice(2);
+const playwright = (await import(pathToFileURL(`${modules}/playwright-core/index.mjs`))).default;
+
+const browser = await playwright.chromium.launch({
+  executablePath: chromium,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    // Talk to loopback addresses as they are, without names that nobody here resolves.
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--allow-loopback-in-peer-connection",
+  ],
+});
+const pages = new Map();
+
+// A microphone that hears a pure tone, without the processing that would take it for noise.
+const tone = (hertz) => {
+  navigator.mediaDevices.getUserMedia = async () => {
+    const context = new AudioContext({ sampleRate: 48000 });
+    await context.resume();
+    const oscillator = new OscillatorNode(context, { frequency: hertz });
+    const gain = new GainNode(context, { gain: 0.25 });
+    const out = context.createMediaStreamDestination();
+    out.channelCount = 1;
+    oscillator.connect(gain).connect(out);
+    oscillator.start();
+    return out.stream;
+  };
+};
+
+const commands = {
+  async open({ page: name, url, hertz, anyOrigin, dark, width, height }) {
+    const context = await browser.newContext({
+      bypassCSP: anyOrigin ?? false,
+      colorScheme: dark ? "dark" : "light",
+      viewport: { width: width ?? 900, height: height ?? 1100 },
+    });
+    const page = await context.newPage();
+    const log = [];
+    page.on("console", (message) => log.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => log.push(`uncaught: ${error.message}`));
+    page.on("request", (request) => log.push(`request: ${request.url()}`));
+    if (hertz) await page.addInitScript(tone, hertz);
+    pages.set(name, { page, context, log });
+    await page.goto(url);
+  },
+  fill: ({ page, id, text }) => page.fill(`#${id}`, text),
+  choose: ({ page, id, value }) => page.selectOption(`#${id}`, value),
+  click: ({ page, id }) => page.click(`#${id}`),
+  press: ({ page, key }) => page.keyboard.press(key),
+  eval: ({ page, script }) => page.evaluate(script),
+  shot: ({ page, path }) => page.screenshot({ path, fullPage: true }),
+  async close({ name }) {
+    await pages.get(name).context.close();
+    pages.delete(name);
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  let answer;
+  try {
+    const known = pages.get(command.page);
+    if (command.do === "log") answer = { value: known.log };
+    else if (command.do === "open") answer = { value: await commands.open(command) };
+    else answer = { value: await commands[command.do]({ ...command, name: command.page, page: known?.page }) };
+  } catch (error) {
+    answer = { error: String(error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await browser.close();

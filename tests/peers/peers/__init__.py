@@ -1,0 +1,1 @@
+"""What the peers tests drive the product with: software of others, and a little glue."""

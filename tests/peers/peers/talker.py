@@ -1,0 +1,98 @@
+"""Members of a channel that speak a sine, through the Python LiveKit SDK."""
+
+import asyncio
+import threading
+
+import numpy
+from livekit import rtc
+
+from .sound import RATE
+
+FRAME = RATE // 50
+
+
+class Crowd:
+    """Runs talkers on an event loop of its own, so that tests stay plain functions."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.talkers = []
+
+    def run(self, coroutine, seconds=30):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
+
+    def join(self, url, token, tone=None, **options):
+        talker = Talker(self, tone)
+        self.run(talker.enter(url, token, **options))
+        self.talkers.append(talker)
+        return talker
+
+    def close(self):
+        for talker in self.talkers:
+            talker.leave()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+
+
+class Talker:
+    def __init__(self, crowd, tone):
+        self.crowd, self.tone = crowd, tone
+        self.room = rtc.Room(loop=crowd.loop)
+        self.source = self.publication = self.voice = None
+        self.left = None
+        self.recorded = False
+        self.seen = set()
+        self.connects = 0
+        self.room.on("disconnected", lambda reason: setattr(self, "left", reason))
+        self.room.on("participant_connected", lambda member: self.seen.add(member.identity))
+        self.room.on("reconnected", lambda: setattr(self, "connects", self.connects + 1))
+
+    async def enter(self, url, token, dtx=True, red=True):
+        await self.room.connect(url, token)
+        self.connects += 1
+        self.seen |= {member.identity for member in self.room.remote_participants.values()}
+        if self.tone:
+            await self._publish(dtx, red)
+
+    async def _publish(self, dtx, red):
+        self.source = rtc.AudioSource(RATE, 1, queue_size_ms=100)
+        self.track = rtc.LocalAudioTrack.create_audio_track("voice", self.source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=dtx, red=red)
+        self.publication = await self.room.local_participant.publish_track(self.track, options)
+        self.voice = asyncio.ensure_future(self._speak())
+
+    async def _speak(self):
+        position = 0
+        while True:
+            phase = 2 * numpy.pi * self.tone * (position + numpy.arange(FRAME)) / RATE
+            samples = (0.25 * 32767 * numpy.sin(phase)).astype("<i2").tobytes()
+            await self.source.capture_frame(rtc.AudioFrame(samples, RATE, 1, FRAME))
+            position += FRAME
+
+    def mute(self):
+        self.crowd.run(self._call(self.track.mute))
+
+    def unmute(self):
+        self.crowd.run(self._call(self.track.unmute))
+
+    @staticmethod
+    async def _call(function):
+        function()
+
+    @property
+    def told_recorded(self):
+        return self.room.is_recording
+
+    def back(self):
+        """Whether it lost the channel and found it again."""
+        return self.connects > 1 and self.room.isconnected()
+
+    def leave(self):
+        async def go():
+            if self.voice:
+                self.voice.cancel()
+            await self.room.disconnect()
+
+        self.crowd.run(go())
