@@ -6,12 +6,26 @@
 //!   never on when [`Recorder::advance`] was called.
 //! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
 
+mod account;
+mod baseline;
+mod hole;
+mod individual;
 mod input;
 mod ledger;
+mod member;
 mod output;
+mod presence;
+mod receiving;
+mod recorder;
+mod segmenter;
 mod spec;
+mod stream;
+mod timeline;
+mod unwrap;
+mod voice;
 
 pub use input::{Input, Packet, TimedInput};
-pub use ledger::{Cause, Gap, Ledger, TrackLedger, Verdict};
+pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Verdict};
 pub use output::{Output, PlaylistId, Segment};
+pub use recorder::{LOOKAHEAD, MAX_LENGTH, MAX_UIDS, Recorder};
 pub use spec::{AudioProfile, Mode, SegmentLength, Selection, Spec};

@@ -37,8 +37,37 @@ pub struct TrackLedger {
     pub concealed_ms: u64,
     /// Milliseconds lost and filled with silence.
     pub missing_ms: u64,
-    /// Every stretch that is not the sender's own sound, in order, with its cause.
+    /// Every stretch that is not the sender's own sound, in order, with its cause. An empty one (`from == to`) of
+    /// [`Cause::ClockDrift`] is where a packet of a fast clock was left out; nothing of the wall time is missing there.
     pub gaps: Vec<Gap>,
+    /// Gaps past the limit of the list, which are in the sums above all the same.
+    #[serde(default)]
+    pub gaps_omitted: u64,
+    /// What became of the packets.
+    #[serde(default)]
+    pub packets: PacketCounts,
+}
+
+/// What became of a uid's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PacketCounts {
+    /// Packets that arrived while the uid was to be recorded, of every kind.
+    pub received: u64,
+    /// Packets that are in the recording.
+    pub placed: u64,
+    /// Copies of packets that were there already.
+    pub duplicate: u64,
+    /// Came after their place had been written.
+    pub late: u64,
+    /// Not Opus, or with a time that makes no sense.
+    pub malformed: u64,
+    /// Came in greater number than the queue holds.
+    pub overflow: u64,
+    /// Left out to follow the wall clock.
+    pub left_out: u64,
+    /// Came from an older track of the uid while a newer one sounded.
+    pub superseded: u64,
 }
 
 /// A stretch of a playlist that is filled, and why. Half-open: `from..to`.

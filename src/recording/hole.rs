@@ -1,0 +1,160 @@
+//! What a timeline is made of, and how a hole in it is bridged (facts/media.md section 2, rules 1 to 4). Ticks throughout.
+//!
+//! A hole begins with packets that make a decoder conceal, as long as its [`Kind`] allows; then comes digital silence, and once
+//! there was silence nothing is concealed until sound comes again.
+
+use bytes::Bytes;
+
+use super::timeline::Last;
+use super::{Cause, account::Due};
+use crate::codec::fmp4::Sample;
+use crate::codec::opus;
+use crate::units::Ticks;
+
+/// Longest pause of a DTX sender: 20 frames.
+const LONGEST_PAUSE: i64 = Ticks::from_ms(400).0 as i64;
+
+/// Longest loss that is bridged by concealment.
+const LONGEST_CONCEALED: i64 = Ticks::from_ms(100).0 as i64;
+
+/// A stretch of a timeline. Pieces of a timeline follow each other without a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A packet of the sender.
+    Sound {
+        /// Where it lies in a playlist.
+        at: i64,
+        /// Where it would lie if fillers could be shorter than 2.5 ms: `at` and less than 120 ticks.
+        exact: i64,
+        /// The packet.
+        packet: Bytes,
+        /// Its length.
+        duration: i64,
+    },
+    /// The decoder goes on from the sound before.
+    Bridge {
+        /// Where.
+        at: i64,
+        /// The packet that says so.
+        filler: Sample,
+        /// How many of it.
+        frames: i64,
+        /// Why.
+        kind: Kind,
+    },
+    /// Digital silence.
+    Silence {
+        /// Where.
+        at: i64,
+        /// A multiple of 2.5 ms.
+        length: i64,
+        /// Sound follows.
+        resumes: bool,
+    },
+}
+
+impl Piece {
+    /// Its first tick.
+    pub(super) fn at(&self) -> i64 {
+        match self {
+            Self::Sound { at, .. } | Self::Bridge { at, .. } | Self::Silence { at, .. } => *at,
+        }
+    }
+}
+
+/// What a hole looks like from the packets around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The sender paused by DTX: nothing is missing.
+    Pause,
+    /// Sequence numbers are missing.
+    Loss,
+    /// The sender's clock stood still, or nobody knows.
+    Stall,
+    /// A stall short enough to be bridged.
+    Step,
+}
+
+impl Kind {
+    /// How long such a hole is concealed.
+    const fn longest_bridge(self) -> i64 {
+        match self {
+            Self::Pause => LONGEST_PAUSE,
+            Self::Loss | Self::Step => LONGEST_CONCEALED,
+            Self::Stall => 0,
+        }
+    }
+
+    /// How its concealed part is booked; `None`: as sound.
+    pub(super) const fn bridged(self) -> Option<(Cause, Due)> {
+        match self {
+            Self::Pause => None,
+            Self::Loss => Some((Cause::NetworkLoss, Due::Concealed)),
+            Self::Stall | Self::Step => Some((Cause::SenderStall, Due::Nothing)),
+        }
+    }
+
+    /// How its silent part is booked; `None`: as sound.
+    pub(super) const fn silent(self) -> Option<(Cause, Due)> {
+        match self {
+            Self::Loss => Some((Cause::NetworkLoss, Due::Missing)),
+            other => other.bridged(),
+        }
+    }
+}
+
+/// The hole after the last sound, as far as it is filled.
+#[derive(Debug, Default)]
+pub(super) struct Hole {
+    /// Where it begins.
+    pub(super) start: i64,
+    /// There is silence in it.
+    pub(super) silent: bool,
+    concealed: i64,
+}
+
+impl Hole {
+    /// A new hole, of no length yet.
+    pub(super) fn from(start: i64) -> Self {
+        Self { start, ..Self::default() }
+    }
+
+    /// Whether a hole of this length is bridged even if nothing was lost.
+    pub(super) const fn is_short(length: i64) -> bool {
+        length <= LONGEST_CONCEALED
+    }
+
+    /// Whether there is something left to conceal by.
+    pub(super) fn may_bridge(&self, kind: Kind, last: Option<&Last>) -> bool {
+        let frame = last.and_then(|last| opus::Toc::of(&last.packet).ok()).map(|toc| toc.frame().0 as i64);
+        !self.silent && frame.is_some_and(|frame| self.concealed + frame <= kind.longest_bridge())
+    }
+
+    /// Conceals from `cursor` on, which moves, up to `until`: whole frames that end by then, or, where the hole's `end` is known
+    /// to be there, those that come nearest to it.
+    pub(super) fn bridge(
+        &mut self,
+        cursor: &mut i64,
+        until: i64,
+        kind: Kind,
+        last: Option<&Last>,
+        end: bool,
+        write: &mut impl FnMut(Piece, i64),
+    ) {
+        let Some(last) = last.filter(|_| self.may_bridge(kind, last)) else {
+            return;
+        };
+        let Ok(filler) = opus::concealment(&last.packet) else {
+            return;
+        };
+        let frame = filler.duration.0 as i64;
+        let room = (until - *cursor).max(0) + if end { frame / 2 } else { 0 };
+        let frames = (room / frame).min((kind.longest_bridge() - self.concealed) / frame);
+        if frames > 0 {
+            let length = frames * frame;
+            write(Piece::Bridge { at: *cursor, filler, frames, kind }, length);
+            self.concealed += length;
+            *cursor += length;
+        }
+    }
+}

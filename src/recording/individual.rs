@@ -1,0 +1,50 @@
+//! One uid alone: the sender's packets bit for bit (law 4), the fillers between them.
+
+use super::hole::Piece;
+use super::segmenter::Segmenter;
+use super::{Output, PlaylistId};
+use crate::codec::{fmp4, opus};
+use crate::units::{Ticks, Uid};
+
+/// The playlist of one uid.
+#[derive(Debug)]
+pub(super) struct Individual {
+    segmenter: Segmenter,
+}
+
+impl Individual {
+    /// Begins at tick 0. Its init segment says two channels, since senders change between mono and stereo as they like.
+    pub(super) fn new(uid: &Uid, segment: Ticks, out: &mut impl Extend<Output>) -> Self {
+        let playlist = PlaylistId::Individual(uid.clone());
+        Self { segmenter: Segmenter::new(playlist, segment, fmp4::PASS_THROUGH_CHANNELS, out) }
+    }
+
+    /// Appends the next piece of the uid's timeline.
+    pub(super) fn write(&mut self, piece: &Piece, out: &mut impl Extend<Output>) {
+        match piece {
+            Piece::Sound { packet, duration, .. } => {
+                self.segmenter.push(packet.clone(), Ticks(*duration as u64), out);
+            }
+            Piece::Bridge { filler, frames, .. } => {
+                for _ in 0..*frames {
+                    self.segmenter.push(filler.bytes.clone(), filler.duration, out);
+                }
+            }
+            Piece::Silence { length, resumes, .. } => {
+                for filler in opus::silence(Ticks(*length as u64), *resumes) {
+                    self.segmenter.push(filler.bytes, filler.duration, out);
+                }
+            }
+        }
+    }
+
+    /// The position at or after which the open segment will close.
+    pub(super) fn next_cut(&self) -> Ticks {
+        self.segmenter.next_cut()
+    }
+
+    /// Closes the playlist.
+    pub(super) fn close(&mut self, out: &mut impl Extend<Output>) {
+        self.segmenter.close(out);
+    }
+}

@@ -1,0 +1,200 @@
+//! What is known of one member over time: in the channel, publishing, muted, selected, in reach. It says why a stretch of its
+//! timeline holds no sound. All times in ticks.
+
+use std::collections::VecDeque;
+
+use super::Cause;
+use crate::units::Ticks;
+
+/// A stretch without sound that ends, or began, this close to a known cause has that cause: the last packet before a mute does
+/// not arrive in the tick of the word "muted".
+const GRACE: i64 = Ticks::from_ms(500).0 as i64;
+
+/// Most changes that are remembered; past it the oldest is forgotten.
+const MAX_CHANGES: usize = 256;
+
+/// How things stand with a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// The worker was dead, or is back and has not met the member again.
+    pub(super) dead: bool,
+    /// The channel is out of reach.
+    pub(super) down: bool,
+    /// Not to be recorded.
+    pub(super) excluded: bool,
+    /// In the channel.
+    pub(super) present: bool,
+    /// Has a track.
+    pub(super) publishing: bool,
+    /// All its tracks are muted.
+    pub(super) muted: bool,
+}
+
+/// Why there is no sound, and whether sound was made all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    /// The cause.
+    pub(super) cause: Cause,
+    /// The member spoke, as far as we know; it did not reach us.
+    pub(super) due: bool,
+}
+
+impl State {
+    fn why(self) -> Option<Why> {
+        let speaks = self.present && self.publishing && !self.muted && !self.excluded;
+        let (cause, due) = match self {
+            Self { dead: true, .. } => (Cause::WorkerRestart, speaks),
+            Self { excluded: true, .. } => (Cause::Excluded, false),
+            Self { down: true, .. } => (Cause::ChannelDisconnected, speaks),
+            Self { present: false, .. } => (Cause::Left, false),
+            Self { publishing: false, .. } => (Cause::NotPublishing, false),
+            Self { muted: true, .. } => (Cause::Muted, false),
+            _ => return None,
+        };
+        Some(Why { cause, due })
+    }
+}
+
+/// A member's states, each from a tick on.
+#[derive(Debug)]
+pub(super) struct Presence {
+    states: VecDeque<(i64, State)>,
+}
+
+impl Presence {
+    /// Nothing is known before the first change: not in the channel.
+    pub(super) fn new() -> Self {
+        Self { states: VecDeque::from([(i64::MIN, State::default())]) }
+    }
+
+    /// The latest state.
+    pub(super) fn now(&self) -> State {
+        self.states.back().map(|(_, state)| *state).unwrap_or_default()
+    }
+
+    /// Changes the state from `since` on, which may lie in the past.
+    pub(super) fn change(&mut self, since: i64, change: impl Fn(&mut State)) {
+        let index = self.states.partition_point(|(at, _)| *at < since);
+        let before = index.checked_sub(1).map(|index| self.states[index].1).unwrap_or_default();
+        if self.states.get(index).is_none_or(|(at, _)| *at > since) {
+            self.states.insert(index, (since, before));
+        }
+        for (_, state) in self.states.range_mut(index..) {
+            change(state);
+        }
+        while self.states.len() > MAX_CHANGES {
+            self.states.pop_front();
+        }
+    }
+
+    /// Forgets what no question about `position` or later needs.
+    pub(super) fn forget(&mut self, position: i64) {
+        while self.states.get(1).is_some_and(|(at, _)| *at <= position - GRACE) {
+            self.states.pop_front();
+        }
+    }
+
+    /// Cuts `from..to` where the answer changes, in order: why is there no sound? `None`: nothing that we were told explains it.
+    pub(super) fn causes(&self, from: i64, to: i64, mut each: impl FnMut(i64, i64, Option<Why>)) {
+        let mut book = |start: i64, end: i64, why| {
+            if start.max(from) < end.min(to) {
+                each(start.max(from), end.min(to), why);
+            }
+        };
+        let mut earlier = None;
+        for (index, (start, state)) in self.states.iter().enumerate() {
+            let end = self.states.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
+            if end <= from - GRACE || *start >= to + GRACE {
+                continue;
+            }
+            let Some(why) = state.why() else {
+                let next = self.states.iter().skip(index + 1).take_while(|(at, _)| *at < to + GRACE);
+                let (later, sounding_until) = next
+                    .map(|(at, state)| (state.why(), *at))
+                    .find(|(why, _)| why.is_some())
+                    .unwrap_or((None, i64::MAX));
+                let after = if earlier.is_some() { start.saturating_add(GRACE).min(end) } else { *start };
+                let before = if later.is_some() { (sounding_until - GRACE).clamp(after, end) } else { end };
+                book(*start, after, earlier);
+                book(after, before, None);
+                book(before, end, later);
+                earlier = None;
+                continue;
+            };
+            earlier = Some(Why { due: false, ..why });
+            book(*start, end, Some(why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 48_000;
+
+    fn causes(presence: &Presence, from: i64, to: i64) -> Vec<(i64, i64, Option<Cause>)> {
+        let mut spans = Vec::new();
+        presence.causes(from, to, |from, to, why| spans.push((from, to, why.map(|why| why.cause))));
+        spans
+    }
+
+    fn speaking_from(at: i64) -> Presence {
+        let mut presence = Presence::new();
+        presence.change(at, |state| (state.present, state.publishing) = (true, true));
+        presence
+    }
+
+    #[test]
+    fn a_gap_is_cut_where_its_cause_changes() {
+        let mut presence = speaking_from(SECOND);
+        presence.change(5 * SECOND, |state| state.muted = true);
+        presence.change(7 * SECOND, |state| state.present = false);
+        assert_eq!(
+            causes(&presence, 0, 8 * SECOND),
+            [
+                (0, SECOND, Some(Cause::Left)),
+                (SECOND, SECOND + GRACE, Some(Cause::Left)),
+                (SECOND + GRACE, 5 * SECOND - GRACE, None),
+                (5 * SECOND - GRACE, 5 * SECOND, Some(Cause::Muted)),
+                (5 * SECOND, 7 * SECOND, Some(Cause::Muted)),
+                (7 * SECOND, 8 * SECOND, Some(Cause::Left)),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_past_can_be_corrected() {
+        let mut presence = speaking_from(0);
+        presence.change(9 * SECOND, |state| state.muted = true);
+        presence.change(5 * SECOND, |state| state.down = true);
+        assert_eq!(
+            causes(&presence, 6 * SECOND, 10 * SECOND),
+            [
+                (6 * SECOND, 9 * SECOND, Some(Cause::ChannelDisconnected)),
+                (9 * SECOND, 10 * SECOND, Some(Cause::ChannelDisconnected)),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_was_spoken_is_due() {
+        let mut presence = speaking_from(0);
+        presence.change(SECOND, |state| state.dead = true);
+        presence.change(2 * SECOND, |state| state.muted = true);
+        let mut due = Vec::new();
+        presence.causes(SECOND, 3 * SECOND, |_, _, why| due.push(why.unwrap().due));
+        assert_eq!(due, [true, false]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_old_states_go() {
+        let mut presence = Presence::new();
+        for second in 0..1_000 {
+            presence.change(second * SECOND, |state| state.muted = !state.muted);
+        }
+        assert_eq!(presence.states.len(), MAX_CHANGES);
+        presence.forget(1_000 * SECOND);
+        assert_eq!(presence.states.len(), 1);
+    }
+}

@@ -1,0 +1,233 @@
+//! The core's door: inputs in, outputs out, at their own pace.
+//!
+//! The core works in steps on a fixed grid of arrival time ([`STEP`]). The step at `t` sees exactly what arrived before `t` and
+//! writes what lies [`LOOKAHEAD`] behind it. A call of [`Recorder::advance`] only runs the steps that are due, so what comes out,
+//! and in which order, depends on the inputs and their times alone.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::hole::Piece;
+use super::member::Member;
+use super::{Input, Ledger, Output, Packet, Selection, Spec, TimedInput};
+use crate::units::{Ticks, TrackId, Uid};
+
+/// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
+/// place is undecided can hold its playlist back by another 1.7 s.
+pub const LOOKAHEAD: Ticks = Ticks::from_secs(2);
+
+/// The grid on which the core works.
+pub(super) const STEP: Ticks = Ticks::from_ms(100);
+
+/// Longest recording, 31 days; later times count as its end.
+pub const MAX_LENGTH: Ticks = Ticks::from_secs(31 * 24 * 3_600);
+
+/// Most uids in one recording; those that come later are not recorded.
+pub const MAX_UIDS: usize = 10_000;
+
+/// How long after the worker's restart a member may take to be met again.
+const RETURN: i64 = Ticks::from_secs(15).0 as i64;
+
+/// How long before the channel is reported down the last packet may have come for the outage to begin there.
+const UNNOTICED: i64 = Ticks::from_secs(30).0 as i64;
+
+/// The recording core; see the [module's documentation](super).
+#[derive(Debug)]
+pub struct Recorder {
+    spec: Spec,
+    members: Vec<Member>,
+    uids: BTreeMap<Uid, usize>,
+    tracks: BTreeMap<TrackId, usize>,
+    selection: Selection,
+    /// Arrival of the last input, or the present if it was given later.
+    now: i64,
+    /// Arrival of the last input.
+    last_input: i64,
+    /// Arrival of the last packet, of whomever.
+    last_packet: i64,
+    next_step: i64,
+    restarted: Option<i64>,
+    pieces: Vec<Piece>,
+    out: VecDeque<Output>,
+    finished: bool,
+}
+
+impl Recorder {
+    /// A recording at tick 0.
+    pub fn new(spec: Spec) -> Self {
+        let selection = spec.selection.clone();
+        Self {
+            spec,
+            members: Vec::new(),
+            uids: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            selection,
+            now: 0,
+            last_input: 0,
+            last_packet: 0,
+            next_step: STEP.0 as i64,
+            restarted: None,
+            pieces: Vec::new(),
+            out: VecDeque::new(),
+            finished: false,
+        }
+    }
+
+    /// Takes in what happened at `timed.at`. A time before the present (the last input's or the last [`Recorder::advance`]'s) counts
+    /// as the present. After [`Recorder::finish`] nothing is taken in.
+    pub fn push(&mut self, timed: TimedInput) {
+        if self.finished {
+            return;
+        }
+        let at = self.run(timed.at);
+        self.take(timed.input, at);
+        self.last_input = at;
+    }
+
+    /// Time passed without input: makes available what can be written without knowing more. Changes no byte of it.
+    pub fn advance(&mut self, now: Ticks) {
+        if !self.finished {
+            self.run(now);
+        }
+    }
+
+    /// Ends the recording at `at`: writes everything and closes all playlists there, to one frame.
+    pub fn finish(&mut self, at: Ticks) {
+        if self.finished {
+            return;
+        }
+        let end = self.run(at);
+        self.finished = true;
+        for member in &mut self.members {
+            self.pieces.clear();
+            member.finish(end, &mut self.pieces, &mut self.out);
+        }
+    }
+
+    /// The next result, in order. To be called until `None` after each of the calls above.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// What the recording holds and lacks, as far as it is written.
+    pub fn ledger(&self) -> Ledger {
+        Ledger { uids: self.uids.values().filter_map(|index| self.members[*index].entry()).collect() }
+    }
+
+    /// When [`Recorder::advance`] would yield something even if nothing arrives; `None`: never.
+    pub fn next_wake(&self) -> Option<Ticks> {
+        if self.finished {
+            return None;
+        }
+        let wake = self.members.iter().filter_map(|member| member.next_wake(LOOKAHEAD.0 as i64)).min()?;
+        Some(Ticks((wake.max(self.next_step) as u64).next_multiple_of(STEP.0)))
+    }
+
+    /// Runs the steps that are due at `now`; the present.
+    fn run(&mut self, now: Ticks) -> i64 {
+        self.now = self.now.max(now.min(MAX_LENGTH).0 as i64);
+        while self.next_step <= self.now {
+            let step = self.next_step;
+            self.next_step += STEP.0 as i64;
+            self.step(step);
+        }
+        self.now
+    }
+
+    fn step(&mut self, now: i64) {
+        if let Some(at) = self.restarted.filter(|at| now >= at + RETURN) {
+            self.restarted = None;
+            self.members.iter_mut().for_each(|member| member.give_up(at + RETURN));
+        }
+        let horizon = now - LOOKAHEAD.0 as i64;
+        for member in &mut self.members {
+            self.pieces.clear();
+            member.step(now, horizon, &mut self.pieces, &mut self.out);
+        }
+    }
+
+    fn take(&mut self, input: Input, at: i64) {
+        match input {
+            Input::Joined { uid } => {
+                if let Some(member) = self.member(&uid) {
+                    self.members[member].joined(at);
+                }
+            }
+            Input::Left { uid } => {
+                if let Some(member) = self.uids.get(&uid).copied() {
+                    self.tracks.retain(|_, owner| *owner != member);
+                    self.members[member].left(at, &mut self.out);
+                }
+            }
+            Input::TrackAdded { track, uid, muted } => self.add(track, &uid, muted, at),
+            Input::TrackRemoved { track } => self.remove(track, at),
+            Input::Muted { track, muted } => {
+                if let Some(member) = self.tracks.get(&track) {
+                    self.members[*member].mute(track, muted, at, &mut self.out);
+                }
+            }
+            Input::Packet(packet) => self.packet(&packet, at),
+            Input::SenderReport { .. } => {}
+            Input::ChannelDown => {
+                let from = if at - self.last_packet <= UNNOTICED { self.last_packet } else { at };
+                self.members.iter_mut().for_each(|member| member.reach(true, from, at));
+            }
+            Input::ChannelUp => self.members.iter_mut().for_each(|member| member.reach(false, at, at)),
+            Input::Select(selection) => {
+                self.selection = selection;
+                for member in &mut self.members {
+                    member.select(self.selection.includes(&member.uid), at, &mut self.out);
+                }
+                (0..self.members.len()).for_each(|member| self.begin(member));
+            }
+            Input::WorkerRestarted => {
+                self.tracks.clear();
+                self.restarted = Some(at);
+                for member in &mut self.members {
+                    member.restarted(self.last_input, at, &mut self.out);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, at: i64) {
+        self.remove(track, at);
+        if let Some(member) = self.member(uid) {
+            self.tracks.insert(track, member);
+            if let Some(oldest) = self.members[member].add(track, muted, at, &mut self.out) {
+                self.tracks.remove(&oldest);
+            }
+            self.begin(member);
+        }
+    }
+
+    fn remove(&mut self, track: TrackId, at: i64) {
+        if let Some(member) = self.tracks.remove(&track) {
+            self.members[member].remove(track, at, &mut self.out);
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet, at: i64) {
+        self.last_packet = at;
+        if let Some(member) = self.tracks.get(&packet.track) {
+            self.members[*member].packet(packet, at, &mut self.out);
+        }
+    }
+
+    fn begin(&mut self, member: usize) {
+        let segment = self.spec.mode.keeps_individuals().then(|| self.spec.segment.ticks());
+        self.members[member].begin(segment, &mut self.out);
+    }
+
+    /// The member of a uid, made if it is new; `None` past [`MAX_UIDS`].
+    fn member(&mut self, uid: &Uid) -> Option<usize> {
+        if let Some(member) = self.uids.get(uid) {
+            return Some(*member);
+        }
+        if self.members.len() >= MAX_UIDS {
+            return None;
+        }
+        self.members.push(Member::new(uid.clone(), self.selection.includes(uid)));
+        self.uids.insert(uid.clone(), self.members.len() - 1);
+        Some(self.members.len() - 1)
+    }
+}
