@@ -46,35 +46,37 @@ impl Account {
             Due::Concealed => self.concealed += to - from,
             Due::Missing => self.missing += to - from,
         }
-        let (from, to) = (ticks(from), ticks(to));
-        let full = self.gaps.len() >= MAX_GAPS;
-        match self.gaps.last_mut() {
-            Some(last) if last.to == from && last.cause == cause => last.to = to,
-            _ if full => self.omitted += 1,
-            _ => self.gaps.push(Gap { from, to, cause }),
+        let before = self.gaps.len();
+        join(&mut self.gaps, Gap { from: ticks(from), to: ticks(to), cause });
+        if before >= MAX_GAPS && self.gaps.len() > before {
+            self.gaps.truncate(before);
+            self.omitted += 1;
         }
     }
 
     /// What was booked in `from..to` as a stall of the sender turns out to be lost for another reason.
     pub(super) fn correct(&mut self, from: i64, to: i64, cause: Cause, due: Due) {
         let (from, to) = (ticks(from), ticks(to));
-        let mut index = self.gaps.partition_point(|gap| gap.to <= from);
-        while let Some(gap) = self.gaps.get(index).cloned().filter(|gap| gap.from < to) {
-            index += 1;
-            if gap.cause != Cause::SenderStall {
+        let first = self.gaps.partition_point(|gap| gap.to <= from).saturating_sub(1);
+        let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
+        let Some(affected) = self.gaps.get(first..end) else {
+            return;
+        };
+        let mut parts = Vec::with_capacity(affected.len() + 2);
+        for gap in affected {
+            let (start, stop) = (gap.from.max(from), gap.to.min(to));
+            if gap.cause != Cause::SenderStall || start >= stop {
+                join(&mut parts, gap.clone());
                 continue;
             }
-            let middle = Gap { from: gap.from.max(from), to: gap.to.min(to), cause };
             if due == Due::Missing {
-                self.missing += (middle.to - middle.from).0 as i64;
+                self.missing += (stop - start).0 as i64;
             }
-            let before = Gap { to: middle.from, ..gap.clone() };
-            let after = Gap { from: middle.to, ..gap };
-            let parts: Vec<Gap> = [before, middle, after].into_iter().filter(|part| part.from < part.to).collect();
-            index += parts.len() - 1;
-            self.gaps.splice(index - parts.len()..index - parts.len() + 1, parts);
-            index = self.join(index);
+            let middle = Gap { from: start, to: stop, cause };
+            let rest = [Gap { to: start, ..gap.clone() }, middle, Gap { from: stop, ..gap.clone() }];
+            rest.into_iter().filter(|part| part.from < part.to).for_each(|part| join(&mut parts, part));
         }
+        self.gaps.splice(first..end, parts);
     }
 
     /// The entry as it stands.
@@ -92,18 +94,13 @@ impl Account {
             packets: self.packets,
         }
     }
+}
 
-    /// Joins the gap before `end` with its forerunner when they are one; the new `end`.
-    fn join(&mut self, end: usize) -> usize {
-        let Some([before, gap]) = end.checked_sub(2).and_then(|first| self.gaps.get_mut(first..end)) else {
-            return end;
-        };
-        if before.to != gap.from || before.cause != gap.cause {
-            return end;
-        }
-        before.to = gap.to;
-        self.gaps.remove(end - 1);
-        end - 1
+/// Appends a gap, as a part of the last one where the two are one.
+fn join(gaps: &mut Vec<Gap>, gap: Gap) {
+    match gaps.last_mut() {
+        Some(last) if last.to == gap.from && last.cause == gap.cause => last.to = gap.to,
+        _ => gaps.push(gap),
     }
 }
 

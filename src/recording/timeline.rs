@@ -148,7 +148,8 @@ impl Timeline {
                         continue;
                     }
                     Head::Undecided { earliest } => undecided = Some(undecided.map_or(earliest, |at| at.min(earliest))),
-                    Head::Ready(place) if first.is_none_or(|(_, other)| place.at < other.at) => {
+                    // Of two at the same place the newer voice comes first, so that the older one sees that it gives way.
+                    Head::Ready(place) if first.is_none_or(|(_, other)| place.at < other.at + FRAME / 2) => {
                         first = Some((index, place));
                     }
                     Head::Ready(_) => {}
@@ -182,7 +183,7 @@ impl Timeline {
             if !self.keep_pace(&taken, place.at, presence, pieces) {
                 return;
             }
-        } else if self.cursor - place.at > FRAME.max(duration / 2) {
+        } else if self.cursor - place.at > FRAME.max(duration) / 2 {
             self.miss(&taken, place, runs_on);
             return;
         } else {

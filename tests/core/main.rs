@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod drifting_clocks_stay_at_wall_time;
 mod ear;
 mod hls;
+mod network_trouble;
 mod segments_are_read_by_others;
+mod senders_change;
 mod talkers_can_be_told_apart;
 mod verify_says_what_is_wrong;
+mod world;
