@@ -29,23 +29,23 @@ LISTEN = """
 """
 
 
-@pytest.fixture
-def development(tmp_path):
-    server = DevelopmentServer(tmp_path)
+@pytest.fixture(scope="module")
+def development(tmp_path_factory):
+    server = DevelopmentServer(tmp_path_factory.mktemp("development"))
     yield server
     server.stop()
 
 
 def state(page):
-    return page.eval("(({ currentTime, duration, ended, error }) => ({ currentTime, duration, ended, failed: error?.message }))(audio)")
+    return page.eval("(({ currentTime, duration, ended, error }) => ({ currentTime, duration, ended, failed: error?.message ?? null }))(audio)")
 
 
-def test_join_talk_record_and_listen(development, browser):
+def test_join_talk_record_and_listen(development, browser, room):
     alice = open_room(browser, development.origin, hertz=440)
     bob = open_room(browser, development.origin, hertz=660, dark=True)
     assert not alice.shown("pasted-voice") and not alice.shown("pasted-recording"), "the development server hands out what is needed"
-    alice.join("lobby", "alice")
-    bob.join("lobby", "bob")
+    alice.join(room, "alice")
+    bob.join(room, "bob")
     alice.publish()
     bob.publish()
     wait_for("both to be seen speaking", lambda: alice.people == {"alice": "speaking", "bob": "speaking"})
@@ -87,23 +87,25 @@ def test_join_talk_record_and_listen(development, browser):
     alice.leave()
     for page in (alice, bob):
         assert not [line for line in page.log if line.startswith(("uncaught", "error"))], page.log
+        page.close()
 
 
-def test_the_page_works_by_keyboard_and_says_what_is_wrong(development, browser):
+def test_the_page_works_by_keyboard_and_says_what_is_wrong(development, browser, room):
     page = open_room(browser, development.origin)
     page.fill("room", "комната")
     page.eval("document.getElementById('name').focus()")
     page.press("Enter")
     wait_for("the complaint", lambda: page.shown("problem"))
     assert "cname" in page.text("problem"), page.text("problem")
-    page.fill("room", "lobby")
+    page.fill("room", room)
     page.press("Enter")
-    wait_for("joining", lambda: page.text("connection") == "In lobby.")
+    wait_for("joining", lambda: page.text("connection") == f"In {room}.")
     unnamed = page.eval(
         "[...document.querySelectorAll('input, select, textarea, button')]"
         ".filter((e) => !(e.labels?.length || e.textContent.trim())).map((e) => e.id)"
     )
     assert not unnamed, f"controls without a label: {unnamed}"
+    page.close()
 
 
 def test_credentials_are_for_our_own_page_only(development, product):
