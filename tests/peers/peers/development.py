@@ -13,13 +13,13 @@ class DevelopmentServer:
         self.origin = f"http://{LOOPBACK}:{free_port()}"
         env = {
             "CLOUD_RECORDER__SERVER__LISTEN": self.origin.removeprefix("http://"),
-            "CLOUD_RECORDER__SERVER__DATA_DIR": str(folder / "data"),
             "CLOUD_RECORDER__RECORDING__SEGMENT_SECONDS": "2",
             "CLOUD_RECORDER__CHANNEL_SERVER__UDP_LISTEN": f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}",
             "CLOUD_RECORDER__BUCKET__LISTEN": f"{LOOPBACK}:{free_port()}",
         }
-        self.program = Program("cloud-recorder", [PRODUCT, "serve"], folder / "development.log", self._answers, env)
-        self.program.start()
+        self.program = Program(
+            "cloud-recorder", [PRODUCT, "serve", "--data-dir", folder / "data"], folder / "development.log", self._answers, env
+        ).start()
 
     def _answers(self):
         try:
