@@ -36,10 +36,9 @@ have cargo || fail "cargo is not here. Install Rust 1.94 or newer with rustup (t
 
 have_compiler || missing+=(build-essential)
 need cmake cmake
-need ffmpeg ffmpeg
-need ffprobe ffmpeg
 have node && have npm || missing+=(nodejs npm)
 if [ "$purpose" = test ]; then
+    need ffmpeg ffmpeg
     have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
     [ -n "$(find_python)" ] || missing+=(python3 python3-venv)
 fi
