@@ -50,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
 
     let mut tallies: BTreeMap<TrackId, Tally> = BTreeMap::new();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             said = handle.news.recv() => {
@@ -78,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
                 }
             }
             _ = tick.tick() => print(&mut tallies, start),
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
         }
     }
 }

@@ -42,6 +42,12 @@ pub const ICE_FAILED_AFTER: Duration = Duration::from_secs(6);
 /// How often a peer connection shows that it lives while nothing else is sent.
 pub const ICE_KEEPALIVE: Duration = Duration::from_secs(1);
 
+/// How often the ways to the other side are tried until one is found; the time to the first audio hangs on it.
+pub const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often each of these ways is tried: for five seconds.
+pub const ICE_CHECKS: u16 = 100;
+
 /// A builder with everything but handler, addresses and runtime.
 ///
 /// `with_setting_engine` replaces the settings: start from [`settings`] then.
@@ -55,11 +61,10 @@ pub fn builder(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<S
 
 /// No mDNS (it would open a socket a peer), and ICE time-outs short enough to notice a peer that is gone.
 pub fn settings() -> SettingEngineBuilder {
-    SettingEngineBuilder::new().with_multicast_dns_mode(MulticastDnsMode::Disabled).with_ice_timeouts(
-        Some(ICE_DISCONNECTED_AFTER),
-        Some(ICE_FAILED_AFTER),
-        Some(ICE_KEEPALIVE),
-    )
+    SettingEngineBuilder::new()
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_ice_timeouts(Some(ICE_DISCONNECTED_AFTER), Some(ICE_FAILED_AFTER), Some(ICE_KEEPALIVE))
+        .with_ice_connection_attempts(Some(ICE_CHECK_INTERVAL), Some(ICE_CHECKS))
 }
 
 /// Opus as WebRTC offers it: 48 kHz, two channels in name whatever is inside (RFC 7587 section 7), NACK feedback.

@@ -9,6 +9,7 @@ use prost::Message as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
@@ -50,7 +51,7 @@ impl Socket {
         }
         let config =
             WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_LEN)).max_frame_size(Some(MAX_MESSAGE_LEN));
-        let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(refusal)?;
+        let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
         let mut socket = Self(stream);
         let first = socket.next().await.map_err(|Lost(why)| JoinError::Protocol(why))?;
         Ok((socket, first))
@@ -104,20 +105,23 @@ impl Socket {
 }
 
 /// Why the socket did not open, in the words of the server where there are any.
-fn refusal(error: SocketError) -> JoinError {
+fn failure(error: SocketError) -> JoinError {
     match error {
-        SocketError::Http(response) => refused_status(&response),
+        SocketError::Http(response) => refusal(&response),
         SocketError::Io(error) => JoinError::Unreachable(error.to_string()),
         SocketError::Tls(error) => JoinError::Unreachable(error.to_string()),
         SocketError::Url(error) => JoinError::Unreachable(error.to_string()),
+        SocketError::Protocol(
+            error @ (ProtocolError::HandshakeIncomplete | ProtocolError::ResetWithoutClosingHandshake),
+        ) => JoinError::Unreachable(error.to_string()),
         other => JoinError::Protocol(other.to_string()),
     }
 }
 
-fn refused_status(response: &Response<Option<Vec<u8>>>) -> JoinError {
+fn refusal(response: &Response<Option<Vec<u8>>>) -> JoinError {
     let status = response.status();
-    let body = response.body().as_deref().unwrap_or_default();
-    let body: String = String::from_utf8_lossy(body).trim().chars().take(MAX_REASON_LEN).collect();
+    let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+    let body = quotable(&body);
     let reason = if body.is_empty() { status.to_string() } else { format!("{}: {body}", status.as_u16()) };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => JoinError::Refused(reason),
@@ -127,22 +131,29 @@ fn refused_status(response: &Response<Option<Vec<u8>>>) -> JoinError {
     }
 }
 
+/// One short line without tokens: the real server quotes the token that it refuses.
+fn quotable(body: &str) -> String {
+    let words: Vec<&str> = body
+        .split_whitespace()
+        // Every JWT begins with an encoded `{"`.
+        .map(|word| if word.contains("eyJ") { "(the token)" } else { word })
+        .collect();
+    words.join(" ").chars().take(MAX_REASON_LEN).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> JoinError {
-        refused_status(&Response::builder().status(status).body(Some(body.as_bytes().to_vec())).unwrap())
+        refusal(&Response::builder().status(status).body(Some(body.as_bytes().to_vec())).unwrap())
     }
 
     #[test]
-    fn refusals_keep_the_servers_words() {
-        let JoinError::Refused(reason) =
-            answer(401, "invalid token: go-jose/go-jose: error in cryptographic primitive\n")
-        else {
-            panic!("a 401 is a refusal");
-        };
-        assert_eq!(reason, "401: invalid token: go-jose/go-jose: error in cryptographic primitive");
+    fn refusals_keep_the_servers_words_but_no_token() {
+        let answer_401 = answer(401, "invalid token: eyJhbGci.eyJp.c2ln, error: wrong\nsignature\n");
+        let JoinError::Refused(reason) = answer_401 else { panic!("a 401 is a refusal") };
+        assert_eq!(reason, "401: invalid token: (the token) error: wrong signature");
         assert!(matches!(answer(403, ""), JoinError::Refused(reason) if reason == "403 Forbidden"));
     }
 

@@ -49,6 +49,7 @@ impl Membership {
     /// Brings a new socket, or the end.
     pub(super) async fn recover(&mut self, mut recovery: Recovery) -> Result<Socket, Exit> {
         let lost = Instant::now();
+        let mut expected = false;
         loop {
             if recovery != Recovery::Rejoin && lost.elapsed() > RESUME_LIMIT {
                 recovery = Recovery::Rejoin;
@@ -60,7 +61,9 @@ impl Membership {
             if trouble.since.elapsed() > REJOIN_LIMIT {
                 return Err(Exit::Ended(EndReason::Unreachable));
             }
-            let wait = trouble.backoff.next(rand::random());
+            // A server that just told us to join anew is there; that happens once a recovery.
+            let wait =
+                if std::mem::take(&mut expected) { Duration::ZERO } else { trouble.backoff.next(rand::random()) };
             let attempt = self.attempt(recovery, wait);
             let (mut socket, first) = match self.meanwhile(lost, attempt).await? {
                 Ok(opened) => opened,
@@ -82,7 +85,10 @@ impl Membership {
                 Response::Leave(leave) => match verdict(&leave) {
                     Verdict::End(reason) => return Err(Exit::Ended(reason)),
                     Verdict::Resume => {}
-                    Verdict::Rejoin => recovery = Recovery::Rejoin,
+                    Verdict::Rejoin => {
+                        expected = recovery != Recovery::Rejoin;
+                        recovery = Recovery::Rejoin;
+                    }
                 },
                 // Anything else on a resumed socket means that the server knows us.
                 first if recovery != Recovery::Rejoin => match self.resumed(&mut socket, first).await {
