@@ -1,0 +1,13 @@
+//! Rooms from outside: what the embedded channel server does with clients of every kind.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod client;
+mod hostile_clients_harm_only_themselves;
+mod house;
+mod members_come_and_go;
+mod recorders_are_hidden;
+mod refusals_say_which_error;
+mod resume_keeps_the_member;
+mod rooms_close_after_the_last_member;
+mod talkers_are_heard;

@@ -1,0 +1,102 @@
+//! Joining, being seen, being replaced, being removed, leaving.
+
+use livekit_protocol::DisconnectReason;
+use livekit_protocol::leave_request::Action;
+use livekit_protocol::participant_info::State;
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{AddTrackRequest, LeaveRequest, Ping, TrackSource};
+
+use cloud_recorder::channel_server::{LeftReason, Limits, RoomEvent};
+
+use crate::client::{Client, connect, receive};
+use crate::house::{House, app, room, token, uid};
+
+#[tokio::test]
+async fn a_kicked_member_is_told_and_so_are_the_others() {
+    let house = House::open().await;
+    let (mut alice, mut bob) = (Client::join(&house, "alice").await, Client::join(&house, "bob").await);
+    assert!(house.server.kick(&app(), &room(), &uid("alice")));
+    let leave = alice.until_leave().await;
+    assert_eq!((leave.reason, leave.action), (DisconnectReason::ParticipantRemoved.into(), Action::Disconnect.into()));
+    assert_eq!(alice.next().await, None, "the socket is closed after that");
+    let gone = bob.until_update(|info| info.identity == "alice").await;
+    assert_eq!((gone.state, gone.disconnect_reason), (State::Disconnected.into(), leave.reason));
+    assert!(!house.server.kick(&app(), &room(), &uid("alice")), "gone already");
+    assert_eq!(house.server.rooms()[0].members.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_identity_again_replaces_the_first() {
+    let house = House::open().await;
+    let mut first = Client::join(&house, "alice").await;
+    let second = Client::join(&house, "alice").await;
+    assert_eq!(first.until_leave().await.reason, i32::from(DisconnectReason::DuplicateIdentity));
+    assert!(second.join.other_participants.is_empty());
+    assert_ne!(first.sid(), second.sid());
+}
+
+#[tokio::test]
+async fn who_says_goodbye_is_gone_at_once() {
+    let house = House::open().await;
+    let mut news = house.watch();
+    let (mut alice, mut bob) = (Client::join(&house, "alice").await, Client::join(&house, "bob").await);
+    alice.send(Request::Leave(LeaveRequest::default())).await;
+    let gone = bob.until_update(|info| info.identity == "alice").await;
+    assert_eq!(gone.disconnect_reason, i32::from(DisconnectReason::ClientInitiated));
+    let left = news.until(|event| matches!(event, RoomEvent::Left { .. })).await;
+    assert_eq!(left, RoomEvent::Left { uid: uid("alice"), recorder: false, reason: LeftReason::Quit });
+}
+
+#[tokio::test]
+async fn both_kinds_of_ping_are_answered() {
+    let house = House::open().await;
+    let mut alice = Client::join(&house, "alice").await;
+    alice.still_served().await;
+    alice.send(Request::PingReq(Ping { timestamp: 42, rtt: 0 })).await;
+    let pong = alice.until(|message| if let Message::PongResp(pong) = message { Some(pong) } else { None }).await;
+    assert_eq!(pong.last_ping_timestamp, 42);
+    assert!(pong.timestamp > 1_600_000_000_000);
+}
+
+#[tokio::test]
+async fn a_camera_is_refused_and_the_session_goes_on() {
+    let house = House::open().await;
+    let mut alice = Client::join(&house, "alice").await;
+    let camera =
+        AddTrackRequest { cid: "cam".into(), r#type: 1, source: TrackSource::Camera.into(), ..Default::default() };
+    alice.send(Request::AddTrack(camera)).await;
+    let response = |message| if let Message::RequestResponse(response) = message { Some(response) } else { None };
+    assert_eq!(alice.until(response).await.reason, 2, "not allowed");
+    alice.still_served().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_our_offer_is_given_up() {
+    let house = House::with(Limits { answer_within: std::time::Duration::from_millis(300), ..Limits::default() }).await;
+    let mut alice = Client::join(&house, "alice").await;
+    let leave = alice.until_leave().await;
+    assert_eq!(leave.reason, i32::from(DisconnectReason::StateMismatch));
+}
+
+#[tokio::test]
+async fn a_full_room_and_a_full_house_refuse() {
+    let house = House::with(Limits { members_per_room: 1, rooms: 1, ..Limits::default() }).await;
+    let mut alice = Client::join(&house, "alice").await;
+    let mut socket = connect(&house, &format!("access_token={}", token("bob", &serde_json::json!({})))).await;
+    let Some(Message::Leave(leave)) = receive(&mut socket).await else { panic!("a leave") };
+    assert_eq!((leave.reason, leave.action), (DisconnectReason::JoinFailure.into(), Action::Disconnect.into()));
+    let elsewhere = token("bob", &serde_json::json!({ "room": "elsewhere" }));
+    let answer = reqwest::get(format!("http://{}/rtc/validate?access_token={elsewhere}", house.address)).await.unwrap();
+    assert_eq!(answer.status(), reqwest::StatusCode::SERVICE_UNAVAILABLE);
+    alice.still_served().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_tells_everybody() {
+    let house = House::open().await;
+    let mut alice = Client::join(&house, "alice").await;
+    let (leave, ()) = tokio::join!(alice.until_leave(), house.server.shutdown());
+    assert_eq!(leave.reason, i32::from(DisconnectReason::ServerShutdown));
+    assert!(house.server.rooms().is_empty());
+}

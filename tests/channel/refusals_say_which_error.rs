@@ -1,0 +1,108 @@
+//! A refusal says which of the vendor's errors it is, on the socket's path and on the path that SDKs ask afterwards.
+
+use cloud_recorder::channel_server::token::{Mint006, Mint007, Role, mint_006, mint_007};
+use cloud_recorder::clock;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::client::{Client, connect, receive};
+use crate::house::{CERTIFICATE, House, app, room, token};
+
+async fn get(house: &House, path: &str) -> (StatusCode, String, bool) {
+    let answer = reqwest::get(format!("http://{}{path}", house.address)).await.unwrap();
+    let cors = answer.headers().get("access-control-allow-origin").is_some_and(|value| value == "*");
+    (answer.status(), answer.text().await.unwrap(), cors)
+}
+
+fn now() -> u32 {
+    u32::try_from(clock::now().0 / 1000).unwrap()
+}
+
+fn agora(uid: &str, issued: u32) -> String {
+    let (app, room) = (app(), room());
+    let order = Mint007 { app: &app, channel: &room, uid, role: Role::Publisher, issued, lifetime: 600, salt: 1 };
+    encode(&mint_007(order, &CERTIFICATE.to_owned().into()))
+}
+
+/// Base64 in a query.
+fn encode(token: &str) -> String {
+    url::form_urlencoded::byte_serialize(token.as_bytes()).collect()
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_words_status_and_cors() {
+    let house = House::open().await;
+    let expired = agora("7", now() - 10_000);
+    let mut forged = agora("7", now());
+    forged.replace_range(20..21, if &forged[20..21] == "A" { "B" } else { "A" });
+    for (query, words) in [
+        (String::new(), "dynamic use static key"),
+        ("access_token=".to_owned(), "dynamic use static key"),
+        (format!("access_token={expired}"), "dynamic key expired"),
+        (format!("access_token={forged}"), "invalid token, authorized failed"),
+        (format!("access_token={}&room=other", agora("7", now())), "invalid token, authorized failed"),
+        ("access_token=rubbish".to_owned(), "invalid token, authorized failed"),
+    ] {
+        for path in ["/rtc/validate", "/rtc"] {
+            let answer = get(&house, &format!("{path}?{query}")).await;
+            assert_eq!(answer, (StatusCode::UNAUTHORIZED, words.to_owned(), true), "{path} {query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_newer_signalling_is_not_here() {
+    let house = House::open().await;
+    let token = token("alice", &json!({}));
+    for path in ["/rtc/v1", "/rtc/v1/validate"] {
+        let (status, body, cors) = get(&house, &format!("{path}?access_token={token}")).await;
+        assert_eq!((status, cors), (StatusCode::NOT_FOUND, true));
+        assert!(!body.contains("requested room does not exist"), "SDKs would not fall back");
+    }
+    assert_eq!(get(&house, &format!("/rtc/validate?access_token={token}")).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_vendors_tokens_open_the_room_they_name() {
+    let house = House::open().await;
+    let numbered = Client::with_token(&house, &agora("7", now())).await;
+    assert_eq!(numbered.join.participant.unwrap().identity, "7");
+    assert_eq!(numbered.join.room.unwrap().name, "room");
+
+    let named = Client::with_token(&house, &format!("{}&identity=carol", agora("0", now()))).await;
+    assert_eq!(named.join.participant.unwrap().identity, "carol");
+
+    let assigned = Client::with_token(&house, &agora("0", now())).await;
+    assert!(assigned.join.participant.unwrap().identity.parse::<u32>().unwrap() > 0);
+
+    let (app, channel) = (app(), room());
+    let expires = now() + 600;
+    let order = Mint006 { app: &app, channel: &channel, uid: "8", role: Role::Subscriber, expires, salt: 1 };
+    let old = encode(&mint_006(order, &CERTIFICATE.to_owned().into()));
+    let old = Client::with_token(&house, &format!("{old}&room=room&identity=8")).await;
+    let permission = old.join.participant.unwrap().permission.unwrap();
+    assert!(permission.can_subscribe && !permission.can_publish && permission.can_publish_sources.is_empty());
+    assert_eq!(old.join.other_participants.len(), 3);
+}
+
+#[tokio::test]
+async fn a_bearer_token_in_the_header_is_as_good() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    let house = House::open().await;
+    let mut request = format!("ws://{}/rtc", house.address).into_client_request().unwrap();
+    let bearer = format!("Bearer {}", token("alice", &json!({})));
+    request.headers_mut().insert("authorization", bearer.parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    assert!(receive(&mut socket).await.is_some());
+}
+
+#[tokio::test]
+async fn a_membership_that_is_not_there_has_to_be_joined_anew() {
+    use livekit_protocol::signal_response::Message;
+    let house = House::open().await;
+    let token = token("alice", &json!({}));
+    let mut socket = connect(&house, &format!("access_token={token}&reconnect=1&sid=PA_nobody")).await;
+    let Some(Message::Leave(leave)) = receive(&mut socket).await else { panic!("a leave") };
+    assert_eq!(leave.action, i32::from(livekit_protocol::leave_request::Action::Reconnect));
+    assert_eq!(receive(&mut socket).await, None);
+}

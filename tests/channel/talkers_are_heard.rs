@@ -1,0 +1,123 @@
+//! Audio through the house: what a talker sends is what a recorder gets, bit for bit, over one UDP port.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloud_recorder::channel::livekit::{LiveKitChannel, Settings, Talker};
+use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinRequest, News};
+use cloud_recorder::recording::{Input, Packet, Selection};
+use cloud_recorder::units::Sid;
+use serde_json::json;
+
+use crate::house::{House, KEY, app, room, secret, token, uid};
+
+async fn recorder(house: &House) -> ChannelHandle {
+    let url = format!("ws://{}", house.address);
+    let channel = LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret() }).unwrap();
+    let sid = Sid::from_random(rand::random());
+    let request = JoinRequest { cname: room(), sid, selection: Selection::All, patience: Duration::from_secs(10) };
+    channel.join(request).await.unwrap()
+}
+
+async fn talker(house: &House, identity: &str) -> Talker {
+    Talker::join(&format!("ws://{}", house.address), &token(identity, &json!({})).into()).await.unwrap()
+}
+
+async fn news(handle: &mut ChannelHandle) -> News {
+    tokio::time::timeout(Duration::from_secs(20), handle.news.recv()).await.expect("the channel went silent").unwrap().1
+}
+
+async fn until<T>(handle: &mut ChannelHandle, wanted: impl Fn(News) -> Option<T>) -> T {
+    loop {
+        if let Some(found) = wanted(news(handle).await) {
+            return found;
+        }
+    }
+}
+
+fn packet(news: News) -> Option<Packet> {
+    if let News::Input(Input::Packet(packet)) = news { Some(packet) } else { None }
+}
+
+/// A payload that tells its sender and its number.
+fn payload(sender: u8, number: u16) -> Bytes {
+    let number = number.to_be_bytes();
+    Bytes::copy_from_slice(&[0xf8, sender, number[0], number[1]])
+}
+
+/// Sends packets numbered as given, 20 ms apart, at `start` on both of RTP's counters.
+async fn talk(talker: &Talker, sender: u8, start: u16, numbers: impl IntoIterator<Item = u16>) {
+    for number in numbers {
+        let timestamp = (u32::from(start) << 16).wrapping_add(u32::from(number) * 960);
+        talker.send(payload(sender, number), start.wrapping_add(number), timestamp, false).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn payload_sequence_and_timestamp_arrive_as_they_were_sent() {
+    let house = House::open().await;
+    let mut recorder = recorder(&house).await;
+    let mut alice = talker(&house, "alice").await;
+    // The first packets start the track and are heard by nobody yet.
+    talk(&alice, 1, 65_500, 0..5).await;
+    alice.heard().await;
+    // A real gap: 60 to 69 are never sent. The sequence number wraps on the way.
+    tokio::join!(talk(&alice, 1, 65_500, (5..60).chain(70..100)), async {
+        let mut got = Vec::new();
+        while got.last() != Some(&99) {
+            let packet = until(&mut recorder, packet).await;
+            let number = packet.sequence.wrapping_sub(65_500);
+            assert_eq!(packet.payload, payload(1, number));
+            assert_eq!(packet.timestamp, (65_500_u32 << 16).wrapping_add(u32::from(number) * 960));
+            got.push(number);
+        }
+        let expected: Vec<_> = (got[0]..60).chain(70..100).collect();
+        assert_eq!(got, expected, "nothing lost, nothing invented");
+        assert!(got[0] <= 6);
+    });
+    alice.leave().await;
+    until(&mut recorder, |news| (news == News::Input(Input::Left { uid: uid("alice") })).then_some(())).await;
+}
+
+#[tokio::test]
+async fn each_talker_has_a_track_of_its_own() {
+    let house = House::open().await;
+    let mut recorder = recorder(&house).await;
+    let (mut alice, mut bob) = tokio::join!(talker(&house, "alice"), talker(&house, "bob"));
+    tokio::join!(talk(&alice, 1, 0, 0..5), talk(&bob, 2, 0, 0..5));
+    tokio::join!(alice.heard(), bob.heard());
+    tokio::join!(talk(&alice, 1, 0, 5..30), talk(&bob, 2, 0, 5..30));
+    let mut tracks = std::collections::HashMap::new();
+    let mut ended = 0;
+    while ended < 2 {
+        match news(&mut recorder).await {
+            News::Input(Input::TrackAdded { track, uid, .. }) => _ = tracks.insert(track, uid),
+            News::Input(Input::Packet(packet)) => {
+                let sender = ["", "alice", "bob"][usize::from(packet.payload[1])];
+                assert_eq!(tracks[&packet.track].as_str(), sender);
+                ended += usize::from(packet.sequence == 29);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn mutes_and_the_rooms_end_reach_the_recorder() {
+    let limits = cloud_recorder::channel_server::Limits {
+        close_after: Duration::from_millis(200),
+        ..cloud_recorder::channel_server::Limits::default()
+    };
+    let house = House::with(limits).await;
+    let mut recorder = recorder(&house).await;
+    let mut alice = talker(&house, "alice").await;
+    talk(&alice, 1, 0, 0..5).await;
+    alice.heard().await;
+    alice.mute(true).await;
+    until(&mut recorder, |news| matches!(news, News::Input(Input::Muted { muted: true, .. })).then_some(())).await;
+    assert!(house.server.kick(&app(), &room(), &uid("alice")));
+    until(&mut recorder, |news| matches!(news, News::Input(Input::Left { .. })).then_some(())).await;
+    let ended = until(&mut recorder, |news| if let News::Ended(reason) = news { Some(reason) } else { None }).await;
+    assert_eq!(ended, EndReason::ChannelClosed);
+}
