@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod callback;
 pub mod channel;
 pub mod channel_server;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod console;
 pub mod fault;
 pub mod recording;
+pub mod session;
 pub mod storage;
 pub mod store;
 pub mod units;

@@ -1,0 +1,163 @@
+//! One function a call: request in, session's answer out.
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::body;
+use super::error::Failure;
+use super::path::{Action, Target};
+use super::wire::fields::BadField;
+use super::wire::{Claimed, acquire, answer, start, task};
+use crate::callback;
+use crate::session::{Error, Report, ResourceId, Sessions, Stopped, TaskRef};
+use crate::units::{AppId, Sid};
+
+/// Log lines in one answer.
+const MAX_EVENTS: u32 = 500;
+
+/// Answers a call that is allowed for `app`.
+pub(crate) async fn answer(
+    sessions: &Sessions,
+    app: AppId,
+    target: Target<'_>,
+    query: Option<&str>,
+    body: Body,
+) -> Response {
+    match target {
+        Target::Acquire => plain(acquire(sessions, app, body).await),
+        Target::Start { resource, mode } => plain(start(sessions, app, resource, mode, body).await),
+        Target::Task { resource, sid, mode, action } => {
+            TaskCall { sessions, app, resource, sid, mode }.answer(action, body).await
+        }
+        Target::Recording { sid } => plain(recording(sessions, &app, sid).await),
+        Target::Events { sid } => plain(events(sessions, &app, sid, query).await),
+    }
+}
+
+async fn acquire(sessions: &Sessions, app: AppId, body: Body) -> Result<Value, Failure> {
+    let request = acquire::parse(app, &body::json(body).await?)?;
+    let (cname, uid) = (request.cname.clone(), request.uid.clone());
+    let resource = sessions.acquire(request).await?;
+    Ok(json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() }))
+}
+
+async fn start(sessions: &Sessions, app: AppId, resource: &str, mode: &str, body: Body) -> Result<Value, Failure> {
+    let body = body::json(body).await?;
+    let resource = ResourceId::parse(resource)?;
+    let request = start::parse(app, resource, mode, &body)?;
+    Ok(answer::started(&sessions.start(request).await?))
+}
+
+async fn recording(sessions: &Sessions, app: &AppId, sid: &str) -> Result<Value, Failure> {
+    let sid = Sid::new(sid).map_err(|_| Error::Gone(None))?;
+    Ok(answer::recording(&sessions.report(app, &sid).await?))
+}
+
+/// The log as callbacks have it, without the time of an attempt; `next` is the `after` of the following page.
+async fn events(sessions: &Sessions, app: &AppId, sid: &str, query: Option<&str>) -> Result<Value, Failure> {
+    let sid = Sid::new(sid).map_err(|_| Error::Gone(None))?;
+    let after = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == "after");
+    let after = match after {
+        None => None,
+        Some((_, text)) if text.is_empty() => None,
+        Some((_, text)) => {
+            let wrong = |_| BadField::new("after", "must be the sequence number of the last event that you have");
+            Some(text.parse::<u64>().map_err(wrong)?)
+        }
+    };
+    let page = sessions.events(app, &sid, after, MAX_EVENTS).await?;
+    let next = page.last().map(|event| event.sequence);
+    let lines = page.iter().map(|event| serde_json::from_str(&callback::log_line(event)).unwrap_or(Value::Null));
+    Ok(json!({ "sid": sid, "events": lines.collect::<Vec<Value>>(), "next": next.or(after) }))
+}
+
+/// A call on a started task: its sid finds it, the rest of the path is only compared.
+struct TaskCall<'a> {
+    sessions: &'a Sessions,
+    app: AppId,
+    resource: &'a str,
+    sid: &'a str,
+    mode: &'a str,
+}
+
+impl TaskCall<'_> {
+    async fn answer(self, action: Action, body: Body) -> Response {
+        let mut claimed = Claimed::default();
+        match self.run(action, body, &mut claimed).await {
+            Ok((status, body)) => (status, Json(Value::Object(body))).into_response(),
+            Err(failure) => {
+                let resource = ResourceId::parse(self.resource).ok();
+                let sid = Sid::new(self.sid).ok();
+                failure.into_response(answer::asked(resource.as_ref(), sid.as_ref().map(Sid::as_str), &claimed))
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        action: Action,
+        body: Body,
+        claimed: &mut Claimed,
+    ) -> Result<(StatusCode, Map<String, Value>), Failure> {
+        // A query means nothing by its body, and one client sends `null` with each.
+        let body = if action == Action::Query { Value::Null } else { body::json(body).await? };
+        let sid = Sid::new(self.sid).map_err(|_| Error::Gone(None))?;
+        let resource = if self.resource.is_empty() { None } else { Some(ResourceId::parse(self.resource)?) };
+        let task = TaskRef { app: self.app.clone(), sid, resource };
+        let (status, report, mut answer) = match action {
+            Action::Query => {
+                let report = self.sessions.query(&task).await?;
+                let answer = answer::query(&report);
+                (StatusCode::OK, report, answer)
+            }
+            Action::Update | Action::UpdateLayout => {
+                let update = task::update(&body)?;
+                *claimed = update.claimed.clone();
+                let report = match update.selection {
+                    Some(selection) => self.sessions.select(&task, selection).await?,
+                    None => self.sessions.query(&task).await?,
+                };
+                let mut answer = answer::task(&report);
+                if update.layout {
+                    answer.insert("notes".into(), json!(["a layout has no effect: video is not recorded"]));
+                }
+                (StatusCode::OK, report, answer)
+            }
+            Action::Stop => {
+                let stop = task::stop(&body)?;
+                *claimed = stop.claimed;
+                let stopped = self.sessions.stop(&task, stop.at_once).await?;
+                stop_answer(stopped, stop.at_once)
+            }
+        };
+        answer::insert_mismatches(&mut answer, &report, &task, self.mode, claimed);
+        Ok((status, answer))
+    }
+}
+
+/// 200, or 206 with code 435 where nothing was recorded, or 206 with code 65 where a waiting caller has to hear that it is not
+/// done yet.
+fn stop_answer(stopped: Stopped, at_once: bool) -> (StatusCode, Report, Map<String, Value>) {
+    let (status, report, code) = match stopped {
+        Stopped::Uploaded(report) => (StatusCode::OK, report, None),
+        Stopped::Underway(report) if at_once => (StatusCode::OK, report, None),
+        Stopped::Underway(report) => (StatusCode::PARTIAL_CONTENT, report, Some((65, "request not completed"))),
+        Stopped::Empty(report) => (StatusCode::PARTIAL_CONTENT, report, Some((435, "no recorded data"))),
+    };
+    let mut answer = answer::stopped(&report);
+    if let Some((code, reason)) = code {
+        answer.insert("code".into(), json!(code));
+        answer.insert("reason".into(), json!(reason));
+    }
+    (status, report, answer)
+}
+
+fn plain(result: Result<Value, Failure>) -> Response {
+    match result {
+        Ok(body) => Json(body).into_response(),
+        Err(failure) => failure.into_response(Map::new()),
+    }
+}

@@ -1,0 +1,132 @@
+//! Refusals on the wire: HTTP status, the vendor's code and reason (facts/agora.md section 3), and what we can add.
+//!
+//! Chosen where the vendor's documents are silent: 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
+//! wrong and what to do next; `reason` stays the vendor's own words where it has fixed ones.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::wire::answer;
+use super::wire::fields::BadField;
+use crate::fault::{Blame, Explain};
+use crate::session::{Error, MalformedResourceId};
+
+/// What the vendor's gateway refuses, with a `message` and no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No Authorization header.
+    Unauthorized,
+    /// Unknown key or wrong secret.
+    WrongCredentials,
+    /// Credentials of another app.
+    WrongApp,
+    /// Unknown path or wrong method.
+    NoRoute,
+    /// The body is longer than [`super::MAX_BODY_BYTES`].
+    TooLarge,
+    /// The body did not arrive.
+    Interrupted,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "Invalid authentication credentials"),
+            Self::WrongApp => (StatusCode::BAD_REQUEST, "appid is invalid"),
+            Self::NoRoute => (StatusCode::NOT_FOUND, "no Route matched with those values"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request size limit exceeded"),
+            Self::Interrupted => (StatusCode::BAD_REQUEST, "the request's body could not be read"),
+        };
+        let mut response = (status, Json(json!({ "message": message }))).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cloud-recorder\""));
+        }
+        response
+    }
+}
+
+/// Anything that keeps a call from being answered with 200.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0:?}")]
+    Gateway(Refusal),
+    #[error(transparent)]
+    Field(#[from] BadField),
+    #[error(transparent)]
+    Resource(#[from] MalformedResourceId),
+    #[error(transparent)]
+    Session(#[from] Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Gateway(refusal)
+    }
+}
+
+impl Failure {
+    /// The answer; `about` names the task where the call did: cname, uid, resourceId, sid.
+    pub(crate) fn into_response(self, about: Map<String, Value>) -> Response {
+        let (status, code, reason) = match &self {
+            Self::Gateway(refusal) => return refusal.into_response(),
+            Self::Field(error) => (StatusCode::BAD_REQUEST, 2, Some(error.to_string())),
+            Self::Resource(_) => (StatusCode::BAD_REQUEST, 1001, None),
+            Self::Session(error) => {
+                let (status, code, reason) = wire(error);
+                (status, code, reason.map(str::to_owned))
+            }
+        };
+        let mut body = about;
+        let detail = self.to_string();
+        body.insert("code".into(), code.into());
+        body.insert("reason".into(), reason.as_deref().unwrap_or(&detail).into());
+        if reason.is_some_and(|reason| reason != detail) {
+            body.insert("detail".into(), detail.into());
+        }
+        if let Self::Session(error) = &self {
+            answer::explain(&mut body, error);
+            log(error);
+        }
+        (status, Json(Value::Object(body))).into_response()
+    }
+}
+
+/// HTTP status, code, and the vendor's fixed reason where it has one; the error's own text is the reason elsewhere.
+fn wire(error: &Error) -> (StatusCode, u16, Option<&'static str>) {
+    match error {
+        Error::Invalid(_) => (StatusCode::BAD_REQUEST, 2, None),
+        Error::PromiseBroken => (StatusCode::BAD_REQUEST, 2, Some("request_hash mismatch!")),
+        Error::Destination(error) if error.fault().retry => {
+            (StatusCode::INTERNAL_SERVER_ERROR, 62, Some("request timeout"))
+        }
+        Error::Destination(_) => (StatusCode::BAD_REQUEST, 2, None),
+        Error::ForeignResource => (StatusCode::BAD_REQUEST, 1003, None),
+        Error::ResourceExpired => (StatusCode::BAD_REQUEST, 433, None),
+        Error::HandleExpired => (StatusCode::BAD_REQUEST, 433, Some("resourceId exceeded time limit!")),
+        Error::ResourceMismatch(_) => (StatusCode::BAD_REQUEST, 432, None),
+        Error::AlreadyStarted(_) => (StatusCode::CREATED, 7, Some("already started")),
+        Error::TaskConflict(_) => (StatusCode::BAD_REQUEST, 53, Some("task conflict")),
+        Error::Overloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
+        Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
+        Error::Gone(_) => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
+        Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
+        Error::ShuttingDown | Error::Channel(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker"))
+        }
+        Error::Store(_) | Error::Worker(_) => (StatusCode::INTERNAL_SERVER_ERROR, 500, Some("internal_error")),
+    }
+}
+
+/// Our own faults are ours to notice; a caller's mistakes and a destination's trouble are theirs.
+fn log(error: &Error) {
+    let fault = error.fault();
+    match fault.blame {
+        Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
+        Blame::Destination => tracing::warn!(code = fault.code, retry = fault.retry, "{error}"),
+        Blame::Caller => tracing::debug!(code = fault.code, "{error}"),
+    }
+}

@@ -1,0 +1,190 @@
+//! Answers: the vendor's shapes (facts/agora.md sections 1.2 to 1.6) and, beside them, what we know on top.
+
+use serde_json::{Map, Value, json};
+
+use super::Claimed;
+use crate::fault::Explain;
+use crate::recording::Mode;
+use crate::session::{Error, File, Listing, Note, Report, ResourceId, TaskRef};
+
+/// The four names at the top of every answer about a task.
+pub(crate) fn task(report: &Report) -> Map<String, Value> {
+    object(json!({
+        "cname": report.cname,
+        "uid": report.uid,
+        "resourceId": report.resource,
+        "sid": report.sid,
+    }))
+}
+
+/// The answer to start.
+pub(crate) fn started(report: &Report) -> Value {
+    let mut body = task(report);
+    body.insert("state".into(), json!(report.state));
+    body.insert("status".into(), json!(report.state.status()));
+    insert_notes(&mut body, report);
+    Value::Object(body)
+}
+
+/// The answer to query.
+pub(crate) fn query(report: &Report) -> Map<String, Value> {
+    let mut server = server_response(report);
+    server.insert("status".into(), json!(report.state.status()));
+    server.insert("sliceStartTime".into(), json!(report.started.map_or(0, |at| at.0)));
+    let mut body = task(report);
+    body.insert("serverResponse".into(), Value::Object(server));
+    insert_knowledge(&mut body, report);
+    body
+}
+
+/// The answer to stop; also the base of the answers with codes 435 and 65.
+pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
+    let mut server = server_response(report);
+    let uploading =
+        if report.state.is_over() && report.segments_stored == report.segments_made { "uploaded" } else { "unknown" };
+    server.insert("uploadingStatus".into(), json!(uploading));
+    let mut body = task(report);
+    body.insert("serverResponse".into(), Value::Object(server));
+    insert_knowledge(&mut body, report);
+    body
+}
+
+/// The answer to the additive `…/recordings/{sid}`: everything at the top level.
+pub(crate) fn recording(report: &Report) -> Value {
+    let mut body = task(report);
+    body.insert("mode".into(), json!(report.mode));
+    body.insert("status".into(), json!(report.state.status()));
+    body.insert("sliceStartTime".into(), json!(report.started.map_or(0, |at| at.0)));
+    body.insert("createdMs".into(), json!(report.created));
+    insert_knowledge(&mut body, report);
+    Value::Object(body)
+}
+
+/// Adds which parts of a call disagreed with the task that its sid found (additive; facts/callers.md section 1).
+pub(crate) fn insert_mismatches(
+    body: &mut Map<String, Value>,
+    report: &Report,
+    call: &TaskRef,
+    mode: &str,
+    claimed: &Claimed,
+) {
+    let mut parts = Vec::new();
+    if call.resource.as_ref().is_none_or(|resource| resource.as_str() != report.resource) {
+        parts.push("resourceId");
+    }
+    if !mode_fits(report.mode, mode) {
+        parts.push("mode");
+    }
+    if claimed.cname.as_deref().is_some_and(|cname| cname != report.cname.as_str()) {
+        parts.push("cname");
+    }
+    if claimed.uid.as_deref().is_some_and(|uid| uid != report.uid.as_str()) {
+        parts.push("uid");
+    }
+    if !parts.is_empty() {
+        body.insert("mismatched".into(), json!(parts));
+    }
+}
+
+/// Adds to a refusal what it knows beyond code and reason.
+pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
+    match error {
+        Error::AlreadyStarted(sid) => {
+            body.insert("sid".into(), json!(sid));
+        }
+        Error::TaskConflict(sid) => {
+            body.insert("runningSid".into(), json!(sid));
+        }
+        Error::Gone(Some(report)) => {
+            body.extend(task(report));
+            insert_knowledge(body, report);
+        }
+        Error::Gone(None) => {
+            body.insert("state".into(), json!("unknown"));
+        }
+        Error::AlreadyStopping(report) => body.extend(stopped(report)),
+        _ => {}
+    }
+    body.insert("retry".into(), json!(error.fault().retry));
+}
+
+/// The names that a call on a task brought along, for answers that know no more.
+pub(crate) fn asked(call: Option<&ResourceId>, sid: Option<&str>, claimed: &Claimed) -> Map<String, Value> {
+    let mut body = Map::new();
+    if let Some(cname) = &claimed.cname {
+        body.insert("cname".into(), json!(cname));
+    }
+    if let Some(uid) = &claimed.uid {
+        body.insert("uid".into(), json!(uid));
+    }
+    if let Some(resource) = call {
+        body.insert("resourceId".into(), json!(resource.as_str()));
+    }
+    if let Some(sid) = sid {
+        body.insert("sid".into(), json!(sid));
+    }
+    body
+}
+
+/// `fileListMode` and `fileList`, present also when nothing is recorded.
+fn server_response(report: &Report) -> Map<String, Value> {
+    let list = match report.listing {
+        Listing::String => json!(report.files.iter().find(|file| file.is_mix()).map_or("", |file| file.key.as_str())),
+        Listing::Json => file_list(report),
+    };
+    object(json!({ "fileListMode": report.listing, "fileList": list }))
+}
+
+fn file_list(report: &Report) -> Value {
+    let entry = |file: &File| {
+        json!({
+            "fileName": file.key,
+            "trackType": "audio",
+            "uid": file.uid(),
+            "mixedAllUser": file.is_mix(),
+            "isPlayable": file.playable,
+            "sliceStartTime": report.started.map_or(0, |at| at.0),
+        })
+    };
+    report.files.iter().map(entry).collect()
+}
+
+/// Additive: state, files, length, verdict, ledger.
+fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
+    body.insert("state".into(), json!(report.state));
+    body.insert("fileList".into(), file_list(report));
+    body.insert("durationMs".into(), json!(report.duration_ms));
+    body.insert("verdict".into(), json!(report.verdict()));
+    body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
+    body.insert("packetsDropped".into(), json!(report.packets_dropped));
+    body.insert("ledger".into(), json!(report.ledger));
+    if let Some(ended) = report.ended {
+        body.insert("endedMs".into(), json!(ended));
+    }
+    if let Some(failure) = &report.failure {
+        body.insert("failure".into(), json!(failure));
+    }
+    insert_notes(body, report);
+}
+
+fn insert_notes(body: &mut Map<String, Value>, report: &Report) {
+    if !report.notes.is_empty() {
+        let notes: Vec<&str> = report.notes.iter().map(|note: &Note| note.text()).collect();
+        body.insert("notes".into(), json!(notes));
+    }
+}
+
+fn mode_fits(mode: Mode, path: &str) -> bool {
+    match path {
+        "mix" => mode.mixes(),
+        "individual" => mode.keeps_individuals(),
+        _ => false,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

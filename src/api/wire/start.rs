@@ -1,0 +1,249 @@
+//! The body of start (facts/agora.md section 2): every field is honoured, has no meaning for audio, or is refused with a reason.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fields::{BadField, Fields};
+use super::{hash, storage, subscribe, who};
+use crate::recording::{AudioProfile, Mode};
+use crate::session::{IdleKind, IdleRule, Listing, Note, RequestHash, ResourceId, StartOptions, StartRequest};
+use crate::units::AppId;
+
+/// Reads a start request; `mode` is the path's.
+pub(crate) fn parse(app: AppId, resource: ResourceId, mode: &str, body: &Value) -> Result<StartRequest, BadField> {
+    let mode = recording_mode(mode)?;
+    let fields = Fields::root(body)?;
+    let (cname, uid) = who::required(&fields)?;
+    let client = fields.object("clientRequest")?;
+    let options = options(mode, &client)?;
+    let sent = fields.value("clientRequest").cloned().unwrap_or(Value::Object(serde_json::Map::new()));
+    let promised = hash::of(&sent);
+    let identity = identity(cname.as_str(), uid.as_str(), options.mode, sent);
+    Ok(StartRequest { app, resource, cname, uid, options, promised, identity })
+}
+
+/// The mode that a path names.
+fn recording_mode(mode: &str) -> Result<Mode, BadField> {
+    match mode {
+        "mix" => Ok(Mode::Mix),
+        "individual" => Ok(Mode::Individual),
+        "web" => Err(BadField::new("mode", "is web, web page recording, which is not offered; use mix or individual")),
+        _ => Err(BadField::new("mode", "in the path is unknown; use mix or individual")),
+    }
+}
+
+/// A repeated start may bring a fresh token, so the token is no part of what makes two starts the same.
+fn identity(cname: &str, uid: &str, mode: Mode, mut client: Value) -> RequestHash {
+    if let Some(map) = client.as_object_mut() {
+        map.shift_remove("token");
+    }
+    hash::of(&serde_json::json!({ "cname": cname, "uid": uid, "mode": mode, "clientRequest": client }))
+}
+
+fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
+    client.text("token")?;
+    refuse_other_services(client)?;
+    let recording = client.object("recordingConfig")?;
+    let mut notes = Vec::new();
+    if video_asked(&recording)? {
+        notes.push(Note::VideoNotRecorded);
+    }
+    if transcoded_tracks_asked(&recording)? && mode == Mode::Individual {
+        notes.push(Note::NotTranscoded);
+    }
+    let mp4 = mp4_asked(&client.object("recordingFileConfig")?)?;
+    if mp4 && mode == Mode::Individual {
+        let files = client.object("recordingFileConfig")?;
+        return Err(files.bad("avFileType", "may only be [\"hls\"] in individual mode"));
+    }
+    if mp4 {
+        notes.push(Note::Mp4NotWritten);
+    }
+    refuse_encryption(&recording)?;
+    recording.integer("subscribeUidGroup", 0, 5)?;
+    let mode = both(mode, &recording)?;
+    let listing = if mode == Mode::Mix && !mp4 { Listing::String } else { Listing::Json };
+    Ok(StartOptions {
+        mode,
+        profile: profile(&recording)?,
+        selection: subscribe::selection(&recording)?.unwrap_or_default(),
+        idle: idle(&recording)?,
+        storage: storage::parse(&client.object("storageConfig")?)?,
+        listing,
+        notes,
+    })
+}
+
+/// Whether video is asked for beside audio; alone it is refused. A layout without streamTypes asks for it too.
+fn video_asked(recording: &Fields<'_>) -> Result<bool, BadField> {
+    let layout = recording.object("transcodingConfig")?.is_present();
+    match recording.integer("streamTypes", 0, 2)? {
+        Some(1) => Err(recording.bad("streamTypes", "is 1, video alone, which is not recorded; use 0 or 2")),
+        Some(2) => Ok(true),
+        Some(_) => Ok(false),
+        None => Ok(layout),
+    }
+}
+
+/// `original` is what every track is; the others are accepted and make the same tracks.
+fn transcoded_tracks_asked(recording: &Fields<'_>) -> Result<bool, BadField> {
+    match recording.text("streamMode")? {
+        None | Some("" | "original") => Ok(false),
+        Some("default" | "standard") => Ok(true),
+        Some(_) => Err(recording.bad("streamMode", "must be original, default or standard")),
+    }
+}
+
+fn mp4_asked(files: &Fields<'_>) -> Result<bool, BadField> {
+    let types = files.texts("avFileType")?;
+    if let Some(unknown) = types.iter().find(|kind| !matches!(**kind, "hls" | "mp4")) {
+        let unknown: String = unknown.chars().take(16).collect();
+        return Err(files.bad("avFileType", format!("holds {unknown:?}; use [\"hls\"]")));
+    }
+    if !types.is_empty() && !types.contains(&"hls") {
+        return Err(files.bad("avFileType", "is [\"mp4\"] alone; use [\"hls\"]"));
+    }
+    Ok(types.contains(&"mp4"))
+}
+
+fn refuse_other_services(client: &Fields<'_>) -> Result<(), BadField> {
+    for (field, what) in [
+        ("snapshotConfig", "asks for snapshots, which are not taken of a voice channel; leave it out"),
+        ("extensionServiceConfig", "asks for web page recording or pushing, which is not offered; leave it out"),
+        ("transcodeOptions", "asks for postponed transcoding, which is not offered; leave it out"),
+    ] {
+        if client.object(field)?.is_present() {
+            return Err(client.bad(field, what));
+        }
+    }
+    if client.object("appsCollection")?.text("combinationPolicy")? == Some("postpone_transcoding") {
+        let apps = client.object("appsCollection")?;
+        return Err(apps.bad("combinationPolicy", "is postpone_transcoding, which is not offered; use default"));
+    }
+    Ok(())
+}
+
+fn refuse_encryption(recording: &Fields<'_>) -> Result<(), BadField> {
+    match recording.integer("decryptionMode", 0, 8)? {
+        Some(0) | None => Ok(()),
+        Some(_) => Err(recording.bad("decryptionMode", "asks to decrypt media, which is not offered; use 0")),
+    }
+}
+
+fn profile(recording: &Fields<'_>) -> Result<AudioProfile, BadField> {
+    Ok(match recording.integer("audioProfile", 0, 2)? {
+        Some(2) => AudioProfile::Stereo192,
+        Some(1) => AudioProfile::Mono128,
+        _ => AudioProfile::Mono64,
+    })
+}
+
+fn idle(recording: &Fields<'_>) -> Result<IdleRule, BadField> {
+    const THIRTY_DAYS: u64 = 2_592_000;
+    let kind = match recording.integer("channelType", 0, 1)? {
+        Some(1) => IdleKind::NoPublisher,
+        _ => IdleKind::NoMember,
+    };
+    let after = Duration::from_secs(recording.integer("maxIdleTime", 5, THIRTY_DAYS)?.unwrap_or(30));
+    Ok(IdleRule { after, kind })
+}
+
+/// Additive: mix and individual tracks in one task, from one subscription.
+fn both(mode: Mode, recording: &Fields<'_>) -> Result<Mode, BadField> {
+    let also = match mode {
+        Mode::Mix => recording.flag("alsoIndividual")?,
+        _ => recording.flag("alsoMix")?,
+    };
+    Ok(if also { Mode::Both } else { mode })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_mode(mode: &str, client: &Value) -> Result<StartRequest, String> {
+        let app = AppId::new("0123456789abcdef0123456789abcdef").unwrap();
+        let body = json!({ "cname": "room", "uid": 527, "clientRequest": client });
+        parse(app, ResourceId::from_random([1; 20]), mode, &body).map_err(|error| error.to_string())
+    }
+
+    fn read(client: &Value) -> Result<StartRequest, String> {
+        read_mode("mix", client)
+    }
+
+    #[test]
+    fn nothing_at_all_has_the_documented_defaults() {
+        let request = read(&json!({})).unwrap();
+        let options = request.options;
+        assert_eq!(
+            (options.mode, options.profile, options.listing),
+            (Mode::Mix, AudioProfile::Mono64, Listing::String)
+        );
+        assert_eq!(options.idle, IdleRule { after: Duration::from_secs(30), kind: IdleKind::NoMember });
+        assert!(options.storage.is_none() && options.notes.is_empty());
+    }
+
+    #[test]
+    fn what_most_callers_send_is_taken_with_a_note() {
+        let client = json!({
+            "token": "",
+            "recordingConfig": {
+                "channelType": 1, "streamTypes": 2, "maxIdleTime": 120, "audioProfile": 2, "width": 0, "audioOnlyFallback": 1,
+                "subscribeUidGroup": 0,
+                "transcodingConfig": { "width": 640, "height": 360, "fps": 15, "bitrate": 500, "mixedVideoLayout": 1 },
+                "subscribeAudioUids": [], "subscribeVideoUids": ["#allstream#"]
+            },
+            "recordingFileConfig": { "avFileType": ["hls", "mp4"] },
+            "streamSubscribe": {}, "appsCollection": { "combinationPolicy": "default" }
+        });
+        let options = read(&client).unwrap().options;
+        assert_eq!(options.notes, [Note::VideoNotRecorded, Note::Mp4NotWritten]);
+        assert_eq!((options.profile, options.listing), (AudioProfile::Stereo192, Listing::Json));
+        assert_eq!(options.idle.kind, IdleKind::NoPublisher);
+    }
+
+    #[test]
+    fn what_would_change_the_recording_is_refused_by_name() {
+        for (client, field) in [
+            (json!({ "recordingConfig": { "streamTypes": 1 } }), "recordingConfig.streamTypes"),
+            (json!({ "recordingConfig": { "streamTypes": "0" } }), "recordingConfig.streamTypes"),
+            (json!({ "recordingConfig": { "maxIdleTime": 4 } }), "recordingConfig.maxIdleTime"),
+            (json!({ "recordingConfig": { "maxIdleTime": 1e300 } }), "recordingConfig.maxIdleTime"),
+            (json!({ "recordingConfig": { "audioProfile": 3 } }), "recordingConfig.audioProfile"),
+            (json!({ "recordingConfig": { "streamMode": "loud" } }), "recordingConfig.streamMode"),
+            (json!({ "recordingConfig": { "decryptionMode": 1 } }), "recordingConfig.decryptionMode"),
+            (json!({ "recordingConfig": [] }), "recordingConfig"),
+            (json!({ "recordingFileConfig": { "avFileType": ["mp4"] } }), "recordingFileConfig.avFileType"),
+            (json!({ "recordingFileConfig": { "avFileType": ["hls", "mkv"] } }), "recordingFileConfig.avFileType"),
+            (json!({ "snapshotConfig": { "captureInterval": 5 } }), "snapshotConfig"),
+            (json!({ "extensionServiceConfig": {} }), "extensionServiceConfig"),
+            (json!({ "token": 5 }), "token"),
+        ] {
+            let problem = read(&client).unwrap_err();
+            assert!(problem.starts_with(&format!("clientRequest.{field} ")), "{client}: {problem}");
+        }
+        assert!(read_mode("web", &json!({})).unwrap_err().starts_with("mode is web"));
+        assert!(read_mode("", &json!({})).unwrap_err().starts_with("mode "));
+    }
+
+    #[test]
+    fn one_task_can_make_both_kinds_of_playlist() {
+        let mix = read(&json!({ "recordingConfig": { "alsoIndividual": true } })).unwrap().options;
+        let individual = read_mode("individual", &json!({ "recordingConfig": { "alsoMix": true } })).unwrap().options;
+        assert_eq!((mix.mode, individual.mode), (Mode::Both, Mode::Both));
+        assert_eq!(mix.listing, Listing::Json);
+    }
+
+    #[test]
+    fn a_fresh_token_makes_no_different_start() {
+        let one = read(&json!({ "token": "a", "recordingConfig": { "streamTypes": 0 } })).unwrap();
+        let two = read(&json!({ "recordingConfig": { "streamTypes": 0 }, "token": null })).unwrap();
+        let other = read(&json!({ "recordingConfig": { "streamTypes": 2 } })).unwrap();
+        assert_eq!(one.identity, two.identity);
+        assert_ne!(one.identity, other.identity);
+        assert_ne!(one.promised, two.promised);
+    }
+}

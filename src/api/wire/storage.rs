@@ -1,0 +1,32 @@
+//! `storageConfig` as callers send it (facts/agora.md section 2.3). Which vendors and regions exist is `storage`'s knowledge;
+//! here each field gets its type.
+
+use secrecy::SecretString;
+
+use super::fields::{BadField, Fields};
+use crate::session::{ExtensionParams, StorageConfigParts};
+
+/// Reads a storageConfig; none, for the app's default storage, when it says nothing (facts/callers.md section 1).
+pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, BadField> {
+    let text = |key: &str| Ok::<_, BadField>(fields.text(key)?.map(str::to_owned));
+    let secret = |key: &str| Ok::<_, BadField>(fields.text(key)?.map(SecretString::from));
+    let number = |key: &str| Ok::<_, BadField>(fields.integer(key, 0, 255)?.map(|number| number as i64));
+    let extension = fields.object("extensionParams")?;
+    let extra = |key: &str| Ok::<_, BadField>(extension.text(key)?.map(str::to_owned));
+    let prefix = fields.texts("fileNamePrefix")?.into_iter().map(str::to_owned).collect();
+    let parts = StorageConfigParts {
+        vendor: number("vendor")?,
+        region: number("region")?,
+        bucket: text("bucket")?,
+        access_key: secret("accessKey")?,
+        secret_key: secret("secretKey")?,
+        sts_token: secret("stsToken")?,
+        file_name_prefix: Some(prefix),
+        extension_params: Some(ExtensionParams {
+            endpoint: extra("endpoint")?,
+            region: extra("region")?,
+            sse: extra("sse")?,
+        }),
+    };
+    Ok((!parts.is_blank()).then_some(parts))
+}

@@ -1,0 +1,47 @@
+//! One recording's life: resources, the state machine, one task a recording, completeness, the honest end after a crash.
+//!
+//! Invariants:
+//! * One resource never gives two recordings; an app, channel and recorder uid have at most one running recording.
+//! * A playlist never names what the bucket has not confirmed (law 1); what an event says is committed before it is sent (law 2).
+//! * A recording owns its task and all its state; when it fails it harms no other.
+//!
+//! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and
+//! [`Error`] into answers.
+
+mod ending;
+mod endpoint;
+mod error;
+mod live;
+mod manifest;
+mod plan;
+mod presence;
+mod publication;
+mod recovery;
+mod registry;
+mod report;
+mod request;
+mod resource;
+mod running;
+mod scribe;
+mod sealed;
+mod sessions;
+mod settings;
+mod speech;
+mod starting;
+mod tape;
+mod works;
+
+pub use error::Error;
+pub use manifest::{Manifest, Object};
+pub use presence::Stay;
+pub use report::{File, Report, State};
+pub use request::{
+    AcquireRequest, IdleKind, IdleRule, Listing, MAX_SELECTED_UIDS, Note, RequestHash, StartOptions, StartRequest,
+    TaskRef,
+};
+pub use resource::{HandleHours, MalformedResourceId, ResourceId};
+pub use sessions::{Backing, Sessions, Stopped};
+pub use settings::{AppSettings, Settings, WallClock};
+pub use speech::Span;
+
+pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

@@ -1,0 +1,90 @@
+//! Why a session refuses.
+
+use super::Report;
+use crate::channel::JoinError;
+use crate::fault::{Explain, Fault};
+use crate::storage::BucketError;
+use crate::store::StoreError;
+use crate::units::Sid;
+
+/// Why a call on [`super::Sessions`] failed. The vendor's code for each is in `api`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the request can't be honoured; the text names it, its problem and what is right.
+    #[error("{0}")]
+    Invalid(String),
+    /// The request differs from the startParameter that acquire was given.
+    #[error("request_hash mismatch! clientRequest differs from the startParameter that was sent with acquire")]
+    PromiseBroken,
+    /// The resource is not one of this app.
+    #[error("resourceId does not belong to this app; acquire a new one")]
+    ForeignResource,
+    /// The resource was not started within five minutes.
+    #[error("resourceId expired: it must be started within 5 minutes; acquire a new one")]
+    ResourceExpired,
+    /// The resource's hours are over.
+    #[error(
+        "resourceId exceeded time limit! resourceExpiredHour is over; acquire a new one and use it with the same sid"
+    )]
+    HandleExpired,
+    /// Another channel or uid than at acquire.
+    #[error("{0} is not the one that the resourceId was acquired for")]
+    ResourceMismatch(&'static str),
+    /// The resource was started with a different request.
+    #[error("the resourceId was started with a different request, as sid {0}")]
+    AlreadyStarted(Sid),
+    /// A running recording has the same channel and uid.
+    #[error("a recording of this channel with this uid is running, as sid {0}; stop it or use another uid")]
+    TaskConflict(Sid),
+    /// The app, or this worker, has as many recordings as it may.
+    #[error("{0} recordings run, and no more are allowed; try again when one has ended")]
+    Overloaded(usize),
+    /// This worker is going down.
+    #[error("this worker is shutting down; try again")]
+    ShuttingDown,
+    /// The destination did not take the test object.
+    #[error("clientRequest.storageConfig can't be written to: {0}")]
+    Destination(#[from] BucketError),
+    /// The bot did not get into the channel.
+    #[error(transparent)]
+    Channel(#[from] JoinError),
+    /// The recording is stopping already.
+    #[error("the recording is already stopping")]
+    AlreadyStopping(Box<Report>),
+    /// There is no running recording with this sid; what is known of one that ended.
+    #[error("failed to find worker: no recording with this sid is running")]
+    Gone(Option<Box<Report>>),
+    /// The recording does not take the call in the state it is in.
+    #[error("the recording is not in the channel yet; try again when query says status 5")]
+    NotReady,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Disk or journal failed.
+    #[error("this worker can't keep the recording safe: {0}")]
+    Worker(String),
+}
+
+impl Explain for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Invalid(_) => Fault::caller("invalid_request"),
+            Self::PromiseBroken => Fault::caller("request_hash_mismatch"),
+            Self::ForeignResource => Fault::caller("foreign_resource"),
+            Self::ResourceExpired => Fault::caller("resource_expired"),
+            Self::HandleExpired => Fault::caller("handle_expired"),
+            Self::ResourceMismatch(_) => Fault::caller("resource_mismatch"),
+            Self::AlreadyStarted(_) => Fault::caller("already_started"),
+            Self::TaskConflict(_) => Fault::caller("task_conflict"),
+            Self::AlreadyStopping(_) => Fault::caller("already_stopping"),
+            Self::Gone(_) => Fault::caller("not_running"),
+            Self::Overloaded(_) => Fault::ours("overloaded", true),
+            Self::ShuttingDown => Fault::ours("shutting_down", true),
+            Self::NotReady => Fault::ours("not_ready", true),
+            Self::Worker(_) => Fault::ours("worker_failed", true),
+            Self::Destination(error) => error.fault(),
+            Self::Channel(error) => error.fault(),
+            Self::Store(error) => error.fault(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One recording's task, from the first join to the end.
+//!
+//! The task owns everything of its session, so a session that fails harms no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use super::ending;
+use super::plan::Plan;
+use super::running::Running;
+use super::scribe::Scribe;
+use super::tape::Tape;
+use super::works::Works;
+use super::{Report, State, WallClock};
+use crate::callback::event::{self, LeaveCode};
+use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::recording::Selection;
+use crate::storage::journal::Record;
+use crate::storage::{SessionSpool, UploadQueue, UploadReport, journal};
+use crate::store::{NewEvent, SessionState, SessionUpdate, Store};
+
+/// How long the first join may take.
+const JOIN_PATIENCE: Duration = Duration::from_secs(15);
+/// Commands that may wait for a session.
+pub(super) const MAX_COMMANDS: usize = 16;
+
+/// What a session can be told while it runs.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Leave and end; why.
+    Stop(LeaveCode),
+    /// Record these from here on.
+    Select(Selection),
+}
+
+/// What a recording has from its acceptance to its end.
+pub(super) struct Desk {
+    pub(super) plan: Plan,
+    pub(super) store: Store,
+    pub(super) scribe: Scribe,
+    pub(super) clock: WallClock,
+    pub(super) report: watch::Sender<Report>,
+    pub(super) spool: SessionSpool,
+    pub(super) journal: journal::Writer,
+}
+
+/// An accepted recording whose bot is not in the channel yet.
+pub(super) struct Accepted {
+    pub(super) desk: Desk,
+    pub(super) uploads: (UploadQueue, mpsc::Receiver<UploadReport>),
+    pub(super) tape: Tape,
+    pub(super) commands: mpsc::Receiver<Command>,
+}
+
+/// What came of a join.
+enum Joined {
+    In(ChannelHandle),
+    /// A stop came first.
+    CalledOff(LeaveCode),
+    Failed(JoinError),
+}
+
+impl Accepted {
+    /// Lives the recording. `entered` learns whether the bot got into the channel.
+    pub(super) async fn run(mut self, channel: Arc<dyn Channel>, entered: oneshot::Sender<Result<(), JoinError>>) {
+        match self.join(channel.as_ref()).await {
+            Joined::In(handle) => {
+                let running = self.begin(handle).await;
+                // The caller of start may have stopped waiting; query tells it.
+                let _gone = entered.send(Ok(()));
+                running.run().await;
+            }
+            Joined::CalledOff(code) => ending::called_off(self.desk, code).await,
+            Joined::Failed(error) => {
+                ending::never_entered(self.desk, &error).await;
+                let _gone = entered.send(Err(error));
+            }
+        }
+    }
+
+    /// The bot's way in.
+    async fn join(&mut self, channel: &dyn Channel) -> Joined {
+        let request = JoinRequest {
+            cname: self.desk.plan.cname.clone(),
+            sid: self.desk.plan.sid.clone(),
+            selection: self.desk.plan.selection.clone(),
+            patience: JOIN_PATIENCE,
+        };
+        let join = timeout(JOIN_PATIENCE, channel.join(request));
+        tokio::pin!(join);
+        let mut selection = None;
+        loop {
+            tokio::select! {
+                joined = &mut join => return match joined {
+                    Ok(Ok(handle)) => {
+                        if let Some(selection) = selection {
+                            handle.selection.send_replace(selection);
+                        }
+                        Joined::In(handle)
+                    }
+                    Ok(Err(error)) => Joined::Failed(error),
+                    Err(_) => Joined::Failed(JoinError::Unreachable("no answer in time".into())),
+                },
+                command = self.commands.recv() => match command {
+                    Some(Command::Select(changed)) => {
+                        self.desk.plan.selection = changed.clone();
+                        selection = Some(changed);
+                    }
+                    Some(Command::Stop(code)) => return Joined::CalledOff(code),
+                    None => return Joined::CalledOff(LeaveCode::Interrupted),
+                },
+            }
+        }
+    }
+
+    /// The bot is in: this is tick 0.
+    async fn begin(mut self, handle: ChannelHandle) -> Running {
+        let origin = Instant::now();
+        let start = (self.desk.clock)();
+        let spec = self.desk.plan.spec(start);
+        self.tape.append(&Record::Started { spec: spec.clone() });
+        let desk = self.desk;
+        desk.report.send_modify(|report| (report.state, report.started) = (State::Recording, Some(start)));
+        let summary = serde_json::to_value(&*desk.report.borrow()).ok();
+        let update = SessionUpdate { state: Some(SessionState::Recording), summary, ..SessionUpdate::default() };
+        desk.scribe.record(update, first_news(&desk.plan)).await;
+        let (queue, confirmations) = self.uploads;
+        Running::new(Works::new(desk, spec, queue), confirmations, handle, self.tape, self.commands, origin)
+    }
+}
+
+/// Events 40 and 30, and 3 where the recording is not all that was asked for.
+fn first_news(plan: &Plan) -> Vec<NewEvent> {
+    let mut news = vec![event::recorder_started(), event::uploader_started()];
+    if !plan.notes.is_empty() {
+        let notes: Vec<&str> = plan.notes.iter().map(|note| note.text()).collect();
+        let list = plan.report().files.first().map_or_else(String::new, |file| file.key.clone());
+        news.push(event::status_update(State::Recording.status(), plan.mode, &list).with("notes", notes));
+    }
+    news
+}

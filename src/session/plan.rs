@@ -1,0 +1,135 @@
+//! What was agreed at start: kept in the store without secrets, so that another run of the worker knows it too.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{IdleRule, Listing, Note, Report, State};
+use crate::codec::names::Stem;
+use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
+use crate::storage::KeyPrefix;
+use crate::units::{AppId, Cname, Sid, Uid, WallMs};
+
+/// One recording as agreed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Plan {
+    pub(super) sid: Sid,
+    pub(super) app: AppId,
+    pub(super) cname: Cname,
+    pub(super) uid: Uid,
+    pub(super) resource: String,
+    pub(super) mode: Mode,
+    pub(super) profile: AudioProfile,
+    pub(super) selection: Selection,
+    pub(super) segment: SegmentLength,
+    pub(super) idle: IdleRule,
+    pub(super) listing: Listing,
+    pub(super) notes: Vec<Note>,
+    /// Folders in front of every object's name, joined with slashes.
+    pub(super) prefix: String,
+    pub(super) created: WallMs,
+}
+
+impl Plan {
+    /// What the core has to know, now that the bot is in the channel.
+    pub(super) fn spec(&self, start: WallMs) -> Spec {
+        Spec {
+            sid: self.sid.clone(),
+            cname: self.cname.clone(),
+            start,
+            mode: self.mode,
+            profile: self.profile,
+            segment: self.segment,
+            selection: self.selection.clone(),
+        }
+    }
+
+    /// The file names of a playlist.
+    pub(super) fn stem(&self, playlist: &PlaylistId) -> Stem {
+        match playlist {
+            PlaylistId::Mix => Stem::mix(&self.sid, &self.cname),
+            PlaylistId::Individual(uid) => Stem::individual(&self.sid, &self.cname, uid),
+        }
+    }
+
+    /// The object key of a name.
+    pub(super) fn key(&self, name: &str) -> String {
+        let parts: Vec<&str> = self.prefix.split('/').filter(|part| !part.is_empty()).collect();
+        KeyPrefix::new(&parts).unwrap_or_default().key(name)
+    }
+
+    /// What is known before anything happened. The mix's name is known at once.
+    pub(super) fn report(&self) -> Report {
+        let mix = self.mode.mixes().then(|| self.file(&PlaylistId::Mix));
+        Report {
+            sid: self.sid.clone(),
+            app: self.app.clone(),
+            cname: self.cname.clone(),
+            uid: self.uid.clone(),
+            resource: self.resource.clone(),
+            mode: self.mode,
+            listing: self.listing,
+            notes: self.notes.clone(),
+            state: State::Starting,
+            created: self.created,
+            started: None,
+            ended: None,
+            duration_ms: 0,
+            files: mix.into_iter().collect(),
+            segments_made: 0,
+            segments_stored: 0,
+            packets_dropped: 0,
+            ledger: Arc::new(Ledger::default()),
+            failure: None,
+        }
+    }
+
+    /// A playlist as it is listed, not playable yet.
+    pub(super) fn file(&self, playlist: &PlaylistId) -> super::File {
+        let key = self.key(&self.stem(playlist).playlist());
+        super::File { key, playlist: playlist.clone(), playable: false }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::IdleKind;
+
+    /// A mix of everybody in `room`, into the folder `a/b`.
+    pub(in crate::session) fn plan() -> Plan {
+        Plan {
+            sid: Sid::from_random([0xab; 16]),
+            app: AppId::new("0123456789abcdef0123456789abcdef").unwrap(),
+            cname: Cname::new("room").unwrap(),
+            uid: Uid::new("527").unwrap(),
+            resource: "resource".into(),
+            mode: Mode::Mix,
+            profile: AudioProfile::Mono64,
+            selection: Selection::All,
+            segment: SegmentLength::default(),
+            idle: IdleRule { after: Duration::from_secs(30), kind: IdleKind::NoMember },
+            listing: Listing::String,
+            notes: Vec::new(),
+            prefix: "a/b".into(),
+            created: WallMs(1_700_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_mix_is_listed_before_anything_is_recorded() {
+        let report = plan().report();
+        assert_eq!(report.files[0].key, format!("a/b/{}_room.m3u8", "ab".repeat(16)));
+        assert!(!report.files[0].playable);
+    }
+
+    #[test]
+    fn a_plan_comes_back_from_the_store() {
+        let text = serde_json::to_value(plan()).unwrap();
+        let back: Plan = serde_json::from_value(text).unwrap();
+        assert_eq!(back.report(), plan().report());
+    }
+}

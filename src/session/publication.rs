@@ -1,0 +1,253 @@
+//! What of a recording the bucket holds, and what its playlists may say. Pure.
+//!
+//! Law 1 lives here: a playlist names a segment only after the bucket confirmed it and all before it, and its init segment.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::plan::Plan;
+use crate::codec::playlist::{Entry, Playlist};
+use crate::recording::{PlaylistId, Segment};
+use crate::units::{Ticks, WallMs};
+
+/// The playlists of one recording.
+#[derive(Debug)]
+pub(super) struct Publication {
+    plan: Plan,
+    start: WallMs,
+    playlists: BTreeMap<PlaylistId, Progress>,
+    /// Media files by name: playlist, and the segment's place in it or none for its init segment.
+    waiting: HashMap<String, (PlaylistId, Option<usize>)>,
+    made: u64,
+    stored: u64,
+}
+
+/// How far a playlist is.
+#[derive(Debug)]
+struct Progress {
+    init_stored: bool,
+    segments: Vec<(Entry, bool)>,
+    /// How many segments, from the first on, are stored without a hole.
+    prefix: usize,
+    /// No more segments come.
+    closed: bool,
+    /// Digest of the last text that was given out, and whether it was the final one.
+    rendered: Option<(String, bool)>,
+    /// Whether some text of it is in the bucket.
+    listed: bool,
+    /// Whether the final text is in the bucket.
+    finished: bool,
+}
+
+/// What a confirmation led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// This playlist has more to say: upload it anew.
+    pub(super) grown: Option<PlaylistId>,
+    /// This playlist is in the bucket for the first time.
+    pub(super) listed: Option<PlaylistId>,
+}
+
+impl Publication {
+    /// Nothing is made yet; tick 0 is at `start`.
+    pub(super) fn new(plan: Plan, start: WallMs) -> Self {
+        Self { plan, start, playlists: BTreeMap::new(), waiting: HashMap::new(), made: 0, stored: 0 }
+    }
+
+    /// A playlist begins; the name of its init segment.
+    pub(super) fn begin(&mut self, playlist: &PlaylistId) -> String {
+        self.playlists.entry(playlist.clone()).or_insert_with(Progress::new);
+        let name = self.plan.stem(playlist).init();
+        self.waiting.insert(name.clone(), (playlist.clone(), None));
+        name
+    }
+
+    /// A segment was made; its name.
+    pub(super) fn add(&mut self, segment: &Segment) -> String {
+        let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start));
+        let progress = self.playlists.entry(segment.playlist.clone()).or_insert_with(Progress::new);
+        let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
+        self.waiting.insert(name.clone(), (segment.playlist.clone(), Some(progress.segments.len())));
+        progress.segments.push((entry, false));
+        self.made += 1;
+        name
+    }
+
+    /// No more segments come for a playlist. True when its text changes by that now; else the confirmation of its last
+    /// segment will say so.
+    pub(super) fn close(&mut self, playlist: &PlaylistId) -> bool {
+        let Some(progress) = self.playlists.get_mut(playlist) else { return false };
+        progress.closed = true;
+        progress.is_whole()
+    }
+
+    /// The bucket holds a media file.
+    pub(super) fn stored(&mut self, name: &str) -> Change {
+        let Some((playlist, segment)) = self.waiting.remove(name) else { return Change::default() };
+        let progress = self.playlists.get_mut(&playlist).expect("waiting names playlists that were begun");
+        let before = progress.sayable();
+        match segment {
+            None => progress.init_stored = true,
+            Some(place) => {
+                progress.segments[place].1 = true;
+                self.stored += 1;
+                while progress.segments.get(progress.prefix).is_some_and(|(_, stored)| *stored) {
+                    progress.prefix += 1;
+                }
+            }
+        }
+        let grown = progress.sayable() > before || (progress.closed && progress.is_whole());
+        Change { grown: grown.then_some(playlist), listed: None }
+    }
+
+    /// The bucket holds a playlist's text with this digest.
+    pub(super) fn playlist_stored(&mut self, playlist: &PlaylistId, digest: &str) -> Change {
+        let Some(progress) = self.playlists.get_mut(playlist) else { return Change::default() };
+        let first = !progress.listed;
+        progress.listed = true;
+        progress.finished |= progress.rendered.as_ref().is_some_and(|(last, ended)| *ended && last == digest);
+        Change { grown: None, listed: first.then(|| playlist.clone()) }
+    }
+
+    /// The text of a playlist as it may be uploaded now, and its name.
+    pub(super) fn render(&self, playlist: &PlaylistId) -> Option<(String, String)> {
+        let progress = self.playlists.get(playlist)?;
+        let stem = self.plan.stem(playlist);
+        let mut text = Playlist::new(self.plan.segment.as_secs().into(), stem.init(), self.start);
+        text.entries = progress.segments[..progress.sayable()].iter().map(|(entry, _)| entry.clone()).collect();
+        text.ended = progress.closed && progress.is_whole();
+        Some((stem.playlist(), text.render()))
+    }
+
+    /// The text that [`Self::render`] gave was handed over for upload.
+    pub(super) fn handed_over(&mut self, playlist: &PlaylistId, digest: String) {
+        if let Some(progress) = self.playlists.get_mut(playlist) {
+            let ended = progress.closed && progress.is_whole();
+            progress.rendered = Some((digest, ended));
+        }
+    }
+
+    /// Which playlist has this file name.
+    pub(super) fn playlist_named(&self, name: &str) -> Option<PlaylistId> {
+        self.playlists.keys().find(|playlist| self.plan.stem(playlist).playlist() == name).cloned()
+    }
+
+    /// Whether all that was made, and each final playlist, is in the bucket.
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && self.playlists.values().all(|progress| progress.finished)
+    }
+
+    /// All playlists, the mix first.
+    pub(super) fn playlists(&self) -> impl Iterator<Item = &PlaylistId> {
+        self.playlists.keys()
+    }
+
+    /// Whether a playlist is in the bucket.
+    pub(super) fn is_listed(&self, playlist: &PlaylistId) -> bool {
+        self.playlists.get(playlist).is_some_and(|progress| progress.listed)
+    }
+
+    /// Segments made, and segments in the bucket.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.made, self.stored)
+    }
+
+    /// Where the longest playlist ends.
+    pub(super) fn end(&self) -> Ticks {
+        let last = |progress: &Progress| progress.segments.last().map_or(Ticks::ZERO, |(entry, _)| entry.end());
+        self.playlists.values().map(last).max().unwrap_or_default()
+    }
+}
+
+impl Progress {
+    const fn new() -> Self {
+        Self {
+            init_stored: false,
+            segments: Vec::new(),
+            prefix: 0,
+            closed: false,
+            rendered: None,
+            listed: false,
+            finished: false,
+        }
+    }
+
+    /// How many segments may be named.
+    const fn sayable(&self) -> usize {
+        if self.init_stored { self.prefix } else { 0 }
+    }
+
+    /// Whether everything made so far is stored.
+    fn is_whole(&self) -> bool {
+        self.init_stored && self.prefix == self.segments.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::session::plan::tests::plan;
+
+    const MIX: PlaylistId = PlaylistId::Mix;
+
+    fn publication() -> Publication {
+        Publication::new(plan(), WallMs(1_700_000_000_000))
+    }
+
+    fn segment(index: u64) -> Segment {
+        let (start, duration) = (Ticks::from_secs(6 * index), Ticks::from_secs(6));
+        Segment { playlist: MIX, index, start, duration, bytes: Bytes::from_static(b"x") }
+    }
+
+    fn named(publication: &Publication) -> usize {
+        publication.render(&MIX).unwrap().1.matches(".m4s").count()
+    }
+
+    #[test]
+    fn a_playlist_names_only_what_is_stored_without_a_hole() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX);
+        let names: Vec<String> = (0..3).map(|index| publication.add(&segment(index))).collect();
+        assert_eq!(named(&publication), 0);
+        assert_eq!(publication.stored(&names[0]).grown, None, "the init segment is not there yet");
+        assert_eq!(publication.stored(&init).grown, Some(MIX));
+        assert_eq!(named(&publication), 1);
+        assert_eq!(publication.stored(&names[2]).grown, None, "a hole is before it");
+        assert_eq!(named(&publication), 1);
+        assert_eq!(publication.stored(&names[1]).grown, Some(MIX));
+        assert_eq!(named(&publication), 3);
+        assert_eq!(publication.counts(), (3, 3));
+    }
+
+    #[test]
+    fn it_is_complete_only_with_the_final_text_in_the_bucket() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX);
+        let name = publication.add(&segment(0));
+        publication.stored(&init);
+        publication.stored(&name);
+        publication.handed_over(&MIX, "running".into());
+        assert_eq!(publication.playlist_stored(&MIX, "running").listed, Some(MIX));
+        assert!(!publication.is_complete());
+        assert!(publication.close(&MIX));
+        assert!(publication.render(&MIX).unwrap().1.ends_with("#EXT-X-ENDLIST\n"));
+        publication.handed_over(&MIX, "final".into());
+        assert_eq!(publication.playlist_stored(&MIX, "running"), Change::default());
+        assert!(!publication.is_complete(), "an older text is not the final one");
+        publication.playlist_stored(&MIX, "final");
+        assert!(publication.is_complete());
+    }
+
+    #[test]
+    fn a_closed_playlist_waits_for_its_last_segment() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX);
+        let name = publication.add(&segment(0));
+        publication.stored(&init);
+        assert!(!publication.close(&MIX));
+        assert!(!publication.render(&MIX).unwrap().1.contains("ENDLIST"));
+        assert_eq!(publication.stored(&name).grown, Some(MIX));
+        assert!(publication.render(&MIX).unwrap().1.contains("ENDLIST"));
+    }
+}

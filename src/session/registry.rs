@@ -1,0 +1,86 @@
+//! The recordings that run on this worker.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use super::live::Command;
+use super::{Report, State};
+use crate::units::{AppId, Sid};
+
+/// All running recordings, found by sid. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registry(Arc<Mutex<HashMap<Sid, Arc<Entry>>>>);
+
+/// A running recording, seen from outside its task.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) app: AppId,
+    pub(super) report: watch::Receiver<Report>,
+    pub(super) commands: mpsc::Sender<Command>,
+    stop_asked: AtomicBool,
+}
+
+impl Entry {
+    pub(super) const fn new(app: AppId, report: watch::Receiver<Report>, commands: mpsc::Sender<Command>) -> Self {
+        Self { app, report, commands, stop_asked: AtomicBool::new(false) }
+    }
+
+    /// What is known of it now.
+    pub(super) fn report(&self) -> Report {
+        self.report.borrow().clone()
+    }
+
+    /// Whether this is the first to ask for a stop.
+    pub(super) fn first_stop(&self) -> bool {
+        !self.stop_asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Waits until `reached` holds of the state, or the task is gone; the report then.
+    pub(super) async fn wait(&self, reached: impl Fn(State) -> bool) -> Report {
+        let mut report = self.report.clone();
+        let seen = report.wait_for(|report| reached(report.state)).await.map(|report| report.clone());
+        seen.unwrap_or_else(|_| self.report())
+    }
+}
+
+/// Keeps a recording on the list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    registry: Registry,
+    sid: Sid,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.sid);
+    }
+}
+
+impl Registry {
+    /// Lists a recording until the guard is dropped, which its task does when it ends, however it ends.
+    #[must_use]
+    pub(super) fn insert(&self, sid: Sid, entry: Arc<Entry>) -> Listed {
+        self.lock().insert(sid.clone(), entry);
+        Listed { registry: self.clone(), sid }
+    }
+
+    pub(super) fn get(&self, sid: &Sid) -> Option<Arc<Entry>> {
+        self.lock().get(sid).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// How many of an app's recordings take sound, or are about to.
+    pub(super) fn running(&self, app: &AppId) -> usize {
+        self.lock().values().filter(|entry| entry.app == *app && entry.report.borrow().state.is_running()).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Entry>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

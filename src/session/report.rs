@@ -1,0 +1,133 @@
+//! What is known of a recording: the answer to a query while it runs, the summary in the store when it is over.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Listing, Note};
+use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
+use crate::units::{AppId, Cname, Sid, Uid, WallMs};
+
+/// Where a recording is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; the bot is on its way into the channel.
+    Starting,
+    /// The bot is in the channel.
+    Recording,
+    /// The channel is out of reach; the bot tries to come back, the timeline goes on.
+    Recovering,
+    /// Nothing more is recorded; the rest is being uploaded.
+    Stopping,
+    /// Everything is in the bucket.
+    Ended,
+    /// Ended by an error, see [`Report::failure`]. What was recorded until then is in the bucket where that was possible.
+    Failed,
+}
+
+impl State {
+    /// The vendor's status number (facts/agora.md section 1.3): 5 as soon as the bot is in the channel.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Starting => 2,
+            Self::Recording | Self::Recovering => 5,
+            Self::Stopping => 6,
+            Self::Ended => 8,
+            Self::Failed => 20,
+        }
+    }
+
+    /// Whether the recording is over for good.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed)
+    }
+
+    /// Whether sound is still taken, or about to be.
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Starting | Self::Recording | Self::Recovering)
+    }
+}
+
+/// Everything that a caller may learn about a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Its id.
+    pub sid: Sid,
+    /// Whose.
+    pub app: AppId,
+    /// The channel.
+    pub cname: Cname,
+    /// The recorder's uid.
+    pub uid: Uid,
+    /// The resource it was started with.
+    pub resource: String,
+    /// What it makes.
+    pub mode: Mode,
+    /// How its file lists are written.
+    pub listing: Listing,
+    /// What was asked for and is not done.
+    pub notes: Vec<Note>,
+    /// Where it is in its life.
+    pub state: State,
+    /// When start was accepted.
+    pub created: WallMs,
+    /// Tick 0: when the bot was in the channel.
+    pub started: Option<WallMs>,
+    /// When everything was done.
+    pub ended: Option<WallMs>,
+    /// Length of the timeline, as far as it is in files.
+    pub duration_ms: u64,
+    /// Its playlists, the mix first.
+    pub files: Vec<File>,
+    /// Media files made so far.
+    pub segments_made: u64,
+    /// Of these, how many the bucket confirmed.
+    pub segments_stored: u64,
+    /// Packets that this worker had to drop because it did not keep up.
+    pub packets_dropped: u64,
+    /// Per uid, what was expected, recorded and missing.
+    pub ledger: Arc<Ledger>,
+    /// Why it failed, or what went wrong on the way.
+    pub failure: Option<String>,
+}
+
+impl Report {
+    /// The verdict over the ledger.
+    pub fn verdict(&self) -> Verdict {
+        self.ledger.verdict()
+    }
+
+    /// Whether nobody sent any sound (code 435).
+    pub fn is_empty(&self) -> bool {
+        self.verdict() == Verdict::Empty
+    }
+}
+
+/// A playlist of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// Its object key, with the prefix.
+    pub key: String,
+    /// Which playlist.
+    pub playlist: PlaylistId,
+    /// Whether the bucket holds it with at least one segment.
+    pub playable: bool,
+}
+
+impl File {
+    /// The vendor's uid of the file: `"0"` for the mix.
+    pub fn uid(&self) -> &str {
+        match &self.playlist {
+            PlaylistId::Mix => "0",
+            PlaylistId::Individual(uid) => uid.as_str(),
+        }
+    }
+
+    /// Whether everybody is in it.
+    pub fn is_mix(&self) -> bool {
+        self.playlist == PlaylistId::Mix
+    }
+}

@@ -1,0 +1,135 @@
+//! What a session is asked for, valid by construction. Nothing here knows HTTP or JSON.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HandleHours, ResourceId};
+use crate::recording::{AudioProfile, Mode, Selection};
+use crate::storage::vendor::StorageConfigParts;
+use crate::units::{AppId, Cname, Sid, Uid};
+
+/// Uids that a subscription list may hold (facts/agora.md section 2.1).
+pub const MAX_SELECTED_UIDS: usize = 32;
+
+/// Asks for a resource.
+#[derive(Clone, Debug)]
+pub struct AcquireRequest {
+    /// Whose.
+    pub app: AppId,
+    /// The channel to be recorded.
+    pub cname: Cname,
+    /// The recorder's uid: tells several recordings of one channel apart.
+    pub uid: Uid,
+    /// How long the resource stays the handle of its recording.
+    pub hours: HandleHours,
+    /// What start will ask, if the caller promised it.
+    pub promised: Option<RequestHash>,
+}
+
+/// Asks for a recording.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// Whose.
+    pub app: AppId,
+    /// Acquired before, for the same channel and uid.
+    pub resource: ResourceId,
+    /// The channel.
+    pub cname: Cname,
+    /// The recorder's uid.
+    pub uid: Uid,
+    /// What is recorded and how.
+    pub options: StartOptions,
+    /// The request's options as sent, for comparing with the promise made at acquire.
+    pub promised: RequestHash,
+    /// The whole request but for its token: tells a repeated start from a different one.
+    pub identity: RequestHash,
+}
+
+/// The part of a start that is not identity.
+#[derive(Clone, Debug)]
+pub struct StartOptions {
+    /// Mix, individual tracks or both.
+    pub mode: Mode,
+    /// How the mix is encoded.
+    pub profile: AudioProfile,
+    /// Who is recorded.
+    pub selection: Selection,
+    /// When nobody is left.
+    pub idle: IdleRule,
+    /// Where to; the app's default where absent.
+    pub storage: Option<StorageConfigParts>,
+    /// How file lists are written in answers.
+    pub listing: Listing,
+    /// What was asked for and is not done, to be said in answers.
+    pub notes: Vec<Note>,
+}
+
+/// When a recording ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleRule {
+    /// How long it may be idle: 5 s to 30 days.
+    pub after: Duration,
+    /// What idle means.
+    pub kind: IdleKind,
+}
+
+/// Which members keep a recording alive (facts/agora.md section 2.1, maxIdleTime).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdleKind {
+    /// Communication profile: anybody in the channel.
+    NoMember,
+    /// Live profile: hosts, that is, members that publish.
+    NoPublisher,
+}
+
+/// The vendor's fileListMode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listing {
+    /// `"string"`: the mix's playlist, by name.
+    String,
+    /// `"json"`: a list of objects.
+    Json,
+}
+
+/// Something that was asked for and is not done, though the recording goes ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Video was asked for beside audio.
+    VideoNotRecorded,
+    /// An MP4 file was asked for beside HLS.
+    Mp4NotWritten,
+    /// Individual tracks were asked for transcoded.
+    NotTranscoded,
+}
+
+impl Note {
+    /// The note in words, for answers and events.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::VideoNotRecorded => {
+                "streamTypes 2: the audio is recorded, video is not; transcodingConfig has no effect"
+            }
+            Self::Mp4NotWritten => "avFileType mp4: no MP4 file is written; the HLS playlist holds the whole recording",
+            Self::NotTranscoded => "streamMode: individual tracks keep the sender's Opus packets in every streamMode",
+        }
+    }
+}
+
+/// A SHA-256 digest of a request: equal requests have equal digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHash(pub [u8; 32]);
+
+/// Names a started task the way calls do.
+#[derive(Clone, Debug)]
+pub struct TaskRef {
+    /// Whose.
+    pub app: AppId,
+    /// Finds the task.
+    pub sid: Sid,
+    /// The resource in the path, if it could be read; the task's own or a newly acquired one.
+    pub resource: Option<ResourceId>,
+}

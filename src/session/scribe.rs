@@ -1,0 +1,91 @@
+//! Writes a session's log: one task a session, so that audio never waits for the database.
+//!
+//! Law 2: what an event reports is committed with it, before anybody hears of it. Order is the order of the calls.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::WallClock;
+use crate::callback::Dispatcher;
+use crate::fault::Explain;
+use crate::store::{NewEvent, SessionUpdate, Store};
+use crate::units::{AppId, Sid};
+
+/// Entries that may wait for the database; past it the session waits.
+const MAX_WAITING: usize = 256;
+/// The longest pause between two attempts to write one entry.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// The writing end of a session's log. The task ends when it is dropped and everything is written.
+#[derive(Clone, Debug)]
+pub(super) struct Scribe(mpsc::Sender<Entry>);
+
+#[derive(Debug)]
+enum Entry {
+    Write { update: SessionUpdate, events: Vec<NewEvent> },
+    Flush(oneshot::Sender<()>),
+}
+
+impl Scribe {
+    /// Starts the task.
+    pub(super) fn spawn(app: AppId, sid: Sid, store: Store, dispatcher: Dispatcher, clock: WallClock) -> Self {
+        let (entries, queue) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(Writer { app, sid, store, dispatcher, clock }.run(queue));
+        Self(entries)
+    }
+
+    /// Changes the session's row and writes the events that tell of it, both or neither.
+    pub(super) async fn record(&self, update: SessionUpdate, events: Vec<NewEvent>) {
+        self.0.send(Entry::Write { update, events }).await.expect("the writer lives as long as its scribe");
+    }
+
+    /// Waits until all that was told before is committed.
+    pub(super) async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        self.0.send(Entry::Flush(done)).await.expect("the writer lives as long as its scribe");
+        written.await.expect("the writer answers before it ends");
+    }
+}
+
+struct Writer {
+    app: AppId,
+    sid: Sid,
+    store: Store,
+    dispatcher: Dispatcher,
+    clock: WallClock,
+}
+
+impl Writer {
+    async fn run(self, mut queue: mpsc::Receiver<Entry>) {
+        while let Some(entry) = queue.recv().await {
+            match entry {
+                Entry::Write { update, events } => self.write(&update, events).await,
+                Entry::Flush(done) => {
+                    // Nobody waits any more when the caller is gone, which is its own decision.
+                    let _gone = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Tries until it is written: an event must not be lost, and a later one must not overtake it.
+    async fn write(&self, update: &SessionUpdate, events: Vec<NewEvent>) {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let written = self.store.append_events(&self.sid, update, events.clone(), (self.clock)()).await;
+            match written {
+                Ok(_) => return self.dispatcher.nudge(&self.app),
+                Err(error) if error.fault().retry => {
+                    tracing::warn!(sid = %self.sid, "the event log waits for the database: {error}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                Err(error) => {
+                    tracing::error!(sid = %self.sid, "an event can't be written: {error}");
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The service that doors call: acquire, start, query, update, stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+use super::live::{Command, Desk};
+use super::plan::Plan;
+use super::registry::{Entry, Registry};
+use super::scribe::Scribe;
+use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef};
+use crate::callback::Dispatcher;
+use crate::callback::event::LeaveCode;
+use crate::recording::Selection;
+use crate::storage::{Spool, SpoolError, Uploader, journal};
+use crate::store::seal::Sealer;
+use crate::store::{Event, NewResource, SessionRow, Store};
+use crate::units::{AppId, Sid, WallMs};
+
+/// How long a stop waits for the last upload; callers give up after ten seconds.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What sessions stand on; one of each for a worker.
+#[derive(Clone)]
+pub struct Backing {
+    /// Resources, sessions and the event log.
+    pub store: Store,
+    /// Seals bucket keys in the store.
+    pub sealer: Sealer,
+    /// The log of what was received.
+    pub journal: journal::Writer,
+    /// The folder of that log.
+    pub journal_dir: PathBuf,
+    /// What was made and is not in its bucket yet.
+    pub spool: Spool,
+    /// Takes objects to buckets.
+    pub uploader: Arc<Uploader>,
+    /// Delivers the event log.
+    pub dispatcher: Dispatcher,
+}
+
+/// All recordings of a worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) backing: Backing,
+    pub(super) registry: Registry,
+    /// Held while a resource is bound and its task is listed.
+    pub(super) binding: Mutex<()>,
+    shutting_down: AtomicBool,
+}
+
+/// What came of a stop.
+#[derive(Clone, Debug)]
+pub enum Stopped {
+    /// Everything is in the bucket.
+    Uploaded(Report),
+    /// Nobody sent any sound.
+    Empty(Report),
+    /// It goes on in the background: asked for, or not done in time.
+    Underway(Report),
+}
+
+impl Sessions {
+    /// Opens the service. Recordings that an earlier run of the worker left open are finished in the background.
+    pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
+        let left = backing.store.sessions_open().await?;
+        let inner = Inner {
+            settings,
+            backing,
+            registry: Registry::default(),
+            binding: Mutex::new(()),
+            shutting_down: AtomicBool::new(false),
+        };
+        let sessions = Self(Arc::new(inner));
+        super::recovery::finish(&sessions, left);
+        Ok(sessions)
+    }
+
+    /// Gives out a resource.
+    pub async fn acquire(&self, request: AcquireRequest) -> Result<ResourceId, Error> {
+        self.0.check_capacity(&request.app)?;
+        let id = ResourceId::from_random(rand::random());
+        let resource = NewResource {
+            id: id.as_str().to_owned(),
+            app: request.app,
+            cname: request.cname,
+            uid: request.uid,
+            expired_hours: request.hours.as_hours(),
+            start_parameter: request.promised.map(|promise| promise.0),
+        };
+        self.0.backing.store.resource_create(&resource, self.0.now()).await?;
+        Ok(id)
+    }
+
+    /// What is known of a running recording; [`Error::Gone`] with what is known of one that is over.
+    pub async fn query(&self, task: &TaskRef) -> Result<Report, Error> {
+        Ok(self.running(task).await?.report())
+    }
+
+    /// Changes who is recorded, from here on.
+    pub async fn select(&self, task: &TaskRef, selection: Selection) -> Result<Report, Error> {
+        let entry = self.running(task).await?;
+        let report = entry.report();
+        if !report.state.is_running() {
+            return Err(Error::AlreadyStopping(Box::new(report)));
+        }
+        entry
+            .commands
+            .send(Command::Select(selection))
+            .await
+            .map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;
+        Ok(report)
+    }
+
+    /// Ends a recording. Waits at most 8 s for the last upload, or not at all when `at_once`; the end goes on without us.
+    pub async fn stop(&self, task: &TaskRef, at_once: bool) -> Result<Stopped, Error> {
+        let entry = self.running(task).await?;
+        if !entry.report().state.is_running() || !entry.first_stop() {
+            return Err(Error::AlreadyStopping(Box::new(entry.report())));
+        }
+        let told = entry.commands.send(Command::Stop(LeaveCode::Stopped)).await;
+        if told.is_err() {
+            return Err(Error::AlreadyStopping(Box::new(entry.report())));
+        }
+        if at_once {
+            return Ok(Stopped::Underway(entry.report()));
+        }
+        match timeout(STOP_PATIENCE, entry.wait(State::is_over)).await {
+            Ok(report) if report.is_empty() => Ok(Stopped::Empty(report)),
+            Ok(report) if report.state == State::Ended => Ok(Stopped::Uploaded(report)),
+            Ok(report) => Ok(Stopped::Underway(report)),
+            Err(_) => Ok(Stopped::Underway(entry.report())),
+        }
+    }
+
+    /// What is known of a recording, running or over, for as long as the store remembers it.
+    pub async fn report(&self, app: &AppId, sid: &Sid) -> Result<Report, Error> {
+        if let Some(entry) = self.0.registry.get(sid).filter(|entry| entry.app == *app) {
+            return Ok(entry.report());
+        }
+        self.remembered(app, sid).await?.ok_or(Error::Gone(None))
+    }
+
+    /// Up to `limit` lines of a recording's log, those after sequence `after`.
+    pub async fn events(&self, app: &AppId, sid: &Sid, after: Option<u64>, limit: u32) -> Result<Vec<Event>, Error> {
+        self.report(app, sid).await?;
+        Ok(self.0.backing.store.events(sid, after, limit).await?)
+    }
+
+    /// Takes no new recordings, ends those that run, and waits up to `patience` for their uploads. What is not done by then is
+    /// done by the next run of the worker.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.0.shutting_down.store(true, Ordering::Relaxed);
+        let entries = self.0.registry.all();
+        for entry in &entries {
+            if entry.first_stop() && entry.commands.send(Command::Stop(LeaveCode::Interrupted)).await.is_err() {
+                tracing::debug!("a recording ended just before the worker");
+            }
+        }
+        let all = futures_util::future::join_all(entries.iter().map(|entry| entry.wait(State::is_over)));
+        if timeout(patience, all).await.is_err() {
+            tracing::warn!("recordings wait for their buckets; the next run goes on with them");
+        }
+    }
+
+    /// The task of a running recording, if the call may reach it.
+    async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
+        let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
+            let known = self.remembered(&task.app, &task.sid).await?;
+            return Err(Error::Gone(known.map(Box::new)));
+        };
+        let report = entry.report();
+        if report.state.is_over() {
+            return Err(Error::Gone(Some(Box::new(report))));
+        }
+        if let Some(resource) = &task.resource {
+            let row = self.0.backing.store.resource_get(resource.as_str()).await?;
+            let row = row.filter(|row| row.resource.app == task.app).ok_or(Error::ForeignResource)?;
+            if row.access_expired(self.0.now()) {
+                return Err(Error::HandleExpired);
+            }
+        }
+        Ok(entry)
+    }
+
+    /// What the store remembers of a recording.
+    async fn remembered(&self, app: &AppId, sid: &Sid) -> Result<Option<Report>, Error> {
+        let row = self.0.backing.store.session_get(sid).await?;
+        Ok(row.filter(|row| row.session.app == *app).and_then(|row| from_row(&row)))
+    }
+}
+
+impl Inner {
+    pub(super) fn now(&self) -> WallMs {
+        (self.settings.clock)()
+    }
+
+    /// What a recording needs from its acceptance to its end.
+    pub(super) fn desk(&self, plan: Plan) -> Result<Desk, SpoolError> {
+        let spool = self.backing.spool.session(&plan.sid)?;
+        let scribe = Scribe::spawn(
+            plan.app.clone(),
+            plan.sid.clone(),
+            self.backing.store.clone(),
+            self.backing.dispatcher.clone(),
+            Arc::clone(&self.settings.clock),
+        );
+        let (report, _) = watch::channel(plan.report());
+        let clock = Arc::clone(&self.settings.clock);
+        let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal })
+    }
+
+    /// Whether the app may have one more recording.
+    pub(super) fn check_capacity(&self, app: &AppId) -> Result<&super::AppSettings, Error> {
+        if self.shutting_down.load(Ordering::Relaxed) {
+            return Err(Error::ShuttingDown);
+        }
+        let unknown = || Error::Invalid("appid is not served by this worker".into());
+        let settings = self.settings.apps.get(app).ok_or_else(unknown)?;
+        if self.registry.running(app) >= settings.max_sessions {
+            return Err(Error::Overloaded(settings.max_sessions));
+        }
+        Ok(settings)
+    }
+}
+
+/// The last summary, or what the plan alone says of a recording that never wrote one.
+fn from_row(row: &SessionRow) -> Option<Report> {
+    let summary = row.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
+    summary.or_else(|| serde_json::from_value::<Plan>(row.session.request.clone()).ok().map(|plan| plan.report()))
+}

@@ -1,0 +1,47 @@
+//! What configuration gives to the sessions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::clock;
+use crate::recording::SegmentLength;
+use crate::storage::Destination;
+use crate::units::{AppId, WallMs};
+
+/// Reads wall time; a parameter, so that tests can set it.
+pub type WallClock = Arc<dyn Fn() -> WallMs + Send + Sync>;
+
+/// Settings of all sessions of a worker.
+#[derive(Clone)]
+pub struct Settings {
+    /// The tenants.
+    pub apps: BTreeMap<AppId, AppSettings>,
+    /// A folder that gets a journal of its own for each recording: a fixture in the making.
+    pub capture: Option<PathBuf>,
+    /// Where wall time comes from.
+    pub clock: WallClock,
+}
+
+impl Settings {
+    /// Settings for these apps: the worker's clock, no captures.
+    pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
+        Self { apps, capture: None, clock: Arc::new(clock::now) }
+    }
+}
+
+/// Settings of one tenant's sessions.
+#[derive(Clone)]
+pub struct AppSettings {
+    /// Where the app's channels are.
+    pub channel: Arc<dyn Channel>,
+    /// Where recordings go whose start names no storage.
+    pub storage: Option<Destination>,
+    /// Recordings that may run at the same time.
+    pub max_sessions: usize,
+    /// Nominal length of a segment.
+    pub segment: SegmentLength,
+    /// Whether a start may name an endpoint in a loopback, private or link-local range.
+    pub private_endpoints: bool,
+}

@@ -1,0 +1,201 @@
+//! Start: check, prove the destination, bind the resource, send the bot in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::endpoint;
+use super::live::{Accepted, MAX_COMMANDS};
+use super::plan::Plan;
+use super::registry::Entry;
+use super::sealed;
+use super::sessions::{Inner, Sessions};
+use super::tape::Tape;
+use super::{AppSettings, Error, Report, RequestHash, StartRequest, State};
+use crate::channel::JoinError;
+use crate::storage::{Bucket, Destination, vendor};
+use crate::store::{Binding, NewSession, SessionState, SessionUpdate};
+use crate::units::Sid;
+
+/// How long start waits for the bot to be in the channel.
+const ENTER_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Sessions {
+    /// Starts a recording. Answers when the bot is in the channel, or after 2 s while it still tries.
+    ///
+    /// The same request again answers with the same recording; also when the first call is not answered yet, or its caller
+    /// went away: a start that was begun is finished.
+    pub async fn start(&self, request: StartRequest) -> Result<Report, Error> {
+        let inner = Arc::clone(&self.0);
+        let begun = tokio::spawn(async move { start(inner, request).await });
+        begun.await.map_err(|error| Error::Worker(error.to_string()))?
+    }
+}
+
+async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error> {
+    let resource = inner.backing.store.resource_get(request.resource.as_str()).await?;
+    let row = resource.filter(|row| row.resource.app == request.app).ok_or(Error::ForeignResource)?;
+    if row.resource.cname != request.cname {
+        return Err(Error::ResourceMismatch("cname"));
+    }
+    if row.resource.uid != request.uid {
+        return Err(Error::ResourceMismatch("uid"));
+    }
+    if row.resource.start_parameter.is_some_and(|promised| promised != request.promised.0) {
+        return Err(Error::PromiseBroken);
+    }
+    if row.bound.is_none() && row.start_expired(inner.now()) {
+        return Err(Error::ResourceExpired);
+    }
+    let app = match &row.bound {
+        None => inner.check_capacity(&request.app)?,
+        Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
+    };
+    let destination = destination(app, &request).await?;
+    let bucket = Bucket::connect(&destination);
+    if row.bound.is_none() {
+        bucket.prove().await?;
+    }
+    let plan = plan(&inner, app, &request, &destination);
+    match bind(&inner, app, plan, bucket, request.identity, &destination).await? {
+        Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
+        Bound::Again(entry) => again(&entry).await,
+    }
+}
+
+/// What a resource is bound to now.
+enum Bound {
+    New { entry: Arc<Entry>, entered: oneshot::Receiver<Result<(), JoinError>>, resource: String },
+    Again(Arc<Entry>),
+}
+
+/// Binds the resource and starts the task, one start at a time: who finds a bound resource finds its task too.
+async fn bind(
+    inner: &Arc<Inner>,
+    app: &AppSettings,
+    plan: Plan,
+    bucket: Bucket,
+    identity: RequestHash,
+    destination: &Destination,
+) -> Result<Bound, Error> {
+    let _turn = inner.binding.lock().await;
+    let new = NewSession {
+        sid: plan.sid.clone(),
+        app: plan.app.clone(),
+        cname: plan.cname.clone(),
+        uid: plan.uid.clone(),
+        resource: plan.resource.clone(),
+        mode: plan.mode,
+        request: serde_json::to_value(&plan).expect("a plan has string keys and finite numbers only"),
+        sealed: Some(sealed::seal(&inner.backing.sealer, destination)),
+    };
+    match inner.backing.store.resource_bind(&new, identity.0, inner.now()).await? {
+        Binding::Bound => {
+            let resource = plan.resource.clone();
+            let (entry, entered) = live(inner, app, plan, bucket).await?;
+            Ok(Bound::New { entry, entered, resource })
+        }
+        Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::AlreadyStarted(sid)),
+        Binding::OtherStart(sid) => Err(Error::AlreadyStarted(sid)),
+        Binding::Conflict(sid) => Err(Error::TaskConflict(sid)),
+        Binding::Expired => Err(Error::ResourceExpired),
+        Binding::UnknownResource => Err(Error::ForeignResource),
+    }
+}
+
+/// Where the recording goes, if the app may write there.
+async fn destination(app: &AppSettings, request: &StartRequest) -> Result<Destination, Error> {
+    let Some(parts) = &request.options.storage else {
+        let missing = "clientRequest.storageConfig is missing or empty, and the app has no default storage; send vendor, region, \
+                       bucket, accessKey and secretKey";
+        return app.storage.clone().ok_or_else(|| Error::Invalid(missing.into()));
+    };
+    let destination = vendor::destination(parts).map_err(|error| Error::Invalid(error.to_string()))?;
+    if let Some(endpoint) = destination.endpoint.as_ref().filter(|_| !app.private_endpoints) {
+        let field = "clientRequest.storageConfig.extensionParams.endpoint";
+        let refused = |problem| Error::Invalid(format!("{field} can't be used: {problem}"));
+        endpoint::refuse_private(endpoint).await.map_err(refused)?;
+    }
+    Ok(destination)
+}
+
+fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &Destination) -> Plan {
+    let options = &request.options;
+    Plan {
+        sid: Sid::from_random(rand::random()),
+        app: request.app.clone(),
+        cname: request.cname.clone(),
+        uid: request.uid.clone(),
+        resource: request.resource.as_str().to_owned(),
+        mode: options.mode,
+        profile: options.profile,
+        selection: options.selection.clone(),
+        segment: app.segment,
+        idle: options.idle,
+        listing: options.listing,
+        notes: options.notes.clone(),
+        prefix: destination.prefix.to_string(),
+        created: inner.now(),
+    }
+}
+
+/// Starts the task.
+async fn live(
+    inner: &Arc<Inner>,
+    app: &AppSettings,
+    plan: Plan,
+    bucket: Bucket,
+) -> Result<(Arc<Entry>, oneshot::Receiver<Result<(), JoinError>>), Error> {
+    let desk = match inner.desk(plan.clone()) {
+        Ok(desk) => desk,
+        Err(error) => {
+            let failed =
+                SessionUpdate { state: Some(SessionState::Failed), ended: Some(inner.now()), ..Default::default() };
+            inner.backing.store.session_update(&plan.sid, &failed).await?;
+            inner.backing.store.resource_release(&plan.resource, &plan.sid).await?;
+            return Err(Error::Worker(error.to_string()));
+        }
+    };
+    let (commands, told) = mpsc::channel(MAX_COMMANDS);
+    let entry = Arc::new(Entry::new(plan.app.clone(), desk.report.subscribe(), commands));
+    let listed = inner.registry.insert(plan.sid.clone(), Arc::clone(&entry));
+    let accepted = Accepted {
+        tape: Tape::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref()),
+        uploads: inner.backing.uploader.spawn(bucket, desk.spool.clone()),
+        desk,
+        commands: told,
+    };
+    let (enter, entered) = oneshot::channel();
+    let channel = Arc::clone(&app.channel);
+    tokio::spawn(async move {
+        let _listed = listed;
+        accepted.run(channel, enter).await;
+    });
+    Ok((entry, entered))
+}
+
+/// Waits for the bot of a new recording. One that did not get in gives its resource back, so that the same request can be sent
+/// again.
+async fn new(
+    inner: &Inner,
+    entry: &Entry,
+    entered: oneshot::Receiver<Result<(), JoinError>>,
+    resource: &str,
+) -> Result<Report, Error> {
+    match timeout(ENTER_PATIENCE, entered).await {
+        Ok(Ok(Err(error))) => {
+            inner.backing.store.resource_release(resource, &entry.report().sid).await?;
+            Err(Error::Channel(error))
+        }
+        _ => Ok(entry.report()),
+    }
+}
+
+/// The same start once more.
+async fn again(entry: &Entry) -> Result<Report, Error> {
+    let entered = timeout(ENTER_PATIENCE, entry.wait(|state| state != State::Starting)).await;
+    let report = entered.unwrap_or_else(|_| entry.report());
+    if report.state.is_over() { Err(Error::AlreadyStarted(report.sid)) } else { Ok(report) }
+}

@@ -1,0 +1,296 @@
+//! What turns inputs into a recording: the core, the spool, the uploads, the publication and the news of all that. The same for
+//! a live session and for one that is recovered from the journal.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::live::Desk;
+use super::manifest::Objects;
+use super::publication::{Change, Publication};
+use super::speech::Speech;
+use super::{Report, State};
+use crate::callback::event::{self, ErrorLevel, Module, PROGRESS_COMPLETE};
+use crate::fault::Explain;
+use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
+use crate::storage::{ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
+use crate::store::{NewEvent, SessionUpdate, StoreError, canonical};
+use crate::units::{Ticks, WallMs};
+
+/// How far apart two events 33 are at least (facts/agora.md section 5.1).
+const PROGRESS_EVERY: Duration = Duration::from_secs(60);
+/// Events read from the store in one go.
+const NEWS_PAGE: u32 = 1000;
+/// The vendor's code for a failed upload.
+const UPLOAD_FAILED: u32 = 47;
+
+/// A recording in the making.
+pub(super) struct Works {
+    desk: Desk,
+    start: WallMs,
+    recorder: Recorder,
+    publication: Publication,
+    queue: UploadQueue,
+    objects: Objects,
+    speech: Speech,
+    progress_told: Instant,
+    trouble_told: bool,
+    /// News of an earlier run of the worker, which the core makes again.
+    told: HashSet<(u16, String)>,
+}
+
+impl Works {
+    /// Begins; tick 0 is at the start of `spec`.
+    pub(super) fn new(desk: Desk, spec: Spec, queue: UploadQueue) -> Self {
+        let start = spec.start;
+        Self {
+            publication: Publication::new(desk.plan.clone(), start),
+            recorder: Recorder::new(spec),
+            desk,
+            start,
+            queue,
+            objects: Objects::default(),
+            speech: Speech::default(),
+            progress_told: Instant::now(),
+            trouble_told: false,
+            told: HashSet::new(),
+        }
+    }
+
+    /// Learns what an earlier run of the worker has said already.
+    pub(super) async fn remember_news(&mut self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.desk.store.events(&self.desk.plan.sid, after, NEWS_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.sequence);
+            self.told.extend(page.into_iter().map(|event| (event.event_type, event.details)));
+        }
+    }
+
+    /// Says what was not said before.
+    pub(super) async fn tell(&self, update: SessionUpdate, mut news: Vec<NewEvent>) {
+        news.retain(|event| !self.told.contains(&(event.event_type, canonical::render(&event.details))));
+        if !news.is_empty() || update != SessionUpdate::default() {
+            self.desk.scribe.record(update, news).await;
+        }
+    }
+
+    /// Whether an event of this type was said by an earlier run.
+    pub(super) fn told_before(&self, event_type: u16) -> bool {
+        self.told.iter().any(|(told, _)| *told == event_type)
+    }
+
+    /// Feeds the core.
+    pub(super) fn push(&mut self, input: TimedInput) {
+        self.recorder.push(input);
+    }
+
+    /// Tells the core that time passed.
+    pub(super) fn advance(&mut self, now: Ticks) {
+        self.recorder.advance(now);
+    }
+
+    /// When the core wants to be told that time passed.
+    pub(super) fn next_wake(&self) -> Option<Ticks> {
+        self.recorder.next_wake()
+    }
+
+    /// Ends the timeline at `at`.
+    pub(super) fn finish(&mut self, at: Ticks) {
+        self.recorder.finish(at);
+    }
+
+    /// Takes everything that the core has ready to the spool and the uploader.
+    pub(super) async fn ship(&mut self) -> Result<(), SpoolError> {
+        let mut shipped = false;
+        while let Some(output) = self.recorder.poll() {
+            shipped = true;
+            match output {
+                Output::Init { playlist, bytes } => self.begin(&playlist, bytes).await?,
+                Output::Segment(segment) => self.add(segment).await?,
+                Output::StreamState { uid, receiving, at } => {
+                    self.speech.observe(&uid, receiving, at);
+                    self.say(vec![event::audio_stream_state(&uid, receiving, self.start.plus(at))]).await;
+                }
+                Output::Closed { playlist, .. } => {
+                    if self.publication.close(&playlist) {
+                        self.upload_playlist(&playlist).await?;
+                    }
+                }
+            }
+        }
+        if shipped {
+            self.refresh();
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the uploader says.
+    pub(super) async fn uploaded(&mut self, news: UploadReport) -> Result<(), SpoolError> {
+        match news {
+            UploadReport::Confirmed { name, kind, confirmed } => {
+                let change = match (kind, self.publication.playlist_named(&name)) {
+                    (ObjectKind::Playlist, Some(playlist)) => {
+                        self.publication.playlist_stored(&playlist, &confirmed.sha256)
+                    }
+                    _ => self.publication.stored(&name),
+                };
+                self.objects.add(self.desk.plan.key(&name), name, kind, confirmed);
+                self.react(change).await?;
+                self.refresh();
+                self.tell_progress().await;
+            }
+            UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
+            UploadReport::Recovered => {
+                tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
+                self.trouble_told = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads a document beside the playlists.
+    pub(super) async fn upload_document(&mut self, name: &str, text: String) -> Result<(), SpoolError> {
+        self.put(name, ObjectKind::Document, text.into()).await
+    }
+
+    /// Whether the bucket holds everything, final playlists included.
+    pub(super) fn is_complete(&self) -> bool {
+        self.publication.is_complete()
+    }
+
+    /// Whether the bucket holds an object of this name.
+    pub(super) fn is_stored(&self, name: &str) -> bool {
+        self.objects.holds(name)
+    }
+
+    /// What is known now.
+    pub(super) fn report(&self) -> Report {
+        self.desk.report.borrow().clone()
+    }
+
+    /// Changes what is known.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Report)) {
+        self.desk.report.send_modify(change);
+    }
+
+    /// Every object that the bucket confirmed, for the manifest.
+    pub(super) const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Who spoke when, for the manifest.
+    pub(super) const fn speech(&self) -> &Speech {
+        &self.speech
+    }
+
+    /// Plan, log and report of the session.
+    pub(super) const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Wall time at tick 0.
+    pub(super) const fn start(&self) -> WallMs {
+        self.start
+    }
+
+    /// Lets go of the spool; it keeps what the bucket has not got.
+    pub(super) async fn close(self) -> Result<(), SpoolError> {
+        drop(self.queue);
+        self.desk.spool.close().await
+    }
+
+    async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
+        let name = self.publication.begin(playlist);
+        self.put(&name, ObjectKind::Init, bytes).await
+    }
+
+    async fn add(&mut self, segment: Segment) -> Result<(), SpoolError> {
+        let name = self.publication.add(&segment);
+        if segment.index == 0 {
+            let start = self.start.plus(segment.start);
+            self.say(vec![event::recorder_slice_start(&segment.playlist, start, start)]).await;
+        }
+        self.put(&name, ObjectKind::Segment, segment.bytes).await
+    }
+
+    async fn react(&mut self, change: Change) -> Result<(), SpoolError> {
+        if let Some(playlist) = change.grown {
+            self.upload_playlist(&playlist).await?;
+        }
+        if let Some(playlist) = change.listed {
+            let key = self.desk.plan.file(&playlist).key;
+            self.say(vec![event::file_infos(&key)]).await;
+        }
+        Ok(())
+    }
+
+    async fn upload_playlist(&mut self, playlist: &PlaylistId) -> Result<(), SpoolError> {
+        let Some((name, text)) = self.publication.render(playlist) else { return Ok(()) };
+        self.publication.handed_over(playlist, format!("{:x}", Sha256::digest(&text)));
+        self.put(&name, ObjectKind::Playlist, text.into()).await
+    }
+
+    async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
+        let object = self.desk.spool.put(name, kind, bytes).await?;
+        self.queue.submit(object);
+        Ok(())
+    }
+
+    /// A fault that waiting does not cure is said once: event 1, and nothing is given up.
+    async fn trouble(&mut self, name: &str, error: &UploadError, attempt: u32) {
+        let fault = error.fault();
+        tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
+        if !fault.retry && !self.trouble_told {
+            self.trouble_told = true;
+            let said = event::error(Module::Uploader, ErrorLevel::Major, UPLOAD_FAILED, &error.to_string());
+            self.say(vec![said]).await;
+        }
+    }
+
+    /// Event 33, at most once a minute and never complete: that word is the ending's.
+    async fn tell_progress(&mut self) {
+        if self.desk.report.borrow().state != State::Recording || self.progress_told.elapsed() < PROGRESS_EVERY {
+            return;
+        }
+        self.progress_told = Instant::now();
+        let (made, stored) = self.publication.counts();
+        let share = stored * u64::from(PROGRESS_COMPLETE) / made.max(1);
+        let share = u16::try_from(share).unwrap_or(PROGRESS_COMPLETE).min(PROGRESS_COMPLETE - 1);
+        self.say(vec![event::uploading_progress(share)]).await;
+    }
+
+    async fn say(&self, news: Vec<NewEvent>) {
+        self.tell(SessionUpdate::default(), news).await;
+    }
+
+    fn refresh(&self) {
+        let files: Vec<_> = self.listed_files();
+        let (made, stored) = self.publication.counts();
+        let ledger = Arc::new(self.recorder.ledger());
+        self.desk.report.send_modify(|report| {
+            report.files = files;
+            (report.segments_made, report.segments_stored) = (made, stored);
+            report.duration_ms = self.publication.end().as_ms();
+            report.ledger = ledger;
+        });
+    }
+
+    /// Playlists by name: the mix from the start on, the others once they begin.
+    fn listed_files(&self) -> Vec<super::File> {
+        let mut files = self.desk.plan.report().files;
+        for playlist in self.publication.playlists() {
+            let playable = self.publication.is_listed(playlist);
+            match files.iter_mut().find(|file| file.playlist == *playlist) {
+                Some(file) => file.playable = playable,
+                None => files.push(super::File { playable, ..self.desk.plan.file(playlist) }),
+            }
+        }
+        files
+    }
+}
