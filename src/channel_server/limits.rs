@@ -90,6 +90,9 @@ pub(super) const DATA_PATIENCE: Duration = Duration::from_secs(5);
 /// Data channels that one member may open.
 pub(super) const MAX_DATA_CHANNELS: usize = 8;
 
+/// How long a member's hearing connection may take to come up. Its socket is no presence: media is.
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Tracks that one connection may bring in its life; each republish is one.
 pub(super) const MAX_TRACK_ARRIVALS: usize = 256;
 

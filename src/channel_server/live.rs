@@ -3,7 +3,7 @@
 //! Everything is done under one lock and without waiting, so that all members see one order of things: a member hears of a
 //! track before the offer that brings it. Queues that are full lose their owner, never the room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use livekit_protocol::signal_response::Message;
@@ -157,8 +157,8 @@ impl LiveRoom {
         }
         link.epoch += 1;
         let (epoch, publisher) = (link.epoch, Arc::clone(&link.publisher));
-        let _ = link.commands.try_send(Command::Restart);
-        let effects = state.room.resume(&member);
+        let mut effects = state.room.resume(&member);
+        effects.extend(state.command(&member, Command::Restart));
         self.apply(&mut state, effects);
         drop(state);
         Some(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch })
@@ -203,8 +203,18 @@ impl LiveRoom {
         self.state().tell(member, message);
     }
 
-    pub(super) fn command(&self, member: &MemberId, command: Command) {
-        self.state().command(member, command);
+    /// The client answers the offer of its hearing connection.
+    pub(super) fn answered(self: &Arc<Self>, member: &MemberId, id: u32, sdp: String) {
+        let mut state = self.state();
+        let effects = state.command(member, Command::Answer { id, sdp });
+        self.apply(&mut state, effects);
+    }
+
+    /// A candidate of the client for its hearing connection; one too many is passed over.
+    pub(super) fn candidate(&self, member: &MemberId, json: String) {
+        if let Some(link) = self.state().links.get(member) {
+            let _ = link.commands.try_send(Command::Candidate(json));
+        }
     }
 
     /// A client announces a track.
@@ -264,7 +274,8 @@ impl LiveRoom {
         let mut state = self.state();
         let Some(link) = state.links.get_mut(member).filter(|link| link.epoch == epoch) else { return };
         link.socket = None;
-        let _ = link.commands.try_send(Command::Detached);
+        let effects = state.command(member, Command::Detached);
+        self.apply(&mut state, effects);
         drop(state);
         let (room, member, patience) = (Arc::downgrade(self), member.clone(), self.limits.resume_within);
         tokio::spawn(async move {
@@ -284,16 +295,17 @@ impl LiveRoom {
     }
 
     fn apply(self: &Arc<Self>, state: &mut State, effects: Effects) {
-        for effect in effects {
+        let mut waiting = VecDeque::from(effects);
+        while let Some(effect) = waiting.pop_front() {
             match effect {
                 Effect::Tell(member, message) => state.tell(&member, *message),
                 Effect::Hear { listener, track } => {
                     if let Some(publication) = state.publications.get(&track).cloned() {
-                        state.command(&listener, Command::Add(publication));
+                        waiting.extend(state.command(&listener, Command::Add(publication)));
                     }
                 }
-                Effect::Unhear { listener, track } => state.command(&listener, Command::Remove(track)),
-                Effect::End(track) => state.end(&track),
+                Effect::Unhear { listener, track } => waiting.extend(state.command(&listener, Command::Remove(track))),
+                Effect::End(track) => waiting.extend(state.end(&track)),
                 Effect::Dismiss(member) => _ = state.links.remove(&member),
                 Effect::News(event) => self.announce(event),
             }
@@ -349,21 +361,23 @@ impl State {
         }
     }
 
-    fn command(&mut self, member: &MemberId, command: Command) {
-        if let Some(link) = self.links.get(member)
-            && link.commands.try_send(command).is_err()
-        {
-            tracing::debug!(%member, "hearing connection ended, or is behind");
+    /// A hearing connection that is so far behind, or has failed, is given up, and its member with it: what it missed can't be
+    /// made good.
+    fn command(&mut self, member: &MemberId, command: Command) -> Effects {
+        match self.links.get(member).map(|link| link.commands.try_send(command)) {
+            Some(Err(error)) => {
+                tracing::debug!(%member, %error, "hearing connection given up");
+                self.room.remove(member, LeftReason::Protocol)
+            }
+            Some(Ok(())) | None => Effects::new(),
         }
     }
 
-    fn end(&mut self, track: &TrackSid) {
-        if let Some(publication) = self.publications.remove(track) {
-            publication.over.cancel();
-            for link in self.links.values() {
-                let _ = link.commands.try_send(Command::Remove(track.clone()));
-            }
-        }
+    fn end(&mut self, track: &TrackSid) -> Effects {
+        let Some(publication) = self.publications.remove(track) else { return Effects::new() };
+        publication.over.cancel();
+        let members: Vec<_> = self.links.keys().cloned().collect();
+        members.iter().flat_map(|member| self.command(member, Command::Remove(track.clone()))).collect()
     }
 }
 

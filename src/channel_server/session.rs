@@ -15,7 +15,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::limits::{CLOSE_HANDSHAKE, PING_INTERVAL, SOCKET_WRITE_PATIENCE};
 use super::live::Seat;
 use super::news::LeftReason;
-use super::peer::Command;
 use super::room::Sending;
 use crate::clock;
 
@@ -97,10 +96,10 @@ async fn obey(seat: &Seat, request: Request) {
     let (room, member) = (&seat.room, &seat.member);
     match request {
         Request::Offer(offer) => answer(seat, offer).await,
-        Request::Answer(SessionDescription { id, sdp, .. }) => room.command(member, Command::Answer { id, sdp }),
+        Request::Answer(SessionDescription { id, sdp, .. }) => room.answered(member, id, sdp),
         Request::Trickle(TrickleRequest { candidate_init, target, .. }) => {
             if target == i32::from(SignalTarget::Subscriber) {
-                room.command(member, Command::Candidate(candidate_init));
+                room.candidate(member, candidate_init);
             } else {
                 seat.publisher.lock().await.candidate(&candidate_init).await;
             }

@@ -5,7 +5,7 @@ use livekit_protocol::leave_request::Action;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message;
-use livekit_protocol::{AddTrackRequest, LeaveRequest, Ping, TrackSource};
+use livekit_protocol::{AddTrackRequest, AudioTrackFeature, LeaveRequest, Ping, SessionDescription, TrackSource};
 
 use cloud_recorder::channel_server::{LeftReason, Limits, RoomEvent};
 
@@ -69,6 +69,27 @@ async fn a_camera_is_refused_and_the_session_goes_on() {
     let response = |message| if let Message::RequestResponse(response) = message { Some(response) } else { None };
     assert_eq!(alice.until(response).await.reason, 2, "not allowed");
     alice.still_served().await;
+}
+
+#[tokio::test]
+async fn the_answer_asks_for_dtx_unless_the_client_declines() {
+    let house = House::open().await;
+    let mut alice = Client::join(&house, "alice").await;
+    for (features, wished) in [(vec![], "usedtx=1"), (vec![AudioTrackFeature::TfStereo.into()], "stereo=1")] {
+        let cid = if features.is_empty() { "cid" } else { "second" };
+        let source = TrackSource::Microphone.into();
+        let track = AddTrackRequest { cid: cid.into(), source, audio_features: features, ..Default::default() };
+        alice.send(Request::AddTrack(track)).await;
+        let sdp = include_str!("offer.sdp").replace(" cid\r", &format!(" {cid}\r"));
+        alice
+            .send(Request::Offer(SessionDescription { r#type: "offer".into(), sdp, id: 5, ..Default::default() }))
+            .await;
+        let answer =
+            alice.until(|message| if let Message::Answer(answer) = message { Some(answer) } else { None }).await;
+        assert_eq!(answer.id, 5, "clients drop an answer with another id");
+        let fmtp = answer.sdp.lines().find(|line| line.starts_with("a=fmtp:111")).unwrap();
+        assert!(fmtp.contains(wished) && !answer.sdp.contains("red/48000"), "{fmtp}");
+    }
 }
 
 #[tokio::test]

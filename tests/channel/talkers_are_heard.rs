@@ -121,3 +121,32 @@ async fn mutes_and_the_rooms_end_reach_the_recorder() {
     let ended = until(&mut recorder, |news| if let News::Ended(reason) = news { Some(reason) } else { None }).await;
     assert_eq!(ended, EndReason::ChannelClosed);
 }
+
+#[tokio::test]
+async fn noise_on_the_udp_port_disturbs_nobody() {
+    let house = House::open().await;
+    let mut recorder = recorder(&house).await;
+    let mut alice = talker(&house, "alice").await;
+    talk(&alice, 1, 0, 0..5).await;
+    alice.heard().await;
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = house.server.media_addresses()[0];
+    let noise = async {
+        for seed in 0..500_u32 {
+            // Every first byte: STUN, DTLS, RTP and RTCP ranges (RFC 7983), with and without the magic cookie.
+            let mut bytes: Vec<u8> = (0..seed % 200).map(|n| (n * 31 + seed) as u8).collect();
+            if let Some(header) = bytes.get_mut(..8).filter(|_| seed % 3 == 0) {
+                header.copy_from_slice(&[0, 1, 0, 20, 0x21, 0x12, 0xa4, 0x42]);
+            }
+            stranger.send_to(&bytes, port).await.unwrap();
+        }
+    };
+    let ((), (), ()) = tokio::join!(noise, talk(&alice, 1, 0, 5..60), async {
+        let mut last = until(&mut recorder, packet).await.sequence;
+        while last != 59 {
+            let next = until(&mut recorder, packet).await.sequence;
+            assert_eq!(next, last + 1);
+            last = next;
+        }
+    });
+}

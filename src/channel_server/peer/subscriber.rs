@@ -21,7 +21,7 @@ use super::forward::Listener;
 use super::{Carried, Connection, Lane, PeerError, Publication, data};
 use crate::channel::peer::opus;
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::limits::MAX_DATA_QUEUE;
+use crate::channel_server::limits::{CONNECT_PATIENCE, MAX_DATA_QUEUE};
 use crate::channel_server::live::LiveRoom;
 use crate::channel_server::news::LeftReason;
 use crate::channel_server::sdp;
@@ -131,12 +131,14 @@ impl Subscriber {
 
     /// Runs until the queue of commands ends, which closes the connection, or the client can't be kept.
     pub(in crate::channel_server) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let connect_by = Instant::now() + CONNECT_PATIENCE;
         loop {
             if let Err(error) = self.offer_if_due().await {
                 self.give_up(&error);
                 return;
             }
-            let deadline = self.pending.as_ref().filter(|_| self.attached).map(|pending| pending.deadline);
+            let answer_by = self.pending.as_ref().filter(|_| self.attached).map(|pending| pending.deadline);
+            let deadline = answer_by.into_iter().chain((!self.connected).then_some(connect_by)).min();
             let outcome = tokio::select! {
                 command = commands.recv() => match command {
                     None => return,
@@ -149,7 +151,7 @@ impl Subscriber {
                     self.state_changed().await
                 },
                 () = sleep_until(deadline) => {
-                    tracing::debug!(member = %self.owner, "no answer to our offer");
+                    tracing::debug!(member = %self.owner, "no answer to our offer, or no connection");
                     self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Protocol)));
                     return;
                 }

@@ -107,8 +107,7 @@ fn every_changed_byte_of_a_006_token_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        let same = v006::Token::parse(&changed[3..]) == v006::Token::parse(&token[3..]);
-        assert!(same || check(&changed, &asked("room-1", "42")).is_err(), "byte {at}");
+        assert!(check(&changed, &asked("room-1", "42")).is_err(), "byte {at}");
     }
 }
 
@@ -119,8 +118,7 @@ fn every_changed_byte_of_a_007_token_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
-        let same = v007::Token::parse(&changed[3..]) == v007::Token::parse(&token[3..]);
-        assert!(same || check(&changed, &Asked::default()).is_err(), "byte {at}");
+        assert!(check(&changed, &Asked::default()).is_err(), "byte {at}");
     }
 }
 

@@ -65,6 +65,10 @@ impl Token {
         inner.u32()?;
         let expires = inner.u32()?;
         let privileges = Privileges::read(&mut inner)?;
+        // Bytes behind the last field would be signed by nobody.
+        if !reader.0.is_empty() {
+            return None;
+        }
         let app = AppId::new(app).ok()?;
         Some(Self { signature, channel_crc, uid_crc, message: message.to_vec(), app, expires, privileges })
     }

@@ -80,7 +80,12 @@ impl Token {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let packed = BASE64.decode(text).ok()?;
         let mut inflated = Vec::new();
-        ZlibDecoder::new(packed.as_slice()).take(MAX_INFLATED).read_to_end(&mut inflated).ok()?;
+        let mut zlib = ZlibDecoder::new(packed.as_slice()).take(MAX_INFLATED);
+        zlib.read_to_end(&mut inflated).ok()?;
+        // Bytes behind the deflated content would be signed by nobody.
+        if zlib.into_inner().total_in() != packed.len() as u64 {
+            return None;
+        }
         let mut reader = Reader(&inflated);
         let signature = reader.bytes()?.to_vec();
         let signed = reader.0.to_vec();
