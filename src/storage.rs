@@ -4,6 +4,7 @@
 //! until the bucket confirmed it) -> bucket. [`vendor`] says where to.
 
 mod bucket;
+pub mod bucket_server;
 pub mod destination;
 pub mod journal;
 mod spool;

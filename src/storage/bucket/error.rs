@@ -183,7 +183,9 @@ impl BucketError {
             | ("", 301 | 307) => Self::WrongRegion { place: name },
             ("SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests", _)
             | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: quote(code) },
-            ("BadDigest" | "XAmzContentChecksumMismatch", _) => Self::Busy { place: name, status, code: quote(code) },
+            ("BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch", _) => {
+                Self::Busy { place: name, status, code: quote(code) }
+            }
             ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) | ("" | "Forbidden", 403) => {
                 Self::AccessDenied { place: name, action: place.action.word() }
             }

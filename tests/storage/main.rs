@@ -1,0 +1,7 @@
+//! Storage, through its public face: the embedded bucket with real clients, and the way from the spool to a bucket that fails.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod a_destination_is_proven;
+mod embedded_bucket;
+mod support;
