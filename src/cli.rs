@@ -1,6 +1,8 @@
 //! The commands: one file each. Exit codes: 0 done, 1 failed (standard error says what and what to do next), 2 wrong usage.
 
 mod config;
+mod demo;
+mod serve;
 mod token;
 mod verify;
 
@@ -18,6 +20,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the worker: REST API, channel server, bucket, pages
+    Serve(serve::Args),
+    /// Record three talkers here and now, and check the result
+    Demo(demo::Args),
     /// Check a configuration file and print what would be in force, secrets left out
     Config(config::Args),
     /// Check that a recording is complete and consistent: every segment, the timeline, sizes and SHA-256
@@ -29,6 +35,8 @@ enum Command {
 /// Parses the process's arguments, runs the command and says how it went.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Token(args) => token::run(&args),

@@ -92,6 +92,9 @@ impl Config {
         if self.apps.is_empty() {
             return invalid("apps".into(), "at least one [[apps]] entry is needed");
         }
+        if !(2..=3650).contains(&self.recording.remember_days) {
+            return invalid("recording.remember_days".into(), "must be 2 to 3650 days: callbacks are tried for a day");
+        }
         for (index, app) in self.apps.iter().enumerate() {
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
@@ -100,6 +103,12 @@ impl Config {
                 return invalid(
                     format!("apps[{index}].channel"),
                     "is \"embedded\", but channel_server.enabled is false; enable it or give { url, api_key, api_secret }",
+                );
+            }
+            if matches!(app.channel, ChannelChoice::Embedded) && app.certificate.is_none() {
+                return invalid(
+                    format!("apps[{index}].certificate"),
+                    "is needed with the embedded channel server: nobody, the recorder included, can join without it",
                 );
             }
             if app.callback_url.is_some() && app.callback_secret.is_none() {

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use check::Report;
-use place::Place;
+pub(super) use check::{Report, check};
+pub(super) use place::Place;
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let place = Place::parse(&args.playlist).context("this can't be verified")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(check::check(&place));
+    let report = runtime.block_on(check(&place));
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

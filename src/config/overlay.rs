@@ -45,8 +45,16 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-const SCALARS: [&str; 7] =
-    ["segment_seconds", "max_recordings", "enabled", "public_read", "allow_private_endpoints", "vendor", "region"];
+const SCALARS: [&str; 8] = [
+    "segment_seconds",
+    "remember_days",
+    "max_recordings",
+    "enabled",
+    "public_read",
+    "allow_private_endpoints",
+    "vendor",
+    "region",
+];
 
 fn value_like(old: Option<&Value>, key: &str, text: &str) -> Value {
     let plain = matches!(old, Some(Value::Integer(_) | Value::Boolean(_))) || SCALARS.contains(&key);

@@ -40,11 +40,19 @@ impl Default for Server {
 }
 
 /// `[recording]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recording {
     /// Nominal length of an HLS segment in whole seconds, 2 to 15.
     pub segment_seconds: SegmentLength,
+    /// How long an ended recording, its log and its callbacks are remembered, in days, 2 to 3650.
+    pub remember_days: u16,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { segment_seconds: SegmentLength::default(), remember_days: 30 }
+    }
 }
 
 /// `[channel_server]`

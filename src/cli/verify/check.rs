@@ -38,32 +38,32 @@ const ROUNDING: Ticks = Ticks(1);
 /// What was found.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     /// Whether nothing is wrong.
-    pub(super) sound: bool,
+    pub(in crate::cli) sound: bool,
     /// Segments that could be read.
-    pub(super) segments: u64,
+    pub(in crate::cli) segments: u64,
     /// Packets in them.
-    pub(super) packets: u64,
+    pub(in crate::cli) packets: u64,
     /// Seconds of sound in them.
-    pub(super) seconds: f64,
+    pub(in crate::cli) seconds: f64,
     /// Bytes of init and segments.
-    pub(super) bytes: u64,
+    pub(in crate::cli) bytes: u64,
     /// Objects that the manifest lists; null when there is no manifest.
-    pub(super) manifest_objects: Option<u64>,
+    pub(in crate::cli) manifest_objects: Option<u64>,
     /// What is wrong, in the order of the playlist.
-    pub(super) problems: Vec<Problem>,
+    pub(in crate::cli) problems: Vec<Problem>,
     /// How many problems more there are than listed.
-    pub(super) more_problems: u64,
+    pub(in crate::cli) more_problems: u64,
 }
 
 /// Something that is wrong.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Problem {
+pub(in crate::cli) struct Problem {
     /// Name of the object.
-    pub(super) object: String,
+    pub(in crate::cli) object: String,
     /// What is wrong with it.
-    pub(super) what: String,
+    pub(in crate::cli) what: String,
 }
 
 /// Size and SHA-256 of what was read, by name.
@@ -80,7 +80,7 @@ impl Report {
 }
 
 /// Reads everything that belongs to the playlist and says what is wrong with it.
-pub(super) async fn check(place: &Place) -> Report {
+pub(in crate::cli) async fn check(place: &Place) -> Report {
     let mut report = Report::default();
     let mut seen = Seen::new();
     if let Some(playlist) = read_playlist(place, &mut report, &mut seen).await {

@@ -16,9 +16,9 @@ const OBJECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A playlist and what lies beside it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// File name of the playlist.
-    pub(super) playlist: String,
+    pub(in crate::cli) playlist: String,
     source: Source,
 }
 
@@ -30,7 +30,7 @@ enum Source {
 
 /// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(in crate::cli) enum ReadError {
     #[error("it is missing")]
     Missing,
     #[error("it is larger than {0} bytes; no such object of a recording is")]
@@ -47,7 +47,7 @@ pub(super) enum ReadError {
 
 impl Place {
     /// The place of a playlist that is named by a path or an `http(s)` URL.
-    pub(super) fn parse(playlist: &str) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn parse(playlist: &str) -> anyhow::Result<Self> {
         if playlist.starts_with("http://") || playlist.starts_with("https://") {
             let url = Url::parse(playlist)?;
             let name = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default().to_owned();
@@ -63,7 +63,7 @@ impl Place {
     }
 
     /// The bytes of the object `name` beside the playlist, at most `limit` of them.
-    pub(super) async fn read(&self, name: &str, limit: usize) -> Result<Bytes, ReadError> {
+    pub(in crate::cli) async fn read(&self, name: &str, limit: usize) -> Result<Bytes, ReadError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if name != self.playlist && (name.is_empty() || name.starts_with('.') || !name.bytes().all(plain)) {
             return Err(ReadError::Name);

@@ -1,0 +1,86 @@
+//! `cloud-recorder serve`: one worker with everything that its configuration asks for.
+
+mod banner;
+pub(super) mod development;
+mod housekeeping;
+mod logging;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(super) use worker::Worker;
+
+use crate::config::Config;
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration; without one a development server runs on loopback and prints its credentials
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here instead of server.listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<std::net::SocketAddr>,
+    /// Keep data here instead of in server.data_dir
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Also write what every session received as a fixture (journal) into this folder
+    #[arg(long, value_name = "DIR")]
+    capture: Option<PathBuf>,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let data_dir = args.data_dir.clone().unwrap_or_else(|| development::DATA_DIR.into());
+    let (mut config, made) = match &args.config {
+        Some(file) => {
+            let config = Config::load(file, std::env::vars()).with_context(|| {
+                format!("{} can't be used; deploy/cloud-recorder.toml explains every key", file.display())
+            })?;
+            (config, None)
+        }
+        None => development::load(&data_dir).map(|(config, file)| (config, Some(file)))?,
+    };
+    if let Some(listen) = args.listen {
+        anyhow::ensure!(
+            made.is_none() || listen.ip().is_loopback(),
+            "a development server hands out its credentials to whoever reaches it, so it listens on loopback only; \
+             give --config FILE to listen on {listen}"
+        );
+        config.server.listen = listen;
+    }
+    if let Some(data_dir) = args.data_dir {
+        config.server.data_dir = data_dir;
+    }
+    if let Some(capture) = args.capture {
+        config.server.capture_dir = Some(capture);
+    }
+    runtime()?.block_on(async {
+        let worker = Worker::start(config.clone(), made.is_some()).await?;
+        banner::print(&config, &worker, made.as_deref());
+        until_signal().await?;
+        worker.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The runtime and the log of a worker.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    logging::start();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't start")
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+pub(super) async fn until_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! A worker, put together from its configuration: every room gets its settings here and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::housekeeping;
+use crate::api::{self, ApiState, Credentials, KeyPair};
+use crate::callback::{self, Dispatcher};
+use crate::channel::Channel;
+use crate::channel::livekit::{self, LiveKitChannel};
+use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
+use crate::channel_server::{self, ChannelServer, Limits};
+use crate::clock;
+use crate::config::{App, ChannelChoice, Config};
+use crate::console::{self, DevBucket, DevSettings};
+use crate::session::{AppSettings, Backing, Sessions, Settings};
+use crate::storage::bucket_server::{self, BucketServer};
+use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
+use crate::storage::{Destination, RetryPolicy, Spool, Uploader, journal};
+use crate::store::Store;
+use crate::store::seal::Sealer;
+
+/// Bytes that may wait on disk for their buckets, of all recordings together: 64 GiB.
+const SPOOL_LIMIT: u64 = 64 << 30;
+
+/// How long running recordings have for their ends when the worker is told to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a token of the voice room page is good for, in seconds.
+const PAGE_TOKEN_SECS: u32 = 6 * 3600;
+
+/// Everything that runs. [`Worker::stop`] ends it in good order; dropping it does not.
+pub(in crate::cli) struct Worker {
+    /// REST, signalling, pages.
+    pub(in crate::cli) http: SocketAddr,
+    /// Where clients of the embedded channel server are told to send media.
+    pub(in crate::cli) udp: Option<SocketAddr>,
+    /// The embedded bucket.
+    pub(in crate::cli) bucket: Option<SocketAddr>,
+    sessions: Sessions,
+    dispatcher: Dispatcher,
+    channel_server: Option<ChannelServer>,
+    bucket_server: Option<BucketServer>,
+    store: Store,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    housekeeping: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts everything; an error says what could not be had and nothing is left running.
+    pub(in crate::cli) async fn start(config: Config, development: bool) -> anyhow::Result<Self> {
+        let data = config.server.data_dir.clone();
+        std::fs::create_dir_all(&data).with_context(|| format!("can't make the data folder {}", data.display()))?;
+        if let Some(captures) = &config.server.capture_dir {
+            std::fs::create_dir_all(captures).with_context(|| format!("can't make {}", captures.display()))?;
+        }
+        let sealer = match &config.server.seal_key {
+            Some(key) => Sealer::from_hex(key).context("server.seal_key")?,
+            None => Sealer::from_file(&data.join("seal.key"))?,
+        };
+        let store = Store::open(&data.join("recorder.db")).await?;
+        let listener = listen(config.server.listen, "server.listen").await?;
+        let http = listener.local_addr()?;
+        let bucket_server = start_bucket(&config).await?;
+        let bucket = bucket_server.as_ref().map(BucketServer::addr);
+        let channel_server = start_channel_server(&config).await?;
+        let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config))?;
+        let backing = Backing {
+            store: store.clone(),
+            sealer,
+            spool: Spool::open(data.join("spool"), SPOOL_LIMIT)?,
+            journal: journal::Writer::open(data.join("journal"))?,
+            journal_dir: data.join("journal"),
+            uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
+            dispatcher: dispatcher.clone(),
+        };
+        let mut settings = Settings::new(apps(&config, http)?);
+        settings.capture.clone_from(&config.server.capture_dir);
+        let sessions = Sessions::open(settings, backing).await?;
+
+        let state = ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials(&config)) };
+        let mut router = api::router(state).merge(console::router(pages(&config, bucket, development)?));
+        if let Some(server) = &channel_server {
+            router = router.merge(server.router());
+        }
+        let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
+        );
+        let udp = channel_server.as_ref().and_then(|server| server.media_addresses().first().copied());
+        Ok(Self {
+            http,
+            udp,
+            bucket,
+            sessions,
+            dispatcher,
+            channel_server,
+            bucket_server,
+            store,
+            stop,
+            serving,
+            housekeeping,
+        })
+    }
+
+    /// Ends running recordings, then the rest.
+    pub(in crate::cli) async fn stop(self) {
+        self.housekeeping.abort();
+        self.sessions.shutdown(STOP_PATIENCE).await;
+        if let Some(server) = self.channel_server {
+            server.shutdown().await;
+        }
+        self.stop.cancel();
+        // Long polls and sockets of clients that do not go are cut off here.
+        if tokio::time::timeout(Duration::from_secs(2), self.serving).await.is_err() {
+            tracing::debug!("clients were still connected at the end");
+        }
+        self.dispatcher.shutdown().await;
+        if let Some(server) = self.bucket_server {
+            server.shutdown().await;
+        }
+        self.store.close().await;
+    }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}; change {key}"))
+}
+
+async fn start_bucket(config: &Config) -> anyhow::Result<Option<BucketServer>> {
+    if !config.bucket.enabled {
+        return Ok(None);
+    }
+    let settings = bucket_server::Settings {
+        listen: config.bucket.listen,
+        dir: config.server.data_dir.join("bucket"),
+        access_key: config.bucket.access_key.clone(),
+        secret_key: config
+            .bucket
+            .secret_key
+            .clone()
+            .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into()),
+        public_read: config.bucket.public_read,
+    };
+    let server = BucketServer::bind(settings).await.context("bucket.listen")?;
+    server.ensure_bucket(&config.bucket.name).await.context("bucket.name")?;
+    Ok(Some(server))
+}
+
+async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelServer>> {
+    if !config.channel_server.enabled {
+        return Ok(None);
+    }
+    // Without a key pair in the configuration there is none that anybody knows.
+    let random = || format!("{:032x}", rand::random::<u128>());
+    let api_key = config.channel_server.api_key.clone().unwrap_or_else(random);
+    let api_secret = config.channel_server.api_secret.clone().unwrap_or_else(|| random().into());
+    let apps = config.apps.iter();
+    let settings = channel_server::Settings {
+        apps: apps.map(|app| AppKeys { app_id: app.id.clone(), certificate: app.certificate.clone() }).collect(),
+        api_key,
+        api_secret,
+        udp_listen: config.channel_server.udp_listen,
+        announce: config.channel_server.announce,
+        limits: Limits::default(),
+    };
+    Ok(Some(ChannelServer::start(settings).await?))
+}
+
+fn callbacks(config: &Config) -> callback::Settings {
+    let target = |app: &App| {
+        let (url, secret) = (app.callback_url.clone()?, app.callback_secret.clone()?);
+        Some((app.id.clone(), callback::Target { url, secret }))
+    };
+    let targets: HashMap<_, _> = config.apps.iter().filter_map(target).collect();
+    callback::Settings { targets, ..callback::Settings::default() }
+}
+
+fn credentials(config: &Config) -> Credentials {
+    let pair = |app: &App| KeyPair {
+        key: app.customer_id.clone(),
+        secret: app.customer_secret.clone(),
+        apps: BTreeSet::from([app.id.clone()]),
+    };
+    Credentials::new(config.apps.iter().map(pair).collect())
+}
+
+fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::units::AppId, AppSettings>> {
+    let settings = |(index, app): (usize, &App)| {
+        let settings = AppSettings {
+            channel: channel(app, http).with_context(|| format!("apps[{index}].channel"))?,
+            storage: storage(app).with_context(|| format!("apps[{index}].storage"))?,
+            max_sessions: app.max_recordings as usize,
+            segment: config.recording.segment_seconds,
+            private_endpoints: app.allow_private_endpoints,
+        };
+        Ok((app.id.clone(), settings))
+    };
+    config.apps.iter().enumerate().map(settings).collect()
+}
+
+/// The bot reaches the embedded server like any other, over loopback where the server listens everywhere.
+fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
+    let settings = match &app.channel {
+        ChannelChoice::Livekit { url, api_key, api_secret } => {
+            livekit::Settings { url: url.to_string(), api_key: api_key.clone(), api_secret: api_secret.clone() }
+        }
+        ChannelChoice::Embedded => {
+            let host = if http.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], http.port())) } else { http };
+            livekit::Settings {
+                url: format!("ws://{host}"),
+                api_key: app.id.as_str().to_owned(),
+                api_secret: app
+                    .certificate
+                    .clone()
+                    .context("the embedded channel server needs the app's certificate")?,
+            }
+        }
+    };
+    Ok(Arc::new(LiveKitChannel::new(settings)?))
+}
+
+fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
+    let Some(storage) = &app.storage else { return Ok(None) };
+    let parts = StorageConfigParts {
+        vendor: Some(storage.vendor.into()),
+        region: Some(storage.region.into()),
+        bucket: Some(storage.bucket.clone()),
+        access_key: Some(storage.access_key.clone().into()),
+        secret_key: Some(storage.secret_key.clone()),
+        file_name_prefix: Some(storage.prefix.clone()),
+        extension_params: Some(ExtensionParams {
+            endpoint: storage.endpoint.as_ref().map(Url::to_string),
+            ..ExtensionParams::default()
+        }),
+        ..StorageConfigParts::default()
+    };
+    Ok(Some(vendor::destination(&parts)?))
+}
+
+/// The pages, and in development what they need to record without anybody pasting credentials.
+fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyhow::Result<console::Settings> {
+    let mut settings = console::Settings::default();
+    let (Some(bucket), true, Some(app)) = (bucket, development, config.apps.first()) else { return Ok(settings) };
+    let endpoint = Url::parse(&format!("http://{bucket}"))?;
+    let secret_key = config.bucket.secret_key.clone().unwrap_or_else(|| String::new().into());
+    let (key, certificate) =
+        (app.id.clone(), app.certificate.clone().context("the development app has a certificate")?);
+    let mint: console::Mint = Arc::new(move |room, identity| {
+        let lifetime = PAGE_TOKEN_SECS;
+        let mint =
+            MintLiveKit { key: key.as_str(), app: None, room, identity, publish: true, now: clock::now(), lifetime };
+        Ok(SecretString::from(mint_livekit(mint, &certificate)))
+    });
+    settings.origins.push(endpoint.clone());
+    settings.dev = Some(DevSettings {
+        app_id: app.id.clone(),
+        channel_url: None,
+        rest_key: app.customer_id.clone(),
+        rest_secret: app.customer_secret.clone(),
+        bucket: DevBucket {
+            endpoint,
+            name: config.bucket.name.clone(),
+            access_key: config.bucket.access_key.clone(),
+            secret_key,
+        },
+        mint,
+    });
+    Ok(settings)
+}
