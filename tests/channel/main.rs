@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod bots_end_for_a_reason;
+mod bots_leave_nothing_behind;
 mod client;
+mod ear;
 mod hostile_clients_harm_only_themselves;
 mod house;
+mod lost_sockets_are_replaced;
 mod members_come_and_go;
 mod recorders_are_hidden;
 mod refusals_say_which_error;
 mod resume_keeps_the_member;
+mod road;
 mod rooms_close_after_the_last_member;
+mod selections_are_followed;
 mod talkers_are_heard;
