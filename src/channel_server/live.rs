@@ -367,7 +367,7 @@ impl State {
         match self.links.get(member).map(|link| link.commands.try_send(command)) {
             Some(Err(error)) => {
                 tracing::debug!(%member, %error, "hearing connection given up");
-                self.room.remove(member, LeftReason::Protocol)
+                self.room.remove(member, LeftReason::Unresponsive)
             }
             Some(Ok(())) | None => Effects::new(),
         }

@@ -68,8 +68,10 @@ pub enum LeftReason {
     Kicked,
     /// Somebody joined with its identity.
     DuplicateIdentity,
-    /// It didn't answer what it was asked, or said what it may not.
+    /// It said what no client says.
     Protocol,
+    /// It didn't answer in time, or its media connection failed; it was asked to join anew.
+    Unresponsive,
     /// The room closed.
     RoomClosed,
     /// The server went down.

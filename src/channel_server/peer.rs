@@ -104,13 +104,13 @@ impl Connection {
     }
 
     /// A candidate of the client, as the JSON of an `RTCIceCandidateInit`. One that can't be used is passed over: browsers hide
-    /// theirs behind mDNS names, and their requests tell us the address anyway.
+    /// theirs behind mDNS names, and their requests tell us the address anyway. An empty one says that no more follow.
     async fn candidate(&mut self, json: &str) {
         if json.len() > MAX_CANDIDATE_BYTES {
             return;
         }
         let Ok(candidate) = serde_json::from_str::<RTCIceCandidateInit>(json) else { return };
-        if candidate.candidate.is_empty() {
+        if !sdp::usable(&candidate.candidate) {
             return;
         }
         if self.described {

@@ -149,9 +149,9 @@ impl Room {
         let Some(at) = self.members.iter().position(|member| member.id == *id) else { return effects };
         let recorded = self.recorded();
         let mut member = self.members.remove(at);
-        let (code, told) = protocol_reason(reason);
-        if told {
-            tell(&mut effects, id, messages::leave(code, Action::Disconnect));
+        let (code, action) = protocol_reason(reason);
+        if let Some(action) = action {
+            tell(&mut effects, id, messages::leave(code, action));
         }
         let silenced = member.tracks.iter().any(|track| self.levels.remove(&track.sid).is_some());
         if silenced {
@@ -296,15 +296,17 @@ fn tell(effects: &mut Effects, to: &MemberId, message: Message) {
     effects.push(Effect::Tell(to.clone(), Box::new(message)));
 }
 
-/// The protocol's word for a reason, and whether the member is told it: one that left by itself, or can't be reached, is not.
-const fn protocol_reason(reason: LeftReason) -> (DisconnectReason, bool) {
+/// The protocol's word for a reason, and what the member is told to do; one that left by itself, or can't be reached, is told
+/// nothing.
+const fn protocol_reason(reason: LeftReason) -> (DisconnectReason, Option<Action>) {
     match reason {
-        LeftReason::Quit => (DisconnectReason::ClientInitiated, false),
-        LeftReason::Lost => (DisconnectReason::SignalClose, false),
-        LeftReason::Kicked => (DisconnectReason::ParticipantRemoved, true),
-        LeftReason::DuplicateIdentity => (DisconnectReason::DuplicateIdentity, true),
-        LeftReason::Protocol => (DisconnectReason::StateMismatch, true),
-        LeftReason::RoomClosed => (DisconnectReason::RoomClosed, true),
-        LeftReason::Shutdown => (DisconnectReason::ServerShutdown, true),
+        LeftReason::Quit => (DisconnectReason::ClientInitiated, None),
+        LeftReason::Lost => (DisconnectReason::SignalClose, None),
+        LeftReason::Kicked => (DisconnectReason::ParticipantRemoved, Some(Action::Disconnect)),
+        LeftReason::DuplicateIdentity => (DisconnectReason::DuplicateIdentity, Some(Action::Disconnect)),
+        LeftReason::Protocol => (DisconnectReason::StateMismatch, Some(Action::Disconnect)),
+        LeftReason::Unresponsive => (DisconnectReason::StateMismatch, Some(Action::Reconnect)),
+        LeftReason::RoomClosed => (DisconnectReason::RoomClosed, Some(Action::Disconnect)),
+        LeftReason::Shutdown => (DisconnectReason::ServerShutdown, Some(Action::Disconnect)),
     }
 }

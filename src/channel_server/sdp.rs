@@ -1,9 +1,9 @@
 //! As much of SDP (RFC 8866, RFC 8829) as a forwarding server has to see and change by itself; the rest is the WebRTC crate's.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::limits::{MAX_SDP_BYTES, MAX_SDP_LINES, MAX_SDP_SECTIONS};
+use super::limits::{MAX_CANDIDATES, MAX_SDP_BYTES, MAX_SDP_LINES, MAX_SDP_SECTIONS};
 
 /// Why a session description is not even looked at by the WebRTC crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,9 +75,12 @@ pub(super) fn sections(sdp: &str) -> Result<Vec<Section>, SdpError> {
     if mids.len() == sections.len() { Ok(sections) } else { Err(SdpError::Mids) }
 }
 
-/// The description with one set of ICE credentials. Browsers give rejected sections, which stand outside the BUNDLE group,
-/// credentials of their own at an ICE restart; the WebRTC crate takes this for a contradiction (facts/livekit.md section 7).
-pub(super) fn with_one_ufrag(sdp: &str) -> String {
+/// A client's description as the WebRTC crate may see it: with one set of ICE credentials, and only with candidates that
+/// [`usable`] lets pass, a bounded number of them.
+///
+/// Browsers give rejected sections, which stand outside the BUNDLE group, credentials of their own at an ICE restart; the crate
+/// takes this for a contradiction (facts/livekit.md section 7).
+pub(super) fn sanitized(sdp: &str) -> String {
     const CREDENTIALS: [&str; 2] = ["a=ice-ufrag:", "a=ice-pwd:"];
     let (session, sections) = split(sdp);
     let live = sections.iter().find(|lines| !rejected(lines));
@@ -89,7 +92,22 @@ pub(super) fn with_one_ufrag(sdp: &str) -> String {
             None => line,
         })
     });
-    join(session.iter().copied().chain(repaired))
+    let mut candidates = 0;
+    join(session.iter().copied().chain(repaired).filter(|line| match line.strip_prefix("a=candidate:") {
+        Some(candidate) => {
+            candidates += 1;
+            candidates <= MAX_CANDIDATES && usable(candidate)
+        }
+        None => true,
+    }))
+}
+
+/// Whether we may send to a candidate (RFC 8839 section 5.1): over UDP, to an address. The crate would open TCP connections to
+/// wherever a client says; and a name is either one that hides an address (mDNS), or a question to somebody's resolver.
+pub(super) fn usable(candidate: &str) -> bool {
+    let mut words = candidate.strip_prefix("candidate:").unwrap_or(candidate).split_ascii_whitespace().skip(2);
+    let udp = words.next().is_some_and(|transport| transport.eq_ignore_ascii_case("udp"));
+    udp && words.nth(1).is_some_and(|address| address.parse::<IpAddr>().is_ok())
 }
 
 /// The description with our candidates for the crate's, whose addresses mean nothing outside. All are of the first component:
@@ -236,10 +254,29 @@ mod tests {
 
     #[test]
     fn rejected_sections_take_the_living_ones_credentials() {
-        let repaired = with_one_ufrag(OFFER);
+        let repaired = sanitized(OFFER);
         assert_eq!(ufrags(&repaired).collect::<Vec<_>>(), ["live", "live"]);
         assert_eq!(repaired.matches("a=ice-pwd:livepwd").count(), 2);
-        assert_eq!(with_one_ufrag(&repaired), repaired);
+        assert_eq!(sanitized(&repaired), repaired);
+    }
+
+    #[test]
+    fn only_udp_candidates_with_an_address_are_used() {
+        assert!(usable("candidate:1 1 udp 2130706431 192.0.2.1 4000 typ host"));
+        assert!(usable("1 1 UDP 1 2001:db8::1 4000 typ srflx raddr 0.0.0.0 rport 0"));
+        for candidate in [
+            "candidate:1 1 tcp 1518280447 192.0.2.1 4000 typ host tcptype passive",
+            "candidate:1 1 udp 2130706431 6d1c5a1e.local 4000 typ host",
+            "candidate:1 1 udp 1 example.com 4000 typ host",
+            "candidate:",
+            "",
+        ] {
+            assert!(!usable(candidate), "{candidate}");
+        }
+        let tcp = "a=candidate:2 1 tcp 1 127.0.0.1 9 typ host tcptype passive\r\n";
+        assert_eq!(sanitized(&format!("{OFFER}{tcp}")), sanitized(OFFER));
+        let many = "a=candidate:2 1 udp 1 127.0.0.1 9 typ host\r\n".repeat(1_000);
+        assert_eq!(sanitized(&format!("{OFFER}{many}")).matches("a=candidate").count(), MAX_CANDIDATES);
     }
 
     #[test]
@@ -277,7 +314,7 @@ mod tests {
         fn any_text_is_survived(text in "\\PC*", lines in proptest::collection::vec("[ma]=[a-z:0-9 -]{0,20}", 0..30)) {
             for sdp in [text, format!("v=0\n{}", lines.join("\n"))] {
                 let _ = sections(&sdp);
-                with_one_ufrag(&sdp);
+                sanitized(&sdp);
                 with_candidates(&sdp, &[]);
                 with_opus(&sdp, |_| OpusWishes { dtx: true, stereo: true });
             }

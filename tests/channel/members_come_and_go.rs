@@ -93,11 +93,12 @@ async fn the_answer_asks_for_dtx_unless_the_client_declines() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_answers_our_offer_is_given_up() {
+async fn a_client_that_never_answers_our_offer_has_to_join_anew() {
     let house = House::with(Limits { answer_within: std::time::Duration::from_millis(300), ..Limits::default() }).await;
     let mut alice = Client::join(&house, "alice").await;
     let leave = alice.until_leave().await;
-    assert_eq!(leave.reason, i32::from(DisconnectReason::StateMismatch));
+    let again = (DisconnectReason::StateMismatch.into(), Action::Reconnect.into());
+    assert_eq!((leave.reason, leave.action), again, "an SDK joins anew");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Publisher {
         if let Some(room) = self.room.upgrade() {
             room.negotiated(&self.owner, Negotiated { mids: mids.collect(), level });
         }
-        let offer = RTCSessionDescription::offer(sdp::with_one_ufrag(offer))?;
+        let offer = RTCSessionDescription::offer(sdp::sanitized(offer))?;
         self.connection.set_remote(offer).await?;
         let answer = self.connection.pc.create_answer(None).await?;
         let wanted = |mid: &str| {

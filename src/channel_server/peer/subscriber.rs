@@ -152,7 +152,7 @@ impl Subscriber {
                 },
                 () = sleep_until(deadline) => {
                     tracing::debug!(member = %self.owner, "no answer to our offer, or no connection");
-                    self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Protocol)));
+                    self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Unresponsive)));
                     return;
                 }
             };
@@ -236,7 +236,7 @@ impl Subscriber {
     async fn answered(&mut self, id: u32, sdp: &str) -> Result<(), PeerError> {
         let Some(pending) = self.pending.take_if(|pending| id == pending.id || id == 0) else { return Ok(()) };
         sdp::sections(sdp)?;
-        let answer = RTCSessionDescription::answer(sdp::with_one_ufrag(sdp))?;
+        let answer = RTCSessionDescription::answer(sdp::sanitized(sdp))?;
         self.connection.set_remote(answer).await?;
         self.free += pending.freed;
         self.answered = pending.id;
