@@ -19,7 +19,7 @@ pub struct Limits {
     pub resume_within: Duration,
     /// How long a member may take to answer the server's offer.
     pub answer_within: Duration,
-    /// Silence on a signalling socket after which it counts as lost; clients ping every [`PING_INTERVAL`]. Also the time that
+    /// Silence on a signalling socket after which it counts as lost; clients ping every 5 s. Also the time that
     /// a client has for its first message.
     pub silence: Duration,
 }

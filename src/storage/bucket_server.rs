@@ -5,7 +5,7 @@
 //! * A PUT goes to a temporary file, is checked against every checksum that came with it, synced and renamed. A reader sees the
 //!   old object or the new one, never a mixture; what fails a check leaves nothing.
 //! * No key leads out of its bucket: each part of it is encoded as a file name.
-//! * What the [`s3s::S3`] trait has and [`api`] has not answers NotImplemented.
+//! * What the [`s3s::S3`] trait has and this server has not answers NotImplemented.
 
 mod api;
 mod files;
