@@ -4,4 +4,9 @@
 
 mod a_destination_is_proven;
 mod embedded_bucket;
+mod fault_proxy;
+mod playlists_never_run_ahead;
+mod recording;
 mod support;
+mod uploads_outlive_faults;
+mod versitygw_takes_a_recording;

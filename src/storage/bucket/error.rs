@@ -164,7 +164,7 @@ impl BucketError {
                 let code = service.err().code().unwrap_or_default();
                 Self::sort_code(place, status, code, service.err().message().unwrap_or_default())
             }
-            SdkError::ResponseError(response) => {
+            SdkError::ResponseError(response) if response.raw().status().is_client_error() => {
                 Self::sort_code(place, response.raw().status().as_u16(), "", "an answer that is not S3's")
             }
             _ => Self::Unreachable { place: name, cause: innermost(error) },
