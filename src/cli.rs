@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod replay;
 mod serve;
 mod token;
 mod verify;
@@ -26,6 +27,8 @@ enum Command {
     Demo(demo::Args),
     /// Check a configuration file and print what would be in force, secrets left out
     Config(config::Args),
+    /// Replay a journal through the recording core: the same playlists and ledger, faster than real time
+    Replay(replay::Args),
     /// Check that a recording is complete and consistent: every segment, the timeline, sizes and SHA-256
     Verify(verify::Args),
     /// Mint a channel token and print it
@@ -38,6 +41,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Token(args) => token::run(&args),
     };

@@ -46,7 +46,7 @@ fn two_talkers_with_dtx(speech: &Speech) -> anyhow::Result<Scene> {
         }
         scene.publishes(0.1, uid, track)?;
         let mut sender = Sender::new(track, Kind::VoiceWithDtx)?;
-        scene.add(sender.send(Ticks::from_ms(200), &sound[..29 * RATE])?);
+        scene.add(sender.send(Ticks::from_ms(200), &sound)?);
     }
     scene.build()
 }
@@ -71,7 +71,7 @@ fn loss_reordering_duplicates(speech: &Speech) -> anyhow::Result<Scene> {
     scene.publishes(0.1, ANNA, 1)?;
     let mut sender = Sender::new(1, Kind::Voice)?;
     let mut chance = Chance::new(5);
-    let sound = speech.monologue("anna", 29)?;
+    let sound = speech.monologue("anna", 30)?;
     for (second, sound) in sound.chunks(RATE).enumerate() {
         let at = Ticks::from_ms(200) + Ticks::from_secs(second as u64);
         for mut packet in sender.send(at, sound)? {
@@ -114,10 +114,10 @@ fn stereo_talker(speech: &Speech) -> anyhow::Result<Scene> {
     let mut scene = Builder::new("stereo-talker", 16)?;
     scene.spec.profile = AudioProfile::Stereo192;
     scene.publishes(0.1, BEN, 1)?;
-    let voice = speech.monologue("ben", 15)?;
-    let (mut left, mut right) = (room(15, 1), room(15, 2));
+    let voice = speech.monologue("ben", 16)?;
+    let (mut left, mut right) = (room(16, 1), room(16, 2));
     place(&mut left, &voice, 0.0, 7.8);
-    place(&mut right, &voice[RATE * 39 / 5..], 7.8, 8.0);
+    place(&mut right, &voice[RATE * 39 / 5..], 7.8, 8.2);
     scene.add(Sender::new(1, Kind::Stereo)?.send(Ticks::from_ms(200), &stereo(&left, &right))?);
     scene.build()
 }
@@ -131,7 +131,7 @@ fn double_talk(speech: &Speech) -> anyhow::Result<Scene> {
         let mut sound = room(15, track.into());
         place(&mut sound, &loud, 0.8, 13.0);
         scene.publishes(0.1, uid, track)?;
-        scene.add(Sender::new(track, Kind::Voice)?.send(Ticks::from_ms(200), &sound[..14 * RATE])?);
+        scene.add(Sender::new(track, Kind::Voice)?.send(Ticks::from_ms(200), &sound)?);
     }
     scene.build()
 }
