@@ -18,6 +18,7 @@ mod presence;
 mod publication;
 mod recovery;
 mod registry;
+mod rekey;
 mod report;
 mod request;
 mod resource;

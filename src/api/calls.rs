@@ -116,10 +116,13 @@ impl TaskCall<'_> {
             Action::Update | Action::UpdateLayout => {
                 let update = task::update(&body)?;
                 *claimed = update.claimed.clone();
-                let report = match update.selection {
-                    Some(selection) => self.sessions.select(&task, selection).await?,
-                    None => self.sessions.query(&task).await?,
-                };
+                let mut report = self.sessions.query(&task).await?;
+                if let Some(storage) = &update.storage {
+                    report = self.sessions.rekey(&task, storage).await?;
+                }
+                if let Some(selection) = update.selection {
+                    report = self.sessions.select(&task, selection).await?;
+                }
                 let mut answer = answer::task(&report);
                 if update.layout {
                     answer.insert("notes".into(), json!(["a layout has no effect: video is not recorded"]));

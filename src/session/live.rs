@@ -19,7 +19,7 @@ use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
 use crate::recording::Selection;
 use crate::storage::journal::Record;
-use crate::storage::{SessionSpool, UploadQueue, UploadReport, journal};
+use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
 use crate::store::{NewEvent, SessionState, SessionUpdate, Store};
 
 /// How long the first join may take.
@@ -34,6 +34,8 @@ pub(super) enum Command {
     Stop(LeaveCode),
     /// Record these from here on.
     Select(Selection),
+    /// Write with the credentials of this handle from here on.
+    Rekey(Bucket),
 }
 
 /// What a recording has from its acceptance to its end.
@@ -64,13 +66,17 @@ enum Joined {
 }
 
 impl Accepted {
-    /// Lives the recording. `entered` learns whether the bot got into the channel.
+    /// Lives the recording. `entered` learns whether the bot got into the channel, once the log says so.
     pub(super) async fn run(mut self, channel: Arc<dyn Channel>, entered: oneshot::Sender<Result<(), JoinError>>) {
+        let scribe = self.desk.scribe.clone();
         match self.join(channel.as_ref()).await {
             Joined::In(handle) => {
                 let running = self.begin(handle).await;
-                // The caller of start may have stopped waiting; query tells it.
-                let _gone = entered.send(Ok(()));
+                tokio::spawn(async move {
+                    scribe.flush().await;
+                    // The caller of start may have stopped waiting; query tells it.
+                    let _gone = entered.send(Ok(()));
+                });
                 running.run().await;
             }
             Joined::CalledOff(code) => ending::called_off(self.desk, code).await,
@@ -109,6 +115,7 @@ impl Accepted {
                         self.desk.plan.selection = changed.clone();
                         selection = Some(changed);
                     }
+                    Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
                     Some(Command::Stop(code)) => return Joined::CalledOff(code),
                     None => return Joined::CalledOff(LeaveCode::Interrupted),
                 },

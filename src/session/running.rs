@@ -86,6 +86,10 @@ impl Running {
                         self.select(selection);
                         Ok(())
                     }
+                    Some(Command::Rekey(bucket)) => {
+                        self.works.use_bucket(bucket);
+                        Ok(())
+                    }
                     Some(Command::Stop(code)) => Err(Cause::Left(code)),
                     None => Err(Cause::Left(LeaveCode::Interrupted)),
                 },

@@ -171,7 +171,7 @@ impl Sessions {
     }
 
     /// The task of a running recording, if the call may reach it.
-    async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
+    pub(super) async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
         let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
             let known = self.remembered(&task.app, &task.sid).await?;
             return Err(Error::Gone(known.map(Box::new)));

@@ -17,7 +17,7 @@ use super::{Report, State};
 use crate::callback::event::{self, ErrorLevel, Module, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
-use crate::storage::{ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
+use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
 use crate::store::{NewEvent, SessionUpdate, StoreError, canonical};
 use crate::units::{Ticks, WallMs};
 
@@ -103,6 +103,11 @@ impl Works {
     /// Ends the timeline at `at`.
     pub(super) fn finish(&mut self, at: Ticks) {
         self.recorder.finish(at);
+    }
+
+    /// Goes on with fresh credentials.
+    pub(super) fn use_bucket(&self, bucket: Bucket) {
+        self.queue.use_bucket(bucket);
     }
 
     /// Takes everything that the core has ready to the spool and the uploader.

@@ -3,15 +3,18 @@
 use serde_json::Value;
 
 use super::fields::{BadField, Fields};
-use super::subscribe;
 use super::who::{self, Claimed};
+use super::{storage, subscribe};
 use crate::recording::Selection;
+use crate::session::StorageConfigParts;
 
 /// What an update asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Update {
     /// Who is recorded from here on; none when the call does not say.
     pub(crate) selection: Option<Selection>,
+    /// Fresh credentials for the bucket.
+    pub(crate) storage: Option<StorageConfigParts>,
     /// Whether a layout came along, which means nothing without video.
     pub(crate) layout: bool,
     pub(crate) claimed: Claimed,
@@ -42,7 +45,6 @@ pub(crate) fn update(body: &Value) -> Result<Update, BadField> {
     for (field, what) in [
         ("webRecordingConfig", "is for web page recording, which is not offered"),
         ("rtmpPublishConfig", "is for web page pushing, which is not offered"),
-        ("storageConfig", "can't be changed while recording; start another task with the fresh keys"),
     ] {
         if client.object(field)?.is_present() {
             return Err(client.bad(field, what));
@@ -51,11 +53,15 @@ pub(crate) fn update(body: &Value) -> Result<Update, BadField> {
     let subscribe = client.object("streamSubscribe")?;
     let selection = subscribe::selection(&subscribe.object("audioUidList")?)?;
     let video = subscribe.object("videoUidList")?.is_present();
+    let storage = storage::parse(&client.object("storageConfig")?)?;
     let layout = video || LAYOUT.iter().any(|field| client.value(field).is_some());
-    if selection.is_none() && !layout {
-        return Err(client.bad("streamSubscribe", "is missing; send the lists that are to change"));
+    if selection.is_none() && storage.is_none() && !layout {
+        return Err(client.bad(
+            "streamSubscribe",
+            "is missing; send the lists that are to change, or storageConfig with fresh keys",
+        ));
     }
-    Ok(Update { selection, layout, claimed: who::claimed(&body) })
+    Ok(Update { selection, storage, layout, claimed: who::claimed(&body) })
 }
 
 /// Reads a stop; an empty body is a synchronous stop.
@@ -88,8 +94,8 @@ mod tests {
     #[test]
     fn an_update_that_would_do_nothing_is_refused() {
         assert!(update(&json!({})).unwrap_err().to_string().contains("streamSubscribe is missing"));
-        let fresh = json!({ "clientRequest": { "storageConfig": { "stsToken": "x" } } });
-        assert!(update(&fresh).unwrap_err().to_string().starts_with("clientRequest.storageConfig"));
+        let web = json!({ "clientRequest": { "webRecordingConfig": { "onhold": true } } });
+        assert!(update(&web).unwrap_err().to_string().starts_with("clientRequest.webRecordingConfig"));
     }
 
     #[test]

@@ -1,0 +1,53 @@
+//! The customer's bucket is gone for a while: the recording goes on, a stop says what is true, and in the end everything is
+//! there. Keys can be changed on the way.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::media;
+use crate::talker::Talker;
+use crate::world::{World, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_delays_and_loses_nothing() {
+    let world = World::new().await;
+    let task = world.record("individual", "room", "1", &world.client()).await;
+    let (there, away) = (world.objects(), world.objects().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let stage = world.channel.stage(&task.sid);
+    stage.enter(0, "7", 1).await;
+    stage.talk(&mut [Talker::new(1, 440.0)], 0, 7000).await;
+    until(async || (world.query(&task).await.body["segments"]["made"].as_u64() >= Some(2)).then_some(())).await;
+    let answer = world.stop(&task).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::PARTIAL_CONTENT, &json!(65)), "{}", answer.body);
+    assert_eq!(answer.body["serverResponse"]["uploadingStatus"], "unknown");
+    assert_eq!(world.query(&task).await.body["state"], "stopping");
+    let answer = world.stop(&task).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::BAD_REQUEST, &json!(49)));
+
+    std::fs::rename(&away, &there).unwrap();
+    let known = world.over(&task).await;
+    assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("complete")));
+    let sound = media::decode(&there.join(known["fileList"][0]["fileName"].as_str().unwrap()));
+    assert!(sound.ms().abs_diff(known["durationMs"].as_u64().unwrap()) <= 20);
+    let log = world.log(&task).await;
+    let trouble = log.iter().find(|event| event["eventType"] == 1).unwrap();
+    assert_eq!(trouble["payload"]["details"]["errorCode"], 47);
+    assert_eq!(log.last().unwrap()["payload"]["details"]["exitStatus"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_can_be_changed_but_the_bucket_can_not() {
+    let world = World::new().await;
+    let task = world.record("mix", "room", "1", &world.client()).await;
+    let update =
+        async |storage| world.post(&task.path("update"), task.body(&json!({ "storageConfig": storage }))).await;
+    assert_eq!(update(world.storage(&[])).await.status, StatusCode::OK);
+    for (field, value) in [("bucket", "another"), ("secretKey", "wrong")] {
+        let mut storage = world.storage(&[]);
+        storage[field] = json!(value);
+        let answer = update(storage).await;
+        assert_eq!((answer.status, &answer.body["code"]), (StatusCode::BAD_REQUEST, &json!(2)), "{}", answer.body);
+        assert!(answer.body["reason"].as_str().unwrap().contains("clientRequest.storageConfig"));
+    }
+}

@@ -1,0 +1,123 @@
+//! A channel that plays what the test writes: the port's double.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
+use cloud_recorder::recording::{Input, Selection};
+use cloud_recorder::units::{Sid, TrackId, Uid};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::talker::Talker;
+
+/// News that may wait in a stage.
+const QUEUE: usize = 65_536;
+
+/// What happens when a bot comes.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// It is let in after this long.
+    Slow(Duration),
+    /// Its token is refused.
+    Refuses,
+    /// Nobody answers.
+    Dead,
+}
+
+/// All channels of an app; every bot gets a stage of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    doors: VecDeque<Door>,
+    stages: BTreeMap<Sid, Stage>,
+}
+
+/// One bot's place, from the other side.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    news: mpsc::Sender<(Instant, News)>,
+    pub(crate) selection: watch::Receiver<Selection>,
+    /// When the bot came in.
+    pub(crate) origin: Instant,
+}
+
+impl Script {
+    /// The next bot finds this door; later ones an open one.
+    pub(crate) fn next_door(&self, door: Door) {
+        self.0.lock().unwrap().doors.push_back(door);
+    }
+
+    /// The stage of a recording whose bot is in.
+    pub(crate) fn stage(&self, sid: &str) -> Stage {
+        let sid = Sid::new(sid).unwrap();
+        self.0.lock().unwrap().stages.get(&sid).cloned().expect("the bot is in the channel")
+    }
+
+    /// How many bots came in.
+    pub(crate) fn joins(&self) -> usize {
+        self.0.lock().unwrap().stages.len()
+    }
+}
+
+#[async_trait]
+impl Channel for Script {
+    async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError> {
+        let door = self.0.lock().unwrap().doors.pop_front();
+        match door {
+            None => {}
+            Some(Door::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(Door::Refuses) => return Err(JoinError::Refused("invalid token".into())),
+            Some(Door::Dead) => return Err(JoinError::Unreachable("connection refused".into())),
+        }
+        let (news, heard) = mpsc::channel(QUEUE);
+        let (selection, selected) = watch::channel(request.selection);
+        let stage = Stage { news, selection: selected, origin: Instant::now() };
+        self.0.lock().unwrap().stages.insert(request.sid, stage);
+        Ok(ChannelHandle { news: heard, selection })
+    }
+}
+
+impl Stage {
+    /// Something happens, this long after the bot came in. It may be told before its time: sessions go by the time told.
+    pub(crate) async fn at(&self, ms: u64, input: Input) {
+        let arrival = self.origin + Duration::from_millis(ms);
+        self.news.send((arrival, News::Input(input))).await.unwrap();
+    }
+
+    /// A member joins and publishes.
+    pub(crate) async fn enter(&self, ms: u64, uid: &str, track: u32) {
+        let uid = Uid::new(uid).unwrap();
+        self.at(ms, Input::Joined { uid: uid.clone() }).await;
+        self.at(ms, Input::TrackAdded { track: TrackId(track), uid, muted: false }).await;
+    }
+
+    /// A member leaves.
+    pub(crate) async fn leave(&self, ms: u64, uid: &str) {
+        self.at(ms, Input::Left { uid: Uid::new(uid).unwrap() }).await;
+    }
+
+    /// Some members talk, all from `from_ms` to `to_ms`.
+    pub(crate) async fn talk(&self, talkers: &mut [Talker], from_ms: u64, to_ms: u64) {
+        for ms in (from_ms..to_ms).step_by(20) {
+            for talker in talkers.iter_mut() {
+                let packet = talker.next_packet(ms);
+                self.at(ms, Input::Packet(packet)).await;
+            }
+        }
+    }
+
+    /// The membership is over.
+    pub(crate) async fn end(&self, reason: EndReason) {
+        self.news.send((Instant::now(), News::Ended(reason))).await.unwrap();
+    }
+
+    /// The bot is gone.
+    pub(crate) async fn left(&self) {
+        self.news.closed().await;
+    }
+}

@@ -1,0 +1,24 @@
+//! The REST API from the outside: a scripted channel on one side, the embedded bucket and callback receivers on the other.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod channel;
+mod media;
+#[path = "../callbacks/receiver.rs"]
+#[allow(dead_code, reason = "shared with the callback scenarios, which use all of it")]
+mod receiver;
+mod talker;
+mod world;
+
+mod a_bucket_that_fails_loses_nothing;
+mod a_recording_from_acquire_to_the_bucket;
+mod a_worker_that_died_ends_its_recordings;
+mod bad_input_is_refused_by_name;
+mod callbacks_tell_the_story;
+mod conflicts_and_repetition;
+mod every_odd_request_of_real_callers;
+mod only_what_is_in_the_bucket_is_named;
+mod resources_expire;
+mod stops_are_idempotent;
+mod tenants_are_apart;
+mod the_bot_may_not_get_in;

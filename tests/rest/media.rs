@@ -1,0 +1,57 @@
+//! What a player hears: ffmpeg decodes, energy per frequency judges.
+
+use std::path::Path;
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+const RATE: u64 = 48_000;
+
+/// Decoded sound, mono, 48 kHz.
+pub(crate) struct Sound(Vec<f32>);
+
+impl Sound {
+    pub(crate) fn ms(&self) -> u64 {
+        self.0.len() as u64 * 1000 / RATE
+    }
+
+    /// The samples between two times in milliseconds.
+    pub(crate) fn part(&self, from_ms: u64, to_ms: u64) -> &[f32] {
+        &self.0[(from_ms * RATE / 1000) as usize..(to_ms * RATE / 1000) as usize]
+    }
+}
+
+/// Decodes a playlist; a word of warning from ffmpeg fails the test.
+pub(crate) fn decode(playlist: &Path) -> Sound {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "warning", "-nostdin", "-allowed_extensions", "ALL", "-i"])
+        .arg(playlist)
+        .args(["-ac", "1", "-ar", "48000", "-f", "f32le", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.is_empty(), "{}: {words}", playlist.display());
+    Sound(
+        output
+            .stdout
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+            .collect(),
+    )
+}
+
+/// The amplitude of a frequency in a stretch of sound (Goertzel).
+pub(crate) fn tone(sound: &[f32], frequency: f32) -> f32 {
+    let coefficient = 2.0 * (std::f32::consts::TAU * frequency / RATE as f32).cos();
+    let (mut one, mut two) = (0.0_f64, 0.0_f64);
+    for sample in sound {
+        let next = f64::from(*sample) + f64::from(coefficient) * one - two;
+        (two, one) = (one, next);
+    }
+    let power = one * one + two * two - f64::from(coefficient) * one * two;
+    (2.0 * power.max(0.0).sqrt() / sound.len() as f64) as f32
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}

@@ -1,0 +1,299 @@
+//! A worker with everything embedded: store, journal, spool and bucket in a folder of its own, a scripted channel, and
+//! the API called in process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cloud_recorder::api::{self, ApiState, Credentials, KeyPair};
+use cloud_recorder::callback::{self, Dispatcher, Target};
+use cloud_recorder::channel::Channel;
+use cloud_recorder::clock;
+use cloud_recorder::recording::SegmentLength;
+use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
+use cloud_recorder::storage::bucket_server::{self, BucketServer};
+use cloud_recorder::storage::journal::Writer;
+use cloud_recorder::storage::{RetryPolicy, Spool, Uploader};
+use cloud_recorder::store::Store;
+use cloud_recorder::store::seal::Sealer;
+use cloud_recorder::units::{AppId, WallMs};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+use url::Url;
+
+use crate::channel::Script;
+
+/// The app that scenarios call for, and another tenant.
+pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
+/// The bucket of every scenario.
+pub(crate) const BUCKET: &str = "calls";
+const ACCESS_KEY: &str = "access";
+const SECRET_KEY: &str = "secret";
+/// Waiting recordings may leave this much; no scenario comes near.
+const SPOOL_LIMIT: u64 = 1 << 30;
+/// A limit for tests that would otherwise hang; no result depends on it.
+const HANG_LIMIT: Duration = Duration::from_secs(60);
+
+/// What differs between scenarios.
+#[derive(Clone, Debug)]
+pub(crate) struct Wishes {
+    pub(crate) max_sessions: usize,
+    pub(crate) private_endpoints: bool,
+    pub(crate) callbacks: Option<Url>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { max_sessions: 10, private_endpoints: true, callbacks: None }
+    }
+}
+
+/// What outlives a worker: its folder, and the customer's bucket.
+pub(crate) struct Place {
+    dir: TempDir,
+    bucket: BucketServer,
+}
+
+/// A worker at its place.
+pub(crate) struct World {
+    pub(crate) channel: Script,
+    pub(crate) store: Store,
+    api: Router,
+    place: Arc<Place>,
+    ahead_ms: Arc<AtomicU64>,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bucket = BucketServer::bind(bucket_server::Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            dir: dir.path().join("buckets"),
+            access_key: ACCESS_KEY.into(),
+            secret_key: SECRET_KEY.into(),
+            public_read: false,
+        })
+        .await
+        .unwrap();
+        bucket.ensure_bucket(BUCKET).await.unwrap();
+        Self { dir, bucket }
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Wishes::default()).await
+    }
+
+    pub(crate) async fn with(wishes: Wishes) -> Self {
+        Self::at(Arc::new(Place::new().await), wishes).await
+    }
+
+    /// A worker, or another run of it, at this place.
+    pub(crate) async fn at(place: Arc<Place>, wishes: Wishes) -> Self {
+        let dir = place.dir.path();
+        let store = Store::open(&dir.join("store.sqlite")).await.unwrap();
+        let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(0)));
+        let sessions = open(dir, &store, &channel, &ahead_ms, &wishes).await;
+        Self { channel, store, api: router(&sessions), place, ahead_ms }
+    }
+
+    /// Lets wall time jump ahead.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.ahead_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Calls the API as the app's server does.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        self.call_as("key:secret", method, path, body).await
+    }
+
+    pub(crate) async fn call_as(&self, pair: &str, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
+        let request = request.header("content-type", "application/json;charset=utf-8");
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Sends a request as it is. Every answer has to be a JSON object with a request id.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.api.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&bytes).expect("every answer is JSON");
+        assert!(body.is_object(), "every answer is an object: {body}");
+        assert!(head.headers.contains_key("x-request-id"), "every answer has a request id");
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, body.to_string()).await
+    }
+
+    /// Acquires a resource.
+    pub(crate) async fn acquire(&self, cname: &str, uid: &str) -> String {
+        let body = json!({ "cname": cname, "uid": uid, "clientRequest": {} });
+        let answer = self.post(&format!("/v1/apps/{APP}/cloud_recording/acquire"), body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body["resourceId"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts with this clientRequest.
+    pub(crate) async fn start(&self, resource: &str, mode: &str, cname: &str, uid: &str, client: &Value) -> Answer {
+        let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/{mode}/start");
+        self.post(&path, json!({ "cname": cname, "uid": uid, "clientRequest": client })).await
+    }
+
+    /// Acquires and starts; the recording.
+    pub(crate) async fn record(&self, mode: &str, cname: &str, uid: &str, client: &Value) -> Task {
+        let resource = self.acquire(cname, uid).await;
+        let answer = self.start(&resource, mode, cname, uid, client).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let sid = answer.body["sid"].as_str().unwrap().to_owned();
+        Task { cname: cname.into(), uid: uid.into(), mode: mode.into(), resource, sid }
+    }
+
+    pub(crate) async fn query(&self, task: &Task) -> Answer {
+        self.get(&task.path("query")).await
+    }
+
+    pub(crate) async fn stop(&self, task: &Task) -> Answer {
+        self.post(&task.path("stop"), task.body(&json!({}))).await
+    }
+
+    /// A storageConfig for the scenario's bucket.
+    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+        json!({
+            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.place.bucket.endpoint() },
+        })
+    }
+
+    /// A plain clientRequest into the scenario's bucket.
+    pub(crate) fn client(&self) -> Value {
+        json!({ "recordingConfig": { "channelType": 1, "streamTypes": 0 }, "storageConfig": self.storage(&["rec"]) })
+    }
+
+    /// Where the bucket's objects lie.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.place.dir.path().join("buckets").join(BUCKET)
+    }
+
+    /// What waits for buckets.
+    pub(crate) fn spooled(&self) -> usize {
+        std::fs::read_dir(self.place.dir.path().join("spool")).unwrap().count()
+    }
+
+    /// The event types of a recording's log, in order.
+    pub(crate) async fn log(&self, task: &Task) -> Vec<Value> {
+        let answer = self.get(&format!("/v1/apps/{APP}/recordings/{}/events", task.sid)).await;
+        answer.body["events"].as_array().unwrap().clone()
+    }
+
+    /// Waits until a recording is over; what `…/recordings/{sid}` says then.
+    pub(crate) async fn over(&self, task: &Task) -> Value {
+        let path = format!("/v1/apps/{APP}/recordings/{}", task.sid);
+        until(async || {
+            let body = self.get(&path).await.body;
+            matches!(body["state"].as_str(), Some("ended" | "failed")).then_some(body)
+        })
+        .await
+    }
+}
+
+/// A started recording, as its caller knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) cname: String,
+    pub(crate) uid: String,
+    pub(crate) mode: String,
+    pub(crate) resource: String,
+    pub(crate) sid: String,
+}
+
+impl Task {
+    pub(crate) fn path(&self, action: &str) -> String {
+        let Self { resource, sid, mode, .. } = self;
+        format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/sid/{sid}/mode/{mode}/{action}")
+    }
+
+    pub(crate) fn body(&self, client: &Value) -> Value {
+        json!({ "cname": self.cname, "uid": self.uid, "clientRequest": client })
+    }
+}
+
+/// Waits until something is there.
+pub(crate) async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
+    let found = tokio::time::timeout(HANG_LIMIT, async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    found.await.expect("what the test waits for never happened")
+}
+
+fn router(sessions: &Sessions) -> Router {
+    let app = |id: &str| AppId::new(id).unwrap();
+    let pair =
+        |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
+    let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]);
+    api::router(ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials) })
+}
+
+async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+    let app = || AppSettings {
+        channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
+        storage: None,
+        max_sessions: wishes.max_sessions,
+        segment: SegmentLength::from_secs(2).unwrap(),
+        private_endpoints: wishes.private_endpoints,
+    };
+    let apps = [APP, OTHER_APP].map(|id| (AppId::new(id).unwrap(), app()));
+    let ahead = Arc::clone(ahead_ms);
+    let settings = Settings {
+        clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
+        ..Settings::new(BTreeMap::from(apps))
+    };
+    let targets = wishes.callbacks.iter().map(|url| {
+        (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
+    });
+    let news = callback::Settings { targets: targets.collect(), ..callback::Settings::default() };
+    let backing = Backing {
+        dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
+        store: store.clone(),
+        sealer: Sealer::from_hex(&"0f".repeat(32).into()).unwrap(),
+        journal: Writer::open(dir.join("journal")).unwrap(),
+        journal_dir: dir.join("journal"),
+        spool: Spool::open(dir.join("spool"), SPOOL_LIMIT).unwrap(),
+        uploader: Arc::new(Uploader::new(
+            RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) },
+            1,
+        )),
+    };
+    Sessions::open(settings, backing).await.unwrap()
+}
