@@ -3,17 +3,21 @@
 //! Everything is done under one lock and without waiting, so that all members see one order of things: a member hears of a
 //! track before the offer that brings it. Queues that are full lose their owner, never the room.
 
+mod link;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{AddTrackRequest, ReconnectResponse};
 use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub(super) use link::Seat;
+use link::{Link, Socket};
+
 use super::ids::{MemberId, TrackSid};
-use super::limits::{Limits, MAX_OUTBOX, MAX_SUBSCRIBER_COMMANDS};
+use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
 use super::room::{Client, Effect, Effects, Full, Room, server_info};
@@ -43,40 +47,6 @@ struct State {
     closed: bool,
     /// Whether the time until closing runs.
     closing: Option<AbortOnDropHandle<()>>,
-}
-
-/// A member's connections.
-struct Link {
-    /// `None` while the member may still come back.
-    socket: Option<Socket>,
-    /// Counts the sockets, so that the end of an old one is not taken for the end of a new one.
-    epoch: u64,
-    commands: mpsc::Sender<Command>,
-    data: mpsc::Sender<Carried>,
-    publisher: SharedPublisher,
-    negotiated: Negotiated,
-    announced: Arc<Notify>,
-}
-
-#[derive(Debug)]
-struct Socket {
-    outbox: mpsc::Sender<Message>,
-    lost: CancellationToken,
-}
-
-/// The publishing connection, which the socket's task works on.
-pub(super) type SharedPublisher = Arc<tokio::sync::Mutex<Publisher>>;
-
-/// What a socket needs to serve a member.
-pub(super) struct Seat {
-    pub(super) room: Arc<LiveRoom>,
-    pub(super) member: MemberId,
-    pub(super) publisher: SharedPublisher,
-    /// What to send; ends when the member is gone.
-    pub(super) messages: mpsc::Receiver<Message>,
-    /// Cancelled when the socket is to end without a word: the member came back on another one, or this one is too slow.
-    pub(super) lost: CancellationToken,
-    epoch: u64,
 }
 
 /// Why somebody can't have a seat.
@@ -378,32 +348,5 @@ impl State {
         publication.over.cancel();
         let members: Vec<_> = self.links.keys().cloned().collect();
         members.iter().flat_map(|member| self.command(member, Command::Remove(track.clone()))).collect()
-    }
-}
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("socket", &self.socket).field("epoch", &self.epoch).finish_non_exhaustive()
-    }
-}
-
-impl Socket {
-    fn new() -> (Self, mpsc::Receiver<Message>) {
-        let (outbox, messages) = mpsc::channel(MAX_OUTBOX);
-        (Self { outbox, lost: CancellationToken::new() }, messages)
-    }
-
-    /// A socket that can't keep up is lost; its member may come back and gets everything anew.
-    fn tell(&self, message: Message) {
-        if self.outbox.try_send(message).is_err() {
-            self.lost.cancel();
-        }
-    }
-}
-
-impl Drop for Seat {
-    /// The socket is gone. Does nothing when the member is, or has another one.
-    fn drop(&mut self) {
-        self.room.detach(&self.member, self.epoch);
     }
 }

@@ -1,0 +1,73 @@
+//! The threads between a member and its sockets.
+
+use std::sync::Arc;
+
+use livekit_protocol::signal_response::Message;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::LiveRoom;
+use crate::channel_server::ids::MemberId;
+use crate::channel_server::limits::MAX_OUTBOX;
+use crate::channel_server::peer::{Carried, Command, Negotiated, Publisher};
+
+/// A member's connections.
+pub(super) struct Link {
+    /// `None` while the member may still come back.
+    pub(super) socket: Option<Socket>,
+    /// Counts the sockets, so that the end of an old one is not taken for the end of a new one.
+    pub(super) epoch: u64,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) data: mpsc::Sender<Carried>,
+    pub(super) publisher: SharedPublisher,
+    pub(super) negotiated: Negotiated,
+    pub(super) announced: Arc<Notify>,
+}
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    outbox: mpsc::Sender<Message>,
+    pub(super) lost: CancellationToken,
+}
+
+/// The publishing connection, which the socket's task works on.
+pub(in crate::channel_server) type SharedPublisher = Arc<tokio::sync::Mutex<Publisher>>;
+
+/// What a socket needs to serve a member.
+pub(in crate::channel_server) struct Seat {
+    pub(in crate::channel_server) room: Arc<LiveRoom>,
+    pub(in crate::channel_server) member: MemberId,
+    pub(in crate::channel_server) publisher: SharedPublisher,
+    /// What to send; ends when the member is gone.
+    pub(in crate::channel_server) messages: mpsc::Receiver<Message>,
+    /// Cancelled when the socket is to end without a word: the member came back on another one, or this one is too slow.
+    pub(in crate::channel_server) lost: CancellationToken,
+    pub(super) epoch: u64,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("socket", &self.socket).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (outbox, messages) = mpsc::channel(MAX_OUTBOX);
+        (Self { outbox, lost: CancellationToken::new() }, messages)
+    }
+
+    /// A socket that can't keep up is lost; its member may come back and gets everything anew.
+    pub(super) fn tell(&self, message: Message) {
+        if self.outbox.try_send(message).is_err() {
+            self.lost.cancel();
+        }
+    }
+}
+
+impl Drop for Seat {
+    /// The socket is gone. Does nothing when the member is, or has another one.
+    fn drop(&mut self) {
+        self.room.detach(&self.member, self.epoch);
+    }
+}
