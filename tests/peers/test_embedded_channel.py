@@ -29,20 +29,7 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
     bob.leave()
     time.sleep(4)
 
-    mixed, answer = mix.finish(tmp_path / "mix")
     single, _ = each.finish(tmp_path / "each")
-
-    assert answer["serverResponse"]["uploadingStatus"] == "uploaded"
-    assert answer["serverResponse"]["fileListMode"] == "string"
-    sound, zero = mixed.mix.sound, mixed.mix.start
-    end = sound.seconds - 0.5
-    late, early = joined - zero + 1.0, left - zero
-    assert sound.level(440, 1.0, end) > HEARD
-    assert sound.level(660, 1.0, early - 0.5) > HEARD
-    assert sound.level(660, early + 1.0, end) < ABSENT
-    assert sound.level(880, late + 0.5, end) > HEARD
-    assert sound.level(880, 0.5, joined - zero) < ABSENT
-
     assert len(single.playlists) == 3, single.names
     tones = {"alice": 440, "bob": 660, "carol": 880}
     for name, own in tones.items():
@@ -61,6 +48,18 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
             assert -0.3 < stop - (left - zero) < 1.0, f"heard until {stop:.2f} s, left at {left - zero:.2f} s"
         else:
             assert sound.seconds - stop < 0.5, f"{name} is heard until the end"
+
+    mixed, answer = mix.finish(tmp_path / "mix")
+    assert answer["serverResponse"]["uploadingStatus"] == "uploaded"
+    assert answer["serverResponse"]["fileListMode"] == "string"
+    sound, zero = mixed.mix.sound, mixed.mix.start
+    end = sound.seconds - 0.5
+    late, early = joined - zero + 1.0, left - zero
+    assert sound.level(440, 1.0, end) > HEARD
+    assert sound.level(660, 1.0, early - 0.5) > HEARD
+    assert sound.level(660, early + 1.0, end) < ABSENT
+    assert sound.level(880, late + 0.5, end) > HEARD
+    assert sound.level(880, 0.5, joined - zero) < ABSENT
 
     for recording in (mix, each):
         receiver.wait(recording.sid, 11)

@@ -24,8 +24,13 @@ class Crowd:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
     def join(self, url, token, tone=None, **options):
-        talker = Talker(self, tone)
-        self.run(talker.enter(url, token, **options))
+        async def enter():
+            # On the loop: the SDK binds a room to the loop that it is made on.
+            talker = Talker(self, tone)
+            await talker.enter(url, token, **options)
+            return talker
+
+        talker = self.run(enter())
         self.talkers.append(talker)
         return talker
 
