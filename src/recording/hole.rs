@@ -60,6 +60,15 @@ impl Piece {
             Self::Sound { at, .. } | Self::Bridge { at, .. } | Self::Silence { at, .. } => *at,
         }
     }
+
+    /// First tick after it.
+    pub(super) fn end(&self) -> i64 {
+        match self {
+            Self::Sound { at, duration, .. } => at + duration,
+            Self::Bridge { at, filler, frames, .. } => at + filler.duration.0 as i64 * frames,
+            Self::Silence { at, length, .. } => at + length,
+        }
+    }
 }
 
 /// What a hole looks like from the packets around it.

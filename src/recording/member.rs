@@ -184,6 +184,11 @@ impl Member {
         }
     }
 
+    /// How far its timeline is written; `None` without one.
+    pub(super) fn written(&self) -> Option<i64> {
+        self.timeline.as_ref().map(Timeline::cursor)
+    }
+
     /// The entry in the ledger, once it was to be recorded.
     pub(super) fn entry(&self) -> Option<TrackLedger> {
         self.timeline.as_ref().map(|timeline| timeline.account.entry(&self.uid))

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::hole::Piece;
 use super::member::Member;
+use super::mixer::Mixer;
+use super::timeline::FRAME;
 use super::{Input, Ledger, Output, Packet, Selection, Spec, TimedInput};
 use crate::units::{Ticks, TrackId, Uid};
 
@@ -47,6 +49,7 @@ pub struct Recorder {
     next_step: i64,
     restarted: Option<i64>,
     pieces: Vec<Piece>,
+    mixer: Option<Mixer>,
     out: VecDeque<Output>,
     finished: bool,
 }
@@ -55,6 +58,8 @@ impl Recorder {
     /// A recording at tick 0.
     pub fn new(spec: Spec) -> Self {
         let selection = spec.selection.clone();
+        let mut out = VecDeque::new();
+        let mixer = spec.mode.mixes().then(|| Mixer::new(spec.profile, spec.segment.ticks(), &mut out));
         Self {
             spec,
             members: Vec::new(),
@@ -67,7 +72,8 @@ impl Recorder {
             next_step: STEP.0 as i64,
             restarted: None,
             pieces: Vec::new(),
-            out: VecDeque::new(),
+            mixer,
+            out,
             finished: false,
         }
     }
@@ -97,9 +103,15 @@ impl Recorder {
         }
         let end = self.run(at);
         self.finished = true;
-        for member in &mut self.members {
+        for (index, member) in self.members.iter_mut().enumerate() {
             self.pieces.clear();
             member.finish(end, &mut self.pieces, &mut self.out);
+            if let Some(mixer) = &mut self.mixer {
+                mixer.listen(index, &self.pieces);
+            }
+        }
+        if let Some(mixer) = &mut self.mixer {
+            mixer.finish(end, &mut self.out);
         }
     }
 
@@ -118,7 +130,11 @@ impl Recorder {
         if self.finished {
             return None;
         }
-        let wake = self.members.iter().filter_map(|member| member.next_wake(LOOKAHEAD.0 as i64)).min()?;
+        let behind = LOOKAHEAD.0 as i64;
+        let mix = self.mixer.as_ref().map(|mixer| mixer.next_cut() + behind);
+        let wake = self.members.iter().filter_map(|member| member.next_wake(behind)).chain(mix).min()?;
+        // A timeline is filled in whole frames.
+        let wake = wake + FRAME;
         Some(Ticks((wake.max(self.next_step) as u64).next_multiple_of(STEP.0)))
     }
 
@@ -139,9 +155,17 @@ impl Recorder {
             self.members.iter_mut().for_each(|member| member.give_up(at + RETURN));
         }
         let horizon = now - LOOKAHEAD.0 as i64;
-        for member in &mut self.members {
+        let mut known = horizon;
+        for (index, member) in self.members.iter_mut().enumerate() {
             self.pieces.clear();
             member.step(now, horizon, &mut self.pieces, &mut self.out);
+            if let Some(mixer) = &mut self.mixer {
+                mixer.listen(index, &self.pieces);
+                known = known.min(member.written().unwrap_or(horizon));
+            }
+        }
+        if let Some(mixer) = &mut self.mixer {
+            mixer.run(known, &mut self.out);
         }
     }
 

@@ -5,6 +5,7 @@
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
 mod hls;
+mod mixes_sound_right;
 mod network_trouble;
 mod segments_are_read_by_others;
 mod senders_change;

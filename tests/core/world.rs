@@ -2,14 +2,17 @@
 //! the recording apart. Everything in ticks of the wall clock; deterministic.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
+use cloud_recorder::codec::playlist::{Entry, Playlist};
 use cloud_recorder::codec::{fmp4, opus};
 use cloud_recorder::recording::{
     AudioProfile, Input, Ledger, Mode, Output, Packet, PlaylistId, Recorder, SegmentLength, Selection, Spec,
     TimedInput, TrackLedger,
 };
 use cloud_recorder::units::{Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
+use tempfile::TempDir;
 
 /// 20 ms.
 pub(crate) const FRAME: u64 = 960;
@@ -233,6 +236,34 @@ impl Recording {
     /// The packets of a uid's playlist.
     pub(crate) fn individual(&self, name: &str) -> &[Placed] {
         &self.playlists[&PlaylistId::Individual(uid(name))]
+    }
+
+    /// The packets of the mix.
+    pub(crate) fn mix(&self) -> &[Placed] {
+        &self.playlists[&PlaylistId::Mix]
+    }
+
+    /// Writes a playlist to disk as a bucket would hold it: the folder, and the playlist's path.
+    pub(crate) fn write(&self, wanted: &PlaylistId) -> (TempDir, PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let mut list = Playlist::new(6, "init.mp4".into(), WallMs(1_700_000_000_000));
+        for output in &self.outputs {
+            match output {
+                Output::Init { playlist, bytes } if playlist == wanted => {
+                    std::fs::write(folder.path().join("init.mp4"), bytes).unwrap();
+                }
+                Output::Segment(segment) if segment.playlist == *wanted => {
+                    let name = format!("{}.m4s", segment.index);
+                    std::fs::write(folder.path().join(&name), &segment.bytes).unwrap();
+                    list.entries.push(Entry { name, start: segment.start, duration: segment.duration });
+                }
+                _ => {}
+            }
+        }
+        list.ended = true;
+        let path = folder.path().join("list.m3u8");
+        std::fs::write(&path, list.render()).unwrap();
+        (folder, path)
     }
 
     /// A uid's account.

@@ -1,0 +1,219 @@
+//! Everybody in one playlist. The mix is planned in spans of 20 ms slots, behind the present, with every packet of a span known:
+//! a span is made in the cheapest honest way that its plan says.
+//!
+//! Invariants:
+//! * The sound of slot `n` is what was made in `n * 20 ms .. (n + 1) * 20 ms` of the wall timeline, to the sample.
+//! * While nobody is heard nothing is decoded or encoded. The encoder starts afresh a slot before the next sound, and the slot
+//!   before that holds the frame that makes every decoder start afresh too, so that both begin alike.
+//! * What is in a slot does not depend on when it was planned.
+
+use std::collections::VecDeque;
+
+use super::hole::Piece;
+use super::limiter::{AHEAD, BLOCK, Limiter};
+use super::segmenter::Segmenter;
+use super::sheet::Sheet;
+use super::talker::Talker;
+use super::{AudioProfile, Output, PlaylistId};
+use crate::codec::opus::{self, Encoder};
+use crate::units::Ticks;
+
+/// One slot: 20 ms.
+const SLOT: i64 = Ticks::from_ms(20).0 as i64;
+
+/// How far beyond the end of a slot packets must be known: the decoders' lag and the limiter's look-ahead.
+const KNOWN_BEYOND: i64 = opus::LOOKAHEAD.0 as i64 + (AHEAD * BLOCK) as i64;
+
+/// How long the mix goes on being encoded after the last sound.
+const TAIL: i64 = Ticks::from_ms(500).0 as i64;
+
+/// How long before a sound it begins to be encoded.
+const LEAD: i64 = SLOT + KNOWN_BEYOND;
+
+/// Silence that is not written before it is known what follows.
+const HELD_BACK: i64 = 2 * SLOT;
+
+/// libopus's best; at 64 kbit/s mono it costs little more than less (facts/media.md section 5).
+const COMPLEXITY: i32 = 10;
+
+/// Longest span that is made at once: what is summed has to fit in memory.
+const LONGEST_SPAN: i64 = Ticks::from_secs(5).0 as i64;
+
+/// How a span is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// Nobody is heard: constant packets. `resumes`: somebody is heard after it.
+    Silence {
+        /// The last packet makes decoders start afresh.
+        resumes: bool,
+    },
+    /// Decode who has packets, sum, limit, encode.
+    Mix,
+}
+
+/// Slots that are made in one way: `from..to` in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    from: i64,
+    to: i64,
+    plan: Plan,
+}
+
+/// The pieces of one uid that are not in the mix yet.
+#[derive(Debug)]
+struct Part {
+    talker: Talker,
+    pieces: VecDeque<Piece>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Mixer {
+    profile: AudioProfile,
+    segmenter: Segmenter,
+    parts: Vec<Part>,
+    /// Stretches in which somebody is heard, in order, apart from each other.
+    heard: VecDeque<(i64, i64)>,
+    cursor: i64,
+    sheet: Sheet,
+    limiter: Limiter,
+    /// Exists while somebody is heard.
+    encoder: Option<Encoder>,
+}
+
+impl Mixer {
+    /// A mix from tick 0 on.
+    pub(super) fn new(profile: AudioProfile, segment: Ticks, out: &mut impl Extend<Output>) -> Self {
+        let channels = usize::from(profile.channels());
+        Self {
+            profile,
+            segmenter: Segmenter::new(PlaylistId::Mix, segment, profile.channels(), out),
+            parts: Vec::new(),
+            heard: VecDeque::new(),
+            cursor: 0,
+            sheet: Sheet::new(channels),
+            limiter: Limiter::new(channels),
+            encoder: None,
+        }
+    }
+
+    /// Takes the next pieces of the timeline of uid number `index`.
+    pub(super) fn listen(&mut self, index: usize, pieces: &[Piece]) {
+        let channels = self.profile.channels();
+        while self.parts.len() <= index {
+            self.parts.push(Part { talker: Talker::new(channels), pieces: VecDeque::new() });
+        }
+        for piece in pieces {
+            // Pauses that were caught up with lie behind the mix and need not wait.
+            if piece.end() >= self.cursor {
+                self.parts[index].pieces.push_back(piece.clone());
+            }
+            if Talker::is_audible(piece) {
+                self.hear(piece.at(), piece.end());
+            }
+        }
+    }
+
+    /// Makes what can be made when all timelines are known up to `horizon`.
+    pub(super) fn run(&mut self, horizon: i64, out: &mut impl Extend<Output>) {
+        self.make((horizon - KNOWN_BEYOND).div_euclid(SLOT) * SLOT, false, out);
+    }
+
+    /// Makes everything up to `end`, to one slot, and closes the playlist.
+    pub(super) fn finish(&mut self, end: i64, out: &mut impl Extend<Output>) {
+        self.make((end + SLOT - 1).div_euclid(SLOT) * SLOT, true, out);
+        self.segmenter.close(out);
+    }
+
+    /// The position at or after which the open segment will close, and what must be known beyond it.
+    pub(super) fn next_cut(&self) -> i64 {
+        self.segmenter.next_cut().0 as i64 + KNOWN_BEYOND + HELD_BACK
+    }
+
+    fn make(&mut self, until: i64, last_word: bool, out: &mut impl Extend<Output>) {
+        while let Some(span) = self.plan(until, last_word) {
+            match span.plan {
+                Plan::Silence { resumes } => self.silence(span, resumes, out),
+                Plan::Mix => self.mix(span, out),
+            }
+            self.cursor = span.to;
+            self.sheet.turn(span.to);
+        }
+    }
+
+    /// The next span that ends by `until`.
+    fn plan(&mut self, until: i64, last_word: bool) -> Option<Span> {
+        while self.heard.front().is_some_and(|(_, end)| end.saturating_add(TAIL) <= self.cursor) {
+            self.heard.pop_front();
+        }
+        let from = self.cursor;
+        let next = self.heard.front().map(|(start, end)| {
+            let begins = (start - LEAD).div_euclid(SLOT) * SLOT;
+            (begins.max(from), (end + TAIL + SLOT - 1).div_euclid(SLOT) * SLOT)
+        });
+        let span = match next {
+            Some((begins, ends)) if begins <= from => {
+                Span { from, to: ends.min(until).min(from + LONGEST_SPAN), plan: Plan::Mix }
+            }
+            Some((begins, _)) if begins <= until => Span { from, to: begins, plan: Plan::Silence { resumes: true } },
+            // What may turn out to be the last slot before a sound stays back, since it holds another packet then.
+            _ => {
+                let to = if last_word { until } else { until - HELD_BACK };
+                Span { from, to, plan: Plan::Silence { resumes: false } }
+            }
+        };
+        (span.to > from).then_some(span)
+    }
+
+    fn silence(&mut self, span: Span, resumes: bool, out: &mut impl Extend<Output>) {
+        self.encoder = None;
+        self.limiter.rest();
+        self.play(span.to);
+        for part in &mut self.parts {
+            part.talker.rest(span.to);
+        }
+        for filler in opus::silence(Ticks((span.to - span.from) as u64), resumes) {
+            self.segmenter.push(filler.bytes, filler.duration, out);
+        }
+    }
+
+    fn mix(&mut self, span: Span, out: &mut impl Extend<Output>) {
+        self.play(span.to + KNOWN_BEYOND);
+        let length = (span.to - span.from) as usize;
+        self.limiter.run(self.sheet.front(length + AHEAD * BLOCK), length / BLOCK);
+        let profile = self.profile;
+        let encoder = self.encoder.get_or_insert_with(|| {
+            Encoder::new(profile.channels(), profile.bit_rate(), COMPLEXITY)
+                .expect("libopus makes encoders of 1 or 2 channels at 48 kHz unless memory is out")
+        });
+        for slot in self.sheet.front(length).chunks(SLOT as usize * usize::from(profile.channels())) {
+            let packet = encoder.encode(slot).expect("libopus encodes 20 ms of finite samples");
+            self.segmenter.push(packet, Ticks(SLOT as u64), out);
+        }
+    }
+
+    /// Lets everybody play what begins before `until`.
+    fn play(&mut self, until: i64) {
+        for Part { talker, pieces } in &mut self.parts {
+            while let Some(piece) = pieces.front().filter(|piece| piece.at() < until) {
+                talker.play(piece, &mut self.sheet);
+                pieces.pop_front();
+            }
+        }
+    }
+
+    /// Notes that somebody is heard in `from..to`.
+    fn hear(&mut self, from: i64, to: i64) {
+        let near = |(start, end): &(i64, i64)| from <= end + LEAD + TAIL && to + LEAD + TAIL >= *start;
+        let (mut from, mut to) = (from, to);
+        let first = self.heard.iter().position(near);
+        while let Some((start, end)) = first.and_then(|first| self.heard.get(first)).copied().filter(near) {
+            (from, to) = (from.min(start), to.max(end));
+            if let Some(first) = first {
+                self.heard.remove(first);
+            }
+        }
+        let place = self.heard.partition_point(|(start, _)| *start < from);
+        self.heard.insert(place, (from, to));
+    }
+}
