@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use opus::{Application, Bitrate};
+use sync_wrapper::SyncWrapper;
 
 use super::packet::{MAX_PACKET, channels};
 use crate::fault::{Explain, Fault};
@@ -33,10 +34,10 @@ impl Explain for CoderError {
     }
 }
 
-/// Turns packets into sound.
+/// Turns packets into sound. `Sync` as well as `Send`: it only ever works through `&mut`.
 #[derive(Debug)]
 pub struct Decoder {
-    inner: opus::Decoder,
+    inner: SyncWrapper<opus::Decoder>,
     channels: usize,
 }
 
@@ -45,7 +46,7 @@ impl Decoder {
     pub fn new(channel_count: u8) -> Result<Self, CoderError> {
         let inner = opus::Decoder::new(TICKS_PER_SECOND as u32, channels(channel_count))
             .map_err(CoderError::from("make a decoder"))?;
-        Ok(Self { inner, channels: usize::from(channel_count.clamp(1, 2)) })
+        Ok(Self { inner: SyncWrapper::new(inner), channels: usize::from(channel_count.clamp(1, 2)) })
     }
 
     /// Appends the sound of one packet to `sound` and says how long it is. On an error `sound` is as before.
@@ -60,7 +61,7 @@ impl Decoder {
 
     /// Forgets what was decoded.
     pub fn reset(&mut self) -> Result<(), CoderError> {
-        self.inner.reset_state().map_err(CoderError::from("reset a decoder"))
+        self.inner.get_mut().reset_state().map_err(CoderError::from("reset a decoder"))
     }
 
     fn run(
@@ -72,16 +73,16 @@ impl Decoder {
     ) -> Result<Ticks, CoderError> {
         let before = sound.len();
         sound.resize(before + room.0 as usize * self.channels, 0.0);
-        let result = self.inner.decode_float(packet, &mut sound[before..], false);
+        let result = self.inner.get_mut().decode_float(packet, &mut sound[before..], false);
         sound.truncate(before + self.channels * *result.as_ref().unwrap_or(&0));
         result.map(|samples| Ticks(samples as u64)).map_err(CoderError::from(what))
     }
 }
 
-/// Turns sound into packets.
+/// Turns sound into packets. `Sync` as well as `Send`, like [`Decoder`].
 #[derive(Debug)]
 pub struct Encoder {
-    inner: opus::Encoder,
+    inner: SyncWrapper<opus::Encoder>,
 }
 
 impl Encoder {
@@ -91,21 +92,24 @@ impl Encoder {
             let mut inner = opus::Encoder::new(TICKS_PER_SECOND as u32, channels(channel_count), Application::Audio)?;
             inner.set_bitrate(Bitrate::Bits(bit_rate))?;
             inner.set_complexity(complexity)?;
-            Ok(Self { inner })
+            Ok(Self { inner: SyncWrapper::new(inner) })
         };
         make().map_err(CoderError::from("make an encoder"))
     }
 
     /// One packet out of 2.5, 5, 10, 20, 40 or 60 ms of interleaved sound. What it decodes to lags by [`LOOKAHEAD`].
     pub fn encode(&mut self, sound: &[f32]) -> Result<Bytes, CoderError> {
-        let packet =
-            self.inner.encode_vec_float(sound, PACKET_BYTES).map_err(CoderError::from("encode a frame of sound"))?;
+        let packet = self
+            .inner
+            .get_mut()
+            .encode_vec_float(sound, PACKET_BYTES)
+            .map_err(CoderError::from("encode a frame of sound"))?;
         Ok(packet.into())
     }
 
     /// Forgets what was encoded.
     pub fn reset(&mut self) -> Result<(), CoderError> {
-        self.inner.reset_state().map_err(CoderError::from("reset an encoder"))
+        self.inner.get_mut().reset_state().map_err(CoderError::from("reset an encoder"))
     }
 }
 
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn a_tone_survives_the_coder_and_comes_out_lookahead_later() {
         let mut encoder = Encoder::new(1, 64_000, 10).unwrap();
-        assert_eq!(encoder.inner.get_lookahead().unwrap() as u64, LOOKAHEAD.0);
+        assert_eq!(encoder.inner.get_mut().get_lookahead().unwrap() as u64, LOOKAHEAD.0);
         let mut decoder = Decoder::new(1).unwrap();
         let (before, mut after) = (tone(50), Vec::new());
         for frame in before.chunks(960) {
