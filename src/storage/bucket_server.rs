@@ -8,12 +8,14 @@
 //! * What the [`s3s::S3`] trait has and this server has not answers NotImplemented.
 
 mod api;
+mod conditions;
 mod files;
 mod http;
 mod layout;
 mod listing;
 mod meta;
 mod multipart;
+mod receive;
 mod sums;
 
 use std::io;
@@ -31,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::{Explain, Fault};
 use files::Files;
 
-pub use api::MAX_OBJECT_BYTES;
+pub use receive::MAX_OBJECT_BYTES;
 
 /// How long a shutdown waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(3);

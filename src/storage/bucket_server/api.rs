@@ -3,22 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-use futures_util::StreamExt;
 use s3s::dto::*;
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 
-use super::files::{Condition, Files, Put, Temporary, hex};
+use super::conditions::{check_read, ended, for_write};
+use super::files::{Files, hex};
 use super::listing::{self, Line, Page};
 use super::meta::{Headers, Meta};
 use super::multipart;
-use super::sums::{Claims, Summer, Sums};
-
-/// Longest object, and longest part of one, in bytes: what S3 takes in one PUT.
-pub const MAX_OBJECT_BYTES: u64 = 5 << 30;
+use super::receive::{named_sums, receive};
+use super::sums::Claims;
 
 /// The operations over the files.
 pub(super) struct Api(pub(super) Arc<Files>);
@@ -34,75 +31,6 @@ pub(super) async fn on<T: Send + 'static>(
         tracing::error!(%error, "the embedded bucket's disk refuses");
         S3Error::internal_error(error)
     })
-}
-
-/// Writes a body to a temporary file, checked and synced.
-pub(super) async fn receive(
-    files: &Files,
-    body: Option<StreamingBlob>,
-    length: Option<i64>,
-    named: &str,
-    claims: &mut Claims,
-    trailers: Option<&TrailingHeaders>,
-) -> S3Result<(Temporary, Sums)> {
-    let too_large = || s3_error!(EntityTooLarge, "an object must not be longer than {MAX_OBJECT_BYTES} bytes");
-    if length.is_some_and(|length| u64::try_from(length).is_ok_and(|length| length > MAX_OBJECT_BYTES)) {
-        return Err(too_large());
-    }
-    let temporary = files.temporary();
-    let mut file = tokio::fs::File::create(&temporary.0).await.map_err(S3Error::internal_error)?;
-    let (mut summer, mut size) = (Summer::new(named), 0u64);
-    if let Some(mut body) = body {
-        while let Some(chunk) = body.next().await {
-            let chunk =
-                chunk.map_err(|error| s3_error!(IncompleteBody, "the body is not the one announced: {error}"))?;
-            size += chunk.len() as u64;
-            if size > MAX_OBJECT_BYTES {
-                return Err(too_large());
-            }
-            summer.update(&chunk);
-            file.write_all(&chunk).await.map_err(S3Error::internal_error)?;
-        }
-    }
-    if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
-        return Err(s3_error!(IncompleteBody, "the body is not as long as its Content-Length"));
-    }
-    claims.add_trailers(trailers);
-    let sums = summer.finish();
-    claims.check(&sums)?;
-    file.sync_all().await.map_err(S3Error::internal_error)?;
-    Ok((temporary, sums))
-}
-
-/// The names of the checksums that a request speaks of.
-pub(super) fn named_sums(request: &HeaderMap) -> String {
-    let values = request.iter().filter(|(name, _)| {
-        name.as_str().starts_with("x-amz-checksum-")
-            || matches!(name.as_str(), "x-amz-trailer" | "x-amz-sdk-checksum-algorithm")
-    });
-    values.map(|(name, value)| format!("{name} {} ", value.to_str().unwrap_or_default())).collect()
-}
-
-/// What to answer to a PUT that ended so.
-pub(super) fn ended(put: Put) -> S3Result<Meta> {
-    match put {
-        Put::Done(meta) => Ok(*meta),
-        Put::Refused => Err(s3_error!(PreconditionFailed)),
-        Put::NoBucket => Err(s3_error!(NoSuchBucket)),
-        Put::Conflict => Err(s3_error!(
-            InvalidRequest,
-            "a folder of this key is an object, or this key is a folder of other objects"
-        )),
-    }
-}
-
-pub(super) fn condition(new: Option<&ETagCondition>, over: Option<&ETagCondition>) -> S3Result<Condition> {
-    match (new, over) {
-        (None, None) => Ok(Condition::Always),
-        (Some(ETagCondition::Any), None) => Ok(Condition::New),
-        (None, Some(ETagCondition::ETag(etag))) => Ok(Condition::Over(etag.value().to_owned())),
-        _ => Err(s3_error!(NotImplemented, "only If-None-Match: * and If-Match with an ETag are possible")),
-    }
 }
 
 impl Api {
@@ -163,27 +91,6 @@ struct Listed {
     next: Option<String>,
 }
 
-/// RFC 9110 section 13.2.2, for reads.
-fn check_read(
-    meta: &Meta,
-    over: Option<&ETagCondition>,
-    new: Option<&ETagCondition>,
-    modified_since: Option<&Timestamp>,
-    unmodified_since: Option<&Timestamp>,
-) -> S3Result<()> {
-    let is = |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == meta.etag);
-    match (over, unmodified_since) {
-        (Some(condition), _) if !is(condition) => return Err(s3_error!(PreconditionFailed)),
-        (None, Some(time)) if meta.last_modified() > *time => return Err(s3_error!(PreconditionFailed)),
-        _ => (),
-    }
-    match (new, modified_since) {
-        (Some(condition), _) if is(condition) => Err(s3_error!(NotModified)),
-        (None, Some(time)) if meta.last_modified() <= *time => Err(s3_error!(NotModified)),
-        _ => Ok(()),
-    }
-}
-
 fn is_asked(mode: Option<&ChecksumMode>) -> bool {
     mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
 }
@@ -233,7 +140,7 @@ impl S3 for Api {
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let (named, input) = (named_sums(&req.headers), req.input);
         self.bucket(&input.bucket)?;
-        let condition = condition(input.if_none_match.as_ref(), input.if_match.as_ref())?;
+        let condition = for_write(input.if_none_match.as_ref(), input.if_match.as_ref())?;
         let mut claims = Claims {
             md5: input.content_md5,
             checksum: Checksum {

@@ -11,9 +11,11 @@ use s3s::dto::*;
 use s3s::{S3Result, TrailingHeaders, s3_error};
 use serde::{Deserialize, Serialize};
 
-use super::api::{MAX_OBJECT_BYTES, condition, ended, on, receive};
+use super::api::on;
+use super::conditions::{ended, for_write};
 use super::files::{Files, hex};
 use super::meta::{Headers, Meta};
+use super::receive::{MAX_OBJECT_BYTES, receive};
 use super::sums::{Claims, Summer};
 
 /// Most parts of an upload.
@@ -114,7 +116,7 @@ pub(super) async fn complete(
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let (dir, upload) = find(files, input.upload_id, &input.bucket, &input.key).await?;
-    let condition = condition(input.if_none_match.as_ref(), input.if_match.as_ref())?;
+    let condition = for_write(input.if_none_match.as_ref(), input.if_match.as_ref())?;
     let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let parts = check_parts(files, &dir, &listed).await?;
     let put = on(files, move |files| {
