@@ -18,7 +18,7 @@ use crate::recording::Input;
 /// time costs the recording a gap and no more.
 pub const REJOIN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// How long after the loss a resume is tried; later the server has given our place away.
+/// How long after the loss a resume is tried at least; later the server has given our place away, unless media still flows.
 const RESUME_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long one attempt may take.
@@ -36,6 +36,13 @@ pub(super) enum Recovery {
     Rejoin,
 }
 
+impl Recovery {
+    /// How to go on after some time without a socket. While media flows there is no hurry to give the membership up.
+    fn after(self, elapsed: Duration, down: bool) -> Self {
+        if elapsed > RESUME_LIMIT && down { Self::Rejoin } else { self }
+    }
+}
+
 /// Trouble that is not over until a socket has lasted.
 #[derive(Debug)]
 pub(super) struct Trouble {
@@ -51,9 +58,7 @@ impl Membership {
         let lost = Instant::now();
         let mut expected = false;
         loop {
-            if recovery != Recovery::Rejoin && lost.elapsed() > RESUME_LIMIT {
-                recovery = Recovery::Rejoin;
-            }
+            recovery = recovery.after(lost.elapsed(), self.outbox.is_down());
             if recovery == Recovery::Rejoin {
                 self.detach().await;
             }
@@ -68,7 +73,7 @@ impl Membership {
             let (mut socket, first) = match self.meanwhile(lost, attempt).await? {
                 Ok(opened) => opened,
                 Err(error) => {
-                    tracing::info!(room = self.room, %error, ?recovery, "the channel is not reached yet");
+                    tracing::debug!(room = self.room, %error, ?recovery, "the channel is not reached yet");
                     if matches!(error, JoinError::Refused(_)) {
                         self.passes.forget();
                     }
@@ -158,5 +163,20 @@ impl Membership {
             Response::Reconnect(_) => Ok(()),
             first => self.answer(socket, first).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flowing_media_is_not_given_up_for_a_lost_socket() {
+        let resume = Recovery::Resume(ResumeReason::SignalDisconnected);
+        let long = RESUME_LIMIT + Duration::from_secs(1);
+        assert_eq!(resume.after(long, false), resume);
+        assert_eq!(resume.after(RESUME_LIMIT, true), resume);
+        assert_eq!(resume.after(long, true), Recovery::Rejoin);
+        assert_eq!(Recovery::Rejoin.after(Duration::ZERO, false), Recovery::Rejoin);
     }
 }
