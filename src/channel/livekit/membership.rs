@@ -6,6 +6,7 @@
 //! [`Input::ChannelDown`] is told when media really stopped: the peer connection is broken, or the socket is lost and no
 //! packet has come for a second, or the server has forgotten us. A resumed socket beside flowing packets is no outage.
 
+mod media;
 mod recovery;
 mod timers;
 
@@ -15,11 +16,10 @@ use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::{
     DisconnectReason, IceServer, JoinResponse, LeaveRequest, ParticipantUpdate, Ping, RoomMovedResponse,
-    SessionDescription, SignalTarget, SubscriptionResponse, TrickleRequest,
+    SubscriptionResponse,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
-use webrtc::peer_connection::RTCPeerConnectionState;
 
 pub use recovery::REJOIN_LIMIT;
 
@@ -30,7 +30,7 @@ use super::leave::{Verdict, verdict};
 use super::members::{Members, Snapshot};
 use super::outbox::Outbox;
 use super::signal::{Lost, Socket};
-use super::subscriber::{PeerEvent, Subscriber, brief};
+use super::subscriber::{PeerEvent, Subscriber};
 use super::subscriptions::Subscriptions;
 use super::token::Passes;
 use super::tracks::Tracks;
@@ -185,42 +185,6 @@ impl Membership {
         Ok(())
     }
 
-    async fn offered(&mut self, socket: &mut Socket, offer: SessionDescription) -> Result<(), Exit> {
-        let broken = |error| Exit::Lost {
-            why: format!("an offer can't be answered: {}", brief(&error)),
-            recovery: Recovery::Rejoin,
-        };
-        let subscriber = self.subscriber(socket).await.map_err(broken)?;
-        let answer = subscriber.answer(offer).await.map_err(broken)?;
-        Ok(socket.send(Request::Answer(answer)).await?)
-    }
-
-    async fn candidate(&mut self, socket: &Socket, trickle: &TrickleRequest) {
-        if trickle.target() != SignalTarget::Subscriber {
-            return;
-        }
-        let Ok(candidate) = serde_json::from_str(&trickle.candidate_init) else {
-            tracing::debug!(room = self.room, "the server sent a candidate that can't be read");
-            return;
-        };
-        let added = match self.subscriber(socket).await {
-            Ok(subscriber) => subscriber.add_candidate(candidate).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = added {
-            tracing::debug!(room = self.room, error = brief(&error), "a candidate of the server is of no use");
-        }
-    }
-
-    /// The peer connection, made when the server first speaks of it.
-    async fn subscriber(&mut self, socket: &Socket) -> webrtc::error::Result<&mut Subscriber> {
-        if self.subscriber.is_none() {
-            self.timers.connecting();
-            self.subscriber = Some(Subscriber::new(&self.ice_servers, socket.local_ip()).await?);
-        }
-        Ok(self.subscriber.as_mut().expect("it was made a line ago"))
-    }
-
     async fn updated(&mut self, socket: &mut Socket, update: ParticipantUpdate) -> Result<(), Exit> {
         let news = if std::mem::take(&mut self.snapshot_comes) {
             let news = self.members.snapshot(&update.participants, Snapshot::Resumed);
@@ -267,55 +231,6 @@ impl Membership {
         Ok(())
     }
 
-    async fn peer_event(&mut self, socket: Option<&mut Socket>, event: PeerEvent) -> Result<(), Exit> {
-        match event {
-            PeerEvent::Candidate(candidate) => {
-                let candidate_init = serde_json::to_string(&candidate).expect("a struct of strings always serialises");
-                let target = SignalTarget::Subscriber as i32;
-                // Without a socket it is not needed: a resume restarts ICE and gathers anew.
-                if let Some(socket) = socket {
-                    socket
-                        .send(Request::Trickle(TrickleRequest { candidate_init, target, ..Default::default() }))
-                        .await?;
-                }
-            }
-            PeerEvent::Track(track) => {
-                let Some(subscriber) = &self.subscriber else { return Ok(()) };
-                match subscriber.publication(&track).await {
-                    Some(sid) => self.tracks.insert(sid, track),
-                    None => tracing::warn!(room = self.room, "media of an unknown publication arrives"),
-                }
-                self.bind();
-            }
-            PeerEvent::State(state) => return self.peer_state(socket.is_some(), state).await,
-        }
-        Ok(())
-    }
-
-    async fn peer_state(&mut self, attached: bool, state: RTCPeerConnectionState) -> Result<(), Exit> {
-        tracing::debug!(room = self.room, %state, "peer connection");
-        match state {
-            RTCPeerConnectionState::Connected => {
-                self.timers.connected();
-                if attached {
-                    self.tell(News::Input(Input::ChannelUp)).await;
-                }
-            }
-            RTCPeerConnectionState::Disconnected => {
-                self.timers.connecting();
-                self.tell(News::Input(Input::ChannelDown)).await;
-            }
-            RTCPeerConnectionState::Failed => {
-                self.timers.connecting();
-                self.tell(News::Input(Input::ChannelDown)).await;
-                let recovery = Recovery::Resume(ResumeReason::SubscriberFailed);
-                return Err(Exit::Lost { why: "no media can arrive".to_owned(), recovery });
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     async fn due(&mut self, socket: &mut Socket, due: Due) -> Result<(), Exit> {
         match due {
             Due::Ping => {
@@ -342,12 +257,6 @@ impl Membership {
             self.tell(News::Input(input)).await;
         }
         self.bind();
-    }
-
-    fn bind(&mut self) {
-        if let Some(subscriber) = &self.subscriber {
-            self.tracks.bind(&self.members, subscriber.level(), &self.outbox);
-        }
     }
 
     /// Lets go of everything that belongs to the present membership, which is lost.
