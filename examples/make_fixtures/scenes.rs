@@ -1,4 +1,4 @@
-//! The scenes; `fixtures/README.md` says what each is for, `tests/core/fixtures.rs` what is heard in each.
+//! The scenes; `fixtures/README.md` says what each is for, `tests/core/fixtures_sound_right.rs` what is heard in each.
 
 use cloud_recorder::recording::{AudioProfile, Input, Mode, SegmentLength, Selection, Spec, TimedInput};
 use cloud_recorder::units::{Cname, Sid, Ticks, TrackId, Uid, WallMs};
@@ -55,7 +55,8 @@ fn two_talkers_with_dtx(speech: &Speech) -> anyhow::Result<Scene> {
 fn late_joiner_and_leaver(speech: &Speech) -> anyhow::Result<Scene> {
     let mut scene = Builder::new("late-joiner-and-leaver", 28)?;
     scene.publishes(0.1, ANNA, 1)?;
-    scene.add(Sender::new(1, Kind::Voice)?.send(Ticks::from_ms(200), &speech.monologue("anna", 19)?)?);
+    let anna = speech.monologue("anna", 20)?;
+    scene.add(Sender::new(1, Kind::Voice)?.send(Ticks::from_ms(200), &anna[..RATE * 197 / 10])?);
     scene.at(20.0, Input::TrackRemoved { track: TrackId(1) });
     scene.at(20.0, Input::Left { uid: Uid::new(ANNA)? });
     scene.at(8.0, Input::Joined { uid: Uid::new(BEN)? });

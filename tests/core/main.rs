@@ -4,9 +4,12 @@
 
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
+mod fixtures_replay_as_committed;
+mod fixtures_sound_right;
 mod hls;
 mod mixes_sound_right;
 mod network_trouble;
+mod replayed;
 mod segments_are_read_by_others;
 mod senders_change;
 mod talkers_can_be_told_apart;
