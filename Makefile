@@ -12,7 +12,7 @@ help: ## List the commands
 demo: setup-demo page ## Record three talkers end to end in one process and check the result
 	$(CARGO) run --release --locked -- demo
 
-test: setup page lint doc unit ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
+test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
 
 setup: ## Install what the tests need
 	scripts/setup.sh test
