@@ -130,6 +130,8 @@ impl Works {
             }
         }
         if shipped {
+            let ledger = Arc::new(self.recorder.ledger());
+            self.note(|report| report.ledger = ledger);
             self.refresh();
         }
         Ok(())
@@ -277,12 +279,10 @@ impl Works {
     fn refresh(&self) {
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
-        let ledger = Arc::new(self.recorder.ledger());
         self.desk.report.send_modify(|report| {
             report.files = files;
             (report.segments_made, report.segments_stored) = (made, stored);
             report.duration_ms = self.publication.end().as_ms();
-            report.ledger = ledger;
         });
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Claimed;
 use crate::fault::Explain;
-use crate::recording::Mode;
+use crate::recording::{Mode, TrackLedger};
 use crate::session::{Error, File, Listing, Note, Report, ResourceId, TaskRef};
 
 /// The four names at the top of every answer about a task.
@@ -49,7 +49,8 @@ pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     body
 }
 
-/// The answer to the additive `…/recordings/{sid}`: everything at the top level.
+/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with
+/// every gap.
 pub(crate) fn recording(report: &Report) -> Value {
     let mut body = task(report);
     body.insert("mode".into(), json!(report.mode));
@@ -57,6 +58,7 @@ pub(crate) fn recording(report: &Report) -> Value {
     body.insert("sliceStartTime".into(), json!(report.started.map_or(0, |at| at.0)));
     body.insert("createdMs".into(), json!(report.created));
     insert_knowledge(&mut body, report);
+    body.insert("ledger".into(), json!(report.ledger));
     Value::Object(body)
 }
 
@@ -149,6 +151,21 @@ fn file_list(report: &Report) -> Value {
     report.files.iter().map(entry).collect()
 }
 
+/// The ledger without its gaps, which can be tens of thousands: how many there are stands in their place.
+fn totals(report: &Report) -> Value {
+    let uid = |uid: &TrackLedger| {
+        json!({
+            "uid": uid.uid,
+            "expectedMs": uid.expected_ms,
+            "recordedMs": uid.recorded_ms,
+            "concealedMs": uid.concealed_ms,
+            "missingMs": uid.missing_ms,
+            "gapCount": uid.gaps.len(),
+        })
+    };
+    json!({ "uids": report.ledger.uids.iter().map(uid).collect::<Vec<Value>>() })
+}
+
 /// Additive: state, files, length, verdict, ledger.
 fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("state".into(), json!(report.state));
@@ -157,7 +174,7 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("verdict".into(), json!(report.verdict()));
     body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
-    body.insert("ledger".into(), json!(report.ledger));
+    body.insert("ledger".into(), totals(report));
     if let Some(ended) = report.ended {
         body.insert("endedMs".into(), json!(ended));
     }
