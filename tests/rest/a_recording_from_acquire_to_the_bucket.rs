@@ -9,6 +9,47 @@ use crate::talker::Talker;
 use crate::world::{APP, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mix_of_two_talkers() {
+    let world = World::new().await;
+    let task = world.record("mix", "room 1", "527", &world.client()).await;
+    let early = world.query(&task).await;
+    assert_eq!(early.status, StatusCode::OK);
+    assert_eq!(early.body["serverResponse"]["status"], 5, "the bot is in the channel");
+    let playlist = format!("rec/{}_room-1.m3u8", task.sid);
+    assert_eq!(early.body["serverResponse"]["fileListMode"], "string");
+    assert_eq!(early.body["serverResponse"]["fileList"], json!(playlist), "the name is known at once");
+    assert!(early.body["serverResponse"]["sliceStartTime"].as_u64().unwrap() > 1_700_000_000_000);
+
+    let stage = world.channel.stage(&task.sid);
+    stage.enter(0, "1", 1).await;
+    stage.enter(0, "2", 2).await;
+    let mut talkers = [Talker::new(1, 440.0), Talker::new(2, 1250.0)];
+    stage.talk(&mut talkers[..1], 100, 5000).await;
+    stage.talk(&mut talkers, 5000, 10_000).await;
+    until(async || (world.query(&task).await.body["fileList"][0]["isPlayable"] == true).then_some(())).await;
+
+    let stopped = world.stop(&task).await;
+    assert_eq!(stopped.status, StatusCode::OK, "{}", stopped.body);
+    assert_eq!(stopped.body["serverResponse"]["uploadingStatus"], "uploaded");
+    assert_eq!(stopped.body["serverResponse"]["fileList"], json!(playlist));
+    stage.left().await;
+
+    let text = std::fs::read_to_string(world.objects().join(&playlist)).unwrap();
+    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:VOD") && text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    let sound = media::decode(&world.objects().join(&playlist));
+    let expected = stopped.body["durationMs"].as_u64().unwrap();
+    assert!(expected >= 9980, "{expected}");
+    assert!(sound.ms().abs_diff(expected) <= 20, "{} of {expected}", sound.ms());
+    let second = |from: u64| sound.part(from, from + 1000);
+    assert!(tone(second(2000), 440.0) > 0.1 && tone(second(2000), 1250.0) < 0.01, "one talks alone");
+    assert!(tone(second(7000), 440.0) > 0.1 && tone(second(7000), 1250.0) > 0.1, "both are in the mix");
+
+    the_manifest_fits(&world, &task.sid, "room-1");
+    the_news_is_complete_and_in_order(&world.log(&task).await, &playlist);
+    until(async || (world.spooled() == 0).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_end_the_404_says_what_is_known() {
     let world = World::new().await;
     let task = world.record("individual", "room", "1", &world.client()).await;
