@@ -45,21 +45,6 @@ impl Stem {
     }
 }
 
-/// `<stem>.m3u8`.
-pub fn playlist_name(stem: &Stem) -> String {
-    stem.playlist()
-}
-
-/// `<stem>_<utc>.m4s`; see [`Stem::segment`].
-pub fn segment_name(stem: &Stem, start: WallMs) -> String {
-    stem.segment(start)
-}
-
-/// `<stem>_init.mp4`.
-pub fn init_name(stem: &Stem) -> String {
-    stem.init()
-}
-
 /// `<sid>_<cname>_events.jsonl`: the session's event log.
 pub fn events_name(sid: &Sid, cname: &Cname) -> String {
     format!("{}_events.jsonl", recording(sid, cname))

@@ -24,15 +24,18 @@ const TAGS: [&str; 10] = [
 /// Longest segment that is believed, in seconds; this recorder writes at most 15 and a packet.
 const MAX_SEGMENT_SECS: f64 = 60.0;
 
+/// Longest complaint of the parser that is passed on, in characters.
+const MAX_COMPLAINT: usize = 120;
+
 /// Furthest that a wall-clock time may be from the timeline, in milliseconds: both are rounded once.
 const DATE_TIME_TOLERANCE_MS: u64 = 1;
 
 /// Why a text is not a playlist of this recorder.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaylistError {
-    /// Not HLS.
+    /// Not HLS; with the beginning of what the parser says, which may quote the whole text.
     #[error("it is no HLS media playlist: {0}")]
-    Hls(#[from] hls_m3u8::Error),
+    Hls(String),
     /// HLS that this recorder does not write.
     #[error("it holds {0}, which this recorder never writes")]
     ForeignTag(String),
@@ -63,7 +66,8 @@ impl Playlist {
     /// nominal length is not exceeded.
     pub fn parse(text: &str) -> Result<Self, PlaylistError> {
         check_lines(text)?;
-        let hls = MediaPlaylist::try_from(text)?;
+        let hls = MediaPlaylist::try_from(text)
+            .map_err(|error| PlaylistError::Hls(error.to_string().chars().take(MAX_COMPLAINT).collect()))?;
         if hls.media_sequence != 0 {
             return Err(PlaylistError::Rule("its media sequence is not 0: segments were dropped from the start"));
         }
@@ -156,6 +160,12 @@ mod tests {
             let error = Playlist::parse(&broken).expect_err(to).to_string();
             assert!(error.contains(words), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn complaints_do_not_quote_the_whole_text() {
+        let error = Playlist::parse(&"<html>".repeat(10_000)).unwrap_err().to_string();
+        assert!(error.len() < 200, "{error}");
     }
 
     #[test]
