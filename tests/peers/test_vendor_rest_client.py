@@ -1,7 +1,5 @@
 """The vendor's REST client from PyPI, unchanged but for its base URL."""
 
-import time
-
 import pytest
 from agora_rest_client.core import domain, exceptions
 from agora_rest_client.services.cloud_recording.v1.individual_recording import api_start as individual
@@ -40,6 +38,10 @@ def storage(kind, product, prefix):
     return kind.StorageConfig(**config)
 
 
+def is_playlist(key):
+    return key.endswith(".m3u8")
+
+
 @pytest.mark.parametrize("mode", ["mix", "individual"])
 def test_acquire_start_query_stop(mode, product, crowd, room):
     crowd.join(product.url, product.token(room, "7"), tone=440)
@@ -56,11 +58,12 @@ def test_acquire_start_query_stop(mode, product, crowd, room):
         return vendor.query(acquired.resourceId, started.sid).serverResponse
 
     assert status()["status"] == 5
-    wait_for("a playlist in query", lambda: status()["fileList"])
-    time.sleep(1)
+    playlists = f"{prefix}/{started.sid}_"
+    wait_for("a playlist in the bucket", lambda: any(map(is_playlist, product.bucket.keys_under(playlists))))
+    assert status()["fileList"]
     stopped = vendor.stop(acquired.resourceId, started.sid, room, uid, False)
     assert stopped.serverResponse["uploadingStatus"] == "uploaded"
-    assert any(key.endswith(".m3u8") for key in product.bucket.keys_under(f"{prefix}/{started.sid}_"))
+    assert any(map(is_playlist, product.bucket.keys_under(playlists)))
 
     with pytest.raises(exceptions.ServiceResponseException) as refused:
         vendor.query(acquired.resourceId, started.sid)

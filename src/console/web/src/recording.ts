@@ -9,19 +9,21 @@ export interface PlaylistFile {
   url: string | undefined;
 }
 
-interface ServerResponse {
-  status?: number;
-  fileListMode?: string;
-  fileList?: string | { fileName?: string; uid?: string }[];
+interface ListedFile {
+  fileName?: string;
+  uid?: string;
+  isPlayable?: boolean;
 }
 
 interface Answer {
   code?: number;
   reason?: string;
+  detail?: string;
   message?: string;
   resourceId?: string;
   sid?: string;
-  serverResponse?: ServerResponse;
+  serverResponse?: { fileList?: string | ListedFile[] };
+  fileList?: ListedFile[];
 }
 
 export class Recording {
@@ -70,11 +72,13 @@ export class Recording {
     return this.files(await call(this.desk, "POST", `${this.session}/stop`, body));
   }
 
+  // Those that are in the bucket. The list beside serverResponse has the same form in every mode, and knows.
   private files(answer: Answer): PlaylistFile[] {
-    const list = answer.serverResponse?.fileList ?? [];
-    const entries = typeof list === "string" ? (list ? [{ fileName: list, uid: undefined }] : []) : list;
-    return entries.flatMap(({ fileName, uid }) => {
-      return fileName ? [{ name: fileName, uid: uid === "0" ? undefined : uid, url: this.address(fileName) }] : [];
+    const list = answer.fileList ?? answer.serverResponse?.fileList ?? [];
+    const entries: ListedFile[] = typeof list === "string" ? [{ fileName: list }] : list;
+    return entries.flatMap(({ fileName, uid, isPlayable }) => {
+      if (!fileName || isPlayable === false) return [];
+      return [{ name: fileName, uid: uid === "0" ? undefined : uid, url: this.address(fileName) }];
     });
   }
 
@@ -113,5 +117,6 @@ async function call(desk: Desk, method: "GET" | "POST", path: string, body?: unk
   const json = (await answer.json().catch(() => ({}))) as Answer;
   if (answer.ok) return json;
   const code = json.code === undefined ? "" : `, code ${json.code}`;
-  throw new Refused(answer.status, `The server refused ${verb} (${answer.status}${code}): ${json.reason ?? json.message ?? "no reason given"}`);
+  const reason = [json.reason ?? json.message ?? "no reason given", json.detail].filter(Boolean).join(": ");
+  throw new Refused(answer.status, `The server refused ${verb} (${answer.status}${code}): ${reason}`);
 }
