@@ -72,7 +72,7 @@ def test_join_talk_record_and_listen(development, browser, room):
     wait_for("the finished playlist", lambda: (state(alice)["duration"] or 0) > early)
     length = state(alice)["duration"]
     time.sleep(1)
-    assert state(alice)["duration"] == length, "a finished playlist does not grow"
+    assert abs(state(alice)["duration"] - length) < 0.1, "a finished playlist does not grow"
     for hertz in (440, 660):
         assert alice.eval(LISTEN % hertz) > -60, f"{hertz} Hz is not heard in the finished playlist"
     alice.eval("void (audio.currentTime = audio.duration - 1)")

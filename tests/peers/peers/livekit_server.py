@@ -78,4 +78,5 @@ class LiveKitServer:
 
     def stop(self):
         self.proxy.close()
-        self.program.stop()
+        # Asked politely it would wait for its rooms to empty.
+        self.program.kill()
