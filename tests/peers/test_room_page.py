@@ -53,6 +53,7 @@ def test_join_talk_record_and_listen(development, browser, room):
     bob.click("mute")
     wait_for("the mute to be seen", lambda: alice.people["bob"] == "muted")
     bob.click("mute")
+    wait_for("both to be seen speaking again", lambda: set(alice.people.values()) == {"speaking"})
 
     alice.click("record")
     wait_for("the badge", lambda: alice.shown("badge") and bob.shown("badge"))

@@ -8,19 +8,24 @@ impl Room {
     pub(in crate::channel_server) fn speaks(&mut self, id: &MemberId, track: &TrackSid, level: f32) -> Effects {
         let mut effects = Effects::new();
         let Some(member) = self.member(id) else { return effects };
-        let audible = member.live().any(|live| live.sid == *track && !live.info.muted);
+        let live = member.live().any(|live| live.sid == *track);
         let before = self.level(id);
-        if level > 0.0 && audible {
+        if level > 0.0 && live {
             self.levels.insert(track.clone(), level);
         } else {
             self.levels.remove(track);
         }
+        self.tell_level(id, before, &mut effects);
+        effects
+    }
+
+    /// Tells everybody how loud a member is, if that is no longer `before`.
+    pub(super) fn tell_level(&self, id: &MemberId, before: f32, effects: &mut Effects) {
         let after = self.level(id);
         let hidden = self.member(id).is_some_and(|member| member.pass.grants.hidden);
         if after != before && !hidden {
-            self.tell_all(&mut effects, &messages::speakers([(id.clone(), after)]));
+            self.tell_all(effects, &messages::speakers([(id.clone(), after)]));
         }
-        effects
     }
 
     /// Everybody who speaks now.
@@ -29,8 +34,11 @@ impl Room {
         visible.map(|member| (member.id.clone(), self.level(&member.id))).filter(|(_, level)| *level > 0.0).collect()
     }
 
-    fn level(&self, id: &MemberId) -> f32 {
+    /// How loud a member is: what is measured of its tracks that are not muted. A mute does not forget the measure, since a
+    /// steady voice is measured anew only when it changes.
+    pub(super) fn level(&self, id: &MemberId) -> f32 {
         let tracks = self.member(id).into_iter().flat_map(|member| member.live());
-        tracks.filter_map(|track| self.levels.get(&track.sid).copied()).fold(0.0, f32::max)
+        let heard = tracks.filter(|track| !track.info.muted);
+        heard.filter_map(|track| self.levels.get(&track.sid).copied()).fold(0.0, f32::max)
     }
 }

@@ -312,7 +312,11 @@ fn muting_is_told_once_and_silences() {
     assert!(silent);
     assert!(stage.room.mute(&alice, &mute).is_empty());
     assert!(stage.room.speaks(&alice, &sid, 0.5).is_empty(), "muted members don't speak");
-    assert!(stage.room.mute(&bob, &MuteTrackRequest { muted: false, ..mute }).is_empty(), "only its own");
+    let unmute = MuteTrackRequest { muted: false, ..mute };
+    assert!(stage.room.mute(&bob, &unmute).is_empty(), "only its own");
+    let effects = stage.room.mute(&alice, &unmute);
+    let speaks = told(&effects, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if s.speakers[0].active));
+    assert!(speaks, "a steady voice is heard again without being measured anew");
 }
 
 #[test]

@@ -88,6 +88,7 @@ impl Room {
     /// The publisher muted or unmuted.
     pub(in crate::channel_server) fn mute(&mut self, id: &MemberId, request: &MuteTrackRequest) -> Effects {
         let mut effects = Effects::new();
+        let before = self.level(id);
         let Some(member) = self.member_mut(id) else { return effects };
         let uid = member.uid.clone();
         let Some(track) = member.track(&request.sid.as_str().into()) else { return effects };
@@ -95,14 +96,11 @@ impl Room {
             return effects;
         }
         track.info.muted = request.muted;
-        let (live, sid) = (track.live, track.sid.clone());
-        if live {
+        if track.live {
             self.tell_about(id, &mut effects);
             effects.push(Effect::News(RoomEvent::Muted { uid, muted: request.muted }));
         }
-        if request.muted {
-            effects.extend(self.speaks(id, &sid, 0.0));
-        }
+        self.tell_level(id, before, &mut effects);
         effects
     }
 
