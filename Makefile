@@ -4,6 +4,7 @@ CARGO ?= cargo
 PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
+.NOTPARALLEL:
 .PHONY: help demo test setup setup-demo page check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
