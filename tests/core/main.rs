@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod absences_are_named;
+mod any_story_holds;
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
 mod fixtures_replay_as_committed;

@@ -160,9 +160,15 @@ impl Story {
 
     /// Records it from tick 0 till `end`.
     pub(crate) fn record(&self, spec: Spec, end: u64) -> Recording {
+        self.record_with(spec, end, |_, _| {})
+    }
+
+    /// Records it; `before` may do something to the recorder before each input.
+    pub(crate) fn record_with(&self, spec: Spec, end: u64, mut before: impl FnMut(&mut Recorder, Ticks)) -> Recording {
         let mut recorder = Recorder::new(spec);
         let mut outputs = Vec::new();
         for input in self.inputs() {
+            before(&mut recorder, input.at);
             recorder.push(input);
             outputs.extend(std::iter::from_fn(|| recorder.poll()));
         }

@@ -1,0 +1,216 @@
+//! Whatever happens in a channel, in whatever order: playlists are as long as the session and have no hole, what came in time is
+//! in its place bit for bit, the ledger adds up, and when the core was asked to advance changes nothing.
+
+use cloud_recorder::recording::{Input, Mode, Packet, Selection};
+use cloud_recorder::units::{Ssrc, Ticks, TrackId};
+use proptest::prelude::*;
+
+use crate::world::{Dice, FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
+
+/// What a talker does next.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Talks.
+    Talk,
+    /// Pauses by DTX: a small packet now and then, the clock runs.
+    Pause,
+    /// Mutes; the clock stands still.
+    Mute,
+    /// Leaves and comes back with another SSRC and another clock.
+    Rejoin,
+    /// Its clock jumps by so many seconds.
+    Jump(i32),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => Just(Act::Talk),
+        2 => Just(Act::Pause),
+        1 => Just(Act::Mute),
+        1 => Just(Act::Rejoin),
+        1 => prop_oneof![-100_000..-1, 1..100_000].prop_map(Act::Jump),
+    ]
+}
+
+/// How the network treats packets.
+#[derive(Clone, Debug)]
+struct Network {
+    loss_percent: u64,
+    jitter_ms: u64,
+    copies_percent: u64,
+    seed: u64,
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    (0..15_u64, 0..90_u64, 0..20_u64, any::<u64>()).prop_map(|(loss_percent, jitter_ms, copies_percent, seed)| {
+        Network { loss_percent, jitter_ms, copies_percent, seed }
+    })
+}
+
+/// A talker's story, what of it reached the recorder, and its end.
+fn play(acts: &[(Act, u64)], network: &Network) -> (Story, Vec<Sent>, u64) {
+    let mut story = Story::default();
+    let (mut talker, mut now, mut all) = (Talker::new(1, 1), SECOND, Vec::new());
+    story.joins(0, "7", 1);
+    for (act, ms) in acts {
+        let length = ms * MS / FRAME * FRAME;
+        match act {
+            Act::Talk => all.extend(talker.talk(now, now + length)),
+            Act::Pause => {
+                all.extend(talker.talk(now, now + SECOND));
+                now += SECOND;
+                for at in (now..now + length).step_by(20 * FRAME as usize) {
+                    let number = (talker.made % 120) as u8;
+                    talker.made += 1;
+                    all.push(talker.send(at, vec![0x78, number].into()));
+                    talker.pause(19 * FRAME);
+                }
+                now += length.next_multiple_of(20 * FRAME) - length;
+            }
+            Act::Mute => {
+                let track = talker.track;
+                story.happens(now + talker.delay, Input::Muted { track, muted: true });
+                story.happens(now + length, Input::Muted { track, muted: false });
+            }
+            Act::Rejoin => {
+                story.happens(now + 500 * MS, Input::Left { uid: uid("7") });
+                now += 500 * MS;
+                let next = talker.ssrc.0 + 1;
+                talker = Talker { made: talker.made, rtp: f64::from(next) * 99_999.0, ..Talker::new(next, next) };
+                story.joins(now + length, "7", next);
+            }
+            Act::Jump(seconds) => {
+                talker.rtp = (talker.rtp + f64::from(*seconds) * SECOND as f64).rem_euclid(4_294_967_296.0);
+            }
+        }
+        now += if matches!(act, Act::Jump(_)) { 0 } else { length };
+    }
+    let mut dice = Dice(network.seed);
+    all.retain(|_| dice.below(100) >= network.loss_percent);
+    for packet in &mut all {
+        packet.arrival += dice.below(network.jitter_ms + 1) * MS;
+    }
+    let mut copies = all.clone();
+    copies.retain(|_| dice.below(100) < network.copies_percent);
+    for copy in &mut copies {
+        copy.arrival += dice.below(800) * MS;
+    }
+    story.hears(all.clone()).hears(copies);
+    (story, all, now + 3 * SECOND)
+}
+
+fn check_ledger(recording: &Recording, end: u64) {
+    for account in &recording.ledger.uids {
+        assert_eq!(account.expected_ms, account.recorded_ms + account.concealed_ms + account.missing_ms);
+        assert!(account.gaps.windows(2).all(|pair| pair[0].to <= pair[1].from), "{:?}", account.gaps);
+        let gaps: u64 = account.gaps.iter().map(|gap| (gap.to - gap.from).0).sum();
+        let total = Ticks(gaps).as_ms() + account.recorded_ms;
+        assert!(total.abs_diff(Ticks(end).as_ms()) <= 25, "{total} ms booked of {}: {account:?}", Ticks(end).as_ms());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_came_in_time_is_in_its_place(
+        acts in proptest::collection::vec((act(), 1_000..6_000_u64), 1..7),
+        network in network(),
+    ) {
+        let (story, sent, end) = play(&acts, &network);
+        let recording = story.record(spec(Mode::Individual), end);
+        check_ledger(&recording, end);
+        let account = recording.account("7");
+        let (mut absent, mut jitter) = (0, (network.jitter_ms * MS) as i64);
+        jitter += 30 * MS as i64 + FRAME as i64;
+        for (sent, place) in sent.iter().zip(recording.places("7", &sent)) {
+            if sent.packet.payload.len() == 2 {
+                continue;
+            }
+            let Some(place) = place else {
+                absent += 1;
+                continue;
+            };
+            let error = place as i64 - sent.captured as i64;
+            prop_assert!((30 * MS as i64 - FRAME as i64..=jitter).contains(&error), "made at {} off by {error}", sent.captured);
+        }
+        let packets = account.packets;
+        prop_assert!(absent <= packets.late + packets.left_out + packets.superseded, "{absent} absent, {packets:?}");
+        prop_assert!(packets.late + packets.left_out <= 3 * acts.len() as u64, "{packets:?}");
+    }
+
+    #[test]
+    fn asking_to_advance_changes_nothing(
+        acts in proptest::collection::vec((act(), 1_000..4_000_u64), 1..4),
+        network in network(),
+    ) {
+        let (story, _, end) = play(&acts, &network);
+        let quiet = story.record(spec(Mode::Both), end);
+        let (mut dice, mut last) = (Dice(network.seed), 0);
+        let asked = story.record_with(spec(Mode::Both), end, |recorder, next| {
+            while last < next.0 && dice.below(3) == 0 {
+                last += dice.below(next.0 - last + 1);
+                recorder.advance(Ticks(last));
+            }
+            last = next.0;
+        });
+        prop_assert_eq!(quiet.ledger, asked.ledger);
+        prop_assert!(quiet.outputs == asked.outputs, "the outputs differ");
+    }
+}
+
+fn hostile_packet() -> impl Strategy<Value = Packet> {
+    let payload = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40),
+        Just(vec![0x78; 25]),
+        Just(vec![0x1B, 0x06, 0, 0, 0, 0, 0, 0]),
+        Just(Vec::new()),
+    ];
+    let sequence = prop_oneof![any::<u16>(), 0..50_u16];
+    let timestamp = prop_oneof![any::<u32>(), (0..200_u32).prop_map(|n| n * 960), Just(1 << 31)];
+    (0..4_u32, 0..12_u32, sequence, timestamp, payload).prop_map(|(track, ssrc, sequence, timestamp, payload)| Packet {
+        track: TrackId(track),
+        ssrc: Ssrc(ssrc),
+        sequence,
+        timestamp,
+        marker: false,
+        level: None,
+        payload: payload.into(),
+    })
+}
+
+fn hostile_input() -> impl Strategy<Value = Input> {
+    let who = || (0..3_u32).prop_map(|n| uid(&n.to_string()));
+    let track = || (0..4_u32).prop_map(TrackId);
+    prop_oneof![
+        20 => hostile_packet().prop_map(Input::Packet),
+        1 => who().prop_map(|uid| Input::Joined { uid }),
+        1 => who().prop_map(|uid| Input::Left { uid }),
+        3 => (track(), who(), any::<bool>()).prop_map(|(track, uid, muted)| Input::TrackAdded { track, uid, muted }),
+        1 => track().prop_map(|track| Input::TrackRemoved { track }),
+        1 => (track(), any::<bool>()).prop_map(|(track, muted)| Input::Muted { track, muted }),
+        1 => Just(Input::ChannelDown),
+        1 => Just(Input::ChannelUp),
+        1 => Just(Input::WorkerRestarted),
+        1 => Just(Input::Select(Selection::All)),
+        1 => who().prop_map(|uid| Input::Select(Selection::Except([uid].into()))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_input_does_harm(
+        inputs in proptest::collection::vec((0..30_000_u64, hostile_input()), 0..250),
+        tail in 0..200_000_u64,
+    ) {
+        let (mut story, mut at) = (Story::default(), 0);
+        for (step, input) in inputs {
+            at += step;
+            story.happens(at, input);
+        }
+        let end = at + tail;
+        check_ledger(&story.record(spec(Mode::Both), end), end);
+    }
+}
