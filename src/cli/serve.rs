@@ -46,12 +46,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => development::load(&data_dir).map(|(config, file)| (config, Some(file)))?,
     };
     if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    for listen in [config.server.listen, config.bucket.listen] {
         anyhow::ensure!(
             made.is_none() || listen.ip().is_loopback(),
             "a development server hands out its credentials to whoever reaches it, so it listens on loopback only; \
              give --config FILE to listen on {listen}"
         );
-        config.server.listen = listen;
     }
     if let Some(data_dir) = args.data_dir {
         config.server.data_dir = data_dir;

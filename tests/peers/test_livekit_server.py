@@ -2,6 +2,8 @@
 
 import time
 
+import requests
+
 from peers.browser import open_room
 from peers.product import ELSEWHERE
 from peers.program import wait_for
@@ -17,6 +19,9 @@ def gaps(recorded, uid):
 
 def test_talkers_a_mute_a_reset_socket_and_a_removal(product, real_livekit, browser, crowd, receiver, room, tmp_path):
     lk = real_livekit
+    policy = requests.get(f"{product.origin}/room", timeout=5).headers["content-security-policy"]
+    assert f" {lk.recorder_url} " in policy, "the page may talk to the app's channel server"
+    # The proxy of the recorder is that server to the product; the page goes past it, so that its own socket stays whole.
     alice = open_room(browser, product.origin, hertz=440, anyOrigin=True)
     alice.join(room, "alice", lk.url, lk.token(room, "alice"))
     alice.publish()

@@ -1,5 +1,7 @@
 """The voice room page on a development server, from joining to listening to the finished recording."""
 
+import os
+import subprocess
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import requests
 
 from peers.browser import open_room
 from peers.development import DevelopmentServer
+from peers.places import PRODUCT
 from peers.program import wait_for
 
 # Amplitude of one tone in what the page's player plays now.
@@ -107,6 +110,14 @@ def test_the_page_works_by_keyboard_and_says_what_is_wrong(development, browser,
     )
     assert not unnamed, f"controls without a label: {unnamed}"
     page.close()
+
+
+def test_a_development_server_stays_on_loopback(tmp_path):
+    for name in ("SERVER", "BUCKET"):
+        environment = {**os.environ, f"CLOUD_RECORDER__{name}__LISTEN": "0.0.0.0:0"}
+        command = [PRODUCT, "serve", "--data-dir", tmp_path]
+        refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+        assert refused.returncode == 1 and "loopback only" in refused.stderr, refused
 
 
 def test_credentials_are_for_our_own_page_only(development, product):

@@ -251,7 +251,7 @@ fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
 
 /// The pages, and in development what they need to record without anybody pasting credentials.
 fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyhow::Result<console::Settings> {
-    let mut settings = console::Settings::default();
+    let mut settings = console::Settings { origins: origins(config, bucket), dev: None };
     let (Some(bucket), true, Some(app)) = (bucket, development, config.apps.first()) else { return Ok(settings) };
     let endpoint = Url::parse(&format!("http://{bucket}"))?;
     let secret_key = config.bucket.secret_key.clone().unwrap_or_else(|| String::new().into());
@@ -263,7 +263,6 @@ fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyh
             MintLiveKit { key: key.as_str(), app: None, room, identity, publish: true, now: clock::now(), lifetime };
         Ok(SecretString::from(mint_livekit(mint, &certificate)))
     });
-    settings.origins.push(endpoint.clone());
     settings.dev = Some(DevSettings {
         app_id: app.id.clone(),
         channel_url: None,
@@ -278,4 +277,18 @@ fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyh
         mint,
     });
     Ok(settings)
+}
+
+/// Where the pages may go beside our own port: the apps' channel servers and buckets, and the embedded bucket.
+fn origins(config: &Config, bucket: Option<SocketAddr>) -> Vec<Url> {
+    let channels = config.apps.iter().filter_map(|app| match &app.channel {
+        ChannelChoice::Embedded => None,
+        ChannelChoice::Livekit { url, .. } => {
+            let scheme = if matches!(url.scheme(), "https" | "wss") { "wss" } else { "ws" };
+            Url::parse(&format!("{scheme}{}", url.as_str().trim_start_matches(url.scheme()))).ok()
+        }
+    });
+    let buckets = config.apps.iter().filter_map(|app| app.storage.as_ref()?.endpoint.clone());
+    let embedded = bucket.and_then(|address| Url::parse(&format!("http://{address}")).ok());
+    channels.chain(buckets).chain(embedded).collect()
 }
