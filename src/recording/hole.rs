@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 
-use super::timeline::Last;
 use super::{Cause, account::Due};
 use crate::codec::fmp4::Sample;
 use crate::codec::opus;
@@ -112,6 +111,17 @@ impl Kind {
     }
 }
 
+/// The sound that was written last.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    /// Its packet.
+    pub(super) packet: Bytes,
+    /// Where it ends.
+    pub(super) end: i64,
+    /// Which voice.
+    pub(super) voice: u64,
+}
+
 /// The hole after the last sound, as far as it is filled.
 #[derive(Debug, Default)]
 pub(super) struct Hole {
@@ -139,31 +149,60 @@ impl Hole {
         !self.silent && frame.is_some_and(|frame| self.concealed + frame <= kind.longest_bridge())
     }
 
-    /// Conceals from `cursor` on, which moves, up to `until`: whole frames that end by then, or, where the hole's `end` is known
-    /// to be there, those that come nearest to it.
+    /// Conceals from `cursor` on up to `until`: whole frames that end by then, or, where that is known to be the hole's `end`,
+    /// as many as come nearest to it.
     pub(super) fn bridge(
         &mut self,
-        cursor: &mut i64,
+        cursor: i64,
         until: i64,
         kind: Kind,
         last: Option<&Last>,
         end: bool,
-        write: &mut impl FnMut(Piece, i64),
-    ) {
-        let Some(last) = last.filter(|_| self.may_bridge(kind, last)) else {
-            return;
-        };
-        let Ok(filler) = opus::concealment(&last.packet) else {
-            return;
-        };
+    ) -> Option<Piece> {
+        let last = last.filter(|_| self.may_bridge(kind, last))?;
+        let filler = opus::concealment(&last.packet).ok()?;
         let frame = filler.duration.0 as i64;
-        let room = (until - *cursor).max(0) + if end { frame / 2 } else { 0 };
+        let room = (until - cursor).max(0) + if end { frame / 2 } else { 0 };
         let frames = (room / frame).min((kind.longest_bridge() - self.concealed) / frame);
-        if frames > 0 {
-            let length = frames * frame;
-            write(Piece::Bridge { at: *cursor, filler, frames, kind }, length);
-            self.concealed += length;
-            *cursor += length;
-        }
+        self.concealed += frames * frame;
+        (frames > 0).then_some(Piece::Bridge { at: cursor, filler, frames, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(packet: &'static [u8]) -> Last {
+        Last { packet: Bytes::from_static(packet), end: 0, voice: 0 }
+    }
+
+    fn bridged(kind: Kind, length: i64, end: bool, packet: &'static [u8]) -> i64 {
+        Hole::from(0).bridge(0, length, kind, Some(&last(packet)), end).map_or(0, |piece| piece.end())
+    }
+
+    #[test]
+    fn each_kind_is_bridged_for_its_time() {
+        const SPEECH: &[u8] = &[0x78, 1, 2, 3];
+        assert_eq!(bridged(Kind::Loss, 48_000, true, SPEECH), LONGEST_CONCEALED);
+        assert_eq!(bridged(Kind::Pause, 48_000, true, SPEECH), LONGEST_PAUSE);
+        assert_eq!(bridged(Kind::Stall, 48_000, true, SPEECH), 0);
+        assert_eq!(bridged(Kind::Loss, 48_000, true, &[0x18, 1, 2, 3]), 2_880, "a 60 ms frame fits once");
+    }
+
+    #[test]
+    fn the_end_of_a_hole_is_met_to_half_a_frame() {
+        const SPEECH: &[u8] = &[0x78, 1, 2, 3];
+        assert_eq!(bridged(Kind::Loss, 2_399, true, SPEECH), 1_920);
+        assert_eq!(bridged(Kind::Loss, 2_400, true, SPEECH), 2_880);
+        assert_eq!(bridged(Kind::Loss, 2_879, false, SPEECH), 1_920, "what may go on is not overrun");
+    }
+
+    #[test]
+    fn after_silence_nothing_is_concealed() {
+        let mut hole = Hole::from(0);
+        hole.silent = true;
+        assert!(!hole.may_bridge(Kind::Loss, Some(&last(&[0x78, 1]))));
+        assert!(!Hole::from(0).may_bridge(Kind::Loss, None), "nothing to go on from");
     }
 }

@@ -191,7 +191,7 @@ impl Member {
 
     /// The entry in the ledger, once it was to be recorded.
     pub(super) fn entry(&self) -> Option<TrackLedger> {
-        self.timeline.as_ref().map(|timeline| timeline.account.entry(&self.uid))
+        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid))
     }
 
     /// When the present must be looked at again even if nothing arrives, in ticks of arrival; `behind` is the look-ahead.

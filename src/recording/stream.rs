@@ -1,15 +1,7 @@
-//! One RTP stream (a track's SSRC): puts packets in order, drops copies, and says where on the wall timeline each belongs.
+//! One RTP stream (a track's SSRC): puts packets in order, drops copies, counts what is missing. Where a packet belongs is judged
+//! in [`regime`].
 //!
-//! Place = RTP time + the [`Baseline`], the smallest lag. Three things can change the lag, and the packets that follow within
-//! [`WINDOW`] tell them apart, which is why a packet is judged that long after it arrived (at the latest):
-//! * The sender's RTP clock stood still or jumped back: the lag of *all* packets that follow is larger. The stream is anchored
-//!   anew at the smallest lag within the window, and the hole shows.
-//! * The network held packets back (outage and burst, congestion): *some* packet within the window, or within ten seconds when
-//!   the delay swelled slowly, is back at the old lag. Nothing moves.
-//! * The RTP clock jumped ahead, or the baseline had only ever seen a congested path: the lag is smaller than the network could
-//!   make it. Anchored anew at once, unless it is a stray: one of the next [`WITNESSES`] packets is back at the old lag.
-//!
-//! Steps of less than [`STEP`] are left to the baseline's slow way.
+//! Invariants: packets are taken in the order of their sequence numbers, each at most once; at most [`MAX_QUEUED`] wait.
 
 use std::collections::VecDeque;
 
@@ -17,24 +9,9 @@ use bytes::Bytes;
 
 use super::Packet;
 use super::baseline::Baseline;
+use super::regime::{self, Head};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
-use crate::units::Ticks;
-
-/// How long after its arrival a packet's place may stay undecided.
-pub(super) const WINDOW: i64 = Ticks::from_ms(1_500).0 as i64;
-
-/// A change of lag that is a change of clock and not jitter.
-const STEP: i64 = Ticks::from_ms(100).0 as i64;
-
-/// A change of lag that is a change of clock even if it came slowly.
-const FAR: i64 = Ticks::from_ms(500).0 as i64;
-
-/// Longest delay of a packet that is taken for the network's doing.
-const LONGEST_DELAY: i64 = Ticks::from_secs(3).0 as i64;
-
-/// How many packets after one from the future must be there too for it to be believed.
-const WITNESSES: usize = 3;
 
 /// Most packets that wait in a stream: 10 s of 10 ms packets.
 const MAX_QUEUED: usize = 1_024;
@@ -62,7 +39,8 @@ pub(super) struct Queued {
 }
 
 impl Queued {
-    fn lag(&self) -> i64 {
+    /// Arrival less RTP time.
+    pub(super) fn lag(&self) -> i64 {
         self.arrival - self.time
     }
 }
@@ -85,31 +63,6 @@ pub(super) enum Offer {
     Malformed(PacketError),
     /// [`MAX_QUEUED`] packets wait already.
     Overflow,
-}
-
-/// The first packet with sound that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head {
-    /// None waits.
-    Empty,
-    /// More has to be known. It will not be placed before `earliest`.
-    Undecided {
-        /// Lower bound of its place.
-        earliest: i64,
-    },
-    /// What waits gives no sound, or has a time that is a stray: [`Stream::skip`] it and go on.
-    Skip,
-    /// It belongs here.
-    Ready(Place),
-}
-
-/// Where a packet belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The tick of its first sample.
-    pub(super) at: i64,
-    /// The sender's clock did not run on from the packet before (or there is none).
-    pub(super) anew: bool,
 }
 
 /// A packet taken from the stream, with how it follows the one taken before.
@@ -174,33 +127,10 @@ impl Stream {
     /// What is to be done with the first packet, when everything that arrived before `now` has been offered. `last_word`: nothing
     /// will arrive any more.
     pub(super) fn head(&self, now: i64, last_word: bool) -> Head {
-        let Some(head) = self.queue.iter().find(|queued| queued.duration > 0) else {
-            let stale = self.queue.front().is_some_and(|queued| last_word || now >= queued.arrival + LONGEST_DELAY);
-            return if stale { Head::Skip } else { Head::Empty };
-        };
-        let known = last_word || now >= head.arrival + WINDOW;
-        let lag = head.lag();
-        let Some(usual) = self.baseline.floor(head.arrival).or_else(|| self.baseline.recent()) else {
-            let smallest = self.smallest(head, lag - LONGEST_DELAY);
-            return if known { anew(head, smallest) } else { Head::Undecided { earliest: head.time + smallest } };
-        };
-        if lag < usual - STEP {
-            return self.head_from_the_future(head, usual, known);
-        }
-        let smallest = self.smallest(head, usual - STEP);
-        let recent = self.baseline.recent().unwrap_or(usual);
-        let stepped = smallest - usual > STEP && (smallest - recent > STEP || smallest - usual > FAR);
-        if !stepped {
-            let lag = self.baseline.floor(head.arrival).map_or(smallest, |floor| floor.min(smallest));
-            Head::Ready(Place { at: head.time + lag, anew: false })
-        } else if known {
-            anew(head, smallest)
-        } else {
-            Head::Undecided { earliest: head.time + usual }
-        }
+        regime::judge(&self.queue, &self.baseline, now, last_word)
     }
 
-    /// Takes the first packet with sound; `anew` as [`Place::anew`] said.
+    /// Takes the first packet with sound; `anew` as [`regime::Place::anew`] said.
     pub(super) fn take(&mut self, anew: bool) -> Option<Taken> {
         while self.queue.front()?.duration == 0 {
             self.skip();
@@ -254,34 +184,6 @@ impl Stream {
         dropped
     }
 
-    /// A packet that arrived earlier than the network can make it, against the `usual` lag.
-    fn head_from_the_future(&self, head: &Queued, usual: i64, known: bool) -> Head {
-        let mut witnesses = 0;
-        for next in self.queue.iter().filter(|next| next.duration > 0).skip(1).take(WITNESSES) {
-            if next.lag() >= usual - STEP {
-                return Head::Skip;
-            }
-            witnesses += 1;
-        }
-        if known || witnesses == WITNESSES {
-            anew(head, self.smallest(head, head.lag() - LONGEST_DELAY))
-        } else {
-            Head::Undecided { earliest: head.time + head.lag().min(usual) }
-        }
-    }
-
-    /// The smallest lag among the packets from `head` on that arrived within its window, up to the first below `limit`.
-    fn smallest(&self, head: &Queued, limit: i64) -> i64 {
-        let until = head.arrival + WINDOW;
-        self.queue
-            .iter()
-            .filter(|queued| queued.duration > 0 && queued.arrival <= until)
-            .map(Queued::lag)
-            .take_while(|lag| *lag >= limit)
-            .min()
-            .unwrap_or_else(|| head.lag())
-    }
-
     fn counts_anew(&mut self, sequence: u16) -> bool {
         let (last, run) = self.old_run;
         let run = if sequence == last.wrapping_add(1) { run + 1 } else { 1 };
@@ -290,6 +192,68 @@ impl Stream {
     }
 }
 
-fn anew(head: &Queued, lag: i64) -> Head {
-    Head::Ready(Place { at: head.time + lag, anew: true })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Ssrc, TrackId};
+
+    fn packet(sequence: u16, payload: &'static [u8]) -> Packet {
+        Packet {
+            track: TrackId(1),
+            ssrc: Ssrc(1),
+            sequence,
+            timestamp: u32::from(sequence).wrapping_mul(960),
+            marker: false,
+            level: None,
+            payload: Bytes::from_static(payload),
+        }
+    }
+
+    const SOUND: &[u8] = &[0x78, 1, 2];
+
+    fn take_all(stream: &mut Stream) -> Vec<(i64, i64)> {
+        std::iter::from_fn(|| stream.take(false)).map(|taken| (taken.packet.sequence, taken.lost)).collect()
+    }
+
+    #[test]
+    fn packets_come_out_in_order_once_with_their_losses_counted() {
+        let mut stream = Stream::default();
+        let offers: Vec<Offer> =
+            [10, 12, 11, 12, 15, 10].map(|sequence| stream.offer(&packet(sequence, SOUND), 0)).into();
+        assert_eq!(offers[3], Offer::Duplicate);
+        assert_eq!(offers[5], Offer::Duplicate);
+        assert_eq!(take_all(&mut stream), [(10, 0), (11, 0), (12, 0), (15, 2)]);
+        assert!(matches!(stream.offer(&packet(13, SOUND), 0), Offer::Late { duration: 960, .. }));
+    }
+
+    #[test]
+    fn padding_is_no_loss_and_garbage_is() {
+        let mut stream = Stream::default();
+        for (sequence, payload) in [(1, SOUND), (2, &[]), (3, SOUND), (4, &[0xFB, 0]), (5, SOUND)] {
+            stream.offer(&packet(sequence, payload), 0);
+        }
+        assert_eq!(stream.lost_before_head(), 0);
+        assert_eq!(take_all(&mut stream), [(1, 0), (3, 0), (5, 1)]);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut stream = Stream::default();
+        for sequence in 0..MAX_QUEUED as u16 {
+            assert_eq!(stream.offer(&packet(sequence, SOUND), 0), Offer::Queued);
+        }
+        assert_eq!(stream.offer(&packet(MAX_QUEUED as u16, SOUND), 0), Offer::Overflow);
+        assert_eq!(stream.clear(), MAX_QUEUED as u64);
+        assert!(stream.is_empty());
+    }
+
+    #[test]
+    fn a_sender_that_counts_anew_is_heard_again() {
+        let mut stream = Stream::default();
+        stream.offer(&packet(1_000, SOUND), 0);
+        take_all(&mut stream);
+        let offers: Vec<Offer> = (600..650).map(|sequence| stream.offer(&packet(sequence, SOUND), 0)).collect();
+        assert!(matches!(offers[14], Offer::Late { .. }));
+        assert!(offers[15..].iter().all(|offer| *offer == Offer::Queued));
+    }
 }

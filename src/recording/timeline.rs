@@ -1,17 +1,20 @@
-//! One uid's wall timeline: what its streams give, in one line without a hole, cut into [`Piece`]s. All positions in ticks.
+//! One uid's wall timeline: what its streams give, in one line without a hole, written by its [`Pen`] as [`Piece`]s. All
+//! positions in ticks.
 //!
 //! Invariants:
 //! * `cursor` only grows; everything before it is written. It follows the horizon (a look-ahead behind the present), and
 //!   waits for a packet whose place is not decided yet, but never more than [`MAX_BEHIND`].
 //! * A packet is written where its stream says it belongs, to one frame of its own. Packets that follow each other without a
-//!   pause stay glued; the difference to the wall clock that grows meanwhile (drift) is taken out by a frame at a quiet packet,
-//!   or after [`PATIENCE`] at any.
+//!   pause stay glued; [`Pace`] takes out the difference to the wall clock that grows meanwhile.
 //! * At most one track sounds at a time: when a uid has several, the newest that is not muted wins as long as it sends.
 
 use super::account::{Account, Due};
-use super::hole::{Hole, Kind, Piece};
+use super::hole::{Kind, Piece};
+use super::pace::{Pace, Step};
+use super::pen::{Pen, SHORTEST};
 use super::presence::Presence;
-use super::stream::{Head, Offer, Place, Taken, WINDOW};
+use super::regime::{Head, Place, WINDOW};
+use super::stream::{Offer, Taken};
 use super::voice::Voices;
 use super::{Cause, Packet};
 use crate::codec::opus;
@@ -20,61 +23,37 @@ use crate::units::{Ticks, TrackId};
 /// The usual frame, and how far a packet may be from its place: 20 ms.
 pub(super) const FRAME: i64 = Ticks::from_ms(20).0 as i64;
 
-/// The shortest filler: differences below it are carried.
-pub(super) const SHORTEST: i64 = 120;
-
-/// How long a drift of three quarters of a frame waits for a quiet packet.
-const PATIENCE: i64 = Ticks::from_secs(2).0 as i64;
-
 /// The most that the cursor stays behind the present.
 const MAX_BEHIND: i64 = super::recorder::LOOKAHEAD.0 as i64 + WINDOW + 2 * super::recorder::STEP.0 as i64;
 
 /// The most that is written in one step: a uid that publishes after hours is caught up with in several.
 const MAX_A_STEP: i64 = Ticks::from_secs(1_200).0 as i64;
 
-/// RFC 6464: quieter than this, in -dBov, is silence.
-const QUIET_LEVEL: u8 = 60;
-
-/// The sound that was written last.
-#[derive(Clone, Debug)]
-pub(super) struct Last {
-    /// Its packet.
-    pub(super) packet: bytes::Bytes,
-    /// Where it ends.
-    pub(super) end: i64,
-    /// Which voice.
-    pub(super) voice: u64,
-}
-
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
-    cursor: i64,
-    /// What is less than [`SHORTEST`] and was carried when the present run of packets began.
-    carried: i64,
     voices: Voices,
-    last: Option<Last>,
-    hole: Hole,
-    /// Since when the drift is more than the slack.
-    drifting: Option<i64>,
-    /// Moving average of packet sizes, in bytes.
-    usual_size: usize,
-    /// The ledger's numbers.
-    pub(super) account: Account,
+    pace: Pace,
+    pen: Pen,
 }
 
 impl Timeline {
     /// First tick that is not written.
     pub(super) fn cursor(&self) -> i64 {
-        self.cursor
+        self.pen.cursor
+    }
+
+    /// The ledger's numbers.
+    pub(super) fn account(&self) -> &Account {
+        &self.pen.account
     }
 
     /// Takes in a packet of a track that is to be recorded.
     pub(super) fn offer(&mut self, packet: &Packet, arrival: i64) {
-        self.account.packets.received += 1;
+        self.pen.account.packets.received += 1;
         let (voice, dropped) = self.voices.of(packet.track, packet.ssrc);
         let offer = voice.stream.offer(packet, arrival);
-        let counts = &mut self.account.packets;
+        let counts = &mut self.pen.account.packets;
         counts.overflow += dropped;
         match offer {
             Offer::Queued => {}
@@ -83,7 +62,7 @@ impl Timeline {
             Offer::Overflow => counts.overflow += 1,
             Offer::Late { place, duration } => {
                 counts.late += 1;
-                self.account.correct(place, place + duration, Cause::Late, Due::Missing);
+                self.pen.account.correct(place, place + duration, Cause::Late, Due::Missing);
             }
         }
     }
@@ -100,25 +79,21 @@ impl Timeline {
 
     /// What was taken for a stall in `from..to` has a cause that is known now.
     pub(super) fn explain(&mut self, from: i64, to: i64, presence: &Presence) {
-        presence.causes(from, to.min(self.cursor), |from, to, why| {
-            if let Some(why) = why {
-                self.account.correct(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing });
-            }
-        });
+        self.pen.explain(from, to, presence);
     }
 
     /// Writes up to `horizon`, when everything that arrived before `now` has been taken in.
     pub(super) fn step(&mut self, now: i64, horizon: i64, presence: &Presence, pieces: &mut Vec<Piece>) {
-        let horizon = horizon.min(self.cursor + MAX_A_STEP);
+        let horizon = horizon.min(self.pen.cursor + MAX_A_STEP);
         loop {
             let (first, undecided) = self.first(now, false);
-            let hold = undecided.filter(|earliest| *earliest >= self.cursor - FRAME).unwrap_or(horizon);
-            let limit = horizon.min(hold.max(self.cursor).max(now - MAX_BEHIND));
+            let hold = undecided.filter(|earliest| *earliest >= self.pen.cursor - FRAME).unwrap_or(horizon);
+            let limit = horizon.min(hold.max(self.pen.cursor).max(now - MAX_BEHIND));
             match first {
                 Some((voice, place)) if place.at < limit => self.place(voice, place, presence, pieces),
                 next => {
                     let kind = next.map(|(voice, place)| (place.at, self.kind(voice, place)));
-                    self.fill(limit, kind, presence, pieces);
+                    self.pen.fill(limit, kind, presence, pieces);
                     return;
                 }
             }
@@ -133,7 +108,7 @@ impl Timeline {
             }
             self.place(voice, place, presence, pieces);
         }
-        self.close(end, Kind::Stall, false, presence, pieces);
+        self.pen.close(end, Kind::Stall, false, presence, pieces);
     }
 
     /// The earliest packet whose place is known, and how early an undecided one may be.
@@ -144,7 +119,7 @@ impl Timeline {
                 match voice.stream.head(now, last_word) {
                     Head::Empty => {}
                     Head::Skip => {
-                        self.account.packets.malformed += u64::from(voice.stream.skip());
+                        self.pen.account.packets.malformed += u64::from(voice.stream.skip());
                         continue;
                     }
                     Head::Undecided { earliest } => undecided = Some(undecided.map_or(earliest, |at| at.min(earliest))),
@@ -172,88 +147,51 @@ impl Timeline {
         };
         let duration = taken.packet.duration;
         if superseded {
-            self.account.packets.superseded += 1;
+            self.pen.account.packets.superseded += 1;
             return;
         }
         voice.active_until = place.at + duration;
         let id = voice.id;
         let runs_on = taken.pause.is_some_and(|pause| pause.abs() < SHORTEST);
-        let follows = runs_on && self.last.as_ref().is_some_and(|last| last.end == self.cursor && last.voice == id);
+        let follows =
+            runs_on && self.pen.last.as_ref().is_some_and(|last| last.end == self.pen.cursor && last.voice == id);
         if follows && !place.anew {
             if !self.keep_pace(&taken, place.at, presence, pieces) {
                 return;
             }
-        } else if self.cursor - place.at > FRAME.max(duration) / 2 {
+        } else if self.pen.cursor - place.at > FRAME.max(duration) / 2 {
             self.miss(&taken, place, runs_on);
             return;
         } else {
-            self.close(place.at, kind, true, presence, pieces);
-            self.drifting = None;
+            self.pen.close(place.at, kind, true, presence, pieces);
+            self.pace.restart();
         }
-        self.sound(taken, id, pieces);
+        self.pace.wrote(taken.packet.payload.len());
+        self.pen.sound(taken.packet, id, pieces);
     }
 
-    /// Compares the wall clock with where the next packet of a run would come to lie, and makes up for the difference. False: it
-    /// was left out.
+    /// Makes up for the difference between the sender's clock and the wall. False: the packet was left out.
     fn keep_pace(&mut self, taken: &Taken, at: i64, presence: &Presence, pieces: &mut Vec<Piece>) -> bool {
-        let frame = FRAME.max(taken.packet.duration);
-        let behind = self.cursor - at;
-        if behind.abs() <= frame * 3 / 4 {
-            self.drifting = None;
-            return true;
-        }
-        let since = *self.drifting.get_or_insert(self.cursor);
-        let now = self.quiet(taken) || self.cursor - since > PATIENCE;
-        if behind > frame || (behind > 0 && now) {
-            self.leave_out();
-            return false;
-        }
-        if behind < -frame {
-            self.close(at, Kind::Stall, true, presence, pieces);
-        } else if behind < 0 && now {
-            self.insert(pieces);
+        match self.pace.judge(&taken.packet, self.pen.cursor, at) {
+            Step::On => {}
+            Step::LeaveOut => {
+                self.pen.leave_out();
+                return false;
+            }
+            Step::Insert => self.pen.insert(pieces),
+            Step::Fill => self.pen.close(at, Kind::Stall, true, presence, pieces),
         }
         true
-    }
-
-    fn leave_out(&mut self) {
-        self.drifting = None;
-        self.account.packets.left_out += 1;
-        self.account.gap(self.cursor, self.cursor, Cause::ClockDrift, Due::Nothing);
-    }
-
-    fn insert(&mut self, pieces: &mut Vec<Piece>) {
-        self.drifting = None;
-        let Some(Ok(filler)) = self.last.as_ref().map(|last| opus::concealment(&last.packet)) else {
-            return;
-        };
-        let length = filler.duration.0 as i64;
-        pieces.push(Piece::Bridge { at: self.cursor, filler, frames: 1, kind: Kind::Stall });
-        self.account.gap(self.cursor, self.cursor + length, Cause::ClockDrift, Due::Nothing);
-        self.cursor += length;
-        self.extend_last(length);
     }
 
     /// A packet whose place is written already.
     fn miss(&mut self, taken: &Taken, place: Place, runs_on: bool) {
         if place.anew && runs_on && taken.lost == 0 {
-            self.leave_out();
+            self.pen.leave_out();
         } else {
-            self.account.packets.late += 1;
-            self.account.correct(place.at, place.at + taken.packet.duration, Cause::Late, Due::Missing);
+            self.pen.account.packets.late += 1;
+            self.pen.account.correct(place.at, place.at + taken.packet.duration, Cause::Late, Due::Missing);
         }
-    }
-
-    fn sound(&mut self, taken: Taken, voice: u64, pieces: &mut Vec<Piece>) {
-        let Taken { packet, .. } = taken;
-        let at = self.cursor;
-        self.cursor += packet.duration;
-        self.usual_size = (self.usual_size * 15 + packet.payload.len()).div_ceil(16);
-        self.account.packets.placed += 1;
-        self.account.sound(packet.duration);
-        self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice });
-        self.hole = Hole::from(self.cursor);
-        pieces.push(Piece::Sound { at, exact: at + self.carried, packet: packet.payload, duration: packet.duration });
     }
 
     /// What lies between the last sound and the first packet of a voice.
@@ -261,79 +199,88 @@ impl Timeline {
         let Some(voice) = self.voices.get(index) else {
             return Kind::Stall;
         };
-        let same = self.last.as_ref().filter(|last| last.voice == voice.id);
+        let same = self.pen.last.as_ref().filter(|last| last.voice == voice.id);
         match same {
             _ if voice.stream.lost_before_head() > 0 => Kind::Loss,
             Some(last) if opus::is_dtx(&last.packet) && !place.anew => Kind::Pause,
             _ => Kind::Stall,
         }
     }
-
-    /// Fills up to `limit` in whole frames, leaving room for the last filler before the packet that is known to come `next`.
-    fn fill(&mut self, limit: i64, next: Option<(i64, Kind)>, presence: &Presence, pieces: &mut Vec<Piece>) {
-        let (until, kind) = match (next, &self.last) {
-            (Some((at, kind)), _) => (limit.min(at - FRAME), kind),
-            (None, Some(last)) if opus::is_dtx(&last.packet) => (limit, Kind::Pause),
-            (None, _) => (limit, Kind::Stall),
-        };
-        self.hole.bridge(&mut self.cursor, until, kind, self.last.as_ref(), false, &mut |piece, length| {
-            book(&mut self.account, piece.at(), length, kind.bridged(), presence);
-            pieces.push(piece);
-        });
-        let length = (until - self.cursor).max(0) / FRAME * FRAME;
-        if length > 0 && !self.hole.may_bridge(kind, self.last.as_ref()) {
-            self.silence(length, if next.is_some() { kind } else { Kind::Stall }, false, presence, pieces);
-        }
-    }
-
-    /// Fills up to `end` as well as fillers can. `resumes`: sound follows.
-    fn close(&mut self, end: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
-        if kind == Kind::Loss {
-            self.account.correct(self.hole.start, self.cursor, Cause::NetworkLoss, Due::Missing);
-        }
-        if resumes {
-            let kind = if kind == Kind::Stall && Hole::is_short(end - self.cursor) { Kind::Step } else { kind };
-            self.hole.bridge(&mut self.cursor, end, kind, self.last.as_ref(), true, &mut |piece, length| {
-                book(&mut self.account, piece.at(), length, kind.bridged(), presence);
-                pieces.push(piece);
-            });
-            if self.hole.may_bridge(kind, self.last.as_ref()) {
-                return;
-            }
-        }
-        let length = (end - self.cursor).max(0);
-        self.silence(length / SHORTEST * SHORTEST, kind, resumes, presence, pieces);
-        self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
-    }
-
-    fn silence(&mut self, length: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
-        if length > 0 {
-            self.hole.silent = true;
-            pieces.push(Piece::Silence { at: self.cursor, length, resumes });
-            book(&mut self.account, self.cursor, length, kind.silent(), presence);
-            self.cursor += length;
-        }
-    }
-
-    fn quiet(&self, taken: &Taken) -> bool {
-        let packet = &taken.packet;
-        let quiet_level = packet.level.is_some_and(|level| level >= QUIET_LEVEL);
-        quiet_level || opus::is_dtx(&packet.payload) || packet.payload.len() * 2 <= self.usual_size
-    }
-
-    fn extend_last(&mut self, length: i64) {
-        if let Some(last) = &mut self.last {
-            last.end += length;
-        }
-    }
 }
 
-/// Books a stretch without sound: for what is known of the member, else as what it looks like.
-fn book(account: &mut Account, from: i64, length: i64, looks_like: Option<(Cause, Due)>, presence: &Presence) {
-    presence.causes(from, from + length, |from, to, why| match (why, looks_like) {
-        (Some(why), Some((_, Due::Concealed))) if why.due => account.gap(from, to, why.cause, Due::Concealed),
-        (Some(why), _) => account.gap(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing }),
-        (None, Some((cause, due))) => account.gap(from, to, cause, due),
-        (None, None) => account.sound(to - from),
-    });
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::units::Ssrc;
+
+    const SECOND: i64 = 48_000;
+
+    fn presence() -> Presence {
+        let mut presence = Presence::new();
+        presence.change(0, |state| (state.present, state.publishing) = (true, true));
+        presence
+    }
+
+    fn packet(number: i64) -> Packet {
+        Packet {
+            track: TrackId(1),
+            ssrc: Ssrc(1),
+            sequence: number as u16,
+            timestamp: (number * FRAME) as u32,
+            marker: false,
+            level: None,
+            payload: Bytes::copy_from_slice(&[&[0x78][..], &number.to_be_bytes()].concat()),
+        }
+    }
+
+    /// The sounds' places when packets `numbers` arrive in time and `late` ones then, and the timeline is written to its end.
+    fn places(numbers: &[i64], end: i64) -> (Vec<i64>, Timeline) {
+        let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
+        numbers.iter().for_each(|number| timeline.offer(&packet(*number), number * FRAME + 100));
+        timeline.finish(end, &presence(), &mut pieces);
+        let mut cursor = 0;
+        for piece in &pieces {
+            assert_eq!(piece.at(), cursor, "pieces leave no hole");
+            cursor = piece.end();
+        }
+        assert!((0..SHORTEST).contains(&(end - cursor)));
+        let sounds = pieces.iter().filter(|piece| matches!(piece, Piece::Sound { .. }));
+        (sounds.map(Piece::at).collect(), timeline)
+    }
+
+    #[test]
+    fn packets_lie_at_their_arrival_less_what_no_filler_can_fill() {
+        let (places, timeline) = places(&[50, 51, 52], 2 * SECOND);
+        assert_eq!(places, [48_000, 48_960, 49_920], "the 100 ticks are carried");
+        assert_eq!(timeline.pen.carried, 0, "and filled at the end");
+    }
+
+    #[test]
+    fn a_hole_is_filled_to_its_length() {
+        let (places, timeline) = places(&[50, 51, 60, 61], 3 * SECOND);
+        assert_eq!(places.last(), Some(&(61 * FRAME)));
+        let account = timeline.account().entry(&crate::units::Uid::new("1").unwrap());
+        assert_eq!((account.recorded_ms, account.concealed_ms, account.missing_ms), (80, 100, 60));
+    }
+
+    #[test]
+    fn the_cursor_waits_for_what_is_not_decided_but_not_for_ever() {
+        let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
+        timeline.step(3 * SECOND, SECOND, &presence(), &mut pieces);
+        assert_eq!(timeline.cursor(), SECOND);
+        timeline.offer(&packet(0), 3 * SECOND);
+        timeline.step(4 * SECOND, 3 * SECOND + 1, &presence(), &mut pieces);
+        assert_eq!(timeline.cursor(), 3 * SECOND, "a first packet is judged by those that follow it");
+        timeline.step(3 * SECOND + MAX_BEHIND, 5 * SECOND, &presence(), &mut pieces);
+        assert!(timeline.cursor() > 3 * SECOND);
+    }
+
+    #[test]
+    fn a_late_start_is_caught_up_with_in_steps() {
+        let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
+        timeline.step(9_000 * SECOND, 8_998 * SECOND, &presence(), &mut pieces);
+        assert_eq!(timeline.cursor(), MAX_A_STEP);
+    }
 }

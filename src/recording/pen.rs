@@ -1,0 +1,129 @@
+//! Writes one uid's timeline from left to right: packets as they are, holes filled, every tick booked. All positions in ticks.
+//!
+//! Invariant: the pieces written follow each other without a hole from tick 0 to the cursor, and each tick is in the account.
+
+use super::Cause;
+use super::account::{Account, Due};
+use super::hole::{Hole, Kind, Last, Piece};
+use super::presence::Presence;
+use super::stream::Queued;
+use super::timeline::FRAME;
+use crate::codec::opus;
+
+/// The shortest filler: differences below it are carried.
+pub(super) const SHORTEST: i64 = 120;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Pen {
+    /// First tick that is not written.
+    pub(super) cursor: i64,
+    /// What is less than [`SHORTEST`] and was carried when the present run of packets began.
+    pub(super) carried: i64,
+    /// The sound that was written last.
+    pub(super) last: Option<Last>,
+    /// The ledger's numbers.
+    pub(super) account: Account,
+    hole: Hole,
+}
+
+impl Pen {
+    /// Writes a packet of a voice.
+    pub(super) fn sound(&mut self, packet: Queued, voice: u64, pieces: &mut Vec<Piece>) {
+        let at = self.cursor;
+        self.cursor += packet.duration;
+        self.account.packets.placed += 1;
+        self.account.sound(packet.duration);
+        self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice });
+        self.hole = Hole::from(self.cursor);
+        pieces.push(Piece::Sound { at, exact: at + self.carried, packet: packet.payload, duration: packet.duration });
+    }
+
+    /// Puts in one frame that goes on from the sound before.
+    pub(super) fn insert(&mut self, pieces: &mut Vec<Piece>) {
+        let Some(Ok(filler)) = self.last.as_ref().map(|last| opus::concealment(&last.packet)) else {
+            return;
+        };
+        let length = filler.duration.0 as i64;
+        pieces.push(Piece::Bridge { at: self.cursor, filler, frames: 1, kind: Kind::Stall });
+        self.account.gap(self.cursor, self.cursor + length, Cause::ClockDrift, Due::Nothing);
+        self.cursor += length;
+        if let Some(last) = &mut self.last {
+            last.end += length;
+        }
+    }
+
+    /// Notes that a packet was left out here.
+    pub(super) fn leave_out(&mut self) {
+        self.account.packets.left_out += 1;
+        self.account.gap(self.cursor, self.cursor, Cause::ClockDrift, Due::Nothing);
+    }
+
+    /// Fills up to `limit` in whole frames, leaving room for the last filler before the packet that is known to come `next`.
+    pub(super) fn fill(&mut self, limit: i64, next: Option<(i64, Kind)>, presence: &Presence, pieces: &mut Vec<Piece>) {
+        let (until, kind) = match (next, &self.last) {
+            (Some((at, kind)), _) => (limit.min(at - FRAME), kind),
+            (None, Some(last)) if opus::is_dtx(&last.packet) => (limit, Kind::Pause),
+            (None, _) => (limit, Kind::Stall),
+        };
+        self.bridge(until, kind, false, presence, pieces);
+        let length = (until - self.cursor).max(0) / FRAME * FRAME;
+        if length > 0 && !self.hole.may_bridge(kind, self.last.as_ref()) {
+            self.silence(length, if next.is_some() { kind } else { Kind::Stall }, false, presence, pieces);
+        }
+    }
+
+    /// Fills up to `end` as well as fillers can. `resumes`: sound follows.
+    pub(super) fn close(&mut self, end: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
+        if kind == Kind::Loss {
+            self.account.correct(self.hole.start, self.cursor, Cause::NetworkLoss, Due::Missing);
+        }
+        if resumes {
+            let kind = if kind == Kind::Stall && Hole::is_short(end - self.cursor) { Kind::Step } else { kind };
+            self.bridge(end, kind, true, presence, pieces);
+            if self.hole.may_bridge(kind, self.last.as_ref()) {
+                return;
+            }
+        }
+        let length = (end - self.cursor).max(0);
+        self.silence(length / SHORTEST * SHORTEST, kind, resumes, presence, pieces);
+        self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
+    }
+
+    /// What was taken for a stall in `from..to` has a cause that is known now.
+    pub(super) fn explain(&mut self, from: i64, to: i64, presence: &Presence) {
+        presence.causes(from, to.min(self.cursor), |from, to, why| {
+            if let Some(why) = why {
+                self.account.correct(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing });
+            }
+        });
+    }
+
+    fn bridge(&mut self, until: i64, kind: Kind, end: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
+        if let Some(piece) = self.hole.bridge(self.cursor, until, kind, self.last.as_ref(), end) {
+            let length = piece.end() - piece.at();
+            book(&mut self.account, self.cursor, length, kind.bridged(), presence);
+            self.cursor += length;
+            pieces.push(piece);
+        }
+    }
+
+    fn silence(&mut self, length: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
+        if length > 0 {
+            self.hole.silent = true;
+            pieces.push(Piece::Silence { at: self.cursor, length, resumes });
+            book(&mut self.account, self.cursor, length, kind.silent(), presence);
+            self.cursor += length;
+        }
+    }
+}
+
+/// Books a stretch without sound: for what is known of the member, else as what it looks like.
+fn book(account: &mut Account, from: i64, length: i64, looks_like: Option<(Cause, Due)>, presence: &Presence) {
+    presence.causes(from, from + length, |from, to, why| match (why, looks_like) {
+        (Some(why), Some((_, Due::Concealed))) if why.due => account.gap(from, to, why.cause, Due::Concealed),
+        (Some(why), _) => account.gap(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing }),
+        (None, Some((cause, due))) => account.gap(from, to, cause, due),
+        (None, None) => account.sound(to - from),
+    });
+}
