@@ -5,6 +5,10 @@
 //! * The same inputs give the same bytes (law 6): what comes out depends on the inputs and their arrival times alone,
 //!   never on when [`Recorder::advance`] was called.
 //! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
+//!
+//! A packet's way: [`Recorder`] -> its uid's `member` -> `timeline` (a `stream` a voice puts packets in order, `regime` judges
+//! where each belongs, `pace` follows slow clocks, `pen` writes it all as pieces without a hole and books every tick) ->
+//! `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound; `receiving` whether there is any.
 
 mod account;
 mod baseline;

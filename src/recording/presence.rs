@@ -45,8 +45,8 @@ impl State {
         let (cause, due) = match self {
             Self { dead: true, .. } => (Cause::WorkerRestart, speaks),
             Self { excluded: true, .. } => (Cause::Excluded, false),
-            Self { down: true, .. } => (Cause::ChannelDisconnected, speaks),
             Self { present: false, .. } => (Cause::Left, false),
+            Self { down: true, .. } => (Cause::ChannelDisconnected, speaks),
             Self { publishing: false, .. } => (Cause::NotPublishing, false),
             Self { muted: true, .. } => (Cause::Muted, false),
             _ => return None,
