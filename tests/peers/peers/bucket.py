@@ -39,7 +39,9 @@ class Bucket:
     def keys_under(self, prefix):
         answer = self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
         assert not answer.get("IsTruncated")
-        return sorted(entry["Key"] for entry in answer.get("Contents", []))
+        keys = (entry["Key"] for entry in answer.get("Contents", []))
+        # versitygw lists the files that it is still writing, or was when it was killed; their names begin with a dot.
+        return sorted(key for key in keys if not key.rsplit("/", 1)[-1].startswith("."))
 
     def get(self, key):
         return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
