@@ -31,9 +31,12 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, silence: Durati
                 None => return close(socket).await,
             },
             frame = socket.recv() => match frame {
+                // Reading on is what sends the answer to a goodbye.
+                Some(Ok(Frame::Close(_))) => return drain(socket).await,
                 Some(Ok(frame)) => {
                     deadline = Instant::now() + silence;
-                    read(&seat, frame).await
+                    read(&seat, frame).await;
+                    true
                 }
                 Some(Err(_)) | None => false,
             },
@@ -65,31 +68,31 @@ async fn write(socket: &mut WebSocket, frame: Frame) -> bool {
 /// Browsers call a socket that ends without the handshake broken.
 async fn close(mut socket: WebSocket) {
     let goodbye = Frame::Close(Some(CloseFrame { code: close_code::NORMAL, reason: Default::default() }));
-    if !write(&mut socket, goodbye).await {
-        return;
+    if write(&mut socket, goodbye).await {
+        drain(socket).await;
     }
+}
+
+/// Reads until the other side has closed too, or takes too long.
+async fn drain(mut socket: WebSocket) {
     let drained = timeout(CLOSE_HANDSHAKE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
     if drained.is_err() {
         let _ = socket.close().await;
     }
 }
 
-/// Whether to go on.
-async fn read(seat: &Seat, frame: Frame) -> bool {
-    match frame {
-        Frame::Binary(bytes) => match SignalRequest::decode(bytes) {
-            Ok(SignalRequest { message: Some(request) }) => obey(seat, request).await,
-            // A request that is newer than we are.
-            Ok(SignalRequest { message: None }) => {}
-            Err(error) => {
-                tracing::debug!(member = %seat.member, %error, "not a signalling message");
-                seat.room.act(|room| room.remove(&seat.member, LeftReason::Protocol));
-            }
-        },
-        Frame::Close(_) => return false,
-        Frame::Text(_) | Frame::Ping(_) | Frame::Pong(_) => {}
+/// Only binary frames say anything.
+async fn read(seat: &Seat, frame: Frame) {
+    let Frame::Binary(bytes) = frame else { return };
+    match SignalRequest::decode(bytes) {
+        Ok(SignalRequest { message: Some(request) }) => obey(seat, request).await,
+        // A request that is newer than we are.
+        Ok(SignalRequest { message: None }) => {}
+        Err(error) => {
+            tracing::debug!(member = %seat.member, %error, "not a signalling message");
+            seat.room.act(|room| room.remove(&seat.member, LeftReason::Protocol));
+        }
     }
-    true
 }
 
 async fn obey(seat: &Seat, request: Request) {

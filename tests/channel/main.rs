@@ -6,6 +6,7 @@ mod bots_end_for_a_reason;
 mod bots_leave_nothing_behind;
 mod client;
 mod ear;
+mod goodbyes_are_answered;
 mod hostile_clients_harm_only_themselves;
 mod house;
 mod lost_sockets_are_replaced;
