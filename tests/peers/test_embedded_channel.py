@@ -19,6 +19,7 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
     time.sleep(4)
     joined = time.time()
     carol = crowd.join(product.url, product.token(room, "carol"), tone=880)
+    published = time.time()
     time.sleep(4)
     assert alice.shown("badge"), "members are told that they are recorded"
     assert carol.told_recorded
@@ -43,7 +44,9 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
             if other != own:
                 assert sound.level(other, start, stop) < ABSENT, f"{other} Hz in the playlist of {name}"
         if name == "carol":
-            assert -0.2 < start - (joined - zero) < 1.5, f"heard from {start:.2f} s, joined at {joined - zero:.2f} s"
+            # How long the SDK takes to join is its own affair, and seconds the first time.
+            early, late = joined - zero - 0.2, published - zero + 1.5
+            assert early < start < late, f"heard from {start:.2f} s, expected {early:.2f} to {late:.2f} s"
         if name == "bob":
             assert -0.3 < stop - (left - zero) < 1.0, f"heard until {stop:.2f} s, left at {left - zero:.2f} s"
         else:
@@ -54,7 +57,7 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
     assert answer["serverResponse"]["fileListMode"] == "string"
     sound, zero = mixed.mix.sound, mixed.mix.start
     end = sound.seconds - 0.5
-    late, early = joined - zero + 1.0, left - zero
+    late, early = published - zero + 1.0, left - zero
     assert sound.level(440, 1.0, end) > HEARD
     assert sound.level(660, 1.0, early - 0.5) > HEARD
     assert sound.level(660, early + 1.0, end) < ABSENT
