@@ -32,11 +32,11 @@ pub(super) fn measure(capture: &Path, process: ProcessTime, seconds: f64) -> any
     let pair: BTreeSet<Uid> = [VOICES[0].uid, VOICES[2].uid].into_iter().map(Uid::new).collect::<Result<_, _>>()?;
     let both_talk = until_left(&inputs, VOICES[2].uid);
     let mix = Spec { mode: Mode::Mix, selection: Selection::Only(pair), ..spec.clone() };
-    let (mixed, length) = run(mix, both_talk);
-    let individual = Spec { mode: Mode::Individual, ..spec };
-    let (passed, _) = run(individual.clone(), &inputs);
-    let streams = recorded_seconds(individual, &inputs);
-    Ok(Cost { mixed_second_ms: mixed / length.as_secs_f64(), stream_second_ms: passed / streams, process_second_ms })
+    let (mixed, _) = run(mix, both_talk);
+    let mixed_second_ms = mixed / end(both_talk).as_secs_f64();
+    let (passed, recorder) = run(Spec { mode: Mode::Individual, ..spec }, &inputs);
+    let streams: f64 = recorder.ledger().uids.iter().map(|uid| uid.recorded_ms as f64 / 1000.0).sum();
+    Ok(Cost { mixed_second_ms, stream_second_ms: passed / streams, process_second_ms })
 }
 
 fn read(capture: &Path) -> anyhow::Result<(Spec, Vec<TimedInput>)> {
@@ -58,10 +58,9 @@ fn until_left<'a>(inputs: &'a [TimedInput], uid: &str) -> &'a [TimedInput] {
     &inputs[..inputs.iter().position(left).unwrap_or(inputs.len())]
 }
 
-/// CPU milliseconds of the core, and the length of the timeline.
-fn run(spec: Spec, inputs: &[TimedInput]) -> (f64, Ticks) {
-    let end = inputs.last().map_or(Ticks::ZERO, |timed| timed.at);
-    let inputs = inputs.to_vec();
+/// CPU milliseconds of the core, and the core with its ledger.
+fn run(spec: Spec, inputs: &[TimedInput]) -> (f64, Recorder) {
+    let (end, inputs) = (end(inputs), inputs.to_vec());
     let begin = ThreadTime::now();
     let mut recorder = Recorder::new(spec);
     for input in inputs {
@@ -70,18 +69,12 @@ fn run(spec: Spec, inputs: &[TimedInput]) -> (f64, Ticks) {
     }
     recorder.finish(end);
     while recorder.poll().is_some() {}
-    (millis(begin.elapsed()), end)
+    (millis(begin.elapsed()), recorder)
 }
 
-/// Seconds of sound in the ledger of all uids.
-fn recorded_seconds(spec: Spec, inputs: &[TimedInput]) -> f64 {
-    let mut recorder = Recorder::new(spec);
-    for input in inputs {
-        recorder.push(input.clone());
-        while recorder.poll().is_some() {}
-    }
-    recorder.finish(inputs.last().map_or(Ticks::ZERO, |timed| timed.at));
-    recorder.ledger().uids.iter().map(|uid| uid.recorded_ms as f64 / 1000.0).sum()
+/// The length of the timeline.
+fn end(inputs: &[TimedInput]) -> Ticks {
+    inputs.last().map_or(Ticks::ZERO, |timed| timed.at)
 }
 
 fn millis(time: std::time::Duration) -> f64 {
