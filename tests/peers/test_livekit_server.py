@@ -54,7 +54,8 @@ def test_talkers_a_mute_a_reset_socket_and_a_removal(product, real_livekit, brow
     zero = single.individual("bob").start
     silent = [gap for gap in gaps(single, "bob") if gap[2] == "muted"]
     assert silent, gaps(single, "bob")
-    assert abs(silent[0][0] - (muted - zero)) < 1.0 and abs(silent[-1][1] - (unmuted - zero)) < 1.0, silent
+    # The sender's coder runs on into silence before its packets stop, so the gap may begin up to two seconds after the word.
+    assert -0.3 < silent[0][0] - (muted - zero) < 2.0 and abs(silent[-1][1] - (unmuted - zero)) < 1.0, silent
 
     mixed, _ = mix.finish(tmp_path / "mix")
     zero = mixed.mix.start
