@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 mod live;
 mod manifest;
+mod objects;
 mod plan;
 mod presence;
 mod publication;
@@ -33,8 +34,8 @@ mod tape;
 mod works;
 
 pub use error::Error;
-pub use manifest::{Manifest, Object};
-pub use presence::Stay;
+pub use manifest::{Loss, Manifest, Object};
+pub use presence::{Muted, Stay};
 pub use report::{File, Report, State};
 pub use request::{
     AcquireRequest, IdleKind, IdleRule, Listing, MAX_SELECTED_UIDS, Note, RequestHash, StartOptions, StartRequest,

@@ -1,5 +1,7 @@
 //! The ledger: per uid, what was expected, recorded, concealed and missing, and why. The words it uses, not the bookkeeping.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Ticks, Uid};
@@ -46,6 +48,17 @@ pub struct TrackLedger {
     /// What became of the packets.
     #[serde(default)]
     pub packets: PacketCounts,
+}
+
+impl TrackLedger {
+    /// Milliseconds of the listed gaps, cause by cause.
+    pub fn by_cause(&self) -> BTreeMap<Cause, u64> {
+        let mut ticks: BTreeMap<Cause, Ticks> = BTreeMap::new();
+        for gap in &self.gaps {
+            *ticks.entry(gap.cause).or_default() += gap.to - gap.from;
+        }
+        ticks.into_iter().map(|(cause, length)| (cause, length.as_ms())).collect()
+    }
 }
 
 /// What became of a uid's packets.
@@ -107,6 +120,18 @@ pub enum Cause {
     Overload,
     /// Arrived after its place on the timeline had been written.
     Late,
+}
+
+impl Cause {
+    /// Whether sound can be lost by it: the sender may have spoken, and what it said did not get here or could not be kept.
+    pub const fn loses(self) -> bool {
+        match self {
+            Self::NetworkLoss | Self::WorkerRestart | Self::ChannelDisconnected | Self::Overload | Self::Late => true,
+            Self::SenderStall | Self::ClockDrift | Self::Muted | Self::Left | Self::NotPublishing | Self::Excluded => {
+                false
+            }
+        }
+    }
 }
 
 /// The verdict on a recording.

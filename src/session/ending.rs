@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::live::Desk;
-use super::manifest;
 use super::presence::Presence;
 use super::works::Works;
 use super::{Report, State};
@@ -155,8 +154,7 @@ async fn upload_rest(
     }
     let plan = works.desk().plan.clone();
     let (manifest_name, events_name) = (manifest_name(&plan.sid, &plan.cname), events_name(&plan.sid, &plan.cname));
-    let text = manifest::render(&works.report(), works.start(), presence, works.speech(), works.objects());
-    works.upload_document(&manifest_name, text).await?;
+    works.upload_document(&manifest_name, works.manifest(presence)).await?;
     let log = event_log(works.desk()).await;
     works.upload_document(&events_name, log).await?;
     while !(works.is_stored(&manifest_name) && works.is_stored(&events_name)) {
@@ -180,7 +178,7 @@ async fn conclude(works: &Works, state: State, stored: Result<bool, SpoolError>)
             });
             let files: Vec<_> = files.collect();
             news.push(event::uploading_progress(PROGRESS_COMPLETE));
-            news.push(event::uploaded(&files));
+            news.push(event::uploaded(&files).with("verdict", serde_json::json!(report.verdict())));
         }
         Ok(false) => {
             let text = "the bucket did not take everything in time";

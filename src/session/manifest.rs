@@ -1,27 +1,38 @@
 //! `<sid>_<cname>_manifest.json`: what a recording holds, for those who read the bucket without us.
 //!
 //! Written when everything else is in the bucket. It lists every object but itself and the event log, which grows after it.
+//! Fields whose name ends in `Ms` are milliseconds, those of the ledger's gaps and of segments are samples at 48 kHz; both are
+//! measured from the recording's start. Every list is bounded; what is past a bound is counted in `unlisted`, in a uid's
+//! `gapsOmitted` or in `objectsOmitted`. `cloud-recorder verify` checks a bucket against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::objects::{Objects, Stored};
 use super::presence::{Presence, Stay};
+use super::publication::Publication;
 use super::speech::{Span, Speech};
 use super::{Note, Report};
-use crate::recording::{Ledger, Mode, Verdict};
-use crate::storage::{Confirmed, ObjectKind};
-use crate::units::{Cname, Sid, Uid, WallMs};
+use crate::recording::{Cause, Ledger, Mode, TrackLedger, Verdict};
+use crate::storage::ObjectKind;
+use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
-/// The version of this format.
-const VERSION: u32 = 1;
+/// The version of this format. 2 added `software`, `failure`, `lost`, `objectsOmitted`, `muted` in members, `start` and
+/// `duration` in objects.
+const VERSION: u32 = 2;
+
+/// Gaps that are listed, over all uids: 30 MB of JSON.
+const MAX_GAPS: usize = 500_000;
 
 /// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Of the format: 1.
+    /// Of the format: 2.
     pub version: u32,
+    /// What wrote it: name and version of this program.
+    pub software: String,
     /// The recording.
     pub sid: Sid,
     /// The channel.
@@ -36,6 +47,10 @@ pub struct Manifest {
     pub duration_ms: u64,
     /// Whether anything is missing.
     pub verdict: Verdict,
+    /// What was lost and why, uid by uid; empty when nothing was.
+    pub lost: Vec<Loss>,
+    /// What went wrong on the way, in words; none when nothing did.
+    pub failure: Option<String>,
     /// What was asked for and is not done.
     pub notes: Vec<Note>,
     /// Object keys of the playlists, the mix first.
@@ -44,12 +59,27 @@ pub struct Manifest {
     pub members: Vec<Stay>,
     /// Who sent sound when.
     pub speech: Vec<Span>,
-    /// Stays and spans that are too many to be listed.
+    /// Stays, muted stretches and spans of speech that are too many to be listed.
     pub unlisted: u64,
     /// Per uid, what was expected, recorded, concealed, missing, and why.
     pub ledger: Ledger,
-    /// Every object, by key.
+    /// Every object, by name.
     pub objects: Vec<Object>,
+    /// Segments that are too many to be listed.
+    pub objects_omitted: u64,
+}
+
+/// What a uid lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Loss {
+    /// Who.
+    pub uid: Uid,
+    /// Milliseconds of sound that are lost.
+    pub missing_ms: u64,
+    /// Milliseconds of the gaps of each cause that loses sound. Parts of them may be concealed, or times in which nothing was
+    /// due, so the sum can be more than is missing.
+    pub causes_ms: BTreeMap<Cause, u64>,
 }
 
 /// An object in the bucket.
@@ -59,63 +89,146 @@ pub struct Object {
     pub key: String,
     /// Its name, relative to the playlists.
     pub name: String,
-    /// `init`, `segment`, `playlist` or `document`.
-    pub kind: String,
+    /// What it is: `init`, `segment` or `playlist`.
+    pub kind: ObjectKind,
     /// Its length in bytes.
     pub size: u64,
     /// Its SHA-256 in lower-case hexadecimal.
     pub sha256: String,
+    /// A segment's first sample on the timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Ticks>,
+    /// A segment's length in samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Ticks>,
 }
 
-/// The objects that the bucket confirmed, by name; a playlist's last text takes the place of the ones before.
-#[derive(Debug, Default)]
-pub(super) struct Objects(BTreeMap<String, Object>);
+/// What a manifest is made of.
+pub(super) struct Sources<'a> {
+    pub(super) report: &'a Report,
+    pub(super) start: WallMs,
+    pub(super) presence: &'a Presence,
+    pub(super) speech: &'a Speech,
+    pub(super) objects: &'a Objects,
+    pub(super) publication: &'a Publication,
+    /// The object key of a name.
+    pub(super) key: &'a dyn Fn(&str) -> String,
+}
 
-impl Objects {
-    pub(super) fn add(&mut self, key: String, name: String, kind: ObjectKind, confirmed: Confirmed) {
-        let kind = match kind {
-            ObjectKind::Init => "init",
-            ObjectKind::Segment => "segment",
-            ObjectKind::Playlist => "playlist",
-            ObjectKind::Document => "document",
+impl Sources<'_> {
+    /// The manifest's text.
+    pub(super) fn render(&self) -> String {
+        serde_json::to_string_pretty(&self.manifest()).expect("a manifest has string keys and finite numbers only")
+    }
+
+    fn manifest(&self) -> Manifest {
+        let report = self.report;
+        let (stays, stays_untold) = self.presence.stays();
+        let (spans, spans_untold) = self.speech.spans();
+        Manifest {
+            version: VERSION,
+            software: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            sid: report.sid.clone(),
+            cname: report.cname.clone(),
+            uid: report.uid.clone(),
+            mode: report.mode,
+            start_ms: self.start,
+            duration_ms: report.duration_ms,
+            verdict: report.verdict(),
+            lost: lost(&report.ledger),
+            failure: report.failure.clone(),
+            notes: report.notes.clone(),
+            playlists: report.files.iter().map(|file| file.key.clone()).collect(),
+            members: stays.to_vec(),
+            speech: spans.to_vec(),
+            unlisted: stays_untold + spans_untold,
+            ledger: bounded(&report.ledger),
+            objects: self.objects(),
+            objects_omitted: self.objects.omitted(),
+        }
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        let places: HashMap<&str, (Ticks, Ticks)> =
+            self.publication.entries().map(|entry| (entry.name.as_str(), (entry.start, entry.duration))).collect();
+        let listed = self.objects.iter().filter(|(_, stored)| stored.kind != ObjectKind::Document);
+        let object = |(name, stored): (&String, &Stored)| {
+            let (start, duration) = places.get(name.as_str()).copied().unzip();
+            let (kind, size, sha256) = (stored.kind, stored.size, stored.sha256.clone());
+            Object { key: (self.key)(name), name: name.clone(), kind, size, sha256, start, duration }
         };
-        self.0.insert(
-            name.clone(),
-            Object { key, name, kind: kind.to_owned(), size: confirmed.size, sha256: confirmed.sha256 },
+        listed.map(object).collect()
+    }
+}
+
+fn lost(ledger: &Ledger) -> Vec<Loss> {
+    let lacking = ledger.uids.iter().filter(|uid| uid.missing_ms > 0);
+    let loss = |uid: &TrackLedger| {
+        let causes_ms = uid.by_cause().into_iter().filter(|(cause, _)| cause.loses()).collect();
+        Loss { uid: uid.uid.clone(), missing_ms: uid.missing_ms, causes_ms }
+    };
+    lacking.map(loss).collect()
+}
+
+/// The ledger with at most [`MAX_GAPS`] gaps.
+fn bounded(ledger: &Ledger) -> Ledger {
+    let (mut ledger, mut room) = (ledger.clone(), MAX_GAPS);
+    for uid in &mut ledger.uids {
+        uid.gaps_omitted += uid.gaps.len().saturating_sub(room) as u64;
+        uid.gaps.truncate(room);
+        room -= uid.gaps.len();
+    }
+    ledger
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{Gap, PacketCounts};
+
+    fn uid(name: &str, missing_ms: u64, gaps: Vec<Gap>) -> TrackLedger {
+        TrackLedger {
+            uid: Uid::new(name).unwrap(),
+            expected_ms: missing_ms,
+            recorded_ms: 0,
+            concealed_ms: 0,
+            missing_ms,
+            gaps,
+            gaps_omitted: 0,
+            packets: PacketCounts::default(),
+        }
+    }
+
+    fn gap(from_ms: u64, to_ms: u64, cause: Cause) -> Gap {
+        Gap { from: Ticks::from_ms(from_ms), to: Ticks::from_ms(to_ms), cause }
+    }
+
+    #[test]
+    fn losses_are_told_by_cause_and_absences_are_not_losses() {
+        let gaps = vec![
+            gap(0, 500, Cause::Left),
+            gap(600, 700, Cause::NetworkLoss),
+            gap(800, 900, Cause::Muted),
+            gap(1_000, 1_040, Cause::NetworkLoss),
+            gap(2_000, 3_000, Cause::WorkerRestart),
+        ];
+        let ledger = Ledger { uids: vec![uid("1", 1_100, gaps), uid("2", 0, vec![gap(0, 9, Cause::Muted)])] };
+        let told = lost(&ledger);
+        assert_eq!(told.len(), 1);
+        let causes: Vec<_> = told[0].causes_ms.iter().map(|(cause, ms)| (*cause, *ms)).collect();
+        assert_eq!(causes, [(Cause::NetworkLoss, 140), (Cause::WorkerRestart, 1_000)]);
+        assert_eq!(
+            serde_json::to_value(&told).unwrap()[0]["causesMs"],
+            serde_json::json!({"network_loss": 140, "worker_restart": 1000})
         );
     }
 
-    pub(super) fn holds(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    #[test]
+    fn past_the_limit_gaps_are_counted_not_listed() {
+        let many = |name| uid(name, 0, vec![gap(0, 1, Cause::Muted); MAX_GAPS / 2 + 1]);
+        let ledger = bounded(&Ledger { uids: vec![many("1"), many("2"), many("3")] });
+        let counts: Vec<_> = ledger.uids.iter().map(|uid| (uid.gaps.len(), uid.gaps_omitted)).collect();
+        let half = MAX_GAPS / 2;
+        assert_eq!(counts, [(half + 1, 0), (half - 1, 2), (0, half as u64 + 1)]);
     }
-}
-
-/// Renders the manifest.
-pub(super) fn render(
-    report: &Report,
-    start: WallMs,
-    presence: &Presence,
-    speech: &Speech,
-    objects: &Objects,
-) -> String {
-    let (stays, stays_untold) = presence.stays();
-    let (spans, spans_untold) = speech.spans();
-    let manifest = Manifest {
-        version: VERSION,
-        sid: report.sid.clone(),
-        cname: report.cname.clone(),
-        uid: report.uid.clone(),
-        mode: report.mode,
-        start_ms: start,
-        duration_ms: report.duration_ms,
-        verdict: report.verdict(),
-        notes: report.notes.clone(),
-        playlists: report.files.iter().map(|file| file.key.clone()).collect(),
-        members: stays.to_vec(),
-        speech: spans.to_vec(),
-        unlisted: stays_untold + spans_untold,
-        ledger: report.ledger.as_ref().clone(),
-        objects: objects.0.values().filter(|object| object.kind != "document").cloned().collect(),
-    };
-    serde_json::to_string_pretty(&manifest).expect("a manifest has string keys and finite numbers only")
 }

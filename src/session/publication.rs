@@ -141,6 +141,11 @@ impl Publication {
         self.playlists.keys()
     }
 
+    /// All segments made, playlist by playlist.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
+    }
+
     /// Whether a playlist is in the bucket.
     pub(super) fn is_listed(&self, playlist: &PlaylistId) -> bool {
         self.playlists.get(playlist).is_some_and(|progress| progress.listed)

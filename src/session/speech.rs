@@ -22,7 +22,7 @@ pub struct Span {
 }
 
 /// The spans so far, in the order of their beginnings.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Speech {
     spans: Vec<Span>,
     open: BTreeMap<Uid, usize>,

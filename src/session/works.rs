@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::live::Desk;
-use super::manifest::Objects;
+use super::manifest::Sources;
+use super::objects::Objects;
+use super::presence::Presence;
 use super::publication::{Change, Publication};
 use super::speech::Speech;
 use super::{Report, State};
@@ -147,7 +149,7 @@ impl Works {
                     }
                     _ => self.publication.stored(&name),
                 };
-                self.objects.add(self.desk.plan.key(&name), name, kind, confirmed);
+                self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
                 self.refresh();
                 self.tell_progress().await;
@@ -186,14 +188,12 @@ impl Works {
         self.desk.report.send_modify(change);
     }
 
-    /// Every object that the bucket confirmed, for the manifest.
-    pub(super) const fn objects(&self) -> &Objects {
-        &self.objects
-    }
-
-    /// Who spoke when, for the manifest.
-    pub(super) const fn speech(&self) -> &Speech {
-        &self.speech
+    /// The manifest's text.
+    pub(super) fn manifest(&self, presence: &Presence) -> String {
+        let (report, start) = (&self.report(), self.start);
+        let Self { speech, objects, publication, .. } = self;
+        let key = &|name: &str| self.desk.plan.key(name);
+        Sources { report, start, presence, speech, objects, publication, key }.render()
     }
 
     /// Plan, log and report of the session.

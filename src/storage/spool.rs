@@ -13,13 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::{Explain, Fault};
 use crate::units::Sid;
 
 pub use session::{MAX_NAME_BYTES, SessionSpool};
 
 /// What an object is, and with that its content type and its place in the upload order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// An initialisation segment.
     Init,

@@ -1,0 +1,69 @@
+//! What of a recording is in the bucket, object by object. Pure; part of a session's checkpoint.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::storage::{Confirmed, ObjectKind};
+
+/// Objects that are remembered; of the segments past it only their number is: 17 days of 6 s segments, 100 MB in the manifest.
+const MAX_OBJECTS: usize = 250_000;
+
+/// The objects that the bucket confirmed, by name; a playlist's last text takes the place of the ones before.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Objects {
+    stored: BTreeMap<String, Stored>,
+    omitted: u64,
+}
+
+/// An object that is in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) kind: ObjectKind,
+    /// Bytes.
+    pub(super) size: u64,
+    /// Lower-case hexadecimal.
+    pub(super) sha256: String,
+}
+
+impl Objects {
+    /// The bucket confirmed an object.
+    pub(super) fn add(&mut self, name: String, kind: ObjectKind, confirmed: Confirmed) {
+        if kind == ObjectKind::Segment && self.stored.len() >= MAX_OBJECTS && !self.holds(&name) {
+            self.omitted += 1;
+            return;
+        }
+        self.stored.insert(name, Stored { kind, size: confirmed.size, sha256: confirmed.sha256 });
+    }
+
+    /// Whether the bucket holds an object of this name.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.stored.contains_key(name)
+    }
+
+    /// The objects, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Stored)> {
+        self.stored.iter()
+    }
+
+    /// How many segments are not remembered.
+    pub(super) const fn omitted(&self) -> u64 {
+        self.omitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Proof;
+
+    #[test]
+    fn past_the_limit_segments_are_counted_not_listed() {
+        let mut objects = Objects::default();
+        let confirmed = || Confirmed { size: 1, sha256: String::new(), proof: Proof::Checksum };
+        (0..MAX_OBJECTS + 2).for_each(|name| objects.add(name.to_string(), ObjectKind::Segment, confirmed()));
+        objects.add("list.m3u8".into(), ObjectKind::Playlist, confirmed());
+        assert_eq!((objects.iter().count(), objects.omitted()), (MAX_OBJECTS + 1, 2));
+        assert!(objects.holds("list.m3u8"));
+    }
+}
