@@ -29,7 +29,7 @@ enum Command {
     Config(config::Args),
     /// Replay a journal through the recording core: the same playlists and ledger, faster than real time
     Replay(replay::Args),
-    /// Check that a recording is complete and consistent: every segment, the timeline, sizes and SHA-256
+    /// Check that a recording is complete and consistent: objects, timeline, ledger, event log
     Verify(verify::Args),
     /// Mint a channel token and print it
     Token(token::Args),

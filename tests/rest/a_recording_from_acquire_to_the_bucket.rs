@@ -114,7 +114,7 @@ async fn individual_tracks_and_a_mix_from_one_task() {
 
 fn the_manifest_fits(world: &World, sid: &str, cname: &str) {
     let name = format!("{sid}_{cname}_manifest.json");
-    let text = std::fs::read_to_string(world.objects().join("rec").join(name)).unwrap();
+    let text = std::fs::read_to_string(world.objects().join("rec").join(&name)).unwrap();
     let manifest: Value = serde_json::from_str(&text).unwrap();
     let objects = manifest["objects"].as_array().unwrap();
     assert!(objects.len() >= 7, "two init segments, six segments or more, two playlists: {text}");
@@ -123,8 +123,10 @@ fn the_manifest_fits(world: &World, sid: &str, cname: &str) {
         assert_eq!(object["size"], bytes.len() as u64);
         assert_eq!(object["sha256"], json!(media::sha256(&bytes)));
     }
+    assert_eq!(manifest["version"], 2);
     assert_eq!(manifest["members"].as_array().unwrap().len(), 2);
-    assert_eq!(manifest["verdict"], "complete");
+    assert_eq!((&manifest["verdict"], &manifest["lost"]), (&json!("complete"), &json!([])));
+    media::verify(&world.objects().join("rec").join(name));
 }
 
 fn the_news_is_complete_and_in_order(log: &[Value], playlist: &str) {

@@ -55,3 +55,9 @@ pub(crate) fn tone(sound: &[f32], frequency: f32) -> f32 {
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
+
+/// What `cloud-recorder verify` finds wrong with a playlist or manifest fails the test.
+pub(crate) fn verify(place: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

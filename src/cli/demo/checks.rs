@@ -56,7 +56,7 @@ pub(super) struct Listened {
 pub(super) async fn listen(url: &str) -> anyhow::Result<Listened> {
     let place = Place::parse(url)?;
     let verified = verify::check(&place).await;
-    let text = place.read(&place.playlist, MAX_OBJECT).await.with_context(|| format!("{url} can't be read"))?;
+    let text = place.read(&place.name, MAX_OBJECT).await.with_context(|| format!("{url} can't be read"))?;
     let playlist = Playlist::parse(std::str::from_utf8(&text)?)?;
     let mut segments = Vec::new();
     for entry in &playlist.entries {

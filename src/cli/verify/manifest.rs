@@ -1,13 +1,29 @@
-//! What `verify` needs of `<sid>_<cname>_manifest.json`: every object with its size and SHA-256.
+//! What `verify` needs of `<sid>_<cname>_manifest.json`. Fields that are not there are not checked; what an older version
+//! did not have yet is no fault.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::recording::{Ledger, Verdict};
+use crate::units::Ticks;
+
+/// The newest version of the format that is understood.
+const NEWEST: u32 = 2;
 
 /// The manifest; fields it has beyond these are none of `verify`'s business.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Manifest {
-    objects: Vec<Object>,
+    version: Option<u32>,
+    duration_ms: Option<u64>,
+    pub(super) verdict: Option<Verdict>,
+    #[serde(default)]
+    playlists: Vec<String>,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) objects: Vec<Object>,
+    #[serde(default)]
+    pub(super) objects_omitted: u64,
 }
 
 /// One object of the recording.
@@ -15,24 +31,71 @@ pub(super) struct Manifest {
 pub(super) struct Object {
     /// File name, without the prefix in the bucket.
     pub(super) name: String,
+    /// `init`, `segment` or `playlist`.
+    #[serde(default)]
+    pub(super) kind: String,
     /// Bytes.
     pub(super) size: u64,
     /// Lower-case hexadecimal.
     pub(super) sha256: String,
+    /// A segment's first sample, and its length in samples.
+    pub(super) start: Option<Ticks>,
+    pub(super) duration: Option<Ticks>,
+}
+
+impl Manifest {
+    /// How long every playlist should be.
+    pub(super) fn duration(&self) -> Option<Ticks> {
+        self.duration_ms.map(Ticks::from_ms)
+    }
+
+    /// The names of the playlists, without the prefix in the bucket.
+    pub(super) fn playlists(&self) -> Vec<String> {
+        let base = |key: &String| key.rsplit('/').next().unwrap_or(key).to_owned();
+        let stored = |name: &String| self.objects.iter().any(|object| object.name == *name);
+        // A playlist that never had a segment is not in the bucket, and a manifest of a recording without sound names it.
+        let empty = |name: &String| self.duration_ms == Some(0) && !stored(name);
+        self.playlists.iter().map(base).filter(|name| !empty(name)).collect()
+    }
+
+    /// Whether it is the manifest of a recording that was made by a worker: these have an event log.
+    pub(super) fn tells_of_events(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The objects by name.
+    pub(super) fn by_name(&self) -> BTreeMap<&str, &Object> {
+        self.objects.iter().map(|object| (object.name.as_str(), object)).collect()
+    }
 }
 
 /// The manifest's name, told from a playlist's: `<sid>_<cname>[__uid_s_<uid>__uid_e_audio].m3u8`.
-pub(super) fn name_beside(playlist: &str) -> Option<String> {
+pub(super) fn beside(playlist: &str) -> Option<String> {
     let stem = playlist.strip_suffix(".m3u8")?;
     let individual = stem.strip_suffix("__uid_e_audio").and_then(|stem| stem.rsplit_once("__uid_s_"));
     Some(format!("{}_manifest.json", individual.map_or(stem, |(recording, _)| recording)))
 }
 
-/// The objects by name.
-pub(super) fn parse(json: &[u8]) -> Result<BTreeMap<String, Object>, String> {
+/// The event log's name, told from the manifest's.
+pub(super) fn events_beside(manifest: &str) -> String {
+    format!("{}_events.jsonl", manifest.strip_suffix("_manifest.json").unwrap_or(manifest))
+}
+
+/// The word for a verdict, as it is written in JSON.
+pub(super) fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The manifest.
+pub(super) fn parse(json: &[u8]) -> Result<Manifest, String> {
     let manifest: Manifest =
         serde_json::from_slice(json).map_err(|error| format!("it is no manifest of a recording: {error}"))?;
-    Ok(manifest.objects.into_iter().map(|object| (object.name.clone(), object)).collect())
+    match manifest.version {
+        Some(version) if version > NEWEST => Err(format!(
+            "it has version {version} of the format, and this program knows up to {NEWEST}; use a newer cloud-recorder"
+        )),
+        _ => Ok(manifest),
+    }
 }
 
 #[cfg(test)]
@@ -41,15 +104,17 @@ mod tests {
 
     #[test]
     fn the_manifest_lies_beside_mix_and_individual_playlists() {
-        assert_eq!(name_beside("s_c.m3u8").unwrap(), "s_c_manifest.json");
-        assert_eq!(name_beside("s_c_d__uid_s_7-2e__uid_e_audio.m3u8").unwrap(), "s_c_d_manifest.json");
-        assert_eq!(name_beside("s_c.mp4"), None);
+        assert_eq!(beside("s_c.m3u8").unwrap(), "s_c_manifest.json");
+        assert_eq!(beside("s_c_d__uid_s_7-2e__uid_e_audio.m3u8").unwrap(), "s_c_d_manifest.json");
+        assert_eq!(beside("s_c.mp4"), None);
+        assert_eq!(events_beside("s_c_manifest.json"), "s_c_events.jsonl");
     }
 
     #[test]
     fn foreign_fields_are_left_alone_and_other_json_is_refused() {
         let json = br#"{"sid": "x", "objects": [{"name": "a", "size": 1, "sha256": "00", "kind": "init"}]}"#;
-        assert_eq!(parse(json).unwrap()["a"].size, 1);
+        assert_eq!(parse(json).unwrap().by_name()["a"].size, 1);
         assert!(parse(b"{}").unwrap_err().contains("no manifest"));
+        assert!(parse(br#"{"version": 3, "objects": []}"#).unwrap_err().contains("use a newer"));
     }
 }

@@ -8,24 +8,32 @@ use bytes::{Bytes, BytesMut};
 use reqwest::StatusCode;
 use url::Url;
 
+use super::report::Kind;
+
+/// How names of playlists end.
+const PLAYLIST: &str = ".m3u8";
+
+/// How names of manifests end.
+const MANIFEST: &str = "_manifest.json";
+
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one object may take altogether.
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A playlist and what lies beside it.
+/// A playlist or a manifest, and what lies beside it.
 #[derive(Debug)]
 pub(in crate::cli) struct Place {
-    /// File name of the playlist.
-    pub(in crate::cli) playlist: String,
+    /// Its file name.
+    pub(in crate::cli) name: String,
     source: Source,
 }
 
 #[derive(Debug)]
 enum Source {
     Folder(PathBuf),
-    Web { playlist: Url, client: reqwest::Client },
+    Web { url: Url, client: reqwest::Client },
 }
 
 /// Why an object could not be read.
@@ -46,34 +54,59 @@ pub(in crate::cli) enum ReadError {
 }
 
 impl Place {
-    /// The place of a playlist that is named by a path or an `http(s)` URL.
-    pub(in crate::cli) fn parse(playlist: &str) -> anyhow::Result<Self> {
-        if playlist.starts_with("http://") || playlist.starts_with("https://") {
-            let url = Url::parse(playlist)?;
+    /// The place of a playlist or manifest that is named by a path or an `http(s)` URL.
+    pub(in crate::cli) fn parse(text: &str) -> anyhow::Result<Self> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            let url = Url::parse(text)?;
             let name = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default().to_owned();
-            anyhow::ensure!(!name.is_empty(), "{playlist} names no file; give the URL of an .m3u8 file");
+            anyhow::ensure!(!name.is_empty(), "{text} names no file; give the URL of an .m3u8 or _manifest.json file");
             let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(OBJECT_TIMEOUT).build()?;
-            return Ok(Self { playlist: name, source: Source::Web { playlist: url, client } });
+            return Self { name, source: Source::Web { url, client } }.checked();
         }
-        let path = PathBuf::from(playlist);
+        let path = PathBuf::from(text);
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        let Some(name) = name else { anyhow::bail!("{playlist} names no file; give the path of an .m3u8 file") };
-        anyhow::ensure!(path.is_file(), "{playlist} is no file; give the path of an .m3u8 file");
-        Ok(Self { playlist: name, source: Source::Folder(path.parent().map(PathBuf::from).unwrap_or_default()) })
+        let Some(name) = name else {
+            anyhow::bail!("{text} names no file; give the path of an .m3u8 or _manifest.json file")
+        };
+        anyhow::ensure!(path.is_file(), "{text} is no file; give the path of an .m3u8 or _manifest.json file");
+        let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+        Self { name, source: Source::Folder(folder) }.checked()
     }
 
-    /// The bytes of the object `name` beside the playlist, at most `limit` of them.
+    fn checked(self) -> anyhow::Result<Self> {
+        let known = self.is_manifest() || self.name.ends_with(PLAYLIST);
+        anyhow::ensure!(known, "{} is neither a playlist ({PLAYLIST}) nor a manifest ({MANIFEST})", self.name);
+        Ok(self)
+    }
+
+    /// Whether it is a manifest and not a playlist.
+    pub(in crate::cli) fn is_manifest(&self) -> bool {
+        self.name.ends_with(MANIFEST)
+    }
+
+    /// The bytes of the object `name` beside it, at most `limit` of them.
     pub(in crate::cli) async fn read(&self, name: &str, limit: usize) -> Result<Bytes, ReadError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name != self.playlist && (name.is_empty() || name.starts_with('.') || !name.bytes().all(plain)) {
+        if name != self.name && (name.is_empty() || name.starts_with('.') || !name.bytes().all(plain)) {
             return Err(ReadError::Name);
         }
         match &self.source {
             Source::Folder(folder) => read_file(&folder.join(name), limit),
-            Source::Web { playlist, client } => {
-                let url = playlist.join(name).map_err(|_| ReadError::Name)?;
+            Source::Web { url, client } => {
+                let url = url.join(name).map_err(|_| ReadError::Name)?;
                 get(client, url, limit).await
             }
+        }
+    }
+}
+
+impl ReadError {
+    /// The kind of problem that it is.
+    pub(super) const fn kind(&self) -> Kind {
+        match self {
+            Self::Missing => Kind::Missing,
+            Self::TooLarge(_) | Self::Name => Kind::Malformed,
+            Self::Io(_) | Self::Status(_) | Self::Http(_) => Kind::Unreadable,
         }
     }
 }

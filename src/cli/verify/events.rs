@@ -1,0 +1,106 @@
+//! The event log in the bucket: every sequence number from 0 on, and the last word is that the session is over.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use super::manifest::{Manifest, word};
+use super::place::Place;
+use super::report::{Kind, Report};
+
+/// Largest event log in bytes.
+const MAX_LOG: usize = 256 << 20;
+
+/// The event that says that the session is over; nothing follows it.
+const SESSION_EXIT: u16 = 11;
+
+/// The log's last lines are written right after the recording's end: how often a log without them is read again, and the pause
+/// before each.
+const LOOKS: u32 = 2;
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    event_type: u16,
+    payload: Payload,
+}
+
+#[derive(Debug, Deserialize)]
+struct Payload {
+    sequence: u64,
+    #[serde(default)]
+    details: Details,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Details {
+    verdict: Option<String>,
+}
+
+/// Says what is wrong with the log called `name`.
+pub(super) async fn check(place: &Place, name: &str, manifest: &Manifest, report: &mut Report) {
+    let mut looks = 0;
+    let (count, said) = loop {
+        let bytes = match place.read(name, MAX_LOG).await {
+            Ok(bytes) => bytes,
+            Err(error) => return report.add(error.kind(), name, &format!("the recording's event log: {error}")),
+        };
+        let (lines, mut said) = parse(&bytes);
+        if lines.last().is_some_and(|line| line.event_type == SESSION_EXIT) || looks == LOOKS {
+            said.extend(complaints(&lines, manifest));
+            break (lines.len() as u64, said);
+        }
+        looks += 1;
+        sleep(PAUSE).await;
+    };
+    report.events = Some(count);
+    said.iter().for_each(|what| report.add(Kind::Events, name, what));
+}
+
+fn parse(bytes: &[u8]) -> (Vec<Line>, Vec<String>) {
+    let (mut lines, mut said) = (Vec::new(), Vec::new());
+    for (number, line) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(line) => lines.push(line),
+            Err(_) => said.push(format!("line {} is no event", number + 1)),
+        }
+    }
+    (lines, said)
+}
+
+fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut next = 0;
+    for line in lines {
+        let sequence = line.payload.sequence;
+        if sequence > next {
+            let last = sequence - 1;
+            said.push(if next == last {
+                format!("event {next} is missing")
+            } else {
+                format!("events {next} to {last} are missing")
+            });
+        } else if sequence < next {
+            said.push(format!("event {sequence} comes after event {}", next - 1));
+        }
+        next = next.max(sequence.saturating_add(1));
+    }
+    match lines.last() {
+        None => said.push("it holds no events".into()),
+        Some(line) if line.event_type != SESSION_EXIT => said.push(format!(
+            "its last event is number {}, of type {}, and not the session's exit (type {SESSION_EXIT}): the log is cut short",
+            line.payload.sequence, line.event_type
+        )),
+        Some(line) => {
+            let (told, own) = (line.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
+            if let (Some(told), Some(own)) = (told, own)
+                && told != own
+            {
+                said.push(format!("its last event says that the recording is {told}, the manifest says {own}"));
+            }
+        }
+    }
+    said
+}

@@ -1,0 +1,126 @@
+//! Does the ledger add up? For every uid: expected is recorded, concealed and missing; its gaps are in order and inside the
+//! recording; recorded sound and gaps together are as long as the recording.
+
+use super::manifest::{Manifest, word};
+use super::report::{Kind, Report};
+use crate::recording::{Gap, TrackLedger};
+use crate::units::Ticks;
+
+/// How far sound and gaps together may be from the duration: a frame at the end, and what is lost in writing milliseconds.
+const SLACK_MS: u64 = 25;
+
+/// Says what is wrong with the ledger of the manifest called `name`.
+pub(super) fn check(name: &str, manifest: &Manifest, report: &mut Report) {
+    let Some(ledger) = &manifest.ledger else { return };
+    for uid in &ledger.uids {
+        for what in complaints(uid, manifest.duration()) {
+            report.add(Kind::Ledger, name, &format!("the ledger of uid {}: {what}", uid.uid));
+        }
+    }
+    let (own, told) = (ledger.verdict(), manifest.verdict);
+    if let Some(told) = told.filter(|told| *told != own) {
+        let what = format!("it says the recording is {}, its ledger says {}", word(&told), word(&own));
+        report.add(Kind::Ledger, name, &what);
+    }
+}
+
+fn complaints(uid: &TrackLedger, duration: Option<Ticks>) -> Vec<String> {
+    let mut said = Vec::new();
+    let TrackLedger { expected_ms, recorded_ms, concealed_ms, missing_ms, .. } = uid;
+    let sum = [recorded_ms, concealed_ms, missing_ms].into_iter().fold(0, |sum: u64, part| sum.saturating_add(*part));
+    if sum != *expected_ms {
+        said.push(format!(
+            "it does not add up: {expected_ms} ms expected, but recorded {recorded_ms}, concealed {concealed_ms} and missing \
+             {missing_ms} are {sum} ms"
+        ));
+    }
+    said.extend(disorder(&uid.gaps));
+    let Some(duration) = duration else { return said };
+    let end = duration + Ticks::from_ms(SLACK_MS);
+    if let Some(past) = uid.gaps.iter().find(|gap| gap.to > end) {
+        let (is, end) = (past.to.as_secs_f64(), duration.as_secs_f64());
+        said.push(format!("a gap goes on to {is:.3} s, past the recording's end at {end:.3} s"));
+    }
+    if uid.gaps_omitted == 0 && said.is_empty() {
+        let gaps: u64 = uid.gaps.iter().map(|gap| (gap.to - gap.from).0).sum();
+        let (gaps, duration) = (Ticks(gaps).as_ms(), duration.as_ms());
+        if (recorded_ms + gaps).abs_diff(duration) > SLACK_MS {
+            said.push(format!("{recorded_ms} ms of sound and {gaps} ms of gaps are not the recording's {duration} ms"));
+        }
+        let losing: u64 = uid.gaps.iter().filter(|gap| gap.cause.loses()).map(|gap| (gap.to - gap.from).0).sum();
+        let losing = Ticks(losing).as_ms();
+        if missing_ms + concealed_ms > losing + 1 {
+            said.push(format!(
+                "{concealed_ms} ms are concealed and {missing_ms} ms missing, but the gaps that can lose sound are only {losing} ms"
+            ));
+        }
+    }
+    said
+}
+
+/// The first place where gaps are not in order.
+fn disorder(gaps: &[Gap]) -> Option<String> {
+    if let Some(gap) = gaps.iter().find(|gap| gap.to < gap.from) {
+        return Some(format!("a gap ends at {} before it begins at {}", seconds(gap.to), seconds(gap.from)));
+    }
+    let pair = gaps.windows(2).find(|pair| pair[1].from < pair[0].to)?;
+    let (next, last) = (seconds(pair[1].from), seconds(pair[0].to));
+    Some(format!("its gaps are not in order: one begins at {next}, the one before it ends at {last}"))
+}
+
+fn seconds(at: Ticks) -> String {
+    format!("{:.3} s", at.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{Cause, PacketCounts};
+    use crate::units::Uid;
+
+    fn uid(parts: [u64; 4], gaps: &[(u64, u64, Cause)]) -> TrackLedger {
+        let gap = |(from, to, cause): &(u64, u64, Cause)| Gap {
+            from: Ticks::from_ms(*from),
+            to: Ticks::from_ms(*to),
+            cause: *cause,
+        };
+        TrackLedger {
+            uid: Uid::new("7").unwrap(),
+            expected_ms: parts[0],
+            recorded_ms: parts[1],
+            concealed_ms: parts[2],
+            missing_ms: parts[3],
+            gaps: gaps.iter().map(gap).collect(),
+            gaps_omitted: 0,
+            packets: PacketCounts::default(),
+        }
+    }
+
+    fn said(uid: &TrackLedger) -> String {
+        complaints(uid, Some(Ticks::from_secs(10))).join("; ")
+    }
+
+    #[test]
+    fn a_ledger_that_adds_up_is_left_alone() {
+        let gaps = [(0, 4_000, Cause::Left), (5_000, 5_300, Cause::NetworkLoss), (5_300, 5_300, Cause::ClockDrift)];
+        assert_eq!(said(&uid([6_000, 5_700, 100, 200], &gaps)), "");
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_named() {
+        let whole = [10_000, 10_000, 0, 0];
+        for (uid, what) in [
+            (uid([9_000, 10_000, 0, 0], &[]), "does not add up: 9000 ms expected"),
+            (uid(whole, &[(2_000, 1_000, Cause::Left)]), "ends at 1.000 s before it begins at 2.000 s"),
+            (uid(whole, &[(1_000, 3_000, Cause::Left), (2_000, 4_000, Cause::Muted)]), "are not in order"),
+            (uid(whole, &[(9_000, 11_000, Cause::Left)]), "goes on to 11.000 s, past the recording's end at 10.000 s"),
+            (uid(whole, &[(0, 1_000, Cause::Left)]), "10000 ms of sound and 1000 ms of gaps"),
+            (
+                uid([10_000, 9_000, 0, 1_000], &[(0, 1_000, Cause::Muted)]),
+                "1000 ms missing, but the gaps that can lose sound are only 0 ms",
+            ),
+        ] {
+            assert!(said(&uid).contains(what), "{what}: {}", said(&uid));
+        }
+    }
+}

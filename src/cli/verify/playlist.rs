@@ -1,0 +1,167 @@
+//! One playlist and what it names: is every segment there, does the timeline go on without a hole?
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::objects::{PARALLEL_READS, Seen};
+use super::place::{Place, ReadError};
+use super::report::{Kind, Report};
+use crate::codec::fmp4;
+use crate::codec::opus;
+use crate::codec::playlist::{Entry, Playlist};
+use crate::units::Ticks;
+
+/// Largest playlist in bytes: a week of 2 s segments.
+const MAX_PLAYLIST: usize = 64 << 20;
+
+/// Largest init segment in bytes.
+const MAX_INIT: usize = 64 << 10;
+
+/// Largest segment in bytes: 15 s at Opus's highest rate are one MiB.
+const MAX_SEGMENT: usize = 16 << 20;
+
+/// Furthest that an EXTINF may be from the packets' lengths: what rounding costs.
+const ROUNDING: Ticks = Ticks(1);
+
+/// A playlist that could be read.
+pub(super) struct Checked {
+    /// Where it ends, by its own account.
+    pub(super) end: Ticks,
+    /// What it names.
+    pub(super) names: Vec<String>,
+}
+
+/// Checks one playlist.
+pub(super) async fn check(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Checked> {
+    let playlist = read(place, name, report, seen).await?;
+    report.playlists += 1;
+    check_init(place, &playlist.map, report, seen).await;
+    check_segments(place, name, &playlist, report, seen).await;
+    let names = playlist.entries.iter().map(|entry| entry.name.clone()).collect();
+    Some(Checked { end: playlist.end(), names })
+}
+
+async fn read(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Playlist> {
+    let bytes = match place.read(name, MAX_PLAYLIST).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            report.add(error.kind(), name, &error);
+            return None;
+        }
+    };
+    seen.add(name, &bytes, None);
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it is no text, so no playlist".to_owned());
+    let playlist = text.and_then(|text| Playlist::parse(text).map_err(|error| error.to_string()));
+    let playlist = playlist.map_err(|what| report.add(Kind::Malformed, name, &what)).ok()?;
+    if playlist.entries.is_empty() {
+        report.add(Kind::Unfinished, name, "it names no segments; nothing was recorded");
+        return None;
+    }
+    if !playlist.ended {
+        report.add(Kind::Unfinished, name, "it has no ENDLIST: the recording is still running, or was never finished");
+    }
+    Some(playlist)
+}
+
+async fn check_init(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) {
+    match place.read(name, MAX_INIT).await {
+        Ok(bytes) => {
+            seen.add(name, &bytes, None);
+            report.bytes += bytes.len() as u64;
+            if let Err(error) = fmp4::read_init(&bytes) {
+                report.add(Kind::Malformed, name, &error);
+            }
+        }
+        Err(error) => report.add(error.kind(), name, &named(&error)),
+    }
+}
+
+async fn check_segments(place: &Place, name: &str, playlist: &Playlist, report: &mut Report, seen: &mut Seen) {
+    let read = |entry: &Entry| {
+        let name = entry.name.clone();
+        async move { place.read(&name, MAX_SEGMENT).await }
+    };
+    let mut files = stream::iter(playlist.entries.iter().map(read)).buffered(PARALLEL_READS);
+    let mut position = Some(Ticks::ZERO);
+    let mut index = 0;
+    while let Some(file) = files.next().await {
+        let entry = &playlist.entries[index];
+        index += 1;
+        if seen.holds(&entry.name) {
+            report.add(Kind::Malformed, &entry.name, "the playlist names it twice");
+        }
+        position = match read_segment(file) {
+            Ok((bytes, segment)) => {
+                seen.add(&entry.name, &bytes, Some((segment.base, segment.duration())));
+                report.segments += 1;
+                report.packets += segment.samples.len() as u64;
+                report.seconds += segment.duration().as_secs_f64();
+                report.bytes += bytes.len() as u64;
+                check_segment(entry, index, position, &bytes, &segment, report);
+                Some(segment.base + segment.duration())
+            }
+            Err((kind, what)) => {
+                report.add(kind, &entry.name, &what);
+                None
+            }
+        };
+    }
+    if let Some(end) = position.filter(|end| end.0.abs_diff(playlist.end().0) > ROUNDING.0) {
+        let (packets, list) = (end.as_secs_f64(), playlist.end().as_secs_f64());
+        report.add(Kind::Duration, name, &format!("it says {list:.6} s in all, its packets end at {packets:.6} s"));
+    }
+}
+
+fn read_segment(file: Result<Bytes, ReadError>) -> Result<(Bytes, fmp4::Segment), (Kind, String)> {
+    let bytes = file.map_err(|error| (error.kind(), named(&error)))?;
+    let segment = fmp4::read_segment(&bytes).map_err(|error| (Kind::Malformed, error.to_string()))?;
+    Ok((bytes, segment))
+}
+
+/// Why something that a playlist names can't be read.
+fn named(error: &ReadError) -> String {
+    match error {
+        ReadError::Missing => format!("the playlist names it, but {error}"),
+        _ => error.to_string(),
+    }
+}
+
+/// `position` is where the segment before it ended, if that could be read.
+fn check_segment(
+    entry: &Entry,
+    number: usize,
+    position: Option<Ticks>,
+    bytes: &Bytes,
+    segment: &fmp4::Segment,
+    report: &mut Report,
+) {
+    let name = &entry.name;
+    if let Some(expected) = position.filter(|expected| *expected != segment.base) {
+        let (kind, word) = if segment.base > expected { (Kind::Hole, "a hole") } else { (Kind::Overlap, "an overlap") };
+        let (long, is, expected) =
+            (segment.base.0.abs_diff(expected.0), segment.base.as_secs_f64(), expected.as_secs_f64());
+        let long = Ticks(long).as_secs_f64();
+        let what = format!(
+            "the timeline breaks with {word} of {long:.6} s: it starts at {is:.6} s, the one before it ends at {expected:.6} s"
+        );
+        report.add(kind, name, &what);
+    }
+    if segment.duration().0.abs_diff(entry.duration.0) > ROUNDING.0 {
+        let (is, listed) = (segment.duration().as_secs_f64(), entry.duration.as_secs_f64());
+        report.add(Kind::Duration, name, &format!("its packets last {is:.6} s, the playlist says {listed:.6} s"));
+    }
+    if segment.sequence_number as usize != number {
+        let what = format!("it says it is segment {} and is number {number}", segment.sequence_number);
+        report.add(Kind::Malformed, name, &what);
+    }
+    let odd =
+        segment.samples.iter().filter(|sample| opus::duration(&bytes[sample.range.clone()]) != Ok(sample.duration));
+    match odd.count() {
+        0 => {}
+        count => report.add(
+            Kind::Malformed,
+            name,
+            &format!("{count} packets are not Opus packets of the length the container says"),
+        ),
+    }
+}
