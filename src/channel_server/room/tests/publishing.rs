@@ -1,0 +1,98 @@
+//! Tracks: announced, allowed, live, over.
+
+use super::*;
+
+#[test]
+fn a_track_is_told_before_it_is_heard() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    stage.new_effects();
+    let sid = stage.publish(&alice, "cid");
+    let effects = stage.new_effects();
+    let told = effects
+        .iter()
+        .position(|e| matches!(e, Effect::Tell(to, m) if *to == bob && matches!(**m, Message::Update(_))));
+    let hear = effects.iter().position(|e| *e == Effect::Hear { listener: bob.clone(), track: sid.clone() });
+    assert!(told.unwrap() < hear.unwrap());
+    assert!(!effects.contains(&Effect::Hear { listener: alice, track: sid }), "nobody hears itself");
+}
+
+#[test]
+fn announcement_and_media_may_come_in_either_order() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    assert!(stage.room.start_track(&alice, "cid", None).is_none(), "not announced yet");
+    stage.announce(&alice, "cid");
+    stage.announce(&alice, "other");
+    let (_, label, _) = stage.room.start_track(&alice, "cid", None).unwrap();
+    assert_eq!(label.stream, format!("{alice}|{}", label.track));
+    assert!(stage.room.start_track(&alice, "rewritten", None).is_some(), "the only one that waits");
+    assert!(stage.room.start_track(&alice, "more", None).is_none());
+}
+
+#[test]
+fn only_audio_that_the_token_allows_is_published() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let (mute, _) = stage.enter("listener", Grants { microphone: false, ..speaker() }).unwrap();
+    let camera =
+        AddTrackRequest { r#type: TrackType::Video.into(), source: TrackSource::Camera.into(), ..microphone("v") };
+    let screen = AddTrackRequest { source: TrackSource::ScreenShareAudio.into(), ..microphone("s") };
+    for (id, request, reason) in [
+        (&alice, camera, Some(Reason::NotAllowed)),
+        (&mute, microphone("m"), Some(Reason::NotAllowed)),
+        (&mute, screen, None),
+        (&alice, microphone(""), Some(Reason::InvalidName)),
+        (&alice, microphone(&"x".repeat(1000)), Some(Reason::InvalidName)),
+        (&alice, AddTrackRequest { stream: "a b\r\nc".into(), ..microphone("n") }, Some(Reason::InvalidName)),
+    ] {
+        let effects = stage.room.add_track(id, request.clone());
+        assert_eq!(response(&effects, id), reason.map(i32::from), "{request:?}");
+    }
+}
+
+#[test]
+fn permissions_name_audio_sources_only() {
+    let mut stage = Stage::new();
+    let (_, response) = stage.enter("alice", speaker()).unwrap();
+    let sources = response.participant.unwrap().permission.unwrap().can_publish_sources;
+    assert_eq!(sources, [i32::from(TrackSource::Microphone), i32::from(TrackSource::ScreenShareAudio)]);
+}
+
+#[test]
+fn one_member_announces_a_bounded_number_of_tracks() {
+    let mut stage = Stage::with(Limits { tracks_per_member: 2, ..Limits::default() });
+    let alice = stage.join("alice");
+    stage.announce(&alice, "1");
+    stage.announce(&alice, "1");
+    stage.announce(&alice, "2");
+    assert_eq!(response(&stage.new_effects(), &alice), None, "the same announcement again takes no place");
+    stage.announce(&alice, "3");
+    assert_eq!(response(&stage.new_effects(), &alice), Some(Reason::LimitExceeded.into()));
+}
+
+#[test]
+fn a_section_that_stops_sending_ends_its_track() {
+    let mut stage = Stage::new();
+    let (alice, bob) = (stage.join("alice"), stage.join("bob"));
+    let sid = stage.publish(&alice, "cid");
+    stage.new_effects();
+    assert!(stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "cid" }]).is_empty());
+    assert!(stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "rewritten" }]).is_empty());
+    let effects = stage.room.still_sends(&alice, &[]);
+    assert!(effects.contains(&Effect::End(sid.clone())));
+    assert!(updates(&effects, &bob)[0].tracks.is_empty());
+    let own = told(&effects, &alice).any(|m| matches!(m, Message::TrackUnpublished(t) if t.track_sid == sid.as_str()));
+    assert!(own);
+}
+
+#[test]
+fn another_announced_track_on_the_same_section_is_a_republish() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let first = stage.publish(&alice, "one");
+    stage.announce(&alice, "two");
+    let effects = stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "two" }]);
+    assert!(effects.contains(&Effect::End(first.clone())));
+    assert_ne!(stage.room.start_track(&alice, "two", Some("0")).unwrap().0, first);
+}
