@@ -15,6 +15,7 @@ mod limits;
 mod live;
 mod news;
 mod peer;
+mod refresher;
 mod room;
 mod rooms;
 mod router;

@@ -4,6 +4,7 @@
 //! track before the offer that brings it. Queues that are full lose their owner, never the room.
 
 mod link;
+mod timers;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -26,7 +27,7 @@ use super::sdp::OpusWishes;
 use super::token::Pass;
 use super::udp_mux::UdpMux;
 use crate::clock;
-use crate::units::{AppId, Cname, Uid};
+use crate::units::{AppId, Cname, Uid, WallMs};
 
 /// A room that members are connected to.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ struct State {
     closed: bool,
     /// Whether the time until closing runs.
     closing: Option<AbortOnDropHandle<()>>,
+    /// When the next right of a member ends, and who waits for it.
+    ending: Option<(WallMs, AbortOnDropHandle<()>)>,
 }
 
 /// Why somebody can't have a seat.
@@ -66,7 +69,7 @@ impl LiveRoom {
     pub(super) fn new(app: AppId, cname: Cname, limits: Limits, rooms: Weak<Rooms>) -> Arc<Self> {
         let room = Room::new(cname.clone(), limits, clock::now());
         let links = HashMap::new();
-        let state = State { room, links, publications: HashMap::new(), closed: false, closing: None };
+        let state = State { room, links, publications: HashMap::new(), closed: false, closing: None, ending: None };
         Arc::new(Self { app, cname, limits, rooms, state: Mutex::new(state) })
     }
 
@@ -109,13 +112,13 @@ impl LiveRoom {
         Ok(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch: 0 })
     }
 
-    /// A member that lost its socket, or is about to notice it, on a new one.
-    pub(super) fn resume(self: &Arc<Self>, member: &str, uid: Option<&Uid>) -> Option<Seat> {
+    /// A member that lost its socket, or is about to notice it, on a new one. A newer pass renews its rights.
+    pub(super) fn resume(self: &Arc<Self>, member: &str, pass: &Pass) -> Option<Seat> {
         let member = MemberId::from(member);
         let mut state = self.state();
         // A token for any uid whose bearer was assigned one names nobody; the membership's id, which only it was told, must do.
         let known = state.room.uid(&member)?;
-        if uid.is_some_and(|uid| uid != known) {
+        if pass.identity.as_ref().is_some_and(|uid| uid != known) {
             return None;
         }
         let link = state.links.get_mut(&member)?;
@@ -128,6 +131,7 @@ impl LiveRoom {
         link.epoch += 1;
         let (epoch, publisher) = (link.epoch, Arc::clone(&link.publisher));
         let mut effects = state.room.resume(&member);
+        effects.extend(state.room.renew(&member, pass));
         effects.extend(state.command(&member, Command::Restart));
         self.apply(&mut state, effects);
         drop(state);
@@ -156,11 +160,6 @@ impl LiveRoom {
             let effects = state.room.close(reason);
             self.apply(&mut state, effects);
         }
-    }
-
-    /// Starts or stops the time until closing.
-    pub(super) fn settle(self: &Arc<Self>) {
-        self.settle_locked(&mut self.state());
     }
 
     pub(super) fn summary(&self) -> RoomSummary {
@@ -240,30 +239,7 @@ impl LiveRoom {
         }
     }
 
-    fn detach(self: &Arc<Self>, member: &MemberId, epoch: u64) {
-        let mut state = self.state();
-        let Some(link) = state.links.get_mut(member).filter(|link| link.epoch == epoch) else { return };
-        link.socket = None;
-        let effects = state.command(member, Command::Detached);
-        self.apply(&mut state, effects);
-        drop(state);
-        let (room, member, patience) = (Arc::downgrade(self), member.clone(), self.limits.resume_within);
-        tokio::spawn(async move {
-            tokio::time::sleep(patience).await;
-            if let Some(room) = room.upgrade() {
-                room.expire(&member, epoch);
-            }
-        });
-    }
-
-    fn expire(self: &Arc<Self>, member: &MemberId, epoch: u64) {
-        let mut state = self.state();
-        if state.links.get(member).is_some_and(|link| link.epoch == epoch) {
-            let effects = state.room.remove(member, LeftReason::Lost);
-            self.apply(&mut state, effects);
-        }
-    }
-
+    /// Does what follows, in order, and what follows from that.
     fn apply(self: &Arc<Self>, state: &mut State, effects: Effects) {
         let mut waiting = VecDeque::from(effects);
         while let Some(effect) = waiting.pop_front() {
@@ -287,35 +263,6 @@ impl LiveRoom {
         if let Some(rooms) = self.rooms.upgrade() {
             let (app, cname) = (self.app.clone(), self.cname.clone());
             rooms.announce(RoomNews { app, cname, at: clock::now(), event });
-        }
-    }
-
-    fn settle_locked(self: &Arc<Self>, state: &mut State) {
-        if state.closed || !state.room.abandoned() {
-            state.closing = None;
-        } else if state.closing.is_none() {
-            let (room, patience) = (Arc::downgrade(self), self.limits.close_after);
-            let task = tokio::spawn(async move {
-                tokio::time::sleep(patience).await;
-                if let Some(room) = room.upgrade() {
-                    room.close_if_abandoned();
-                }
-            });
-            state.closing = Some(AbortOnDropHandle::new(task));
-        }
-    }
-
-    fn close_if_abandoned(self: &Arc<Self>) {
-        let mut state = self.state();
-        if state.closed || !state.room.abandoned() {
-            return;
-        }
-        state.closed = true;
-        let effects = state.room.close(LeftReason::RoomClosed);
-        self.apply(&mut state, effects);
-        drop(state);
-        if let Some(rooms) = self.rooms.upgrade() {
-            rooms.forget(&self.app, &self.cname, self);
         }
     }
 

@@ -66,6 +66,8 @@ pub enum LeftReason {
     Lost,
     /// An administrator removed it.
     Kicked,
+    /// Its token, or its right to be in the room, ended.
+    TokenExpired,
     /// Somebody joined with its identity.
     DuplicateIdentity,
     /// It said what no client says.

@@ -10,6 +10,7 @@ mod messages;
 mod metadata;
 mod speaking;
 mod subscriptions;
+mod terms;
 mod tracks;
 
 #[cfg(test)]
@@ -302,7 +303,9 @@ const fn protocol_reason(reason: LeftReason) -> (DisconnectReason, Option<Action
     match reason {
         LeftReason::Quit => (DisconnectReason::ClientInitiated, None),
         LeftReason::Lost => (DisconnectReason::SignalClose, None),
-        LeftReason::Kicked => (DisconnectReason::ParticipantRemoved, Some(Action::Disconnect)),
+        LeftReason::Kicked | LeftReason::TokenExpired => {
+            (DisconnectReason::ParticipantRemoved, Some(Action::Disconnect))
+        }
         LeftReason::DuplicateIdentity => (DisconnectReason::DuplicateIdentity, Some(Action::Disconnect)),
         LeftReason::Protocol => (DisconnectReason::StateMismatch, Some(Action::Disconnect)),
         LeftReason::Unresponsive => (DisconnectReason::StateMismatch, Some(Action::Reconnect)),

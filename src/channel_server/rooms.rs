@@ -58,7 +58,7 @@ impl Rooms {
     /// The seat of a member that lost its socket.
     pub(super) fn resume(&self, pass: &Pass, member: &str) -> Result<Seat, NoSeat> {
         let room = self.find(&pass.app, &pass.cname).ok_or(NoSeat::Unknown)?;
-        room.resume(member, pass.identity.as_ref()).ok_or(NoSeat::Unknown)
+        room.resume(member, pass).ok_or(NoSeat::Unknown)
     }
 
     pub(super) fn find(&self, app: &AppId, cname: &Cname) -> Option<Arc<LiveRoom>> {

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::MAX_SIGNAL_BYTES;
 use super::live::NoSeat;
+use super::refresher::Refresher;
 use super::room::{Client, leave_message};
 use super::rooms::{Rooms, TooManyRooms};
 use super::session;
@@ -77,19 +78,21 @@ async fn join(
         Err(rejection) => return rejection.into_response(),
     };
     let sockets = door.sockets.clone();
+    let token = token(&wishes, &headers).unwrap_or_default().to_owned();
+    let refresher = Refresher::new(Arc::clone(&door.keys), token.into());
     upgrade
         .max_message_size(MAX_SIGNAL_BYTES)
         .max_frame_size(MAX_SIGNAL_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, pass, socket)))
+        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, pass, refresher, socket)))
 }
 
-async fn enter(door: Door, wishes: Wishes, pass: Pass, socket: WebSocket) {
+async fn enter(door: Door, wishes: Wishes, pass: Pass, refresher: Refresher, socket: WebSocket) {
     let seat = match wishes.resumes() {
         Some(member) => door.rooms.resume(&pass, member),
         None => door.rooms.join(pass, wishes.client()).await,
     };
     match seat {
-        Ok(seat) => session::serve(socket, seat, door.rooms.limits().silence).await,
+        Ok(seat) => session::serve(socket, seat, refresher, door.rooms.limits().silence).await,
         Err(error) => {
             tracing::debug!(%error, "no seat");
             let (reason, action) = match error {
@@ -108,13 +111,17 @@ async fn not_here() -> Response {
 
 impl Door {
     fn admit(&self, wishes: &Wishes, headers: &HeaderMap) -> Result<Pass, NoEntry> {
-        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let token = bearer.or(wishes.access_token.as_deref());
         let asked = Asked { room: wishes.room.clone(), identity: wishes.identity.clone() };
-        let pass = self.keys.check(token, &asked, clock::now())?;
+        let pass = self.keys.check(token(wishes, headers), &asked, clock::now())?;
         self.rooms.admits(&pass)?;
         Ok(pass)
     }
+}
+
+/// The token: browsers put it into the query, other SDKs into a header.
+fn token<'a>(wishes: &'a Wishes, headers: &'a HeaderMap) -> Option<&'a str> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    bearer.or(wishes.access_token.as_deref())
 }
 
 impl Wishes {
@@ -154,8 +161,8 @@ impl IntoResponse for NoEntry {
     fn into_response(self) -> Response {
         tracing::debug!(reason = ?self, "no entry");
         let status = match &self {
-            Self::Token(Refusal::NoToken | Refusal::Expired | Refusal::Invalid(_)) => StatusCode::UNAUTHORIZED,
             Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         answer(status, self.to_string())

@@ -10,17 +10,21 @@ use livekit_protocol::{
     LeaveRequest, Pong, SessionDescription, SignalRequest, SignalResponse, SignalTarget, TrickleRequest,
 };
 use prost::Message as _;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
 use super::limits::{CLOSE_HANDSHAKE, PING_INTERVAL, SOCKET_WRITE_PATIENCE};
 use super::live::Seat;
 use super::news::LeftReason;
+use super::refresher::{REFRESH_EVERY, Refresher};
 use super::room::Sending;
 use crate::clock;
 
 /// Serves a member until its socket ends. The member itself stays for a while, unless it said goodbye.
-pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, silence: Duration) {
+pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, refresher: Refresher, silence: Duration) {
     let mut deadline = Instant::now() + silence;
+    let mut refresh = interval_at(Instant::now() + REFRESH_EVERY, REFRESH_EVERY);
+    // Behind the answer to the join, which is queued already.
+    send_token(&seat, &refresher);
     let mut probe = interval(PING_INTERVAL);
     probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -40,6 +44,10 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, silence: Durati
                 }
                 Some(Err(_)) | None => false,
             },
+            _ = refresh.tick() => {
+                send_token(&seat, &refresher);
+                true
+            }
             _ = probe.tick() => write(&mut socket, Frame::Ping(Default::default())).await,
             () = sleep_until(deadline) => false,
         };
@@ -47,6 +55,12 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, silence: Durati
             tracing::debug!(member = %seat.member, "signalling socket ended");
             return;
         }
+    }
+}
+
+fn send_token(seat: &Seat, refresher: &Refresher) {
+    if let Some(message) = refresher.message() {
+        seat.room.tell(&seat.member, message);
     }
 }
 

@@ -3,13 +3,13 @@
 //! A token is judged in a fixed order: shape, signature, time, then what it names. So a forged token never learns more than
 //! "invalid token, authorized failed", and only the rightful owner of an old one hears that it has expired.
 
+mod agora;
 mod bytes;
 mod livekit;
+mod pass;
 mod privileges;
 mod v006;
 mod v007;
-
-use std::collections::HashMap;
 
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -19,11 +19,11 @@ use secrecy::SecretString;
 use sha2::Sha256;
 
 pub use livekit::{Mint as MintLiveKit, mint as mint_livekit};
-pub use privileges::Role;
+pub(super) use pass::ended;
+pub use pass::{Grants, Pass, Terms};
+pub use privileges::{Privileges, Role};
 pub use v006::{Mint as Mint006, mint as mint_006};
 pub use v007::{Mint as Mint007, mint as mint_007};
-
-use privileges::{Privileges, Standing};
 
 use crate::channel::jwt::{JwtError, MAX_TOKEN_LEN};
 use crate::fault::{Explain, Fault};
@@ -58,46 +58,6 @@ pub struct Asked {
     pub identity: Option<String>,
 }
 
-/// The right to be in a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pass {
-    /// Whose room.
-    pub app: AppId,
-    /// Which room.
-    pub cname: Cname,
-    /// Who; `None` when the token is for any uid and the client asked for none: the server assigns one.
-    pub identity: Option<Uid>,
-    /// Display name.
-    pub name: String,
-    /// Free text for other members.
-    pub metadata: String,
-    /// Free pairs for other members.
-    pub attributes: HashMap<String, String>,
-    /// What the member is: a person, an agent, …
-    pub kind: Kind,
-    /// What the member may do.
-    pub grants: Grants,
-}
-
-/// What a member may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grants {
-    /// Publish a microphone.
-    pub microphone: bool,
-    /// Publish the sound of a shared screen.
-    pub screen_audio: bool,
-    /// Hear others.
-    pub subscribe: bool,
-    /// Send data packets.
-    pub data: bool,
-    /// Change its own name, metadata and attributes.
-    pub own_metadata: bool,
-    /// Not seen by others.
-    pub hidden: bool,
-    /// Records: others see that the room is being recorded, and the room closes without it.
-    pub recorder: bool,
-}
-
 /// Why a token doesn't open the room. The text is the vendor's own (facts/agora.md section 8.3); clients look for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -107,6 +67,9 @@ pub enum Refusal {
     /// A rightful token whose time, or whose right to join, is over.
     #[error("dynamic key expired")]
     Expired,
+    /// A token, but the app has no certificate to check it with.
+    #[error("static use dynamic key")]
+    NoCertificate,
     /// Anything else; the reason is for our log, not for the client.
     #[error("invalid token, authorized failed")]
     Invalid(&'static str),
@@ -120,6 +83,7 @@ impl Explain for Refusal {
         Fault::caller(match self {
             Self::NoToken => "token_missing",
             Self::Expired => "token_expired",
+            Self::NoCertificate => "app_without_certificate",
             Self::Invalid(_) => "token_invalid",
             Self::Name(_) => "invalid_name",
         })
@@ -161,7 +125,8 @@ impl Keys {
             return Err(Refusal::Invalid("signed with another certificate"));
         }
         let (issued, now) = (u64::from(token.issued), now.0 / 1000);
-        if now >= issued + u64::from(token.lifetime) {
+        let times = agora::Times { base: issued, end: issued + u64::from(token.lifetime), now };
+        if now >= times.end {
             return Err(Refusal::Expired);
         }
         let rtc = token
@@ -169,8 +134,8 @@ impl Keys {
             .iter()
             .find(|rtc| asked.room.as_ref().is_none_or(|room| *room == rtc.channel))
             .ok_or(Refusal::Invalid("for another channel, or for none"))?;
-        let identity = agreed_identity(&rtc.uid, asked)?;
-        agora_pass(token.app, &rtc.channel, identity, &rtc.privileges, issued, now)
+        let identity = agora::agreed_identity(&rtc.uid, asked)?;
+        agora::pass(token.app, &rtc.channel, identity, &rtc.privileges, times)
     }
 
     fn check_006(&self, text: &str, asked: &Asked, now: WallMs) -> Result<Pass, Refusal> {
@@ -184,20 +149,18 @@ impl Keys {
         if now >= u64::from(token.expires) {
             return Err(Refusal::Expired);
         }
-        let identity = agreed_identity("", asked)?;
-        agora_pass(token.app, room, identity, &token.privileges, 0, now)
+        let identity = agora::agreed_identity("", asked)?;
+        let times = agora::Times { base: 0, end: u64::from(token.expires), now };
+        agora::pass(token.app, room, identity, &token.privileges, times)
     }
 
     fn check_livekit(&self, token: &str, now: WallMs) -> Result<Pass, Refusal> {
-        let issuer = livekit::issuer(token)?;
-        let server_wide = issuer == self.api_key;
-        let own_app = || AppId::new(&issuer).map_err(|_| Refusal::Invalid("unknown API key"));
-        let secret = if server_wide { &self.api_secret } else { self.certificate(&own_app()?)? };
+        let (secret, own_app) = self.livekit_secret(token)?;
         let claims = livekit::verify(token, secret, now)?;
-        let app = match &claims.app {
-            _ if !server_wide => own_app()?,
-            Some(named) => self.known(named)?,
-            None => self.apps.first().ok_or(Refusal::Invalid("no app is configured"))?.app_id.clone(),
+        let app = match (own_app, &claims.app) {
+            (Some(app), _) => app,
+            (None, Some(named)) => self.known(named)?,
+            (None, None) => self.apps.first().ok_or(Refusal::Invalid("no app is configured"))?.app_id.clone(),
         };
         if !claims.video.room_join {
             return Err(Refusal::Invalid("no right to join"));
@@ -219,64 +182,36 @@ impl Keys {
             attributes: claims.attributes,
             kind,
             grants,
+            terms: Terms::default(),
         })
+    }
+
+    /// The same LiveKit token with a new end, as a LiveKit server sends it to the members it has: so that one may resume after
+    /// its token's end. `None` for the vendor's tokens, whose end is the end.
+    pub fn refresh(&self, token: &str, now: WallMs) -> Option<SecretString> {
+        let (secret, _) = self.livekit_secret(token).ok()?;
+        livekit::refresh(token, secret, now)
+    }
+
+    /// What checks a LiveKit token, and the app whose own key signed it; nothing about the token is proven.
+    fn livekit_secret(&self, token: &str) -> Result<(&SecretString, Option<AppId>), Refusal> {
+        let issuer = livekit::issuer(token)?;
+        if issuer == self.api_key {
+            return Ok((&self.api_secret, None));
+        }
+        let app = AppId::new(&issuer).map_err(|_| Refusal::Invalid("unknown API key"))?;
+        Ok((self.certificate(&app)?, Some(app)))
     }
 
     fn certificate(&self, app: &AppId) -> Result<&SecretString, Refusal> {
         let keys = self.apps.iter().find(|keys| keys.app_id == *app).ok_or(Refusal::Invalid("unknown app"))?;
-        keys.certificate.as_ref().ok_or(Refusal::Invalid("the app has no certificate"))
+        keys.certificate.as_ref().ok_or(Refusal::NoCertificate)
     }
 
     fn known(&self, app: &str) -> Result<AppId, Refusal> {
         let keys = self.apps.iter().find(|keys| keys.app_id.as_str() == app);
         keys.map(|keys| keys.app_id.clone()).ok_or(Refusal::Invalid("unknown app"))
     }
-}
-
-/// The uid of the token, or the one asked for where the token is for any; both have to agree.
-fn agreed_identity(uid: &str, asked: &Asked) -> Result<Option<Uid>, Refusal> {
-    let wanted = asked.identity.as_deref().filter(|identity| !identity.is_empty());
-    match (uid, wanted) {
-        ("", None) => Ok(None),
-        ("", Some(identity)) => Ok(Some(Uid::new(identity)?)),
-        (uid, Some(identity)) if uid != identity => Err(Refusal::Invalid("for another uid")),
-        (uid, _) => Ok(Some(Uid::new(uid)?)),
-    }
-}
-
-fn agora_pass(
-    app: AppId,
-    channel: &str,
-    identity: Option<Uid>,
-    privileges: &Privileges,
-    base: u64,
-    now: u64,
-) -> Result<Pass, Refusal> {
-    match privileges.join(base, now) {
-        Standing::Granted => {}
-        Standing::Expired => return Err(Refusal::Expired),
-        Standing::Absent => return Err(Refusal::Invalid("no right to join")),
-    }
-    let audio = privileges.publish_audio(base, now);
-    let grants = Grants {
-        microphone: audio,
-        screen_audio: audio,
-        subscribe: true,
-        data: privileges.publish_data(base, now),
-        own_metadata: false,
-        hidden: false,
-        recorder: false,
-    };
-    Ok(Pass {
-        app,
-        cname: Cname::new(channel)?,
-        identity,
-        name: String::new(),
-        metadata: String::new(),
-        attributes: HashMap::new(),
-        kind: Kind::Standard,
-        grants,
-    })
 }
 
 fn livekit_grants(video: &livekit::Video) -> Grants {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::channel_server::token::{Mint007, MintLiveKit, Role, mint_007, mint_livekit};
+use crate::channel_server::token::{Mint007, MintLiveKit, Privileges, Role, mint_007, mint_livekit};
 use crate::clock;
 use crate::units::{AppId, Cname, Uid};
 
@@ -103,11 +103,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn agora(args: &Agora) -> anyhow::Result<String> {
     let issued = u32::try_from(clock::now().0 / 1000).context("a 007 token can't say a time after the year 2106")?;
+    let privileges = Privileges::of(args.common.role.into(), args.common.ttl);
     let order = Mint007 {
         app: &args.app_id,
         channel: &args.channel,
         uid: args.uid.as_str(),
-        role: args.common.role.into(),
+        privileges: &privileges,
         issued,
         lifetime: args.common.ttl,
         salt: rand::random_range(1..=99_999_999),

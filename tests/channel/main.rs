@@ -14,6 +14,7 @@ mod members_come_and_go;
 mod recorders_are_hidden;
 mod refusals_say_which_error;
 mod resume_keeps_the_member;
+mod rights_end_in_time;
 mod road;
 mod rooms_close_after_the_last_member;
 mod selections_are_followed;

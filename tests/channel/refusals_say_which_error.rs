@@ -1,6 +1,6 @@
 //! A refusal says which of the vendor's errors it is, on the socket's path and on the path that SDKs ask afterwards.
 
-use cloud_recorder::channel_server::token::{Mint006, Mint007, Role, mint_006, mint_007};
+use cloud_recorder::channel_server::token::{Mint006, Mint007, Privileges, Role, mint_006, mint_007};
 use cloud_recorder::clock;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -19,8 +19,8 @@ fn now() -> u32 {
 }
 
 fn agora(uid: &str, issued: u32) -> String {
-    let (app, room) = (app(), room());
-    let order = Mint007 { app: &app, channel: &room, uid, role: Role::Publisher, issued, lifetime: 600, salt: 1 };
+    let (app, room, privileges) = (app(), room(), Privileges::of(Role::Publisher, 600));
+    let order = Mint007 { app: &app, channel: &room, uid, privileges: &privileges, issued, lifetime: 600, salt: 1 };
     encode(&mint_007(order, &CERTIFICATE.to_owned().into()))
 }
 
@@ -77,7 +77,8 @@ async fn the_vendors_tokens_open_the_room_they_name() {
 
     let (app, channel) = (app(), room());
     let expires = now() + 600;
-    let order = Mint006 { app: &app, channel: &channel, uid: "8", role: Role::Subscriber, expires, salt: 1 };
+    let privileges = Privileges::of(Role::Subscriber, expires);
+    let order = Mint006 { app: &app, channel: &channel, uid: "8", privileges: &privileges, expires, salt: 1 };
     let old = encode(&mint_006(order, &CERTIFICATE.to_owned().into()));
     let old = Client::with_token(&house, &format!("{old}&room=room&identity=8")).await;
     let permission = old.join.participant.unwrap().permission.unwrap();

@@ -6,7 +6,7 @@ use livekit_protocol::participant_info::State;
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
 
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::token::Pass;
+use crate::channel_server::token::{Grants, Pass};
 use crate::units::{Uid, WallMs};
 
 /// What a client says about itself and its wishes when it joins.
@@ -63,6 +63,11 @@ impl Member {
         }
     }
 
+    /// What it may do now.
+    pub(super) const fn grants(&self) -> Grants {
+        self.pass.grants
+    }
+
     /// A member that keeps the room open and counts in it.
     pub(super) const fn holds_open(&self) -> bool {
         !self.pass.grants.recorder
@@ -88,7 +93,7 @@ impl Member {
 
     /// What everybody may know of it.
     pub(super) fn info(&self) -> ParticipantInfo {
-        let grants = &self.pass.grants;
+        let grants = self.grants();
         let ms = i64::try_from(self.joined.0).unwrap_or(i64::MAX);
         let tracks: Vec<_> = self.live().map(|track| track.info.clone()).collect();
         ParticipantInfo {
@@ -130,7 +135,7 @@ impl Member {
 
     /// Naming what may be published keeps SDKs from ever asking for video (facts/livekit.md section 3).
     fn sources(&self) -> Vec<TrackSource> {
-        let grants = &self.pass.grants;
+        let grants = self.grants();
         let all = [(grants.microphone, TrackSource::Microphone), (grants.screen_audio, TrackSource::ScreenShareAudio)];
         all.into_iter().filter_map(|(granted, source)| granted.then_some(source)).collect()
     }

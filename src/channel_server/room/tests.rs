@@ -4,6 +4,7 @@ mod joining;
 mod publishing;
 mod recorders;
 mod telling;
+mod terms;
 
 use livekit_protocol::{
     AddTrackRequest, MuteTrackRequest, ParticipantInfo, TrackSource, TrackType, UpdateParticipantMetadata,
@@ -11,7 +12,7 @@ use livekit_protocol::{
 };
 
 use super::*;
-use crate::channel_server::token::Grants;
+use crate::channel_server::token::{Grants, Terms};
 use crate::units::AppId;
 
 const NOW: WallMs = WallMs(1_700_000_000_000);
@@ -32,9 +33,13 @@ impl Stage {
     }
 
     fn enter(&mut self, uid: &str, grants: Grants) -> Result<(MemberId, JoinResponse), Full> {
+        self.enter_with(uid, pass(grants), Client::default())
+    }
+
+    fn enter_with(&mut self, uid: &str, pass: Pass, client: Client) -> Result<(MemberId, JoinResponse), Full> {
         let id = MemberId::new();
-        let client = Client { auto_subscribe: true, ..Client::default() };
-        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), pass(grants), client, NOW)?;
+        let client = Client { auto_subscribe: true, ..client };
+        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), pass, client, NOW)?;
         self.log.extend(effects);
         Ok((id, *response))
     }
@@ -87,6 +92,7 @@ fn pass(grants: Grants) -> Pass {
         attributes: HashMap::new(),
         kind: Kind::Standard,
         grants,
+        terms: Terms::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::MAX_TEXT_BYTES;
 use crate::channel_server::news::RoomEvent;
 use crate::channel_server::sdp::OpusWishes;
+use crate::channel_server::token::Grants;
 
 /// What a listener's connection has to call a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,15 +154,18 @@ impl Room {
         }
     }
 
-    fn unpublish(&mut self, id: &MemberId, sid: &TrackSid) -> Effects {
+    pub(super) fn unpublish(&mut self, id: &MemberId, sid: &TrackSid) -> Effects {
         let mut effects = Effects::new();
         let silenced = self.speaks(id, sid, 0.0);
         let Some(member) = self.member_mut(id) else { return effects };
         let Some(at) = member.tracks.iter().position(|track| track.sid == *sid) else { return effects };
-        member.tracks.remove(at);
+        let live = member.tracks.remove(at).live;
         let uid = member.uid.clone();
         effects.extend(silenced);
         tell(&mut effects, id, Message::TrackUnpublished(TrackUnpublishedResponse { track_sid: sid.to_string() }));
+        if !live {
+            return effects;
+        }
         self.tell_about(id, &mut effects);
         effects.push(Effect::End(sid.clone()));
         self.members.iter_mut().for_each(|member| _ = member.choices.remove(sid));
@@ -191,17 +195,20 @@ fn published(track: &Track) -> Message {
     Message::TrackPublished(TrackPublishedResponse { cid: track.cid.clone(), track: Some(track.info.clone()) })
 }
 
+/// Whether a track of this source may be published.
+pub(super) fn permits(grants: Grants, source: i32) -> bool {
+    match TrackSource::try_from(source) {
+        Ok(TrackSource::Microphone | TrackSource::Unknown) => grants.microphone,
+        Ok(TrackSource::ScreenShareAudio) => grants.screen_audio,
+        Ok(TrackSource::Camera | TrackSource::ScreenShare) | Err(_) => false,
+    }
+}
+
 fn refusal(member: &Member, request: &AddTrackRequest) -> Option<(Reason, &'static str)> {
     if request.r#type != i32::from(TrackType::Audio) {
         return Some((Reason::NotAllowed, "this server carries audio only"));
     }
-    let grants = &member.pass.grants;
-    let granted = match TrackSource::try_from(request.source) {
-        Ok(TrackSource::Microphone | TrackSource::Unknown) => grants.microphone,
-        Ok(TrackSource::ScreenShareAudio) => grants.screen_audio,
-        Ok(TrackSource::Camera | TrackSource::ScreenShare) | Err(_) => false,
-    };
-    if !granted {
+    if !permits(member.grants(), request.source) {
         return Some((Reason::NotAllowed, "the token doesn't allow this source"));
     }
     let texts = [&request.cid, &request.name, &request.stream];

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::channel::jwt::{self, JwtError, Validity};
 use crate::units::{AppId, Cname, Uid, WallMs};
 
+/// How long a refreshed token is good for, in seconds, as on a LiveKit server.
+const REFRESHED_SECS: u64 = 600;
+
 /// The claims that this server reads and writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
@@ -109,4 +112,13 @@ pub(super) fn verify(token: &str, secret: &SecretString, now: WallMs) -> Result<
     let claims: Claims = jwt::verify(token, secret)?;
     claims.validity.check(now)?;
     Ok(claims)
+}
+
+/// A token with all the claims of `token`, those that we don't know too, and a new time.
+pub(super) fn refresh(token: &str, secret: &SecretString, now: WallMs) -> Option<SecretString> {
+    let mut claims: serde_json::Map<String, serde_json::Value> = jwt::verify(token, secret).ok()?;
+    let now = now.0 / 1000;
+    claims.insert("nbf".to_owned(), now.into());
+    claims.insert("exp".to_owned(), (now + REFRESHED_SECS).into());
+    Some(jwt::mint(&claims, secret).into())
 }

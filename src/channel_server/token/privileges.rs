@@ -19,25 +19,32 @@ pub enum Role {
 }
 
 /// Privileges with their expiry in seconds: after the issue in a 007 token, since 1970 in a 006 token. Zero means as long as
-/// the token.
+/// the token, and so does anything past its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Privileges(BTreeMap<u16, u32>);
+pub struct Privileges(BTreeMap<u16, u32>);
 
 /// What the privileges say at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    Granted,
+    /// Until this time, in seconds since 1970; `None` while the token lasts.
+    Granted(Option<u64>),
     Expired,
     Absent,
 }
 
 impl Privileges {
-    pub(super) fn of(role: Role, expire: u32) -> Self {
+    /// Those of a role, all with the same expiry.
+    pub fn of(role: Role, expire: u32) -> Self {
         let granted: &[u16] = match role {
             Role::Publisher => &[JOIN, PUBLISH_AUDIO, PUBLISH_VIDEO, PUBLISH_DATA],
             Role::Subscriber => &[JOIN],
         };
         Self(granted.iter().map(|privilege| (*privilege, expire)).collect())
+    }
+
+    /// Each with its own expiry, in the order of the vendor's builder: joining, then publishing audio, video and data.
+    pub fn each(join: u32, audio: u32, video: u32, data: u32) -> Self {
+        Self(BTreeMap::from([(JOIN, join), (PUBLISH_AUDIO, audio), (PUBLISH_VIDEO, video), (PUBLISH_DATA, data)]))
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -55,20 +62,22 @@ impl Privileges {
         self.standing(JOIN, base, now)
     }
 
-    pub(super) fn publish_audio(&self, base: u64, now: u64) -> bool {
-        self.standing(PUBLISH_AUDIO, base, now) == Standing::Granted
+    pub(super) fn publish_audio(&self, base: u64, now: u64) -> Standing {
+        self.standing(PUBLISH_AUDIO, base, now)
     }
 
-    pub(super) fn publish_data(&self, base: u64, now: u64) -> bool {
-        self.standing(PUBLISH_DATA, base, now) == Standing::Granted
+    pub(super) fn publish_data(&self, base: u64, now: u64) -> Standing {
+        self.standing(PUBLISH_DATA, base, now)
     }
 
     fn standing(&self, privilege: u16, base: u64, now: u64) -> Standing {
         match self.0.get(&privilege) {
             None => Standing::Absent,
-            Some(0) => Standing::Granted,
-            Some(expire) if now < base + u64::from(*expire) => Standing::Granted,
-            Some(_) => Standing::Expired,
+            Some(0) => Standing::Granted(None),
+            Some(expire) => {
+                let end = base + u64::from(*expire);
+                if now < end { Standing::Granted(Some(end)) } else { Standing::Expired }
+            }
         }
     }
 
@@ -85,10 +94,10 @@ mod tests {
     #[test]
     fn zero_lasts_as_long_as_the_token() {
         let privileges = Privileges::from_pairs(&[(1, 0), (2, 10)]);
-        assert_eq!(privileges.join(100, 1_000_000), Standing::Granted);
-        assert!(privileges.publish_audio(100, 109));
-        assert!(!privileges.publish_audio(100, 110), "the second of its expiry is past it");
-        assert!(!privileges.publish_data(100, 100));
+        assert_eq!(privileges.join(100, 1_000_000), Standing::Granted(None));
+        assert_eq!(privileges.publish_audio(100, 109), Standing::Granted(Some(110)));
+        assert_eq!(privileges.publish_audio(100, 110), Standing::Expired, "the second of its expiry is past it");
+        assert_eq!(privileges.publish_data(100, 100), Standing::Absent);
         assert_eq!(Privileges::default().join(0, 0), Standing::Absent);
     }
 

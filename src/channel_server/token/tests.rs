@@ -1,5 +1,7 @@
 //! What opens a room and what does not, over all kinds of tokens.
 
+mod builders;
+
 use serde_json::json;
 
 use super::*;
@@ -36,13 +38,16 @@ fn room() -> Cname {
 }
 
 fn token_007(uid: &str, role: Role, lifetime: u32) -> String {
-    let (app, channel) = (app(), room());
-    mint_007(Mint007 { app: &app, channel: &channel, uid, role, issued: ISSUED, lifetime, salt: 1 }, &certificate())
+    let (app, channel, privileges) = (app(), room(), Privileges::of(role, lifetime));
+    let order =
+        Mint007 { app: &app, channel: &channel, uid, privileges: &privileges, issued: ISSUED, lifetime, salt: 1 };
+    mint_007(order, &certificate())
 }
 
 fn token_006(uid: &str, expires: u32) -> String {
-    let (app, channel) = (app(), room());
-    mint_006(Mint006 { app: &app, channel: &channel, uid, role: Role::Publisher, expires, salt: 1 }, &certificate())
+    let (app, channel, privileges) = (app(), room(), Privileges::of(Role::Publisher, expires));
+    let order = Mint006 { app: &app, channel: &channel, uid, privileges: &privileges, expires, salt: 1 };
+    mint_006(order, &certificate())
 }
 
 fn asked(room: &str, identity: &str) -> Asked {
@@ -143,23 +148,24 @@ fn no_token_is_refused_in_the_vendors_words() {
 
 #[test]
 fn an_app_without_certificate_accepts_no_token() {
-    let (app, channel) = (bare_app(), room());
+    let (app, channel, privileges) = (bare_app(), room(), Privileges::of(Role::Publisher, 600));
     let order = Mint007 {
         app: &app,
         channel: &channel,
         uid: "1",
-        role: Role::Publisher,
+        privileges: &privileges,
         issued: ISSUED,
         lifetime: 600,
         salt: 1,
     };
     for certificate in ["", "x"] {
         let token = mint_007(order, &certificate.to_owned().into());
-        assert!(matches!(check(&token, &Asked::default()), Err(Refusal::Invalid(_))));
+        let refusal = check(&token, &Asked::default()).unwrap_err();
+        assert_eq!(refusal.to_string(), "static use dynamic key");
     }
     let claims =
         json!({ "iss": bare_app(), "sub": "a", "exp": ISSUED + 600, "video": { "roomJoin": true, "room": "r" } });
-    assert!(matches!(check(&jwt::mint(&claims, &String::new().into()), &Asked::default()), Err(Refusal::Invalid(_))));
+    assert_eq!(check(&jwt::mint(&claims, &String::new().into()), &Asked::default()), Err(Refusal::NoCertificate));
 }
 
 #[test]
@@ -249,4 +255,22 @@ fn livekit_tokens_are_refused_in_the_known_words() {
 fn secrets_do_not_show() {
     let shown = format!("{:?}", keys());
     assert!(!shown.contains("fedcba") && !shown.contains("devsecret"), "{shown}");
+}
+
+#[test]
+fn a_refreshed_livekit_token_keeps_its_claims_and_gets_a_new_end() {
+    let mut old = claims(&json!({ "roomJoin": true, "room": "room-1", "canPublish": false }));
+    (old["exp"], old["unknown"]) = (json!(ISSUED), json!({ "kept": true }));
+    let old = sign(&old);
+    assert_eq!(check(&old, &Asked::default()), Err(Refusal::Expired));
+    let fresh = keys().refresh(&old, NOW).unwrap();
+    let fresh = secrecy::ExposeSecret::expose_secret(&fresh);
+    let pass = check(fresh, &Asked::default()).unwrap();
+    assert!(pass.cname == room() && !pass.grants.microphone && pass.terms == Terms::default());
+    let claims: serde_json::Value = jwt::unverified(fresh).unwrap();
+    assert_eq!((&claims["unknown"]["kept"], &claims["exp"]), (&json!(true), &json!(NOW.0 / 1000 + 600)));
+
+    assert!(keys().refresh(&token_007("42", Role::Publisher, 600), NOW).is_none(), "a vendor's token ends");
+    let forged = jwt::mint(&json!({ "iss": "devkey" }), &"other".to_owned().into());
+    assert!(keys().refresh(&forged, NOW).is_none());
 }

@@ -8,7 +8,7 @@ use hmac::Mac;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bytes::{Reader, Writer};
-use super::privileges::{Privileges, Role};
+use super::privileges::Privileges;
 use super::{BASE64, hmac_sha256, hmac_tag};
 use crate::units::{AppId, Cname};
 
@@ -36,9 +36,9 @@ pub struct Mint<'a> {
     pub channel: &'a Cname,
     /// The member; empty or `"0"` opens the channel to any.
     pub uid: &'a str,
-    /// What the member may do.
-    pub role: Role,
-    /// The end of the token and of its privileges, in seconds since 1970.
+    /// What the member may do, and until when.
+    pub privileges: &'a Privileges,
+    /// The end of the token, in seconds since 1970.
     pub expires: u32,
     /// Anything; makes tokens of one second differ.
     pub salt: u32,
@@ -48,7 +48,7 @@ pub struct Mint<'a> {
 pub fn mint(mint: Mint<'_>, certificate: &SecretString) -> String {
     let uid = if mint.uid == "0" { "" } else { mint.uid };
     let head = Writer::default().u32(mint.salt).u32(mint.expires);
-    let message = Privileges::of(mint.role, mint.expires).write(head).0;
+    let message = mint.privileges.write(head).0;
     pack(mint.app, mint.channel.as_str(), uid, &message, certificate)
 }
 
@@ -103,6 +103,7 @@ fn pack(app: &AppId, channel: &str, uid: &str, message: &[u8], certificate: &Sec
 
 #[cfg(test)]
 mod tests {
+    use super::super::privileges::{Role, Standing};
     use super::super::tests::{app, certificate};
     use super::*;
 
@@ -125,11 +126,12 @@ mod tests {
     fn a_minted_token_for_any_uid_opens_for_any() {
         let channel = Cname::new("room-1").unwrap();
         let app = app();
-        let order = Mint { app: &app, channel: &channel, uid: "0", role: Role::Subscriber, expires: 2000, salt: 9 };
+        let privileges = Privileges::of(Role::Subscriber, 2000);
+        let order = Mint { app: &app, channel: &channel, uid: "0", privileges: &privileges, expires: 2000, salt: 9 };
         let token = Token::parse(&mint(order, &certificate())[3..]).unwrap();
         assert!(token.any_uid());
         assert!(token.signed_by(&certificate(), "room-1", "whoever"));
-        assert!(!token.privileges.publish_audio(0, 1000));
+        assert_eq!(token.privileges.publish_audio(0, 1000), Standing::Absent);
     }
 
     #[test]

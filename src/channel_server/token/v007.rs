@@ -11,7 +11,7 @@ use flate2::write::ZlibEncoder;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bytes::{Reader, Writer};
-use super::privileges::{Privileges, Role};
+use super::privileges::Privileges;
 use super::{BASE64, hmac_sha256, hmac_tag};
 use crate::units::{AppId, Cname};
 use base64::Engine;
@@ -55,8 +55,8 @@ pub struct Mint<'a> {
     pub channel: &'a Cname,
     /// The member; empty or `"0"` opens the channel to any.
     pub uid: &'a str,
-    /// What the member may do.
-    pub role: Role,
+    /// What the member may do, and until when.
+    pub privileges: &'a Privileges,
     /// Now, in seconds since 1970.
     pub issued: u32,
     /// How long the token is good for, in seconds.
@@ -68,7 +68,7 @@ pub struct Mint<'a> {
 /// A token signed with the app's `certificate`.
 pub fn mint(mint: Mint<'_>, certificate: &SecretString) -> String {
     let rtc = Rtc {
-        privileges: Privileges::of(mint.role, mint.lifetime),
+        privileges: mint.privileges.clone(),
         channel: mint.channel.as_str().to_owned(),
         uid: if mint.uid == "0" { String::new() } else { mint.uid.to_owned() },
     };
@@ -137,6 +137,7 @@ fn signing_key(issued: u32, salt: u32, certificate: &SecretString) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::privileges::Role;
     use super::super::tests::{app, certificate};
     use super::*;
 
@@ -163,11 +164,12 @@ mod tests {
     fn minting_gives_the_vectors_content() {
         let channel = Cname::new("room-1").unwrap();
         let app = app();
+        let privileges = Privileges::of(Role::Publisher, 3600);
         let order = Mint {
             app: &app,
             channel: &channel,
             uid: "12345",
-            role: Role::Publisher,
+            privileges: &privileges,
             issued: 1_700_000_000,
             lifetime: 3600,
             salt: 7,

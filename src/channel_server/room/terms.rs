@@ -1,0 +1,52 @@
+//! Rights that end, or change, while a member is in the room.
+
+use super::member::Member;
+use super::tracks::permits;
+use super::{Effects, Room};
+use crate::channel_server::ids::{MemberId, TrackSid};
+use crate::channel_server::news::LeftReason;
+use crate::channel_server::token::{Pass, ended};
+use crate::units::WallMs;
+
+impl Room {
+    /// It is `now`: memberships and rights that have ended by then are over.
+    pub(in crate::channel_server) fn expire(&mut self, now: WallMs) -> Effects {
+        let over = self.ids(|member| ended(member.pass.terms.stay, now));
+        let mut effects: Effects = over.iter().flat_map(|id| self.remove(id, LeftReason::TokenExpired)).collect();
+        for id in self.ids(|member| ended(member.pass.terms.next(), now)) {
+            effects.extend(self.amend(&id, |member| member.pass.lapse(now)));
+        }
+        effects
+    }
+
+    /// When [`Self::expire`] will have something to do.
+    pub(in crate::channel_server) fn next_end(&self) -> Option<WallMs> {
+        self.members.iter().filter_map(|member| member.pass.terms.next()).min()
+    }
+
+    /// A member is back with a newer pass, whose rights count from now on.
+    pub(in crate::channel_server) fn renew(&mut self, id: &MemberId, pass: &Pass) -> Effects {
+        self.amend(id, |member| member.pass.renew(pass))
+    }
+
+    /// Changes what a member may do. What it may no longer publish ends, and everybody hears of it.
+    pub(super) fn amend(&mut self, id: &MemberId, change: impl FnOnce(&mut Member)) -> Effects {
+        let mut effects = Effects::new();
+        let Some(member) = self.member_mut(id) else { return effects };
+        let before = member.grants();
+        change(member);
+        let after = member.grants();
+        if before == after {
+            return effects;
+        }
+        let over = member.tracks.iter().filter(|track| !permits(after, track.info.source));
+        let over: Vec<TrackSid> = over.map(|track| track.sid.clone()).collect();
+        effects.extend(over.iter().flat_map(|sid| self.unpublish(id, sid)));
+        self.tell_about(id, &mut effects);
+        effects
+    }
+
+    fn ids(&self, wanted: impl Fn(&Member) -> bool) -> Vec<MemberId> {
+        self.members.iter().filter(|member| wanted(member)).map(|member| member.id.clone()).collect()
+    }
+}
