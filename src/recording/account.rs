@@ -3,6 +3,8 @@
 //! Invariant: every tick of a timeline is booked once, as sound, as a gap that was due (concealed or missing) or as a gap in
 //! which nothing was due.
 
+use std::ops::Range;
+
 use super::{Cause, Gap, PacketCounts, TrackLedger};
 use crate::units::{Ticks, Uid};
 
@@ -76,7 +78,32 @@ impl Account {
             let rest = [Gap { to: start, ..gap.clone() }, middle, Gap { from: stop, ..gap.clone() }];
             rest.into_iter().filter(|part| part.from < part.to).for_each(|part| join(&mut parts, part));
         }
-        self.gaps.splice(first..end, parts);
+        self.replace(first..end, parts);
+    }
+
+    /// What was booked as sound in `from..to` could not be kept and is missing; what was a gap stays that gap. Past [`MAX_GAPS`]
+    /// gaps that are not listed count as sound here.
+    pub(super) fn lose(&mut self, from: i64, to: i64, cause: Cause) {
+        let (mut at, to) = (ticks(from), ticks(to));
+        let first = self.gaps.partition_point(|gap| gap.to <= at).saturating_sub(1);
+        let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
+        let (mut parts, mut lost) = (Vec::with_capacity(2 * (end - first) + 1), Ticks::ZERO);
+        let mut lose = |parts: &mut Vec<Gap>, from: Ticks, to: Ticks| {
+            if from < to {
+                join(parts, Gap { from, to, cause });
+                lost += to - from;
+            }
+        };
+        for gap in &self.gaps[first..end] {
+            lose(&mut parts, at, gap.from.min(to));
+            join(&mut parts, gap.clone());
+            at = at.max(gap.to);
+        }
+        lose(&mut parts, at, to);
+        let lost = (lost.0 as i64).min(self.recorded);
+        self.recorded -= lost;
+        self.missing += lost;
+        self.replace(first..end, parts);
     }
 
     /// The entry as it stands.
@@ -93,6 +120,13 @@ impl Account {
             gaps_omitted: self.omitted,
             packets: self.packets,
         }
+    }
+
+    /// Puts `parts` in the place of the gaps in `range`.
+    fn replace(&mut self, range: Range<usize>, parts: Vec<Gap>) {
+        self.gaps.splice(range, parts);
+        self.omitted += self.gaps.len().saturating_sub(MAX_GAPS) as u64;
+        self.gaps.truncate(MAX_GAPS);
     }
 }
 
@@ -156,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_sound_can_be_lost_and_only_once() {
+        let mut account = Account::default();
+        account.sound(9_600);
+        account.gap(9_600, 10_560, Cause::NetworkLoss, Due::Concealed);
+        account.sound(8_640);
+        account.gap(19_200, 28_800, Cause::Muted, Due::Nothing);
+        account.lose(4_800, 14_400, Cause::DiskFull);
+        account.lose(0, 9_600, Cause::DiskFull);
+        account.lose(14_400, 24_000, Cause::DiskFull);
+        account.lose(20_000, 24_000, Cause::DiskFull);
+        assert_eq!(
+            gaps(&account),
+            [
+                (0, 9_600, Cause::DiskFull),
+                (9_600, 10_560, Cause::NetworkLoss),
+                (10_560, 19_200, Cause::DiskFull),
+                (19_200, 28_800, Cause::Muted),
+            ]
+        );
+        assert_eq!((account.recorded, account.concealed, account.missing), (0, 960, 18_240));
+    }
+
+    #[test]
     fn past_the_limit_gaps_are_counted_not_listed() {
         let mut account = Account::default();
         for gap in 0..MAX_GAPS as i64 + 5 {
@@ -163,5 +220,8 @@ mod tests {
         }
         assert_eq!((account.gaps.len(), account.omitted), (MAX_GAPS, 5));
         assert_eq!(account.missing, (MAX_GAPS as i64 + 5) * 960);
+        account.sound(2_880);
+        account.lose(960, 3_840, Cause::DiskFull);
+        assert_eq!((account.gaps.len(), account.omitted), (MAX_GAPS, 7));
     }
 }

@@ -120,13 +120,20 @@ pub enum Cause {
     Overload,
     /// Arrived after its place on the timeline had been written.
     Late,
+    /// It was recorded, but could not be kept: the worker's disk was full. See [`super::Recorder::lose`].
+    DiskFull,
 }
 
 impl Cause {
     /// Whether sound can be lost by it: the sender may have spoken, and what it said did not get here or could not be kept.
     pub const fn loses(self) -> bool {
         match self {
-            Self::NetworkLoss | Self::WorkerRestart | Self::ChannelDisconnected | Self::Overload | Self::Late => true,
+            Self::NetworkLoss
+            | Self::WorkerRestart
+            | Self::ChannelDisconnected
+            | Self::Overload
+            | Self::Late
+            | Self::DiskFull => true,
             Self::SenderStall | Self::ClockDrift | Self::Muted | Self::Left | Self::NotPublishing | Self::Excluded => {
                 false
             }

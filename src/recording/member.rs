@@ -184,6 +184,13 @@ impl Member {
         }
     }
 
+    /// What its timeline holds in `from..to` could not be kept.
+    pub(super) fn lose(&mut self, from: i64, to: i64) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.lose(from, to);
+        }
+    }
+
     /// How far its timeline is written; `None` without one.
     pub(super) fn written(&self) -> Option<i64> {
         self.timeline.as_ref().map(Timeline::cursor)

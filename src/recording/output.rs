@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::fmp4::{self, Sample};
+use crate::codec::opus;
 use crate::units::{Ticks, Uid};
 
 /// Which playlist something belongs to.
@@ -59,4 +61,45 @@ pub struct Segment {
     pub duration: Ticks,
     /// The file's bytes.
     pub bytes: Bytes,
+}
+
+impl Segment {
+    /// Segment number `index` of a playlist: `samples` from `start` on; at least one.
+    pub(super) fn of(playlist: PlaylistId, index: u64, start: Ticks, samples: &[Sample]) -> Self {
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let duration = Ticks(samples.iter().map(|sample| sample.duration.0).sum());
+        Self { playlist, index, start, duration, bytes: fmp4::media_segment(number, start, samples) }
+    }
+
+    /// Digital silence in this segment's place: the same playlist, index, start and duration, to the tick. For a segment whose own
+    /// bytes could not be kept, so that its playlist has no hole; about 2 kB. It fits every init segment of this recorder, and
+    /// what follows it sounds as after any silence. The ledger is told by [`super::Recorder::lose`].
+    pub fn silenced(&self) -> Self {
+        let silence: Vec<Sample> = opus::silence(self.duration, true).collect();
+        Self::of(self.playlist.clone(), self.index, self.start, &silence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silenced_segment_has_the_place_and_length_of_the_lost_one() {
+        for packets in [1, 7, 300] {
+            let packet = Sample { bytes: Bytes::from_static(&[0xE0, 1, 2, 3]), duration: Ticks(120) };
+            let segment = Segment::of(PlaylistId::Mix, 4, Ticks::from_secs(30), &vec![packet; packets]);
+            let silenced = segment.silenced();
+            assert_eq!(Segment { bytes: segment.bytes.clone(), ..silenced.clone() }, segment);
+            let read = fmp4::read_segment(&silenced.bytes).unwrap();
+            assert_eq!((read.sequence_number, read.base, read.duration()), (5, segment.start, segment.duration));
+            let mut decoder = opus::Decoder::new(2).unwrap();
+            let mut sound = Vec::new();
+            for sample in read.samples {
+                decoder.decode(&silenced.bytes[sample.range], &mut sound).unwrap();
+            }
+            assert_eq!(sound.len() as u64, 2 * segment.duration.0);
+            assert!(sound.iter().all(|sample| sample.abs() <= 1.0 / 32_768.0));
+        }
+    }
 }

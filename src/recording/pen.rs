@@ -99,6 +99,11 @@ impl Pen {
         });
     }
 
+    /// What was written in `from..to` could not be kept.
+    pub(super) fn lose(&mut self, from: i64, to: i64) {
+        self.account.lose(from, to.min(self.cursor), Cause::DiskFull);
+    }
+
     fn bridge(&mut self, until: i64, kind: Kind, end: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
         if let Some(piece) = self.hole.bridge(self.cursor, until, kind, self.last.as_ref(), end) {
             let length = piece.end() - piece.at();

@@ -10,7 +10,7 @@ use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
 use super::timeline::FRAME;
-use super::{Input, Ledger, Output, Packet, Selection, Spec, TimedInput};
+use super::{Input, Ledger, Output, Packet, PlaylistId, Selection, Spec, TimedInput};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
@@ -123,6 +123,26 @@ impl Recorder {
     /// What the recording holds and lacks, as far as it is written.
     pub fn ledger(&self) -> Ledger {
         Ledger { uids: self.uids.values().filter_map(|index| self.members[*index].entry()).collect() }
+    }
+
+    /// A segment of `playlist` that lay at `from..to` could not be kept (disk full; [`super::Segment::silenced`] fills its place).
+    /// What was booked as recorded there is now missing, for cause [`super::Cause::DiskFull`]; what was a gap stays that gap.
+    ///
+    /// The stretch of an individual playlist is lost for its uid, that of the mix for every uid. The ledger speaks of the
+    /// recording as a whole: where a session of both modes loses one of its playlists, the sound counts as missing though the
+    /// other may hold it, so that no playlist with a hole is ever called complete. What both lose counts once.
+    ///
+    /// The journal does not know of it: a recovery that makes the segment again has another chance to keep it.
+    pub fn lose(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
+        let (from, to) = (from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+        match playlist {
+            PlaylistId::Mix => self.members.iter_mut().for_each(|member| member.lose(from, to)),
+            PlaylistId::Individual(uid) => {
+                if let Some(member) = self.uids.get(uid) {
+                    self.members[*member].lose(from, to);
+                }
+            }
+        }
     }
 
     /// When [`Recorder::advance`] would yield something even if nothing arrives; `None`: never.

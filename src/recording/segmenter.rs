@@ -49,15 +49,7 @@ impl Segmenter {
     }
 
     fn cut(&mut self, out: &mut impl Extend<Output>) {
-        let number = u32::try_from(self.index + 1).unwrap_or(u32::MAX);
-        let segment = Segment {
-            playlist: self.playlist.clone(),
-            index: self.index,
-            start: self.start,
-            duration: self.cursor - self.start,
-            bytes: fmp4::media_segment(number, self.start, &self.samples),
-        };
-        out.extend([Output::Segment(segment)]);
+        out.extend([Output::Segment(Segment::of(self.playlist.clone(), self.index, self.start, &self.samples))]);
         self.samples.clear();
         self.start = self.cursor;
         self.index += 1;

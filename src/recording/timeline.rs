@@ -82,6 +82,11 @@ impl Timeline {
         self.pen.explain(from, to, presence);
     }
 
+    /// What was written in `from..to` could not be kept.
+    pub(super) fn lose(&mut self, from: i64, to: i64) {
+        self.pen.lose(from, to);
+    }
+
     /// Writes up to `horizon`, when everything that arrived before `now` has been taken in.
     pub(super) fn step(&mut self, now: i64, horizon: i64, presence: &Presence, pieces: &mut Vec<Piece>) {
         let horizon = horizon.min(self.pen.cursor + MAX_A_STEP);
