@@ -6,30 +6,46 @@
 //! * Additive, beside the vendor's: `state`, `fileList`, `durationMs`, `verdict`, `ledger` in answers, also in the 404 after the
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
-//!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=`.
+//!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
+//!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
+//! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
+//! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever.
 
 mod auth;
 mod body;
+mod callbacks;
 mod calls;
 mod error;
+mod health;
+mod metrics;
 mod path;
 mod wire;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
 pub use auth::{Credentials, KeyPair};
 
 use crate::session::Sessions;
-use error::Refusal;
+use crate::units::WallMs;
+use error::{Refusal, Refused};
+use health::Probe;
+use path::Call;
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// The most calls that are answered at a time. Most are done within milliseconds; a start or a stop may wait some seconds.
+pub const MAX_CALLS: usize = 512;
 
 /// What the API needs.
 #[derive(Clone)]
@@ -38,6 +54,8 @@ pub struct ApiState {
     pub sessions: Sessions,
     /// Who may call.
     pub credentials: Arc<Credentials>,
+    /// When the worker began, for `/metrics`; without it there is no such path.
+    pub metrics: Option<WallMs>,
 }
 
 /// The API, to be merged with the routes of other doors: it answers, as the fallback, every path that no other door knows, so
@@ -46,18 +64,47 @@ pub fn router(state: ApiState) -> Router {
     let id = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id());
-    Router::new().fallback(dispatch).with_state(state).layer(id)
+    let calls = Arc::new(Semaphore::new(MAX_CALLS));
+    Router::new().fallback(dispatch).with_state(Desk { state, calls }).layer(id)
 }
 
-async fn dispatch(State(state): State<ApiState>, request: Request) -> Response {
+/// What answers calls.
+#[derive(Clone)]
+struct Desk {
+    state: ApiState,
+    /// A place for each call that is being answered.
+    calls: Arc<Semaphore>,
+}
+
+async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Some(call) = path::parse(&head.method, head.uri.path()) else {
-        return Refusal::NoRoute.into_response();
+    let (method, path) = (&head.method, head.uri.path());
+    if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
+        return metrics::answer(&state.sessions, began).await;
+    }
+    if let Some(probe) = Probe::parse(method, path) {
+        return probe.answer(&state.sessions).await;
+    }
+    let call = path::parse(method, path);
+    let response = match call {
+        Some(call) => answer(&state, &calls, call, &head, body).await,
+        None => Refusal::NoRoute.into_response(),
     };
-    let authorization = head.headers.get(axum::http::header::AUTHORIZATION);
-    let app = match state.credentials.admit(authorization, call.app) {
+    if let Some(Refused(reason)) = response.extensions().get() {
+        let door = call.map_or("unknown", |call| call.target.door().word());
+        state.sessions.meters().call_refused(door, reason);
+    }
+    response
+}
+
+/// Answers a call when its credentials allow it and there is a place for it.
+async fn answer(state: &ApiState, calls: &Semaphore, call: Call<'_>, head: &Parts, body: Body) -> Response {
+    let app = match state.credentials.admit(head.headers.get(AUTHORIZATION), call.app) {
         Ok(app) => app,
         Err(refusal) => return refusal.into_response(),
+    };
+    let Ok(_place) = calls.try_acquire() else {
+        return Refusal::Busy.into_response();
     };
     calls::answer(&state.sessions, app, call.target, head.uri.query(), body).await
 }

@@ -17,6 +17,7 @@ pub mod codec;
 pub mod config;
 pub mod console;
 pub mod fault;
+pub mod meters;
 pub mod recording;
 pub mod session;
 pub mod storage;

@@ -11,12 +11,14 @@
 mod ending;
 mod endpoint;
 mod error;
+mod letters;
 mod live;
 mod manifest;
 mod objects;
 mod plan;
 mod presence;
 mod publication;
+mod readiness;
 mod recovery;
 mod registry;
 mod rekey;
@@ -31,9 +33,11 @@ mod settings;
 mod speech;
 mod starting;
 mod tape;
+mod vitals;
 mod works;
 
 pub use error::Error;
+pub use letters::MAX_REDELIVERED;
 pub use manifest::{Loss, Manifest, Object};
 pub use presence::{Muted, Stay};
 pub use report::{File, Report, State};
@@ -45,5 +49,6 @@ pub use resource::{HandleHours, MalformedResourceId, ResourceId};
 pub use sessions::{Backing, Sessions, Stopped};
 pub use settings::{AppSettings, Settings, WallClock};
 pub use speech::Span;
+pub use vitals::Vitals;
 
 pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

@@ -6,6 +6,7 @@
 mod bucket;
 pub mod bucket_server;
 pub mod destination;
+mod disk;
 pub mod journal;
 mod spool;
 mod uploader;
@@ -13,6 +14,7 @@ pub mod vendor;
 
 pub use bucket::{Bucket, BucketError, Confirmed, PROOF_TIME, Proof};
 pub use destination::{Credentials, Destination, Encryption, KeyPrefix};
+pub use disk::{Disk, DiskTrouble, DiskWatch};
 pub use spool::{MAX_NAME_BYTES, ObjectKind, SessionSpool, Spool, SpoolError, SpooledObject};
 pub use uploader::{
     MAX_PROBES, MAX_PUTS, MAX_REPORTS, Progress, RetryPolicy, UploadError, UploadQueue, UploadReport, Uploader, WIDTH,

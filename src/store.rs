@@ -21,6 +21,7 @@ mod rows;
 pub mod seal;
 mod session_row;
 mod sessions;
+mod undelivered;
 
 #[cfg(test)]
 mod contract;
@@ -35,6 +36,7 @@ pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
 pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
+pub use undelivered::{Lack, Outstanding, Place};
 
 #[cfg(doc)]
 use crate::units::WallMs;
@@ -76,6 +78,12 @@ impl Store {
         let writer = pool(1).connect_with(options).await?;
         sqlx::migrate!("src/store/migrations").run(&writer).await?;
         Ok(Self { readers: writer.clone(), writer })
+    }
+
+    /// Whether the database answers, on the connection that writes.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.writer).await?;
+        Ok(())
     }
 
     /// Waits for running calls and closes the file. Calls on other handles fail afterwards.

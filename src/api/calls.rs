@@ -1,22 +1,24 @@
 //! One function a call: request in, session's answer out.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::body;
 use super::error::Failure;
-use super::path::{Action, Target};
+use super::path::{Action, Door, Target};
 use super::wire::fields::BadField;
 use super::wire::{Claimed, acquire, answer, start, task};
+use super::{body, callbacks};
 use crate::callback;
 use crate::session::{Error, Report, ResourceId, Sessions, Stopped, TaskRef};
 use crate::units::{AppId, Sid};
 
-/// Log lines in one answer.
-const MAX_EVENTS: u32 = 500;
+/// Entries of a list in one answer.
+const MAX_PAGE: u32 = 500;
 
 /// Answers a call that is allowed for `app`.
 pub(crate) async fn answer(
@@ -26,14 +28,17 @@ pub(crate) async fn answer(
     query: Option<&str>,
     body: Body,
 ) -> Response {
+    let door = target.door();
     match target {
-        Target::Acquire => plain(acquire(sessions, app, body).await),
-        Target::Start { resource, mode } => plain(start(sessions, app, resource, mode, body).await),
+        Target::Acquire => plain(door, acquire(sessions, app, body).await),
+        Target::Start { resource, mode } => plain(door, start(sessions, app, resource, mode, body).await),
         Target::Task { resource, sid, mode, action } => {
             TaskCall { sessions, app, resource, sid, mode }.answer(action, body).await
         }
-        Target::Recording { sid } => plain(recording(sessions, &app, sid).await),
-        Target::Events { sid } => plain(events(sessions, &app, sid, query).await),
+        Target::Recording { sid } => plain(door, recording(sessions, &app, sid).await),
+        Target::Events { sid } => plain(door, events(sessions, &app, sid, query).await),
+        Target::Callbacks => plain(door, callbacks::list(sessions, &app, query).await),
+        Target::Redeliver => plain(door, redeliver(sessions, &app, body).await),
     }
 }
 
@@ -59,19 +64,30 @@ async fn recording(sessions: &Sessions, app: &AppId, sid: &str) -> Result<Value,
 /// The log as callbacks have it, without the time of an attempt; `next` is the `after` of the following page.
 async fn events(sessions: &Sessions, app: &AppId, sid: &str, query: Option<&str>) -> Result<Value, Failure> {
     let sid = Sid::new(sid).map_err(|_| Error::Gone(None))?;
-    let after = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == "after");
-    let after = match after {
-        None => None,
-        Some((_, text)) if text.is_empty() => None,
-        Some((_, text)) => {
+    let query: HashMap<_, _> = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
+    let after = match query.get("after").map_or("", |after| after) {
+        "" => None,
+        text => {
             let wrong = |_| BadField::new("after", "must be the sequence number of the last event that you have");
             Some(text.parse::<u64>().map_err(wrong)?)
         }
     };
-    let page = sessions.events(app, &sid, after, MAX_EVENTS).await?;
+    let limit = page_limit(query.get("limit").map(|limit| &**limit))?;
+    let page = sessions.events(app, &sid, after, limit).await?;
     let next = page.last().map(|event| event.sequence);
     let lines = page.iter().map(|event| serde_json::from_str(&callback::log_line(event)).unwrap_or(Value::Null));
     Ok(json!({ "sid": sid, "events": lines.collect::<Vec<Value>>(), "next": next.or(after) }))
+}
+
+async fn redeliver(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
+    callbacks::redeliver(sessions, app, &body::json(body).await?).await
+}
+
+/// How many entries a page may have: as asked, 1 to [`MAX_PAGE`].
+pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, BadField> {
+    let Some(text) = asked.filter(|text| !text.is_empty()) else { return Ok(MAX_PAGE) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| BadField::new("limit", format!("must be a number from 1 to {MAX_PAGE}")))
 }
 
 /// A call on a started task: its sid finds it, the rest of the path is only compared.
@@ -91,7 +107,10 @@ impl TaskCall<'_> {
             Err(failure) => {
                 let resource = ResourceId::parse(self.resource).ok();
                 let sid = Sid::new(self.sid).ok();
-                failure.into_response(answer::asked(resource.as_ref(), sid.as_ref().map(Sid::as_str), &claimed))
+                failure.into_response(
+                    Door::Task(action),
+                    answer::asked(resource.as_ref(), sid.as_ref().map(Sid::as_str), &claimed),
+                )
             }
         }
     }
@@ -158,9 +177,9 @@ fn stop_answer(stopped: Stopped, at_once: bool) -> (StatusCode, Report, Map<Stri
     (status, report, answer)
 }
 
-fn plain(result: Result<Value, Failure>) -> Response {
+fn plain(door: Door, result: Result<Value, Failure>) -> Response {
     match result {
         Ok(body) => Json(body).into_response(),
-        Err(failure) => failure.into_response(Map::new()),
+        Err(failure) => failure.into_response(door, Map::new()),
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! Chosen where the vendor's documents are silent: 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
 //! wrong and what to do next; `reason` stays the vendor's own words where it has fixed ones.
+//!
+//! A worker that takes no new recordings answers acquire and start with HTTP 503, on which the official clients try again
+//! within 3 to 12 s (facts/callers.md section 1), and with `Retry-After`.
 
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use super::path::Door;
 use super::wire::answer;
 use super::wire::fields::BadField;
 use crate::fault::{Blame, Explain};
@@ -29,6 +33,31 @@ pub(crate) enum Refusal {
     TooLarge,
     /// The body did not arrive.
     Interrupted,
+    /// More calls at once than [`super::MAX_CALLS`].
+    Busy,
+}
+
+/// Why a call was refused, as a word for metrics; an extension of its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) &'static str);
+
+/// Seconds until another try makes sense: a worker restarts in about one, calls under way are answered within eight.
+pub(super) const RETRY_SOON: u32 = 3;
+/// Where a disk, a bucket or a person has to act first.
+pub(super) const RETRY_LATER: u32 = 10;
+
+impl Refusal {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::WrongApp => "wrong_app",
+            Self::NoRoute => "no_route",
+            Self::TooLarge => "too_large",
+            Self::Interrupted => "interrupted",
+            Self::Busy => "busy",
+        }
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -40,11 +69,19 @@ impl IntoResponse for Refusal {
             Self::NoRoute => (StatusCode::NOT_FOUND, "no Route matched with those values"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request size limit exceeded"),
             Self::Interrupted => (StatusCode::BAD_REQUEST, "the request's body could not be read"),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many calls are under way on this worker; try again in a few seconds",
+            ),
         };
         let mut response = (status, Json(json!({ "message": message }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cloud-recorder\""));
         }
+        if self == Self::Busy {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_SOON.into());
+        }
+        response.extensions_mut().insert(Refused(self.word()));
         response
     }
 }
@@ -69,14 +106,14 @@ impl From<Refusal> for Failure {
 }
 
 impl Failure {
-    /// The answer; `about` names the task where the call did: cname, uid, resourceId, sid.
-    pub(crate) fn into_response(self, about: Map<String, Value>) -> Response {
+    /// The answer to a call at `door`; `about` names the task where the call did: cname, uid, resourceId, sid.
+    pub(crate) fn into_response(self, door: Door, about: Map<String, Value>) -> Response {
         let (status, code, reason) = match &self {
             Self::Gateway(refusal) => return refusal.into_response(),
             Self::Field(error) => (StatusCode::BAD_REQUEST, 2, Some(error.to_string())),
             Self::Resource(_) => (StatusCode::BAD_REQUEST, 1001, None),
             Self::Session(error) => {
-                let (status, code, reason) = wire(error);
+                let (status, code, reason) = wire(error, door);
                 (status, code, reason.map(str::to_owned))
             }
         };
@@ -89,14 +126,31 @@ impl Failure {
         }
         if let Self::Session(error) = &self {
             answer::explain(&mut body, error);
-            log(error);
+            log(error, status);
         }
-        (status, Json(Value::Object(body))).into_response()
+        let mut response = (status, Json(Value::Object(body))).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let draining = matches!(self, Self::Session(Error::ShuttingDown));
+            let seconds = if draining { RETRY_SOON } else { RETRY_LATER };
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(Refused(self.word()));
+        response
+    }
+
+    /// Why, as a word for metrics.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Gateway(refusal) => refusal.word(),
+            Self::Field(_) => "invalid_request",
+            Self::Resource(_) => "malformed_resource",
+            Self::Session(error) => error.fault().code,
+        }
     }
 }
 
 /// HTTP status, code, and the vendor's fixed reason where it has one; the error's own text is the reason elsewhere.
-fn wire(error: &Error) -> (StatusCode, u16, Option<&'static str>) {
+fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::PromiseBroken => (StatusCode::BAD_REQUEST, 2, Some("request_hash mismatch!")),
@@ -114,17 +168,23 @@ fn wire(error: &Error) -> (StatusCode, u16, Option<&'static str>) {
         Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
         Error::Gone(_) => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
         Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
-        Error::ShuttingDown | Error::Channel(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker"))
+        Error::ShuttingDown | Error::Disk(_) | Error::Journal(_) | Error::Spool(_) | Error::StoreSilent => {
+            let (code, reason) = match door {
+                Door::Acquire => (501, "no_worker_manager_available"),
+                _ => (502, "Failed to allocate worker"),
+            };
+            (StatusCode::SERVICE_UNAVAILABLE, code, Some(reason))
         }
+        Error::Channel(_) => (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker")),
         Error::Store(_) | Error::Worker(_) => (StatusCode::INTERNAL_SERVER_ERROR, 500, Some("internal_error")),
     }
 }
 
 /// Our own faults are ours to notice; a caller's mistakes and a destination's trouble are theirs.
-fn log(error: &Error) {
+fn log(error: &Error, status: StatusCode) {
     let fault = error.fault();
     match fault.blame {
+        Blame::Ours if status == StatusCode::SERVICE_UNAVAILABLE => tracing::warn!(code = fault.code, "{error}"),
         Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Destination => tracing::warn!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Caller => tracing::debug!(code = fault.code, "{error}"),

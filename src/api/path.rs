@@ -25,6 +25,47 @@ pub(crate) enum Target<'a> {
     Recording { sid: &'a str },
     /// `GET …/recordings/{sid}/events`
     Events { sid: &'a str },
+    /// `GET …/callbacks`
+    Callbacks,
+    /// `POST …/callbacks/redeliver`
+    Redeliver,
+}
+
+/// Which call it is, without its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Acquire,
+    Start,
+    Task(Action),
+    /// One of our additions.
+    Additive,
+}
+
+impl Target<'_> {
+    /// Which call it is.
+    pub(crate) const fn door(self) -> Door {
+        match self {
+            Self::Acquire => Door::Acquire,
+            Self::Start { .. } => Door::Start,
+            Self::Task { action, .. } => Door::Task(action),
+            Self::Recording { .. } | Self::Events { .. } | Self::Callbacks | Self::Redeliver => Door::Additive,
+        }
+    }
+}
+
+impl Door {
+    /// As a word for metrics.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Acquire => "acquire",
+            Self::Start => "start",
+            Self::Task(Action::Query) => "query",
+            Self::Task(Action::Update) => "update",
+            Self::Task(Action::UpdateLayout) => "updateLayout",
+            Self::Task(Action::Stop) => "stop",
+            Self::Additive => "additive",
+        }
+    }
 }
 
 /// What is asked of a started task.
@@ -64,6 +105,8 @@ pub(crate) fn parse<'a>(method: &Method, path: &'a str) -> Option<Call<'a>> {
         }
         ["recordings", sid] if get => Target::Recording { sid },
         ["recordings", sid, "events"] if get => Target::Events { sid },
+        ["callbacks"] if get => Target::Callbacks,
+        ["callbacks", "redeliver"] if post => Target::Redeliver,
         _ => return None,
     };
     Some(Call { app, target })

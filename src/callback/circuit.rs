@@ -34,8 +34,8 @@ impl Circuit {
         }
     }
 
-    /// An attempt succeeded. Says whether this closed the circuit.
-    pub(super) fn succeeded(&mut self) -> bool {
+    /// An attempt succeeded, or somebody knows that the next one will. Says whether this closed the circuit.
+    pub(super) fn close(&mut self) -> bool {
         self.open.take().is_some()
     }
 
@@ -77,8 +77,8 @@ mod tests {
         assert_eq!(circuit.leave(start + seconds(1)), Leave::Probe);
         assert!(!circuit.failed(true, start + seconds(1), seconds));
         assert_eq!(circuit.leave(start + seconds(2)), Leave::NotBefore(start + seconds(3)));
-        assert!(circuit.succeeded());
+        assert!(circuit.close());
         assert_eq!(circuit.leave(start), Leave::Everything);
-        assert!(!circuit.succeeded());
+        assert!(!circuit.close());
     }
 }

@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::client;
-use super::lane::{Lane, Shared};
+use super::lane::{Bell, Lane, Shared};
 use super::settings::Settings;
 use crate::fault::{Explain, Fault};
 use crate::store::Store;
@@ -19,7 +18,7 @@ use crate::units::AppId;
 /// are repeated by the next run.
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
-    lanes: HashMap<AppId, Arc<Notify>>,
+    lanes: HashMap<AppId, Arc<Bell>>,
     tasks: Arc<Mutex<JoinSet<()>>>,
     stop: CancellationToken,
 }
@@ -50,18 +49,35 @@ impl Dispatcher {
         let mut tasks = JoinSet::new();
         let mut lanes = HashMap::new();
         for (app, target) in targets {
-            let nudged = Arc::new(Notify::new());
-            let lane = Lane::new(app.clone(), target, Arc::clone(&shared), Arc::clone(&nudged));
+            let bell = Arc::new(Bell::default());
+            let lane = Lane::new(app.clone(), target, Arc::clone(&shared), Arc::clone(&bell));
             tasks.spawn(lane.run(stop.clone()));
-            lanes.insert(app, nudged);
+            lanes.insert(app, bell);
         }
         Ok(Self { lanes, tasks: Arc::new(Mutex::new(tasks)), stop })
     }
 
+    /// Whether the app has a receiver.
+    pub fn delivers(&self, app: &AppId) -> bool {
+        self.lanes.contains_key(app)
+    }
+
+    /// The apps that have a receiver.
+    pub fn apps(&self) -> Vec<AppId> {
+        self.lanes.keys().cloned().collect()
+    }
+
     /// There is a new event for this app in the store. Never waits; without a receiver for the app it does nothing.
     pub fn nudge(&self, app: &AppId) {
-        if let Some(nudged) = self.lanes.get(app) {
-            nudged.notify_one();
+        if let Some(bell) = self.lanes.get(app) {
+            bell.ring();
+        }
+    }
+
+    /// Somebody says that the app's receiver is well: what is due is sent at once, also where it failed last.
+    pub fn hurry(&self, app: &AppId) {
+        if let Some(bell) = self.lanes.get(app) {
+            bell.ring_hurried();
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -16,6 +17,7 @@ use super::circuit::{Circuit, Leave};
 use super::delivery::{AttemptError, attempt};
 use super::settings::{Settings, Target};
 use crate::clock;
+use crate::fault::Explain;
 use crate::store::{Delivery, DeliveryState, Store, StoreError};
 use crate::units::{AppId, Sid, WallMs};
 
@@ -41,13 +43,33 @@ impl Shared {
     }
 }
 
+/// How a lane is called.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Notify,
+    hurried: AtomicBool,
+}
+
+impl Bell {
+    /// There is something new to send.
+    pub(super) fn ring(&self) {
+        self.rung.notify_one();
+    }
+
+    /// What there is shall be tried now, whatever failed before.
+    pub(super) fn ring_hurried(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+}
+
 /// One app's lane.
 #[derive(Debug)]
 pub(super) struct Lane {
     app: AppId,
     target: Arc<Target>,
     shared: Arc<Shared>,
-    nudged: Arc<Notify>,
+    bell: Arc<Bell>,
     circuit: Circuit,
     flights: JoinSet<Landing>,
     /// The sessions of the flights: at most [`Settings::at_once_per_target`].
@@ -70,12 +92,12 @@ enum Outcome {
 }
 
 impl Lane {
-    pub(super) fn new(app: AppId, target: Target, shared: Arc<Shared>, nudged: Arc<Notify>) -> Self {
+    pub(super) fn new(app: AppId, target: Target, shared: Arc<Shared>, bell: Arc<Bell>) -> Self {
         Self {
             app,
             target: Arc::new(target),
             shared,
-            nudged,
+            bell,
             circuit: Circuit::default(),
             flights: JoinSet::new(),
             flying: HashMap::new(),
@@ -89,7 +111,11 @@ impl Lane {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(landed) = self.flights.join_next_with_id() => self.land(landed),
-                () = self.nudged.notified() => {}
+                () = self.bell.rung.notified() => {
+                    if self.bell.hurried.swap(false, Ordering::Relaxed) {
+                        self.close_circuit();
+                    }
+                }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
@@ -159,20 +185,28 @@ impl Lane {
         };
         self.flying.remove(&id);
         let probe = landing.as_ref().is_some_and(|landing| landing.probe);
-        let problem = match landing.map(|landing| landing.outcome) {
+        let (code, problem) = match landing.map(|landing| landing.outcome) {
             Some(Outcome::Delivered) => {
-                if self.circuit.succeeded() {
-                    info!(app = %self.app, "the callback receiver is back");
-                }
+                self.shared.settings.meters.callback_delivered();
+                self.close_circuit();
                 return;
             }
-            Some(Outcome::Refused(problem)) => problem.to_string(),
-            Some(Outcome::Forgotten(problem)) => problem.to_string(),
-            None => "cut off".into(),
+            Some(Outcome::Refused(problem)) => (problem.fault().code, problem.to_string()),
+            Some(Outcome::Forgotten(problem)) => (problem.fault().code, problem.to_string()),
+            None => ("callback_cut_off", "cut off".into()),
         };
         let shared = &self.shared;
+        shared.settings.meters.callback_failed(code);
         if self.circuit.failed(probe, Instant::now(), |failures| shared.wait(failures)) {
+            shared.settings.meters.circuit_opened();
             warn!(app = %self.app, problem, "callbacks of this app pause");
+        }
+    }
+
+    fn close_circuit(&mut self) {
+        if self.circuit.close() {
+            self.shared.settings.meters.circuit_closed();
+            info!(app = %self.app, "callbacks of this app go on");
         }
     }
 }
@@ -197,9 +231,11 @@ async fn note(
 ) -> Result<(), StoreError> {
     let (sid, sequence) = (&delivery.event.sid, delivery.event.sequence);
     let Err(problem) = result else { return shared.store.mark_delivered(sid, sequence, now).await };
-    let age = Duration::from_millis(now.0.saturating_sub(delivery.event.sendts.0));
+    let since = delivery.asked.unwrap_or(delivery.event.sendts);
+    let age = Duration::from_millis(now.0.saturating_sub(since.0));
     if age >= shared.settings.give_up_after {
         error!(%sid, sequence, %problem, "callback given up; it stays in the store as a dead letter");
+        shared.settings.meters.callback_given_up();
         return shared.store.mark_dead(sid, sequence, now, &problem.to_string()).await;
     }
     let wait = shared.wait(delivery.attempts.saturating_add(1));

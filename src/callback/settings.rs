@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::meters::Meters;
 use crate::units::AppId;
 
 /// How the dispatcher works. The default is what the vendor's receivers expect, without any target.
@@ -18,7 +19,8 @@ pub struct Settings {
     pub patience: Duration,
     /// When a failed event is tried again.
     pub schedule: Schedule,
-    /// How old an event is when its last failed attempt makes it a dead letter. At least a day in production (law 2).
+    /// How old an event is, since it was written or asked for again, when its last failed attempt makes it a dead letter. At
+    /// least a day in production (law 2).
     pub give_up_after: Duration,
     /// Requests at once to one target, each of another session.
     pub at_once_per_target: usize,
@@ -26,6 +28,8 @@ pub struct Settings {
     pub at_once: usize,
     /// Requests at once to all targets that failed the last time: apart from the others, so that they can't crowd them out.
     pub probes_at_once: usize,
+    /// What is counted.
+    pub meters: Meters,
 }
 
 impl Default for Settings {
@@ -38,6 +42,7 @@ impl Default for Settings {
             at_once_per_target: 8,
             at_once: 64,
             probes_at_once: 16,
+            meters: Meters::default(),
         }
     }
 }

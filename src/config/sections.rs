@@ -21,6 +21,10 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// Journal, spool, database and the embedded bucket lie below this folder; made when missing.
     pub data_dir: PathBuf,
+    /// With less than this free on the disk of `data_dir`, in MiB, new recordings are refused; what is left is for running ones.
+    pub disk_reserve_mib: u32,
+    /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
+    pub metrics: bool,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
     pub seal_key: Option<SecretString>,
     /// Received inputs of every session are also written as fixtures (journals) into this folder.
@@ -33,6 +37,8 @@ impl Default for Server {
             listen: loopback(8080),
             public_url: None,
             data_dir: "cloud-recorder-data".into(),
+            disk_reserve_mib: 1024,
+            metrics: true,
             seal_key: None,
             capture_dir: None,
         }

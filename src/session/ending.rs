@@ -133,6 +133,7 @@ pub(super) async fn lost(desk: Desk) {
 async fn over(desk: Desk, state: State, failure: Option<String>, news: Vec<NewEvent>) {
     let mut report = desk.report.borrow().clone();
     (report.state, report.failure, report.ended) = (state, failure, Some((desk.clock)()));
+    desk.meters.recording_ended(state.word());
     desk.scribe.record(final_update(&report), news).await;
     desk.scribe.flush().await;
     desk.report.send_replace(report);
@@ -194,6 +195,7 @@ async fn conclude(works: &Works, state: State, stored: Result<bool, SpoolError>)
     let exit = if state == State::Ended { ExitStatus::Normal } else { ExitStatus::Abnormal };
     news.push(event::session_exit(exit).with("verdict", serde_json::json!(report.verdict())));
     (report.state, report.ended) = (state, Some((desk.clock)()));
+    desk.meters.recording_ended(state.word());
     desk.scribe.record(final_update(&report), news).await;
     desk.scribe.flush().await;
     desk.report.send_replace(report);

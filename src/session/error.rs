@@ -1,9 +1,11 @@
 //! Why a session refuses.
 
+use std::sync::Arc;
+
 use super::Report;
 use crate::channel::JoinError;
 use crate::fault::{Explain, Fault};
-use crate::storage::BucketError;
+use crate::storage::{BucketError, DiskTrouble, SpoolError};
 use crate::store::StoreError;
 use crate::units::Sid;
 
@@ -40,8 +42,20 @@ pub enum Error {
     #[error("{0} recordings run, and no more are allowed; try again when one has ended")]
     Overloaded(usize),
     /// This worker is going down.
-    #[error("this worker is shutting down; try again")]
+    #[error("this worker is being stopped or replaced and takes no new recordings; send it again in a few seconds")]
     ShuttingDown,
+    /// The disk has no room for a new recording, or takes no writes.
+    #[error("no new recording can be kept safe: {0}")]
+    Disk(#[from] DiskTrouble),
+    /// The journal is refused by its disk.
+    #[error("no new recording can be kept safe, the journal can't be written: {0}; check the disk of server.data_dir")]
+    Journal(Arc<str>),
+    /// Too much waits for buckets.
+    #[error("no new recording is taken: {0}")]
+    Spool(#[from] SpoolError),
+    /// The store does not answer.
+    #[error("the database does not answer; look for a slow disk or another process on the same file")]
+    StoreSilent,
     /// The destination did not take the test object.
     #[error("clientRequest.storageConfig can't be written to: {0}")]
     Destination(#[from] BucketError),
@@ -79,7 +93,11 @@ impl Explain for Error {
             Self::AlreadyStopping(_) => Fault::caller("already_stopping"),
             Self::Gone(_) => Fault::caller("not_running"),
             Self::Overloaded(_) => Fault::ours("overloaded", true),
-            Self::ShuttingDown => Fault::ours("shutting_down", true),
+            Self::ShuttingDown => Fault::ours("draining", true),
+            Self::Disk(error) => error.fault(),
+            Self::Journal(_) => Fault::ours("journal_failed", true),
+            Self::Spool(error) => error.fault(),
+            Self::StoreSilent => Fault::ours("store_silent", true),
             Self::NotReady => Fault::ours("not_ready", true),
             Self::Worker(_) => Fault::ours("worker_failed", true),
             Self::Destination(error) => error.fault(),

@@ -17,6 +17,7 @@ use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::meters::Meters;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
 use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     pub(super) report: watch::Sender<Report>,
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
+    pub(super) meters: Meters,
 }
 
 /// An accepted recording whose bot is not in the channel yet.

@@ -75,6 +75,11 @@ impl Registry {
         self.lock().values().cloned().collect()
     }
 
+    /// The state of each recording.
+    pub(super) fn states(&self) -> Vec<State> {
+        self.lock().values().map(|entry| entry.report.borrow().state).collect()
+    }
+
     /// How many of an app's recordings take sound, or are about to.
     pub(super) fn running(&self, app: &AppId) -> usize {
         self.lock().values().filter(|entry| entry.app == *app && entry.report.borrow().state.is_running()).count()

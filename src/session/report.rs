@@ -27,6 +27,21 @@ pub enum State {
 }
 
 impl State {
+    /// Every state of a recording that is not over.
+    pub const UNDERWAY: [Self; 4] = [Self::Starting, Self::Recording, Self::Recovering, Self::Stopping];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Recording => "recording",
+            Self::Recovering => "recovering",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+
     /// The vendor's status number (facts/agora.md section 1.3): 5 as soon as the bot is in the channel.
     pub const fn status(self) -> u8 {
         match self {

@@ -112,10 +112,15 @@ impl Running {
     }
 
     fn take(&mut self, batch: &mut Vec<(Instant, News)>) -> Result<(), Cause> {
+        let packets = batch.iter().filter(|(_, news)| matches!(news, News::Input(Input::Packet(_)))).count();
+        self.works.desk().meters.packets_received(packets as u64);
         for (arrival, news) in batch.drain(..) {
             match news {
                 News::Input(input) => self.input(arrival, input),
-                News::Dropped(count) => self.works.note(|report| report.packets_dropped += count),
+                News::Dropped(count) => {
+                    self.works.desk().meters.packets_dropped(count);
+                    self.works.note(|report| report.packets_dropped += count);
+                }
                 News::Ended(reason) => return Err(Cause::Channel(reason)),
             }
         }

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::WallClock;
 use crate::callback::Dispatcher;
 use crate::fault::Explain;
+use crate::meters::Meters;
 use crate::store::{NewEvent, SessionUpdate, Store};
 use crate::units::{AppId, Sid};
 
@@ -29,9 +30,16 @@ enum Entry {
 
 impl Scribe {
     /// Starts the task.
-    pub(super) fn spawn(app: AppId, sid: Sid, store: Store, dispatcher: Dispatcher, clock: WallClock) -> Self {
+    pub(super) fn spawn(
+        app: AppId,
+        sid: Sid,
+        store: Store,
+        dispatcher: Dispatcher,
+        clock: WallClock,
+        meters: Meters,
+    ) -> Self {
         let (entries, queue) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(Writer { app, sid, store, dispatcher, clock }.run(queue));
+        tokio::spawn(Writer { app, sid, store, dispatcher, clock, meters }.run(queue));
         Self(entries)
     }
 
@@ -54,6 +62,7 @@ struct Writer {
     store: Store,
     dispatcher: Dispatcher,
     clock: WallClock,
+    meters: Meters,
 }
 
 impl Writer {
@@ -75,7 +84,10 @@ impl Writer {
         loop {
             let written = self.store.append_events(&self.sid, update, events.clone(), (self.clock)()).await;
             match written {
-                Ok(_) => return self.dispatcher.nudge(&self.app),
+                Ok(written) => {
+                    self.meters.events_written(written.len() as u64);
+                    return self.dispatcher.nudge(&self.app);
+                }
                 Err(error) if error.fault().retry => {
                     tracing::warn!(sid = %self.sid, "the event log waits for the database: {error}");
                     tokio::time::sleep(pause).await;

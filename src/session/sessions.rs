@@ -16,7 +16,7 @@ use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef}
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
 use crate::recording::Selection;
-use crate::storage::{Spool, SpoolError, Uploader, journal};
+use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
 use crate::store::{Event, NewResource, SessionRow, Store};
 use crate::units::{AppId, Sid, WallMs};
@@ -37,6 +37,8 @@ pub struct Backing {
     pub journal_dir: PathBuf,
     /// What was made and is not in its bucket yet.
     pub spool: Spool,
+    /// The disk that all of this lies on.
+    pub disk: DiskWatch,
     /// Takes objects to buckets.
     pub uploader: Arc<Uploader>,
     /// Delivers the event log.
@@ -53,7 +55,7 @@ pub(super) struct Inner {
     pub(super) registry: Registry,
     /// Held while a resource is bound and its task is listed.
     pub(super) binding: Mutex<()>,
-    shutting_down: AtomicBool,
+    pub(super) shutting_down: AtomicBool,
 }
 
 /// What came of a stop.
@@ -85,6 +87,7 @@ impl Sessions {
 
     /// Gives out a resource.
     pub async fn acquire(&self, request: AcquireRequest) -> Result<ResourceId, Error> {
+        self.0.check_worker().await?;
         self.0.check_capacity(&request.app)?;
         let id = ResourceId::from_random(rand::random());
         let resource = NewResource {
@@ -211,18 +214,17 @@ impl Inner {
             self.backing.store.clone(),
             self.backing.dispatcher.clone(),
             Arc::clone(&self.settings.clock),
+            self.settings.meters.clone(),
         );
         let (report, _) = watch::channel(plan.report());
         let clock = Arc::clone(&self.settings.clock);
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal })
+        let meters = self.settings.meters.clone();
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters })
     }
 
     /// Whether the app may have one more recording.
     pub(super) fn check_capacity(&self, app: &AppId) -> Result<&super::AppSettings, Error> {
-        if self.shutting_down.load(Ordering::Relaxed) {
-            return Err(Error::ShuttingDown);
-        }
         let unknown = || Error::Invalid("appid is not served by this worker".into());
         let settings = self.settings.apps.get(app).ok_or_else(unknown)?;
         if self.registry.running(app) >= settings.max_sessions {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::channel::Channel;
 use crate::clock;
+use crate::meters::Meters;
 use crate::recording::SegmentLength;
 use crate::storage::Destination;
 use crate::units::{AppId, WallMs};
@@ -22,12 +23,14 @@ pub struct Settings {
     pub capture: Option<PathBuf>,
     /// Where wall time comes from.
     pub clock: WallClock,
+    /// What is counted.
+    pub meters: Meters,
 }
 
 impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
-        Self { apps, capture: None, clock: Arc::new(clock::now) }
+        Self { apps, capture: None, clock: Arc::new(clock::now), meters: Meters::default() }
     }
 }
 

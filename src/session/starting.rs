@@ -50,7 +50,10 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         return Err(Error::ResourceExpired);
     }
     let app = match &row.bound {
-        None => inner.check_capacity(&request.app)?,
+        None => {
+            inner.check_worker().await?;
+            inner.check_capacity(&request.app)?
+        }
         Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
     };
     let destination = destination(app, &request).await?;
@@ -93,6 +96,7 @@ async fn bind(
     };
     match inner.backing.store.resource_bind(&new, identity.0, inner.now()).await? {
         Binding::Bound => {
+            inner.settings.meters.recording_started();
             let resource = plan.resource.clone();
             let (entry, entered) = live(inner, app, plan, bucket).await?;
             Ok(Bound::New { entry, entered, resource })
@@ -155,7 +159,7 @@ async fn live(
                 SessionUpdate { state: Some(SessionState::Failed), ended: Some(inner.now()), ..Default::default() };
             inner.backing.store.session_update(&plan.sid, &failed).await?;
             inner.backing.store.resource_release(&plan.resource, &plan.sid).await?;
-            return Err(Error::Worker(error.to_string()));
+            return Err(error.into());
         }
     };
     let (commands, told) = mpsc::channel(MAX_COMMANDS);

@@ -143,6 +143,10 @@ impl Works {
     pub(super) async fn uploaded(&mut self, news: UploadReport) -> Result<(), SpoolError> {
         match news {
             UploadReport::Confirmed { name, kind, confirmed } => {
+                self.desk.meters.uploaded(confirmed.size);
+                if kind == ObjectKind::Segment {
+                    self.desk.meters.segment_confirmed();
+                }
                 let change = match (kind, self.publication.playlist_named(&name)) {
                     (ObjectKind::Playlist, Some(playlist)) => {
                         self.publication.playlist_stored(&playlist, &confirmed.sha256)
@@ -219,6 +223,7 @@ impl Works {
 
     async fn add(&mut self, segment: Segment) -> Result<(), SpoolError> {
         let name = self.publication.add(&segment);
+        self.desk.meters.segment_made();
         if segment.index == 0 {
             let start = self.start.plus(segment.start);
             self.say(vec![event::recorder_slice_start(&segment.playlist, start, start)]).await;
@@ -252,6 +257,7 @@ impl Works {
     /// A fault that waiting does not cure is said once: event 1, and nothing is given up.
     async fn trouble(&mut self, name: &str, error: &UploadError, attempt: u32) {
         let fault = error.fault();
+        self.desk.meters.upload_failed(fault.code);
         tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
         if !fault.retry && !self.trouble_told {
             self.trouble_told = true;

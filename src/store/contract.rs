@@ -37,6 +37,7 @@ async fn holds(store: &Store) {
     concurrent_events_are_numbered_without_a_hole(store).await;
     a_change_and_its_events_are_one(store).await;
     only_the_oldest_pending_event_is_due(store).await;
+    a_dead_letter_can_be_asked_for_again(store).await;
     old_sessions_are_forgotten_when_their_news_is_out(store).await;
     resources_that_were_never_started_are_forgotten(store).await;
 }
@@ -191,7 +192,7 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
             DeliveryState::Waiting
         ]
     );
-    let dead = store.dead_deliveries(&app(), 10).await.unwrap();
+    let dead = store.undelivered(&app(), Lack::Dead, None, 10).await.unwrap();
     assert_eq!(dead.iter().map(|letter| letter.event.sequence).collect::<Vec<_>>(), [1]);
 
     for sequence in 2..5 {
@@ -200,6 +201,37 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
     assert!(store.pending_deliveries(&app(), 10).await.unwrap().iter().all(|head| head.event.sid != sid(1)));
     store.append_event(&sid(1), new_event(5), NOW).await.unwrap();
     assert!(store.pending_deliveries(&app(), 10).await.unwrap().iter().any(|head| head.event.sid == sid(1)));
+}
+
+async fn a_dead_letter_can_be_asked_for_again(store: &Store) {
+    let counts = async || store.outstanding(&[app()]).await.unwrap();
+    assert_eq!(counts().await, Outstanding { pending: 1 + 16, dead: 1 });
+    let foreign = AppId::new(&"b".repeat(32)).unwrap();
+    assert_eq!(store.redeliver(&foreign, None, NOW, 10).await.unwrap(), 0);
+    assert_eq!(store.redeliver(&app(), Some(&sid(3)), NOW, 10).await.unwrap(), 0);
+    let later = WallMs(NOW.0 + 9);
+    assert_eq!(store.redeliver(&app(), Some(&sid(1)), later, 10).await.unwrap(), 1);
+    assert_eq!(counts().await, Outstanding { pending: 2 + 16, dead: 0 });
+    let of = async |sequence: u64| store.deliveries(&sid(1), Some(sequence - 1), 1).await.unwrap().remove(0);
+    assert_eq!((of(1).await.state, of(1).await.asked), (DeliveryState::Due(later), Some(later)));
+    assert_eq!(of(5).await.state, DeliveryState::Waiting, "the older one comes first again");
+    store.mark_delivered(&sid(1), 1, NOW).await.unwrap();
+    assert_eq!(of(2).await.state, DeliveryState::Delivered(NOW), "what was delivered stays so");
+    assert_eq!(of(5).await.state, DeliveryState::Due(NOW), "and what waited is next");
+
+    let mut places = Vec::new();
+    let mut after: Option<Place> = None;
+    loop {
+        let page = store.undelivered(&app(), Lack::Pending, after.as_ref(), 5).await.unwrap();
+        places.extend(page.iter().map(|one| Place { sid: one.event.sid.clone(), sequence: one.event.sequence }));
+        if page.len() < 5 {
+            break;
+        }
+        after = places.last().cloned();
+    }
+    let mut expected = vec![Place { sid: sid(1), sequence: 5 }];
+    expected.extend((0..16).map(|sequence| Place { sid: sid(3), sequence }));
+    assert_eq!(places, expected, "pages neither repeat nor skip");
 }
 
 async fn old_sessions_are_forgotten_when_their_news_is_out(store: &Store) {

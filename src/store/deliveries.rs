@@ -12,6 +12,17 @@ use crate::units::{AppId, Sid, WallMs};
 /// The longest error text kept, in characters.
 const MAX_ERROR_CHARS: usize = 300;
 
+macro_rules! deliveries_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.asked, d.last_error ",
+            "FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence ",
+            "JOIN sessions s ON s.sid = d.sid WHERE ",
+            $condition
+        )
+    };
+}
+
 /// An event and how far its delivery got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -21,6 +32,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// Where it stands.
     pub state: DeliveryState,
+    /// When it was asked for again after it had been given up.
+    pub asked: Option<WallMs>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
 }
@@ -38,16 +51,8 @@ pub enum DeliveryState {
     Dead(WallMs),
 }
 
-macro_rules! deliveries_where {
-    ($condition:literal) => {
-        concat!(
-            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.last_error ",
-            "FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence ",
-            "JOIN sessions s ON s.sid = d.sid WHERE ",
-            $condition
-        )
-    };
-}
+/// Everything that [`delivery`] reads; a condition follows.
+pub(super) const DELIVERIES: &str = deliveries_where!("");
 
 impl Store {
     /// Up to `limit` deliveries of an app that are next in their sessions, the earliest due first, whether their time has
@@ -69,17 +74,6 @@ impl Store {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(delivery).collect()
-    }
-
-    /// The newest `limit` dead letters of an app, newest first.
-    pub async fn dead_deliveries(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows =
-            sqlx::query(deliveries_where!("d.app = ? AND d.dead IS NOT NULL ORDER BY d.dead DESC, d.sid LIMIT ?"))
-                .bind(app.as_str())
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await?;
         rows.iter().map(delivery).collect()
     }
 
@@ -137,18 +131,22 @@ impl Store {
     }
 }
 
-/// `sequence` is done: its follower, if it is there yet, is next.
+/// `sequence`, which was next, is done: the first pending one behind it is next, if it is there yet.
 async fn promote(connection: &mut SqliteConnection, sid: &Sid, sequence: u64, now: WallMs) -> Result<(), StoreError> {
-    sqlx::query("UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = ?")
-        .bind(signed(now.0))
-        .bind(sid.as_str())
-        .bind(signed(sequence.saturating_add(1)))
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = (SELECT min(sequence) FROM deliveries \
+         WHERE sid = ? AND sequence > ? AND delivered IS NULL AND dead IS NULL)",
+    )
+    .bind(signed(now.0))
+    .bind(sid.as_str())
+    .bind(sid.as_str())
+    .bind(signed(sequence))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
+pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
     let state = match (optional_wall(row, "delivered")?, optional_wall(row, "dead")?) {
         (Some(at), _) => DeliveryState::Delivered(at),
         (None, Some(at)) => DeliveryState::Dead(at),
@@ -159,6 +157,7 @@ fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
         event: event(row)?,
         attempts: unsigned(row, "attempts")?,
         state,
+        asked: optional_wall(row, "asked")?,
         last_error: row.try_get("last_error")?,
     })
 }

@@ -11,12 +11,15 @@ mod talker;
 mod world;
 
 mod a_bucket_that_fails_loses_nothing;
+mod a_disk_that_fails_refuses_new_recordings;
 mod a_recording_from_acquire_to_the_bucket;
 mod a_worker_that_died_ends_its_recordings;
 mod bad_input_is_refused_by_name;
 mod callbacks_tell_the_story;
+mod calls_are_bounded;
 mod conflicts_and_repetition;
 mod every_odd_request_of_real_callers;
+mod metrics_name_what_happens;
 mod only_what_is_in_the_bucket_is_named;
 mod resources_expire;
 mod stops_are_idempotent;

@@ -20,7 +20,7 @@ use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::Writer;
-use cloud_recorder::storage::{RetryPolicy, Spool, Uploader};
+use cloud_recorder::storage::{DiskWatch, RetryPolicy, Spool, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, WallMs};
@@ -112,6 +112,7 @@ impl World {
         let dir = place.dir.path();
         let store = Store::open(&dir.join("store.sqlite")).await.unwrap();
         let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(0)));
+        std::fs::create_dir_all(dir.join("disk")).unwrap();
         let sessions = open(dir, &store, &channel, &ahead_ms, &wishes).await;
         Self { channel, store, api: router(&sessions), place, ahead_ms }
     }
@@ -131,6 +132,11 @@ impl World {
         let request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
         let request = request.header("content-type", "application/json;charset=utf-8");
         self.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// The doors of the worker.
+    pub(crate) fn router(&self) -> Router {
+        self.api.clone()
     }
 
     /// Sends a request as it is. Every answer has to be a JSON object with a request id.
@@ -201,6 +207,11 @@ impl World {
         self.place.dir.path().join("buckets").join(BUCKET)
     }
 
+    /// The folder that stands for the worker's disk when it is looked at.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.place.dir.path().join("disk")
+    }
+
     /// What waits for buckets.
     pub(crate) fn spooled(&self) -> usize {
         std::fs::read_dir(self.place.dir.path().join("spool")).unwrap().count()
@@ -262,7 +273,11 @@ fn router(sessions: &Sessions) -> Router {
     let pair =
         |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
     let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]);
-    api::router(ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials) })
+    api::router(ApiState {
+        sessions: sessions.clone(),
+        credentials: Arc::new(credentials),
+        metrics: Some(clock::now()),
+    })
 }
 
 async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
@@ -282,7 +297,10 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let targets = wishes.callbacks.iter().map(|url| {
         (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
     });
-    let news = callback::Settings { targets: targets.collect(), ..callback::Settings::default() };
+    let meters = settings.meters.clone();
+    let news = callback::Settings { targets: targets.collect(), meters, ..callback::Settings::default() };
+    // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
+    let disk = dir.join("disk");
     let backing = Backing {
         dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
         store: store.clone(),
@@ -290,6 +308,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
         journal: Writer::open(dir.join("journal")).unwrap(),
         journal_dir: dir.join("journal"),
         spool: Spool::open(dir.join("spool"), SPOOL_LIMIT).unwrap(),
+        disk: DiskWatch::new(disk, 0),
         uploader: Arc::new(Uploader::new(
             RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) },
             1,

@@ -107,7 +107,9 @@ pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
         Error::AlreadyStopping(report) => body.extend(stopped(report)),
         _ => {}
     }
-    body.insert("retry".into(), json!(error.fault().retry));
+    let fault = error.fault();
+    body.insert("fault".into(), json!(fault.code));
+    body.insert("retry".into(), json!(fault.retry));
 }
 
 /// The names that a call on a task brought along, for answers that know no more.

@@ -42,6 +42,7 @@ pub(crate) fn text(data_dir: &Path, random: &mut impl Rng) -> String {
 [server]
 listen = "127.0.0.1:8080"
 data_dir = {data_dir}
+disk_reserve_mib = 64
 
 [channel_server]
 udp_listen = "127.0.0.1:7882"

@@ -22,10 +22,11 @@ use crate::channel_server::{self, ChannelServer, Limits};
 use crate::clock;
 use crate::config::{App, ChannelChoice, Config};
 use crate::console::{self, DevBucket, DevSettings};
+use crate::meters::Meters;
 use crate::session::{AppSettings, Backing, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
 use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
-use crate::storage::{Destination, RetryPolicy, Spool, Uploader, journal};
+use crate::storage::{Destination, DiskWatch, RetryPolicy, Spool, Uploader, journal};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 
@@ -59,6 +60,7 @@ pub(in crate::cli) struct Worker {
 impl Worker {
     /// Starts everything; an error says what could not be had and nothing is left running.
     pub(in crate::cli) async fn start(config: Config, development: bool) -> anyhow::Result<Self> {
+        let began = clock::now();
         let data = config.server.data_dir.clone();
         std::fs::create_dir_all(&data).with_context(|| format!("can't make the data folder {}", data.display()))?;
         if let Some(captures) = &config.server.capture_dir {
@@ -74,21 +76,24 @@ impl Worker {
         let bucket_server = start_bucket(&config).await?;
         let bucket = bucket_server.as_ref().map(BucketServer::addr);
         let channel_server = start_channel_server(&config).await?;
-        let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config))?;
+        let meters = Meters::default();
+        let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
         let backing = Backing {
             store: store.clone(),
             sealer,
             spool: Spool::open(data.join("spool"), SPOOL_LIMIT)?,
+            disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
             journal: journal::Writer::open(data.join("journal"))?,
             journal_dir: data.join("journal"),
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
             dispatcher: dispatcher.clone(),
         };
-        let mut settings = Settings::new(apps(&config, http)?);
+        let mut settings = Settings { meters, ..Settings::new(apps(&config, http)?) };
         settings.capture.clone_from(&config.server.capture_dir);
         let sessions = Sessions::open(settings, backing).await?;
 
-        let state = ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials(&config)) };
+        let metrics = config.server.metrics.then_some(began);
+        let state = ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials(&config)), metrics };
         let mut router = api::router(state).merge(console::router(pages(&config, bucket, development)?));
         if let Some(server) = &channel_server {
             router = router.merge(server.router());
@@ -178,13 +183,13 @@ async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelS
     Ok(Some(ChannelServer::start(settings).await?))
 }
 
-fn callbacks(config: &Config) -> callback::Settings {
+fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
     let target = |app: &App| {
         let (url, secret) = (app.callback_url.clone()?, app.callback_secret.clone()?);
         Some((app.id.clone(), callback::Target { url, secret }))
     };
     let targets: HashMap<_, _> = config.apps.iter().filter_map(target).collect();
-    callback::Settings { targets, ..callback::Settings::default() }
+    callback::Settings { targets, meters: meters.clone(), ..callback::Settings::default() }
 }
 
 fn credentials(config: &Config) -> Credentials {

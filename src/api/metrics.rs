@@ -1,0 +1,66 @@
+//! `GET /metrics`: what a worker counts and how it is, for Prometheus, in the OpenMetrics text format.
+//!
+//! No credentials: whoever reaches the port reads it. So nothing in it names a channel, a person, an app, a bucket or a secret.
+
+use std::sync::atomic::AtomicU64;
+
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::session::{Sessions, Vitals};
+use crate::units::WallMs;
+
+/// What every name of ours begins with.
+const PREFIX: &str = "cloud_recorder";
+/// OpenMetrics 1.0; every Prometheus since 2.5 reads it.
+const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whether method and path ask for this.
+pub(crate) fn are_asked(method: &Method, path: &str) -> bool {
+    *method == Method::GET && path == "/metrics"
+}
+
+/// The answer; the worker began at `started`.
+pub(crate) async fn answer(sessions: &Sessions, started: WallMs) -> Response {
+    let vitals = sessions.vitals().await;
+    let mut registry = Registry::default();
+    let began = ConstGauge::new(started.0 as f64 / 1000.0);
+    registry.register_with_unit("process_start_time", "When the worker began, since 1970", Unit::Seconds, began);
+    let ours = registry.sub_registry_with_prefix(PREFIX);
+    sessions.meters().register(ours);
+    register(&vitals, ours);
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("a String takes every write");
+    ([(CONTENT_TYPE, FORMAT)], text).into_response()
+}
+
+/// Names what was read just now.
+fn register(vitals: &Vitals, registry: &mut Registry) {
+    let recordings = Family::<[(&str, &str); 1], Gauge<u64, AtomicU64>>::default();
+    for (state, count) in &vitals.recordings {
+        recordings.get_or_create(&[("state", state.word())]).set(*count as u64);
+    }
+    registry.register("recordings", "Recordings that are not over", recordings);
+    registry.register("ready", "1 when new recordings are taken", ConstGauge::new(i64::from(vitals.ready)));
+    let mut bytes = |name: &str, help: &str, value: u64| {
+        registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(value));
+    };
+    bytes("spool", "Waiting for buckets", vitals.spool_bytes);
+    bytes("disk_reserve", "Kept free on the data disk for running recordings", vitals.disk.reserve);
+    if let Some(free) = vitals.disk.free {
+        bytes("disk_free", "Free on the data disk", free);
+    }
+    let dropped = ConstCounter::new(vitals.journal_dropped);
+    registry.register("journal_records_dropped", "Journal records dropped because the disk did not keep up", dropped);
+    if let Some(callbacks) = &vitals.callbacks {
+        let mut gauge = |name: &str, help: &str, value: u64| registry.register(name, help, ConstGauge::new(value));
+        gauge("callbacks_pending", "Events that a receiver is still to be told", callbacks.pending);
+        gauge("callbacks_dead", "Dead letters", callbacks.dead);
+    }
+}

@@ -1,0 +1,145 @@
+//! What a worker counts while it works, for `/metrics`.
+//!
+//! Each count is taken where the thing happens, by a word for it; the pure rooms count nothing. No label holds a name of a
+//! channel, a person, an app or a bucket: labels are words of ours, and few ([`crate::fault::Fault::code`] for reasons).
+//! One [`Meters`] a worker, handed to its rooms; clones count together. What can be read off when somebody asks (bytes in the
+//! spool, recordings by state) is not counted here but read then.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+type Label = (&'static str, &'static str);
+type ByReason = Family<[Label; 1], Counter>;
+
+/// The counts of a worker since it began.
+#[derive(Clone, Debug, Default)]
+pub struct Meters(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    recordings_started: Counter,
+    recordings_ended: ByReason,
+    refusals: Family<[Label; 2], Counter>,
+    packets_received: Counter,
+    packets_dropped: Counter,
+    segments_made: Counter,
+    segments_confirmed: Counter,
+    uploaded: Counter,
+    upload_failures: ByReason,
+    events_written: Counter,
+    callbacks_delivered: Counter,
+    callback_failures: ByReason,
+    callbacks_given_up: Counter,
+    circuits_open: Gauge,
+}
+
+impl Meters {
+    /// A start was accepted and made a recording.
+    pub fn recording_started(&self) {
+        self.0.recordings_started.inc();
+    }
+
+    /// A recording came to its end, as this word says.
+    pub fn recording_ended(&self, outcome: &'static str) {
+        self.0.recordings_ended.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A call was refused, and why.
+    pub fn call_refused(&self, call: &'static str, reason: &'static str) {
+        self.0.refusals.get_or_create(&[("call", call), ("reason", reason)]).inc();
+    }
+
+    /// Media packets reached a recording.
+    pub fn packets_received(&self, count: u64) {
+        self.0.packets_received.inc_by(count);
+    }
+
+    /// Media packets were dropped because this worker did not keep up.
+    pub fn packets_dropped(&self, count: u64) {
+        self.0.packets_dropped.inc_by(count);
+    }
+
+    /// A segment is in the spool.
+    pub fn segment_made(&self) {
+        self.0.segments_made.inc();
+    }
+
+    /// A bucket confirmed a segment.
+    pub fn segment_confirmed(&self) {
+        self.0.segments_confirmed.inc();
+    }
+
+    /// A bucket confirmed an object of this many bytes.
+    pub fn uploaded(&self, bytes: u64) {
+        self.0.uploaded.inc_by(bytes);
+    }
+
+    /// An attempt to upload failed, and why.
+    pub fn upload_failed(&self, reason: &'static str) {
+        self.0.upload_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// Events were committed to the log.
+    pub fn events_written(&self, count: u64) {
+        self.0.events_written.inc_by(count);
+    }
+
+    /// A receiver took a callback.
+    pub fn callback_delivered(&self) {
+        self.0.callbacks_delivered.inc();
+    }
+
+    /// An attempt to deliver a callback failed, and why.
+    pub fn callback_failed(&self, reason: &'static str) {
+        self.0.callback_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A callback became a dead letter.
+    pub fn callback_given_up(&self) {
+        self.0.callbacks_given_up.inc();
+    }
+
+    /// A receiver failed: its callbacks pause.
+    pub fn circuit_opened(&self) {
+        self.0.circuits_open.inc();
+    }
+
+    /// A receiver is back.
+    pub fn circuit_closed(&self) {
+        self.0.circuits_open.dec();
+    }
+
+    /// Names every count. Units are part of the names, as Prometheus wants it.
+    pub fn register(&self, registry: &mut Registry) {
+        let counts = &*self.0;
+        let mut count = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
+        count("recordings_started", "Starts that made a recording", &counts.recordings_started);
+        count("packets_received", "Media packets that reached a recording", &counts.packets_received);
+        count("packets_dropped", "Media packets dropped because this worker did not keep up", &counts.packets_dropped);
+        count("segments_made", "Media segments made", &counts.segments_made);
+        count("segments_confirmed", "Media segments that a bucket confirmed", &counts.segments_confirmed);
+        count("events_written", "Events committed to the logs of recordings", &counts.events_written);
+        count("callbacks_delivered", "Callbacks that a receiver answered with 200", &counts.callbacks_delivered);
+        count("callbacks_given_up", "Callbacks that became dead letters", &counts.callbacks_given_up);
+        registry.register_with_unit(
+            "uploaded",
+            "Bytes of objects that a bucket confirmed, playlists each time",
+            Unit::Bytes,
+            counts.uploaded.clone(),
+        );
+        let mut family = |name: &str, help: &str, family: &ByReason| registry.register(name, help, family.clone());
+        family("recordings_ended", "Recordings that came to their end", &counts.recordings_ended);
+        family("upload_failures", "Failed attempts to upload, each followed by another", &counts.upload_failures);
+        family("callback_failures", "Failed attempts to deliver a callback", &counts.callback_failures);
+        registry.register("refusals", "Calls that were refused", counts.refusals.clone());
+        registry.register(
+            "callback_circuits_open",
+            "Receivers that failed last and are only probed",
+            counts.circuits_open.clone(),
+        );
+    }
+}

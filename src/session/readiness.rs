@@ -1,0 +1,49 @@
+//! Whether this worker takes new recordings, and why not.
+//!
+//! One list for both: what refuses a start is what readiness names. Recordings that run go on whatever stands here.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Error;
+use super::sessions::{Inner, Sessions};
+
+/// How long the database has for its sign of life.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Sessions {
+    /// Why this worker takes no new recordings; empty when it does. Every error's fault has a word for machines.
+    pub async fn readiness(&self) -> Vec<Error> {
+        let mut obstacles = self.0.obstacles().await;
+        match timeout(STORE_PATIENCE, self.0.backing.store.ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => obstacles.push(error.into()),
+            Err(_) => obstacles.push(Error::StoreSilent),
+        }
+        obstacles
+    }
+}
+
+impl Inner {
+    /// Refuses what would begin a recording on a worker that should not begin one.
+    pub(super) async fn check_worker(&self) -> Result<(), Error> {
+        self.obstacles().await.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What is known without asking the database, which every start asks anyway.
+    async fn obstacles(&self) -> Vec<Error> {
+        let mut obstacles = Vec::new();
+        if self.shutting_down.load(Ordering::Relaxed) {
+            obstacles.push(Error::ShuttingDown);
+        }
+        if let Err(trouble) = self.backing.disk.check().await {
+            obstacles.push(trouble.into());
+        }
+        if let Some(trouble) = self.backing.journal.trouble() {
+            obstacles.push(Error::Journal(trouble));
+        }
+        obstacles
+    }
+}

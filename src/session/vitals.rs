@@ -1,0 +1,55 @@
+//! What a worker can say of itself when somebody asks: for `/metrics`.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::State;
+use super::sessions::Sessions;
+use crate::meters::Meters;
+use crate::storage::Disk;
+use crate::store::Outstanding;
+
+/// How long the database has for its counts; without them the rest is told.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a worker is at one moment.
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    /// Recordings that are not over, by state; every such state is there.
+    pub recordings: Vec<(State, usize)>,
+    /// Whether it takes new recordings.
+    pub ready: bool,
+    /// Bytes that wait for buckets.
+    pub spool_bytes: u64,
+    /// The disk of the data directory.
+    pub disk: Disk,
+    /// Records that the journal dropped since it was opened.
+    pub journal_dropped: u64,
+    /// Callbacks that no receiver has; none when the database did not say.
+    pub callbacks: Option<Outstanding>,
+}
+
+impl Sessions {
+    /// How this worker is.
+    pub async fn vitals(&self) -> Vitals {
+        let backing = &self.0.backing;
+        let states = self.0.registry.states();
+        let count = |state| (state, states.iter().filter(|one| **one == state).count());
+        let apps = backing.dispatcher.apps();
+        let callbacks = timeout(STORE_PATIENCE, backing.store.outstanding(&apps)).await.ok().and_then(Result::ok);
+        Vitals {
+            recordings: State::UNDERWAY.into_iter().map(count).collect(),
+            ready: self.readiness().await.is_empty(),
+            spool_bytes: backing.spool.bytes(),
+            disk: backing.disk.look().await,
+            journal_dropped: backing.journal.dropped(),
+            callbacks,
+        }
+    }
+
+    /// What this worker counts.
+    pub fn meters(&self) -> &Meters {
+        &self.0.settings.meters
+    }
+}
