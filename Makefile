@@ -5,7 +5,7 @@ PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
 .NOTPARALLEL:
-.PHONY: help demo test setup setup-demo page check fmt lint doc unit peers clean-peers
+.PHONY: help demo test faults setup setup-demo page check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -14,6 +14,9 @@ demo: setup-demo page ## Record three talkers end to end in one process and chec
 	$(CARGO) run --release --locked -- demo
 
 test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
+
+faults: setup page ## The long runs: 500 kills, 50 power cuts, servers that fail for minutes; half an hour
+	$(CARGO) test --locked --test recovery -- --ignored --nocapture --test-threads 1
 
 setup: ## Install what the tests need
 	scripts/setup.sh test

@@ -1,0 +1,91 @@
+//! `kill -9` at random instants, again and again: recordings go on under their sid, in their playlists, at their place in time;
+//! what a kill costs is a second of sound before it and the time until the next run is back, and nothing else.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::figures::Figures;
+use crate::seed;
+use crate::stage::Stage;
+
+/// Recordings of one worker.
+const ROOMS: usize = 2;
+/// Kills of one worker before its recordings are stopped and judged.
+const KILLS: usize = 10;
+/// Sound that is recorded before the first kill and after the last one.
+const QUIET: Duration = Duration::from_millis(2_500);
+
+/// What the harness says of a worker that nothing happens to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_one_nothing_is_missing() {
+    let mut stage = Stage::open(ROOMS).await;
+    tokio::time::sleep(2 * QUIET).await;
+    stage.stop().await;
+    stage.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_times() {
+    let seed = seed("kills");
+    let mut figures = Figures::default();
+    for round in 0..2 {
+        figures.add(killed_often(seed + round, KILLS).await);
+    }
+    figures.print("kill -9 at random instants");
+}
+
+/// For `make faults`: as many kills as `RECOVERY_KILLS` says, of two workers at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half an hour; make faults runs it"]
+async fn five_hundred_times() {
+    let kills = std::env::var("RECOVERY_KILLS").map_or(500, |count| count.parse().expect("RECOVERY_KILLS is a number"));
+    let seed = seed("kills");
+    let mut figures = Figures::default();
+    let mut round = 0;
+    while figures.kills < kills {
+        let left = (kills - figures.kills).div_ceil(2).min(KILLS);
+        let (one, other) = tokio::join!(killed_often(seed + round, left), killed_often(seed + round + 1, left));
+        figures.add(one);
+        figures.add(other);
+        round += 2;
+        println!("{} of {kills} kills", figures.kills);
+    }
+    figures.print("kill -9 at random instants");
+}
+
+/// One worker, killed so often; all its recordings are judged.
+async fn killed_often(seed: u64, kills: usize) -> Figures {
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut stage = Stage::open(ROOMS).await;
+    tokio::time::sleep(QUIET).await;
+    for _ in 0..kills {
+        stage.kill();
+        stage.start();
+        match random.random_range(0..10) {
+            // Before it answers.
+            0 => tokio::time::sleep(ms(&mut random, 0, 150)).await,
+            // While it reads its journal and joins its rooms.
+            1 | 2 => {
+                stage.ready().await;
+                tokio::time::sleep(ms(&mut random, 0, 500)).await;
+            }
+            _ => {
+                stage.ready().await;
+                tokio::time::sleep(ms(&mut random, 500, 4_000)).await;
+            }
+        }
+    }
+    stage.kill();
+    stage.start();
+    stage.ready().await;
+    tokio::time::sleep(QUIET).await;
+    stage.stop().await;
+    stage.judge().await
+}
+
+fn ms(random: &mut StdRng, from: u64, to: u64) -> Duration {
+    Duration::from_millis(random.random_range(from..to))
+}

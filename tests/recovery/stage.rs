@@ -1,0 +1,150 @@
+//! Recordings with three talkers each, watched from their start to their judgement.
+
+use cloud_recorder::clock;
+
+use crate::checks::{Told, assert_right, judge};
+use crate::crowd::Crowd;
+use crate::disk::files;
+use crate::figures::{Figures, Kill, Kills};
+use crate::place::Place;
+use crate::rest::{Rest, Task};
+use crate::watcher::Watcher;
+use crate::worker::Worker;
+
+/// The recorder's uid in every room.
+pub(crate) const RECORDER: &str = "900001";
+
+/// A place with recordings under way, and the worker that makes them.
+pub(crate) struct Stage {
+    pub(crate) place: Place,
+    pub(crate) rest: Rest,
+    pub(crate) crowd: Crowd,
+    pub(crate) recordings: Vec<Recording>,
+    pub(crate) kills: Kills,
+    worker: Option<Worker>,
+}
+
+/// A recording under way.
+pub(crate) struct Recording {
+    pub(crate) task: Task,
+    pub(crate) watcher: Watcher,
+    /// When stop was called and answered.
+    pub(crate) stop: Option<(u64, u64)>,
+}
+
+impl Stage {
+    /// A worker that records this many rooms.
+    pub(crate) async fn open(rooms: usize) -> Self {
+        Self::at(Place::new().await, rooms).await
+    }
+
+    pub(crate) async fn at(place: Place, rooms: usize) -> Self {
+        let rooms: Vec<String> = (0..rooms).map(|room| format!("room{room}")).collect();
+        let (crowd, worker) = tokio::join!(Crowd::join(&place, &rooms), place.ready_worker());
+        let rest = Rest::new(&place.door);
+        let started = rooms.iter().map(|room| rest.record(room, RECORDER));
+        let tasks = futures_util::future::join_all(started).await;
+        let recordings = tasks.into_iter().map(|task| Recording::new(&place, task)).collect();
+        Self { place, rest, crowd, recordings, kills: Kills::default(), worker: Some(worker) }
+    }
+
+    /// Recordings that were started otherwise.
+    pub(crate) fn of(place: Place, crowd: Crowd, worker: Worker, recordings: Vec<Recording>) -> Self {
+        let rest = Rest::new(&place.door);
+        Self { place, rest, crowd, recordings, kills: Kills::default(), worker: Some(worker) }
+    }
+
+    /// The worker that runs now.
+    pub(crate) fn worker(&mut self) -> &mut Worker {
+        self.worker.as_mut().expect("a worker runs")
+    }
+
+    /// Kills the worker.
+    pub(crate) fn kill(&mut self) {
+        let at = self.worker.take().expect("a worker runs").kill();
+        self.kills.0.push(Kill { at, ready: None });
+    }
+
+    /// Starts the next run; it need not answer yet.
+    pub(crate) fn start(&mut self) {
+        self.worker = Some(self.place.worker());
+    }
+
+    /// Waits until the run answers.
+    pub(crate) async fn ready(&mut self) {
+        let ready = self.worker().ready().await;
+        if let Some(kill) = self.kills.0.last_mut() {
+            kill.ready = Some(ready);
+        }
+    }
+
+    /// A kill and a restart at once.
+    pub(crate) async fn crash(&mut self) {
+        self.kill();
+        self.start();
+        self.ready().await;
+    }
+
+    /// Stops every recording; every other one waits for its bucket.
+    pub(crate) async fn stop(&mut self) {
+        let rest = self.rest.clone();
+        let running = self.recordings.iter_mut().filter(|recording| recording.stop.is_none());
+        let stops = running.enumerate().map(|(index, recording)| {
+            let rest = rest.clone();
+            async move { recording.stop(&rest, index % 2 == 0).await }
+        });
+        futures_util::future::join_all(stops).await;
+    }
+
+    /// Judges everything, and says what the kills cost.
+    pub(crate) async fn judge(self) -> Figures {
+        self.judge_without(0).await
+    }
+
+    /// As [`Self::judge`], where the scenario destroyed some milliseconds of sound before each kill on purpose.
+    pub(crate) async fn judge_without(self, destroyed: u64) -> Figures {
+        self.crowd.assert_talking();
+        let mut figures = Figures { kills: self.kills.0.len(), ..Figures::default() };
+        let mut problems = Vec::new();
+        for recording in &self.recordings {
+            let told =
+                Told { task: recording.task.clone(), kills: self.kills.clone(), stop: recording.stop, destroyed };
+            let (wrong, cost) = judge(&self.place, &told).await;
+            problems.extend(wrong);
+            problems.extend(recording.watcher.problems());
+            figures.add(cost);
+        }
+        problems.extend(self.leftovers().await);
+        assert_right(&problems);
+        figures
+    }
+
+    /// What is in the bucket needs no room on the worker's disk.
+    async fn leftovers(&self) -> Option<String> {
+        let spool = self.place.data.join("spool");
+        for _ in 0..100 {
+            if files(&spool).is_empty() {
+                return None;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Some(format!("the spool keeps what is in the bucket: {:?}", files(&spool)))
+    }
+}
+
+impl Recording {
+    pub(crate) fn new(place: &Place, task: Task) -> Self {
+        let watcher = Watcher::of(place, &task);
+        Self { task, watcher, stop: None }
+    }
+
+    /// Stops; an answer has to come.
+    pub(crate) async fn stop(&mut self, rest: &Rest, at_once: bool) {
+        self.watcher.stopping();
+        let called = clock::now().0;
+        let (status, answer) = rest.stop(&self.task, at_once).await.expect("a living worker answers a stop");
+        assert!(status == 200 || (status == 206 && !at_once), "stop: {status} {answer}");
+        // Waiting for the bucket is no part of the recording: such a stop took effect when it was called.
+        self.stop = Some((called, if at_once { clock::now().0 } else { called }));
+    }
+}
