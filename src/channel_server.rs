@@ -10,12 +10,15 @@
 
 pub mod token;
 
+mod events;
 mod ids;
 mod limits;
 mod live;
 mod news;
 mod peer;
+mod platform;
 mod refresher;
+mod roles;
 mod room;
 mod rooms;
 mod router;
@@ -33,8 +36,12 @@ use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
+pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed};
+pub use ids::ChannelSid;
 pub use limits::Limits;
-pub use news::{LeftReason, MemberSummary, RoomEvent, RoomNews, RoomSummary};
+pub use news::{LeftReason, MemberSummary, Person, RoomEvent, RoomNews, RoomSummary};
+pub use platform::Platform;
+pub use roles::{Profile, Role};
 pub use token::AppKeys;
 
 use rooms::Rooms;
@@ -119,6 +126,11 @@ impl ChannelServer {
     /// What happens in the rooms from now on. A receiver that falls far behind misses some.
     pub fn news(&self) -> broadcast::Receiver<RoomNews> {
         self.rooms.news()
+    }
+
+    /// The vendor's channel events from now on.
+    pub fn channel_events(&self) -> ChannelEvents {
+        ChannelEvents(self.rooms.news())
     }
 
     /// The open rooms, in no order.

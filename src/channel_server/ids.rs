@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+use crate::units::Uid;
+
 const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const RANDOM_LEN: usize = 12;
 
@@ -20,6 +22,27 @@ pub(super) struct TrackSid(Arc<str>);
 /// A room's id; new each time the room opens.
 pub(super) fn room() -> String {
     id("RM_")
+}
+
+/// A channel's session, from its first member to its end: 32 upper-case hexadecimal digits, as the vendor's events name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelSid(Arc<str>);
+
+impl ChannelSid {
+    pub(super) fn new() -> Self {
+        Self(format!("{:032X}", rand::random::<u128>()).into())
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelSid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl MemberId {
@@ -67,6 +90,13 @@ pub(super) fn uid() -> u32 {
     rand::rng().random_range(1..=u32::MAX)
 }
 
+/// A member as the vendor's numbers see it: its uid, or for an account (any other identity) a number made from it, always the
+/// same. Never 0.
+pub(super) fn uid_number(uid: &Uid) -> u32 {
+    let own = uid.as_str().parse::<u32>().ok().filter(|number| number.to_string() == uid.as_str());
+    own.unwrap_or_else(|| crc32fast::hash(uid.as_str().as_bytes())).max(1)
+}
+
 fn id(prefix: &str) -> String {
     let mut rng = rand::rng();
     let random = (0..RANDOM_LEN).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
@@ -86,5 +116,19 @@ mod tests {
             assert!(!id[3..].contains(['0', 'O', '1', 'l', 'I']), "{id}");
         }
         assert_ne!(TrackSid::new(), TrackSid::new());
+        let session = ChannelSid::new();
+        assert!(
+            session.as_str().len() == 32
+                && session.as_str().bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        );
+    }
+
+    #[test]
+    fn accounts_have_numbers_too() {
+        let number = |text| uid_number(&Uid::new(text).unwrap());
+        assert_eq!((number("42"), number("4294967295")), (42, u32::MAX));
+        assert_eq!(number("alice"), number("alice"));
+        let accounts = ["alice", "bob", "042", "0", "4294967296", "-1"].map(number);
+        assert!(accounts.iter().all(|number| *number > 0) && accounts[0] != accounts[1] && accounts[2] != 42);
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use link::Seat;
 use link::{Link, Socket};
 
-use super::ids::{MemberId, TrackSid};
+use super::ids::{ChannelSid, MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
@@ -34,6 +34,7 @@ use crate::units::{AppId, Cname, Uid, WallMs};
 pub(super) struct LiveRoom {
     app: AppId,
     cname: Cname,
+    session: ChannelSid,
     limits: Limits,
     rooms: Weak<Rooms>,
     state: Mutex<State>,
@@ -70,7 +71,7 @@ impl LiveRoom {
         let room = Room::new(cname.clone(), limits, clock::now());
         let links = HashMap::new();
         let state = State { room, links, publications: HashMap::new(), closed: false, closing: None, ending: None };
-        Arc::new(Self { app, cname, limits, rooms, state: Mutex::new(state) })
+        Arc::new(Self { app, cname, session: ChannelSid::new(), limits, rooms, state: Mutex::new(state) })
     }
 
     /// A new member.
@@ -163,8 +164,8 @@ impl LiveRoom {
     }
 
     pub(super) fn summary(&self) -> RoomSummary {
-        let (opened, members) = self.state().room.summary();
-        RoomSummary { app: self.app.clone(), cname: self.cname.clone(), opened, members }
+        let (opened, profile, members) = self.state().room.summary();
+        RoomSummary { app: self.app.clone(), cname: self.cname.clone(), opened, profile, members }
     }
 
     /// Sends a message to a member, if it has a socket.
@@ -261,8 +262,9 @@ impl LiveRoom {
 
     fn announce(&self, event: RoomEvent) {
         if let Some(rooms) = self.rooms.upgrade() {
-            let (app, cname) = (self.app.clone(), self.cname.clone());
-            rooms.announce(RoomNews { app, cname, at: clock::now(), event });
+            let (app, cname, session) = (self.app.clone(), self.cname.clone(), self.session.clone());
+            let (at, sequence) = (clock::now(), rooms.next_sequence());
+            rooms.announce(RoomNews { app, cname, session, sequence, at, event });
         }
     }
 

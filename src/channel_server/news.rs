@@ -1,5 +1,8 @@
 //! What observers of the server hear: rooms and members, nothing of the protocol.
 
+use super::ids::ChannelSid;
+use super::platform::Platform;
+use super::roles::{Profile, Role};
 use crate::units::{AppId, Cname, Uid, WallMs};
 
 /// Something that happened in a room.
@@ -9,6 +12,10 @@ pub struct RoomNews {
     pub app: AppId,
     /// Which room.
     pub cname: Cname,
+    /// From its opening to its closing; a room that opens anew is a new session.
+    pub session: ChannelSid,
+    /// Rises with every news of the server, across restarts too as long as its clock isn't set back.
+    pub sequence: u64,
     /// When.
     pub at: WallMs,
     /// What.
@@ -21,22 +28,25 @@ pub enum RoomEvent {
     /// Its first member is about to join.
     Opened,
     /// Its last member left long enough ago, or it was shut down.
-    Closed,
-    /// Somebody is in the room.
-    Joined {
-        /// Who.
-        uid: Uid,
-        /// Whether it records.
-        recorder: bool,
+    Closed {
+        /// Who was the last to leave.
+        last: Uid,
     },
+    /// Somebody is in the room.
+    Joined(Person),
     /// Somebody is gone.
     Left {
-        /// Who.
-        uid: Uid,
-        /// Whether it recorded.
-        recorder: bool,
+        /// Who, as it was in the end.
+        who: Person,
         /// Why.
         reason: LeftReason,
+    },
+    /// A member of a live channel became a host, or audience.
+    RoleChanged {
+        /// Who.
+        uid: Uid,
+        /// What it is now.
+        role: Role,
     },
     /// A member's audio began.
     Published {
@@ -55,6 +65,21 @@ pub enum RoomEvent {
         /// The new state.
         muted: bool,
     },
+}
+
+/// A member, as news tell of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub uid: Uid,
+    /// Whether it records.
+    pub recorder: bool,
+    /// What it is in the channel.
+    pub role: Role,
+    /// What its client runs on.
+    pub platform: Platform,
+    /// Since when it is there.
+    pub joined: WallMs,
 }
 
 /// Why a member is gone.
@@ -89,6 +114,8 @@ pub struct RoomSummary {
     pub cname: Cname,
     /// Since when it is open.
     pub opened: WallMs,
+    /// What kind of channel it is; communication until its first member, recorders not counted, has come.
+    pub profile: Profile,
     /// Who is in it, recorders too.
     pub members: Vec<MemberSummary>,
 }
@@ -100,6 +127,10 @@ pub struct MemberSummary {
     pub uid: Uid,
     /// Since when.
     pub joined: WallMs,
+    /// What it is in the channel.
+    pub role: Role,
+    /// What its client runs on.
+    pub platform: Platform,
     /// Whether it publishes audio.
     pub publishing: bool,
     /// Whether others see it.

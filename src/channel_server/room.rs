@@ -8,6 +8,7 @@ mod data;
 mod member;
 mod messages;
 mod metadata;
+mod roles;
 mod speaking;
 mod subscriptions;
 mod terms;
@@ -31,6 +32,7 @@ use member::Member;
 use super::ids::{self, MemberId, TrackSid};
 use super::limits::{Limits, PING_INTERVAL};
 use super::news::{LeftReason, MemberSummary, RoomEvent};
+use super::roles::Profile;
 use super::token::Pass;
 use crate::units::{Cname, Uid, WallMs};
 
@@ -75,13 +77,26 @@ pub(super) struct Room {
     members: Vec<Member>,
     /// Who speaks how loudly, by track; silent ones are absent.
     levels: HashMap<TrackSid, f32>,
-    /// Whether anybody but recorders has ever been here.
-    used: bool,
+    /// What the first member, recorders not counted, made of it: whether anybody has ever been here.
+    profile: Option<Profile>,
+    /// Whether anybody at all has been here, and who was the last to leave.
+    begun: bool,
+    last: Option<Uid>,
 }
 
 impl Room {
     pub(super) fn new(cname: Cname, limits: Limits, now: WallMs) -> Self {
-        Self { sid: ids::room(), cname, opened: now, limits, members: Vec::new(), levels: HashMap::new(), used: false }
+        Self {
+            sid: ids::room(),
+            cname,
+            opened: now,
+            limits,
+            members: Vec::new(),
+            levels: HashMap::new(),
+            profile: None,
+            begun: false,
+            last: None,
+        }
     }
 
     /// A new member, in place of one with the same identity. The response is the first thing to send to it.
@@ -103,15 +118,21 @@ impl Room {
             _ => {}
         }
         let mut effects = twin.map(|twin| self.remove(&twin, LeftReason::DuplicateIdentity)).unwrap_or_default();
+        if !std::mem::replace(&mut self.begun, true) {
+            effects.push(Effect::News(RoomEvent::Opened));
+        }
 
         let recorded = self.recorded();
-        let member = Member::new(id.clone(), uid.clone(), pass, client, now);
-        self.used |= member.holds_open();
+        if !recorder {
+            self.profile.get_or_insert_with(|| client.wish.founds());
+        }
+        let member = Member::new(id.clone(), uid, pass, client, self.profile(), now);
+        let person = member.person();
         self.members.push(member);
         if self.recorded() != recorded {
             self.tell_room(&mut effects, Some(id));
         }
-        effects.push(Effect::News(RoomEvent::Joined { uid, recorder }));
+        effects.push(Effect::News(RoomEvent::Joined(person)));
         let response = Box::new(self.join_response(id));
         self.catch_up(id, &mut effects);
         Ok((response, effects))
@@ -163,7 +184,8 @@ impl Room {
             effects.push(Effect::News(RoomEvent::Unpublished { uid: member.uid.clone() }));
         }
         self.forget_choices(&member);
-        let (uid, recorder) = (member.uid.clone(), member.pass.grants.recorder);
+        let who = member.person();
+        self.last = Some(who.uid.clone());
         if !member.pass.grants.hidden {
             self.tell_all(&mut effects, &messages::update(vec![member.farewell(code)]));
         }
@@ -171,7 +193,7 @@ impl Room {
         if self.recorded() != recorded {
             self.tell_room(&mut effects, None);
         }
-        effects.push(Effect::News(RoomEvent::Left { uid, recorder, reason }));
+        effects.push(Effect::News(RoomEvent::Left { who, reason }));
         effects
     }
 
@@ -179,13 +201,13 @@ impl Room {
     pub(super) fn close(&mut self, reason: LeftReason) -> Effects {
         let ids: Vec<_> = self.members.iter().map(|member| member.id.clone()).collect();
         let mut effects: Effects = ids.iter().flat_map(|id| self.remove(id, reason)).collect();
-        effects.push(Effect::News(RoomEvent::Closed));
+        effects.extend(self.last.take().map(|last| Effect::News(RoomEvent::Closed { last })));
         effects
     }
 
     /// Whether the room may close: nobody holds it open. A recorder alone does so only while nobody has been there yet.
     pub(super) fn abandoned(&self) -> bool {
-        !self.members.iter().any(Member::holds_open) && (self.used || self.members.is_empty())
+        !self.members.iter().any(Member::holds_open) && (self.profile.is_some() || self.members.is_empty())
     }
 
     pub(super) fn find(&self, uid: &Uid) -> Option<&MemberId> {
@@ -196,16 +218,18 @@ impl Room {
         self.member(id).map(|member| &member.uid)
     }
 
-    /// Who is in the room, oldest first.
-    pub(super) fn summary(&self) -> (WallMs, Vec<MemberSummary>) {
+    /// Since when the room is open, what it is, and who is in it, oldest first.
+    pub(super) fn summary(&self) -> (WallMs, Profile, Vec<MemberSummary>) {
         let members = self.members.iter().map(|member| MemberSummary {
             uid: member.uid.clone(),
             joined: member.joined,
+            role: member.role,
+            platform: member.client.platform,
             publishing: member.live().next().is_some(),
             hidden: member.pass.grants.hidden,
             recorder: member.pass.grants.recorder,
         });
-        (self.opened, members.collect())
+        (self.opened, self.profile(), members.collect())
     }
 
     fn join_response(&self, id: &MemberId) -> JoinResponse {
@@ -254,6 +278,10 @@ impl Room {
             max_participants: count(self.limits.members_per_room),
             ..livekit_protocol::Room::default()
         }
+    }
+
+    fn profile(&self) -> Profile {
+        self.profile.unwrap_or_default()
     }
 
     fn recorded(&self) -> bool {

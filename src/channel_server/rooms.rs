@@ -1,6 +1,7 @@
 //! All open rooms, by app and name.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::broadcast;
@@ -8,7 +9,7 @@ use tokio::sync::broadcast;
 use super::ids;
 use super::limits::{Limits, MAX_ROOM_NEWS};
 use super::live::{LiveRoom, NoSeat, Seat};
-use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
+use super::news::{LeftReason, RoomNews, RoomSummary};
 use super::room::Client;
 use super::token::Pass;
 use super::udp_mux::UdpMux;
@@ -21,6 +22,7 @@ pub(super) struct Rooms {
     mux: UdpMux,
     limits: Limits,
     news: broadcast::Sender<RoomNews>,
+    sequence: AtomicU64,
     open: Mutex<HashMap<(AppId, Cname), Arc<LiveRoom>>>,
 }
 
@@ -31,7 +33,13 @@ pub(super) struct TooManyRooms;
 
 impl Rooms {
     pub(super) fn new(mux: UdpMux, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { mux, limits, news: broadcast::Sender::new(MAX_ROOM_NEWS), open: Mutex::default() })
+        Arc::new(Self {
+            mux,
+            limits,
+            news: broadcast::Sender::new(MAX_ROOM_NEWS),
+            sequence: AtomicU64::new(0),
+            open: Mutex::default(),
+        })
     }
 
     /// Whether there is a place for a room of this name.
@@ -83,6 +91,15 @@ impl Rooms {
         }
     }
 
+    /// The clock's milliseconds, or one more than the last time: so that it rises across restarts.
+    pub(super) fn next_sequence(&self) -> u64 {
+        let now = clock::now().0;
+        let next = |last: u64| now.max(last.saturating_add(1));
+        match self.sequence.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))) {
+            Ok(last) | Err(last) => next(last),
+        }
+    }
+
     pub(super) fn announce(&self, news: RoomNews) {
         // Nobody may be listening.
         let _ = self.news.send(news);
@@ -107,8 +124,7 @@ impl Rooms {
             return Arc::clone(room);
         }
         let room = LiveRoom::new(app.clone(), cname.clone(), self.limits, Arc::downgrade(self));
-        open.insert((app.clone(), cname.clone()), Arc::clone(&room));
-        self.announce(RoomNews { app, cname, at: clock::now(), event: RoomEvent::Opened });
+        open.insert((app, cname), Arc::clone(&room));
         room
     }
 

@@ -19,7 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::MAX_SIGNAL_BYTES;
 use super::live::NoSeat;
+use super::platform::Platform;
 use super::refresher::Refresher;
+use super::roles::Wish;
 use super::room::{Client, leave_message};
 use super::rooms::{Rooms, TooManyRooms};
 use super::session;
@@ -45,6 +47,11 @@ struct Wishes {
     sid: Option<String>,
     client_protocol: Option<String>,
     capabilities: Option<String>,
+    sdk: Option<String>,
+    os: Option<String>,
+    /// Ours: the channel's profile, and the member's role in it.
+    profile: Option<String>,
+    role: Option<String>,
 }
 
 pub(super) fn routes(door: Door) -> Router {
@@ -89,7 +96,10 @@ async fn join(
 async fn enter(door: Door, wishes: Wishes, pass: Pass, refresher: Refresher, socket: WebSocket) {
     let seat = match wishes.resumes() {
         Some(member) => door.rooms.resume(&pass, member),
-        None => door.rooms.join(pass, wishes.client()).await,
+        None => {
+            let client = wishes.client(&pass);
+            door.rooms.join(pass, client).await
+        }
     };
     match seat {
         Ok(seat) => session::serve(socket, seat, refresher, door.rooms.limits().silence).await,
@@ -131,12 +141,14 @@ impl Wishes {
         self.sid.as_deref().filter(|_| reconnect)
     }
 
-    fn client(&self) -> Client {
+    fn client(&self, pass: &Pass) -> Client {
         let capabilities = self.capabilities.as_deref().unwrap_or_default().split(',');
         Client {
             auto_subscribe: self.auto_subscribe.as_deref().is_none_or(truth),
             protocol: self.client_protocol.as_deref().and_then(|number| number.parse().ok()).unwrap_or_default(),
             capabilities: capabilities.filter_map(|number| number.parse().ok()).take(MAX_CAPABILITIES).collect(),
+            wish: Wish::new(&pass.attributes, self.profile.as_deref(), self.role.as_deref()),
+            platform: Platform::new(self.sdk.as_deref(), self.os.as_deref()),
         }
     }
 }

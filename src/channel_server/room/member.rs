@@ -6,6 +6,9 @@ use livekit_protocol::participant_info::State;
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
 
 use crate::channel_server::ids::{MemberId, TrackSid};
+use crate::channel_server::news::Person;
+use crate::channel_server::platform::Platform;
+use crate::channel_server::roles::{PROFILE_ATTRIBUTE, Profile, ROLE_ATTRIBUTE, Role, Wish};
 use crate::channel_server::token::{Grants, Pass};
 use crate::units::{Uid, WallMs};
 
@@ -18,6 +21,10 @@ pub(in crate::channel_server) struct Client {
     pub(in crate::channel_server) protocol: i32,
     /// Further features; passed on to others.
     pub(in crate::channel_server) capabilities: Vec<i32>,
+    /// What it would like to be.
+    pub(in crate::channel_server) wish: Wish,
+    /// What it runs on.
+    pub(in crate::channel_server) platform: Platform,
 }
 
 /// A member.
@@ -28,6 +35,7 @@ pub(super) struct Member {
     pub(super) pass: Pass,
     pub(super) client: Client,
     pub(super) joined: WallMs,
+    pub(super) role: Role,
     pub(super) state: State,
     pub(super) tracks: Vec<Track>,
     /// What it asked to hear or not to hear, against its general wish.
@@ -49,13 +57,15 @@ pub(super) struct Track {
 }
 
 impl Member {
-    pub(super) fn new(id: MemberId, uid: Uid, pass: Pass, client: Client, now: WallMs) -> Self {
+    pub(super) fn new(id: MemberId, uid: Uid, pass: Pass, client: Client, profile: Profile, now: WallMs) -> Self {
+        let role = client.wish.role_in(profile, pass.grants.speaks());
         Self {
             id,
             uid,
             pass,
             client,
             joined: now,
+            role,
             state: State::Joined,
             tracks: Vec::new(),
             choices: HashMap::new(),
@@ -63,9 +73,28 @@ impl Member {
         }
     }
 
-    /// What it may do now.
-    pub(super) const fn grants(&self) -> Grants {
-        self.pass.grants
+    /// What it may do now: what its token grants, as far as its role goes.
+    pub(super) fn grants(&self) -> Grants {
+        let speaks = self.role != Role::Audience;
+        let Grants { microphone, screen_audio, .. } = self.pass.grants;
+        Grants { microphone: microphone && speaks, screen_audio: screen_audio && speaks, ..self.pass.grants }
+    }
+
+    /// A host that may no longer speak is audience.
+    pub(super) fn settle_role(&mut self) {
+        if self.role == Role::Host && !self.pass.grants.speaks() {
+            self.role = Role::Audience;
+        }
+    }
+
+    pub(super) fn person(&self) -> Person {
+        Person {
+            uid: self.uid.clone(),
+            recorder: self.pass.grants.recorder,
+            role: self.role,
+            platform: self.client.platform,
+            joined: self.joined,
+        }
     }
 
     /// A member that keeps the room open and counts in it.
@@ -104,7 +133,7 @@ impl Member {
             tracks,
             name: self.pass.name.clone(),
             metadata: self.pass.metadata.clone(),
-            attributes: self.pass.attributes.clone(),
+            attributes: self.attributes(),
             joined_at: ms / 1000,
             joined_at_ms: ms,
             version: self.version,
@@ -124,6 +153,15 @@ impl Member {
             capabilities: self.client.capabilities.clone(),
             ..ParticipantInfo::default()
         }
+    }
+
+    /// Its own attributes, and the one that tells its role.
+    fn attributes(&self) -> HashMap<String, String> {
+        let mut attributes = self.pass.attributes.clone();
+        attributes.remove(PROFILE_ATTRIBUTE);
+        attributes.remove(ROLE_ATTRIBUTE);
+        attributes.extend(self.role.word().map(|word| (ROLE_ATTRIBUTE.to_owned(), word.to_owned())));
+        attributes
     }
 
     /// The last word about it.

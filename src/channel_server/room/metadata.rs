@@ -1,4 +1,4 @@
-//! What members say about themselves.
+//! What members say about themselves: name, metadata, attributes, and by one attribute their role.
 
 use livekit_protocol::UpdateParticipantMetadata;
 use livekit_protocol::request_response::{Reason, Request};
@@ -7,20 +7,21 @@ use super::member::Member;
 use super::{Effects, Room, messages, tell};
 use crate::channel_server::ids::MemberId;
 use crate::channel_server::limits::{MAX_ATTRIBUTES_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES};
+use crate::channel_server::roles::{PROFILE_ATTRIBUTE, ROLE_ATTRIBUTE};
 
 impl Room {
     /// A client changes its name, metadata or attributes; an empty attribute deletes it, an empty name or metadata is no change.
+    /// All of it is done or nothing. The role is everybody's to change, the rest needs the token's grant.
     pub(in crate::channel_server) fn update_metadata(
         &mut self,
         id: &MemberId,
         request: UpdateParticipantMetadata,
     ) -> Effects {
         let mut effects = Effects::new();
-        let Some(member) = self.member_mut(id) else { return effects };
         let number = request.request_id;
-        match apply(member, &request) {
-            Ok(()) => {
-                self.tell_about(id, &mut effects);
+        match self.change(id, request.clone()) {
+            Ok(changed) => {
+                effects.extend(changed);
                 tell(&mut effects, id, messages::response(number, Reason::Ok, "", None));
             }
             Err((reason, why)) => {
@@ -30,9 +31,29 @@ impl Room {
         }
         effects
     }
+
+    fn change(&mut self, id: &MemberId, mut request: UpdateParticipantMetadata) -> Result<Effects, Problem> {
+        let mut effects = Effects::new();
+        if request.attributes.contains_key(PROFILE_ATTRIBUTE) {
+            return Err((Reason::NotAllowed, "a channel keeps its profile"));
+        }
+        let role = request.attributes.remove(ROLE_ATTRIBUTE).map(|name| self.asked_role(id, &name)).transpose()?;
+        let more = !request.attributes.is_empty() || !request.name.is_empty() || !request.metadata.is_empty();
+        let Some(member) = self.member_mut(id) else { return Ok(effects) };
+        if more || role.is_none() {
+            apply(member, &request)?;
+            self.tell_about(id, &mut effects);
+        }
+        if let Some(role) = role {
+            effects.extend(self.take_role(id, role));
+        }
+        Ok(effects)
+    }
 }
 
-fn apply(member: &mut Member, request: &UpdateParticipantMetadata) -> Result<(), (Reason, &'static str)> {
+type Problem = (Reason, &'static str);
+
+fn apply(member: &mut Member, request: &UpdateParticipantMetadata) -> Result<(), Problem> {
     if !member.pass.grants.own_metadata {
         return Err((Reason::NotAllowed, "the token doesn't allow changing metadata"));
     }

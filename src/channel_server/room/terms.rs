@@ -2,9 +2,9 @@
 
 use super::member::Member;
 use super::tracks::permits;
-use super::{Effects, Room};
+use super::{Effect, Effects, Room};
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::news::LeftReason;
+use crate::channel_server::news::{LeftReason, RoomEvent};
 use crate::channel_server::token::{Pass, ended};
 use crate::units::WallMs;
 
@@ -14,7 +14,10 @@ impl Room {
         let over = self.ids(|member| ended(member.pass.terms.stay, now));
         let mut effects: Effects = over.iter().flat_map(|id| self.remove(id, LeftReason::TokenExpired)).collect();
         for id in self.ids(|member| ended(member.pass.terms.next(), now)) {
-            effects.extend(self.amend(&id, |member| member.pass.lapse(now)));
+            effects.extend(self.amend(&id, |member| {
+                member.pass.lapse(now);
+                member.settle_role();
+            }));
         }
         effects
     }
@@ -26,23 +29,30 @@ impl Room {
 
     /// A member is back with a newer pass, whose rights count from now on.
     pub(in crate::channel_server) fn renew(&mut self, id: &MemberId, pass: &Pass) -> Effects {
-        self.amend(id, |member| member.pass.renew(pass))
+        self.amend(id, |member| {
+            member.pass.renew(pass);
+            member.settle_role();
+        })
     }
 
-    /// Changes what a member may do. What it may no longer publish ends, and everybody hears of it.
+    /// Changes what a member is or may do. What it may no longer publish ends, and everybody hears of it.
     pub(super) fn amend(&mut self, id: &MemberId, change: impl FnOnce(&mut Member)) -> Effects {
         let mut effects = Effects::new();
         let Some(member) = self.member_mut(id) else { return effects };
-        let before = member.grants();
+        let before = (member.role, member.grants());
         change(member);
-        let after = member.grants();
-        if before == after {
+        let (role, after) = (member.role, member.grants());
+        if before == (role, after) {
             return effects;
         }
+        let uid = member.uid.clone();
         let over = member.tracks.iter().filter(|track| !permits(after, track.info.source));
         let over: Vec<TrackSid> = over.map(|track| track.sid.clone()).collect();
         effects.extend(over.iter().flat_map(|sid| self.unpublish(id, sid)));
         self.tell_about(id, &mut effects);
+        if before.0 != role {
+            effects.push(Effect::News(RoomEvent::RoleChanged { uid, role }));
+        }
         effects
     }
 

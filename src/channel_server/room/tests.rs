@@ -3,6 +3,7 @@
 mod joining;
 mod publishing;
 mod recorders;
+mod roles;
 mod telling;
 mod terms;
 

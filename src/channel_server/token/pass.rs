@@ -67,6 +67,13 @@ pub struct Grants {
     pub recorder: bool,
 }
 
+impl Grants {
+    /// Whether any audio may be published.
+    pub const fn speaks(&self) -> bool {
+        self.microphone || self.screen_audio
+    }
+}
+
 /// When the parts of a pass end; `None` means with the whole, and for the whole never.
 ///
 /// A vendor's token ends a membership, as the original does it. A LiveKit token never does: it is read when a socket is opened

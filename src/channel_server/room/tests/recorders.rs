@@ -41,5 +41,5 @@ fn recorders_do_not_hold_a_room_open_once_it_was_used() {
     let closed = stage.room.close(LeftReason::RoomClosed);
     let leave = told(&closed, &bot)
         .any(|m| matches!(m, Message::Leave(l) if l.reason == i32::from(DisconnectReason::RoomClosed)));
-    assert!(leave && closed.contains(&Effect::News(RoomEvent::Closed)));
+    assert!(leave && closed.contains(&Effect::News(RoomEvent::Closed { last: Uid::new("recorder-1").unwrap() })));
 }
