@@ -105,6 +105,8 @@ fn replay(args: &Args) -> anyhow::Result<Report> {
                 session.drain()?;
             }
             (Some(session), Record::Finished { at, .. }) => session.finish(at)?,
+            // It says again what was read.
+            (Some(_), Record::Checkpoint { .. }) => {}
             (None, _) => unreachable!("the journal's reader refuses records of sessions that it was not introduced to"),
         }
     }

@@ -82,7 +82,7 @@ async fn end(inner: &Arc<Inner>, row: SessionRow) -> Result<(), Error> {
                 works.push(input);
             }
             Record::Finished { at, .. } => finished = Some(at),
-            Record::Started { .. } | Record::Continued { .. } => {}
+            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } => {}
         }
         fed += 1;
         if fed % SHIP_EVERY == 0 {

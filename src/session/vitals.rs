@@ -43,7 +43,7 @@ impl Sessions {
             ready: self.readiness().await.is_empty(),
             spool_bytes: backing.spool.bytes(),
             disk: backing.disk.look().await,
-            journal_dropped: backing.journal.dropped(),
+            journal_dropped: backing.journal.stats().dropped,
             callbacks,
         }
     }

@@ -25,6 +25,7 @@
 //! | 01 | started: introduces the session | the [`Spec`] as JSON |
 //! | 02 | continued: introduces a session that began in an earlier file | the [`Spec`] as JSON |
 //! | 03 | finished | time |
+//! | 04 | checkpoint, a part of it | offset:varint, total:varint, bytes of the state to the end |
 //! | 10 | joined | time, uid (UTF-8, to the end) |
 //! | 11 | left | time, uid |
 //! | 12 | track added | time, track:varint, muted:u8, uid |
@@ -40,6 +41,10 @@
 //! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file. A packet of a
 //! running track costs 18 or 19 bytes over its payload.
 //!
+//! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file. `offset` says
+//! where in the state the part's bytes begin, `total` how long the state is. A reader yields the checkpoint with its last part; a part
+//! whose predecessor is missing is passed over, and so is a checkpoint whose end is missing.
+//!
 //! # Reading
 //!
 //! A file can be read alone: each introduces its sessions with their whole [`Spec`]. An incomplete last frame, a last frame
@@ -47,27 +52,37 @@
 //! a flag. Anything else that does not fit is an error that names the offset. No file makes the reader panic or allocate more
 //! than a frame plus what grows with the part of the file that was read.
 
+mod checkpoint;
 mod cursor;
 mod decode;
+mod disk;
 mod encode;
 mod error;
 mod file_writer;
 mod flusher;
 mod frame;
+mod frames;
+mod inheritance;
 mod kind;
 mod log;
+mod medium;
 mod pending;
 mod reader;
+mod replay;
+mod scan;
 mod writer;
 
-pub use decode::Decoder;
-pub use encode::{EncodeError, Encoder};
+pub use checkpoint::MAX_CHECKPOINT_BYTES;
+pub use encode::EncodeError;
 pub use error::JournalError;
 pub use file_writer::FileWriter;
 pub use frame::{HEADER_BYTES, MAX_BODY_BYTES};
 pub use log::{LogReader, LoggedSession, logged_sessions};
 pub use reader::Reader;
-pub use writer::{AppendError, GROUP_TIME, Limits, Writer};
+pub use replay::Replay;
+pub use writer::{AppendError, GROUP_TIME, Limits, Stats, Writer};
+
+use bytes::Bytes;
 
 use crate::recording::{Spec, TimedInput};
 use crate::units::{Sid, Ticks};
@@ -99,6 +114,14 @@ pub enum Record {
         /// When: the length of all its playlists.
         at: Ticks,
     },
+    /// All that was appended for the session before this, in another form: who reads the log may begin here. In a worker's log it
+    /// lets go of the files before it; a [`FileWriter`] leaves it out.
+    Checkpoint {
+        /// Which.
+        sid: Sid,
+        /// What only the session understands. At most [`MAX_CHECKPOINT_BYTES`].
+        state: Bytes,
+    },
 }
 
 impl Record {
@@ -106,7 +129,7 @@ impl Record {
     pub fn sid(&self) -> &Sid {
         match self {
             Self::Started { spec } | Self::Continued { spec } => &spec.sid,
-            Self::Input { sid, .. } | Self::Finished { sid, .. } => sid,
+            Self::Input { sid, .. } | Self::Finished { sid, .. } | Self::Checkpoint { sid, .. } => sid,
         }
     }
 }

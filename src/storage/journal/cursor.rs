@@ -1,6 +1,6 @@
 //! Integers and text in frame bodies. Reading never panics: what is too short is `None`.
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 /// Appends an unsigned LEB128.
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -17,10 +17,10 @@ pub(super) fn put_zigzag(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Takes a body apart from front to back.
-pub(super) struct Cursor(Bytes);
+pub(super) struct Cursor<'a>(&'a [u8]);
 
-impl Cursor {
-    pub(super) fn new(body: Bytes) -> Self {
+impl<'a> Cursor<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
         Self(body)
     }
 
@@ -68,9 +68,9 @@ impl Cursor {
         }
     }
 
-    /// All that is left, sharing the body's memory.
-    pub(super) fn rest(&mut self) -> Bytes {
-        self.0.split_to(self.0.len())
+    /// All that is left.
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,7 +87,7 @@ mod tests {
         for value in [0, 1, -1, 63, -64, 64, 960, i64::MAX, i64::MIN] {
             let mut bytes = Vec::new();
             put_zigzag(&mut bytes, value);
-            let mut cursor = Cursor::new(bytes.into());
+            let mut cursor = Cursor::new(&bytes);
             assert_eq!(cursor.zigzag(), Some(value));
             assert!(cursor.is_empty());
         }
@@ -95,10 +95,10 @@ mod tests {
 
     #[test]
     fn overlong_and_cut_varints_are_refused() {
-        assert_eq!(Cursor::new(Bytes::from_static(&[0xff; 11])).varint(), None);
-        assert_eq!(Cursor::new(Bytes::from_static(&[0x80])).varint(), None);
+        assert_eq!(Cursor::new(&[0xff; 11]).varint(), None);
+        assert_eq!(Cursor::new(&[0x80]).varint(), None);
         let mut most = Vec::new();
         put_varint(&mut most, u64::MAX);
-        assert_eq!(Cursor::new(most.into()).varint(), Some(u64::MAX));
+        assert_eq!(Cursor::new(&most).varint(), Some(u64::MAX));
     }
 }

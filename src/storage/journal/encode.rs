@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::checkpoint::{self, MAX_CHECKPOINT_BYTES};
 use super::cursor::{put_varint, put_zigzag};
 use super::{Record, frame, kind};
 use crate::recording::{Input, Packet, Selection, Spec, TimedInput};
@@ -16,11 +17,19 @@ pub enum EncodeError {
     /// The record does not fit a frame.
     #[error("a journal record must not be longer than {} bytes", super::MAX_BODY_BYTES)]
     TooLong,
+    /// The state of a checkpoint is too long.
+    #[error(
+        "a checkpoint of {bytes} bytes is above the limit of {MAX_CHECKPOINT_BYTES}; the session goes on without one"
+    )]
+    CheckpointTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
 }
 
 /// Encodes the records of one file, in order.
 #[derive(Debug, Default)]
-pub struct Encoder {
+pub(super) struct Encoder {
     sessions: HashMap<Sid, Session>,
     introduced: u64,
 }
@@ -34,32 +43,33 @@ struct Session {
 
 impl Encoder {
     /// For the start of a file.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// The file header; comes first, once.
-    pub fn header() -> [u8; frame::HEADER_BYTES] {
+    pub(super) fn header() -> [u8; frame::HEADER_BYTES] {
         frame::header()
     }
 
     /// Appends `record` to `out`. An audio level keeps its lower 7 bits, all that RFC 6464 has.
-    pub fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match record {
             Record::Started { spec } => self.introduce(kind::STARTED, spec, out),
             Record::Continued { spec } => self.introduce(kind::CONTINUED, spec, out),
             Record::Input { sid, input } => self.session(sid)?.encode_input(input, out),
             Record::Finished { sid, at } => self.session(sid)?.put(kind::FINISHED, *at, out, |_| ()),
+            Record::Checkpoint { sid, state } => self.session(sid)?.encode_checkpoint(state, out),
         }
     }
 
     /// Drops what is remembered about a session that writes no more.
-    pub fn forget(&mut self, sid: &Sid) {
+    pub(super) fn forget(&mut self, sid: &Sid) {
         self.sessions.remove(sid);
     }
 
     /// Whether the session was introduced in this file.
-    pub fn knows(&self, sid: &Sid) -> bool {
+    pub(super) fn knows(&self, sid: &Sid) -> bool {
         self.sessions.contains_key(sid)
     }
 
@@ -83,6 +93,20 @@ impl Encoder {
 }
 
 impl Session {
+    fn encode_checkpoint(&self, state: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if state.len() > MAX_CHECKPOINT_BYTES {
+            return Err(EncodeError::CheckpointTooLong { bytes: state.len() });
+        }
+        for part in checkpoint::parts(state) {
+            let start = frame::open(out);
+            out.push(kind::CHECKPOINT);
+            put_varint(out, self.index);
+            part.write(out);
+            assert!(frame::close(out, start), "a part fits a frame with the longest numbers before it");
+        }
+        Ok(())
+    }
+
     fn encode_input(&mut self, TimedInput { at, input }: &TimedInput, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let at = *at;
         match input {

@@ -1,5 +1,7 @@
 //! What can be wrong with a journal.
 
+use std::path::{Path, PathBuf};
+
 use crate::fault::{Explain, Fault};
 
 /// Why a journal can't be read.
@@ -30,6 +32,20 @@ pub enum JournalError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// A file of a log can't be read, or not from here on.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: Box<Self>,
+    },
+}
+
+impl JournalError {
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        Self::File { path: path.to_owned(), error: Box::new(self) }
+    }
 }
 
 impl Explain for JournalError {
@@ -40,6 +56,7 @@ impl Explain for JournalError {
             Self::NotAJournal => Fault::caller("journal_unknown_format"),
             Self::Version { .. } => Fault::caller("journal_version"),
             Self::Damaged { .. } => Fault::ours("journal_damaged", false),
+            Self::File { error, .. } => error.fault(),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(super) const STARTED: u8 = 0x01;
 pub(super) const CONTINUED: u8 = 0x02;
 pub(super) const FINISHED: u8 = 0x03;
+pub(super) const CHECKPOINT: u8 = 0x04;
 pub(super) const JOINED: u8 = 0x10;
 pub(super) const LEFT: u8 = 0x11;
 pub(super) const TRACK_ADDED: u8 = 0x12;

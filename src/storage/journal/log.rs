@@ -9,7 +9,7 @@ use crate::recording::Spec;
 use crate::units::{Sid, Ticks};
 
 /// A file of a log.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogFile {
     pub(super) number: u64,
     pub(super) path: PathBuf,
@@ -29,23 +29,6 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
     }
     files.sort_by_key(|file| file.number);
     Ok(files)
-}
-
-/// The sessions that a file introduces. Damage ends it early: what lies behind can't be read by anybody.
-pub(super) fn introduced(path: &Path) -> Result<Vec<Spec>, JournalError> {
-    let mut specs: Vec<Spec> = Vec::new();
-    for record in Reader::open(path)? {
-        match record {
-            Ok(Record::Started { spec } | Record::Continued { spec }) => specs.push(spec),
-            Ok(_) => (),
-            Err(error @ JournalError::Damaged { .. }) => {
-                tracing::error!(%error, path = %path.display(), "a journal is damaged");
-                break;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(specs)
 }
 
 /// A session in a log.

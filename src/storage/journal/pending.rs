@@ -1,144 +1,297 @@
-//! What waits for the disk, and which session is in which file. No I/O.
+//! What waits for the disk, and which session needs which file. No I/O.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::encode::Encoder;
+use super::inheritance::Inheritance;
+use super::log::{self, LogFile};
 use super::writer::{AppendError, Limits};
-use super::{EncodeError, Encoder, Record, log};
+use super::{EncodeError, Record};
 use crate::recording::Spec;
 use crate::units::Sid;
+
+/// Bytes of checkpoints that may wait for the disk before sessions are told to wait with theirs: 4 MiB. After a new file has begun
+/// all sessions are due; this spreads them over the next batches.
+const MAX_WAITING_CHECKPOINTS: u64 = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct Pending {
     dir: PathBuf,
     limits: Limits,
     /// Of the file that is written, or will be by the next record.
-    pub(super) number: u64,
+    number: u64,
     encoder: Encoder,
-    pub(super) buffer: Vec<u8>,
-    /// Bytes of the current file, those in the buffer included.
-    file_bytes: u64,
+    buffer: Buffer,
+    /// Bytes of the current file without checkpoints, those in the buffer included.
+    input_bytes: u64,
+    /// Bytes of checkpoints in the current file, those in the buffer included.
+    checkpoint_bytes: u64,
     /// Bytes appended since the log was opened.
     pub(super) appended: u64,
+    /// Bytes of checkpoints that are not synced yet.
+    waiting: u64,
     pub(super) dropped: u64,
-    /// Of all open sessions.
-    pub(super) specs: HashMap<Sid, Spec>,
+    sessions: HashMap<Sid, Session>,
     /// The open sessions in the current file.
     current: HashSet<Sid>,
-    pub(super) old: Vec<OldFile>,
-    /// Ended files that nobody needs.
-    unneeded: Vec<PathBuf>,
+    old: Vec<OldFile>,
+    /// Files that nobody needs.
+    unneeded: Vec<LogFile>,
     pub(super) urgent: bool,
     pub(super) closed: bool,
 }
 
+/// An open session.
 #[derive(Debug)]
-pub(super) struct OldFile {
-    pub(super) path: PathBuf,
-    pub(super) sids: HashSet<Sid>,
+struct Session {
+    spec: Spec,
+    /// The file with its start or last checkpoint, from which on the log holds all of it. `None`: a part is missing.
+    begun: Option<u64>,
+    /// Whether it is an earlier run's.
+    inherited: bool,
 }
 
-/// What is to be done on the disk next, in this order.
+/// An ended file, and who can't be read without it.
+#[derive(Debug)]
+struct OldFile {
+    file: LogFile,
+    sids: HashSet<Sid>,
+}
+
+/// Records on their way.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    records: u64,
+    checkpoints: Vec<Sid>,
+    checkpoint_bytes: u64,
+}
+
+/// What is to be written next.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// The file to append to.
-    pub(super) path: PathBuf,
+    pub(super) file: LogFile,
     /// With these bytes.
     pub(super) bytes: Vec<u8>,
     /// Whether the file ends with them.
     pub(super) last: bool,
-    /// Files to remove.
-    pub(super) unneeded: Vec<PathBuf>,
     /// [`Pending::appended`] when all is done.
     pub(super) upto: u64,
+    /// Records in it.
+    records: u64,
+    /// Sessions with a checkpoint in it.
+    checkpoints: Vec<Sid>,
+    /// Bytes of these.
+    checkpoint_bytes: u64,
 }
 
 impl Pending {
-    pub(super) fn new(dir: &Path, limits: Limits) -> Self {
-        Self {
+    /// For a log in which earlier runs left this.
+    pub(super) fn new(dir: &Path, limits: Limits, left: &Inheritance) -> Self {
+        let mut pending = Self {
             dir: dir.to_owned(),
             limits,
-            number: 0,
+            number: left.files.last().map_or(0, |left| left.file.number + 1),
             encoder: Encoder::new(),
-            buffer: Vec::new(),
-            file_bytes: 0,
+            buffer: Buffer::default(),
+            input_bytes: 0,
+            checkpoint_bytes: 0,
             appended: 0,
+            waiting: 0,
             dropped: 0,
-            specs: HashMap::new(),
+            sessions: HashMap::new(),
             current: HashSet::new(),
             old: Vec::new(),
             unneeded: Vec::new(),
             urgent: false,
             closed: false,
+        };
+        for left in &left.files {
+            match left.sids.is_empty() {
+                // Nobody knows what it holds: that is for people to look at.
+                true if left.damaged => (),
+                true => pending.unneeded.push(left.file.clone()),
+                false => pending.old.push(OldFile { file: left.file.clone(), sids: left.sids.clone() }),
+            }
         }
+        for (sid, (spec, begun)) in &left.sessions {
+            let session = Session { spec: spec.clone(), begun: begun.map(|place| place.file), inherited: true };
+            pending.sessions.insert(sid.clone(), session);
+        }
+        pending
     }
 
     pub(super) fn append(&mut self, record: &Record) -> Result<(), AppendError> {
-        if self.buffer.len() >= self.limits.buffer_bytes {
-            self.dropped += 1;
+        if self.buffer.bytes.len() >= self.limits.buffer_bytes {
+            self.miss(record);
+            self.dropped += u64::from(!matches!(record, Record::Checkpoint { .. }));
             return Err(AppendError::Overload);
         }
-        let before = self.buffer.len();
+        let before = self.buffer.bytes.len();
         let encoded = self.encode(record);
-        let grown = (self.buffer.len() - before) as u64;
-        self.file_bytes += grown;
+        if encoded.is_err() {
+            self.miss(record);
+        }
+        let grown = (self.buffer.bytes.len() - before) as u64;
         self.appended += grown;
+        self.buffer.records += u64::from(encoded.is_ok());
+        match record {
+            Record::Checkpoint { .. } => {
+                self.checkpoint_bytes += grown;
+                self.buffer.checkpoint_bytes += grown;
+                self.waiting += grown;
+            }
+            _ => self.input_bytes += grown,
+        }
         Ok(encoded?)
     }
 
     fn encode(&mut self, record: &Record) -> Result<(), EncodeError> {
         let sid = record.sid();
-        match record {
-            Record::Started { spec } | Record::Continued { spec } => {
-                self.encoder.encode(record, &mut self.buffer)?;
-                self.specs.insert(sid.clone(), spec.clone());
-                self.current.insert(sid.clone());
-                return Ok(());
-            }
-            _ if !self.encoder.knows(sid) => {
-                let spec = self.specs.get(sid).ok_or(EncodeError::NotStarted)?.clone();
-                self.encoder.encode(&Record::Continued { spec }, &mut self.buffer)?;
-                self.current.insert(sid.clone());
-            }
-            _ => (),
+        let out = &mut self.buffer.bytes;
+        if let Record::Started { spec } | Record::Continued { spec } = record {
+            self.encoder.encode(record, out)?;
+            self.current.insert(sid.clone());
+            let begun = matches!(record, Record::Started { .. }).then_some(self.number);
+            self.sessions.insert(sid.clone(), Session { spec: spec.clone(), begun, inherited: false });
+            return Ok(());
         }
-        self.encoder.encode(record, &mut self.buffer)
+        let session = self.sessions.get_mut(sid).ok_or(EncodeError::NotStarted)?;
+        if !self.encoder.knows(sid) {
+            self.encoder.encode(&Record::Continued { spec: session.spec.clone() }, out)?;
+            self.current.insert(sid.clone());
+        }
+        self.encoder.encode(record, out)?;
+        if matches!(record, Record::Checkpoint { .. }) {
+            session.begun = Some(self.number);
+            self.buffer.checkpoints.push(sid.clone());
+        }
+        Ok(())
+    }
+
+    /// The record is not in the log. A checkpoint makes its session whole again, also one whose start is missing; a missing checkpoint
+    /// is no harm.
+    fn miss(&mut self, record: &Record) {
+        match (record, self.sessions.get_mut(record.sid())) {
+            (Record::Checkpoint { .. }, _) => (),
+            (_, Some(session)) => session.begun = None,
+            (Record::Started { spec } | Record::Continued { spec }, None) => {
+                let session = Session { spec: spec.clone(), begun: None, inherited: false };
+                self.sessions.insert(spec.sid.clone(), session);
+            }
+            (_, None) => (),
+        }
+    }
+
+    pub(super) fn checkpoint_due(&self, sid: &Sid) -> bool {
+        let due = |session: &Session| session.begun.is_none_or(|file| file < self.number);
+        let room = self.waiting < MAX_WAITING_CHECKPOINTS && self.buffer.bytes.len() < self.limits.buffer_bytes / 2;
+        room && self.sessions.get(sid).is_some_and(due)
     }
 
     pub(super) fn retire(&mut self, sid: &Sid) {
-        self.specs.remove(sid);
+        self.sessions.remove(sid);
         self.encoder.forget(sid);
         self.current.remove(sid);
-        for file in &mut self.old {
-            file.sids.remove(sid);
-        }
-        self.unneeded.extend(self.old.extract_if(.., |file| file.sids.is_empty()).map(|file| file.path));
+        self.release(sid, u64::MAX);
     }
 
-    /// What is to be done now, if anything. Ends the current file where it is long enough or nobody is in it.
+    /// Retires the sessions of earlier runs that are not among these.
+    pub(super) fn retain(&mut self, open: &BTreeSet<Sid>) {
+        let over = self.sessions.iter().filter(|(sid, session)| session.inherited && !open.contains(*sid));
+        let over: Vec<_> = over.map(|(sid, _)| sid.clone()).collect();
+        over.iter().for_each(|sid| self.retire(sid));
+    }
+
+    /// The session needs no file before this one.
+    fn release(&mut self, sid: &Sid, number: u64) {
+        for old in self.old.iter_mut().filter(|old| old.file.number < number) {
+            old.sids.remove(sid);
+        }
+        self.unneeded.extend(self.old.extract_if(.., |old| old.sids.is_empty()).map(|old| old.file));
+    }
+
+    /// Whether somebody needs this ended file.
+    pub(super) fn needs(&self, number: u64) -> bool {
+        self.old.iter().any(|old| old.file.number == number)
+    }
+
+    /// What is to be written now, if there is anything to do. Ends the current file where it is long enough or nobody is in it.
     pub(super) fn take(&mut self) -> Option<Batch> {
         self.urgent = false;
-        let path = log::path(&self.dir, self.number);
-        let last = self.file_bytes >= self.limits.file_bytes || (self.file_bytes > 0 && self.current.is_empty());
+        let file = self.file();
+        // What checkpoints cost is at most as much as what they are for: a file holds as many bytes of inputs.
+        let last = self.is_deserted() || self.input_bytes >= self.limits.file_bytes.max(self.checkpoint_bytes);
+        let Buffer { bytes, records, checkpoints, checkpoint_bytes } = std::mem::take(&mut self.buffer);
+        let something = !bytes.is_empty() || !self.unneeded.is_empty() || last;
         if last {
-            let sids = std::mem::take(&mut self.current);
-            if sids.is_empty() {
-                self.unneeded.push(path.clone());
-            } else {
-                self.old.push(OldFile { path: path.clone(), sids });
-            }
-            self.encoder = Encoder::new();
-            self.file_bytes = 0;
-            self.number += 1;
+            self.end_file();
         }
-        let bytes = std::mem::take(&mut self.buffer);
-        let unneeded = std::mem::take(&mut self.unneeded);
-        let something = !bytes.is_empty() || !unneeded.is_empty() || last;
-        something.then_some(Batch { path, bytes, last, unneeded, upto: self.appended })
+        let upto = self.appended;
+        something.then_some(Batch { file, bytes, last, upto, records, checkpoints, checkpoint_bytes })
     }
 
-    /// Whether nothing waits for the disk.
+    /// Files that may be removed at once.
+    pub(super) fn take_unneeded(&mut self) -> Vec<LogFile> {
+        std::mem::take(&mut self.unneeded)
+    }
+
+    /// The batch is on the disk: checkpoints in it stand for all before them.
+    pub(super) fn settle(&mut self, batch: &Batch) {
+        self.waiting -= batch.checkpoint_bytes;
+        for sid in &batch.checkpoints {
+            self.release(sid, batch.file.number);
+        }
+    }
+
+    /// The batch's file is gone, and what was to follow in it can't be read: a new file, and checkpoints for all. Returns how much of
+    /// what was appended is settled or lost.
+    pub(super) fn abandon(&mut self, batch: &Batch) -> u64 {
+        self.waiting -= batch.checkpoint_bytes;
+        self.dropped += batch.records;
+        let mut upto = batch.upto;
+        if !batch.last {
+            upto = self.appended;
+            let rest = std::mem::take(&mut self.buffer);
+            self.waiting -= rest.checkpoint_bytes;
+            self.dropped += rest.records;
+            self.end_file();
+        }
+        for session in self.sessions.values_mut() {
+            session.begun = session.begun.filter(|file| *file > batch.file.number);
+        }
+        upto
+    }
+
+    fn end_file(&mut self) {
+        let (file, sids) = (self.file(), std::mem::take(&mut self.current));
+        match sids.is_empty() {
+            true => self.unneeded.push(file),
+            false => self.old.push(OldFile { file, sids }),
+        }
+        self.encoder = Encoder::new();
+        (self.input_bytes, self.checkpoint_bytes) = (0, 0);
+        self.number += 1;
+    }
+
+    fn file(&self) -> LogFile {
+        LogFile { number: self.number, path: log::path(&self.dir, self.number) }
+    }
+
+    /// Whether the current file holds something that nobody needs any more.
+    fn is_deserted(&self) -> bool {
+        self.input_bytes + self.checkpoint_bytes > 0 && self.current.is_empty()
+    }
+
+    /// Whether nothing is to be done on the disk.
     pub(super) fn is_idle(&self) -> bool {
-        self.buffer.is_empty() && self.unneeded.is_empty() && !(self.file_bytes > 0 && self.current.is_empty())
+        self.buffer.bytes.is_empty() && self.unneeded.is_empty() && !self.is_deserted()
+    }
+
+    /// Whether nothing was appended since the last batch was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.bytes.is_empty()
     }
 }

@@ -1,8 +1,9 @@
 //! The format: round trips, cuts, damage, hostile files.
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::decode::Decoder;
+use super::encode::Encoder;
 use super::*;
 use crate::recording::{AudioProfile, Input, Mode, Packet, SegmentLength, Selection};
 use crate::units::{Cname, Ssrc, TrackId, Uid, WallMs};
@@ -35,6 +36,10 @@ pub(super) fn input(digit: &str, at: u64, input: Input) -> Record {
     Record::Input { sid: spec(digit).sid, input: TimedInput { at: Ticks(at), input } }
 }
 
+pub(super) fn checkpoint(digit: &str, state: &[u8]) -> Record {
+    Record::Checkpoint { sid: spec(digit).sid, state: Bytes::copy_from_slice(state) }
+}
+
 fn one_of_each() -> Vec<Record> {
     let uid = Uid::new("42").unwrap();
     vec![
@@ -51,6 +56,8 @@ fn one_of_each() -> Vec<Record> {
         input("a", 1923, Input::ChannelDown),
         input("a", 1924, Input::ChannelUp),
         input("a", 1925, Input::WorkerRestarted),
+        checkpoint("a", b"all so far"),
+        checkpoint("b", b""),
         input("a", 1926, Input::TrackRemoved { track: TrackId(1) }),
         input("a", 1927, Input::Left { uid }),
         Record::Finished { sid: spec("a").sid, at: Ticks(2000) },
@@ -164,10 +171,53 @@ fn what_cant_be_encoded_leaves_no_trace() {
 }
 
 #[test]
+fn a_long_checkpoint_is_read_whole_or_not_at_all() {
+    let state: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+    let records = [
+        Record::Started { spec: spec("a") },
+        checkpoint("a", &state[..200_000]),
+        checkpoint("a", &state),
+        input("a", 960, Input::ChannelUp),
+    ];
+    let (bytes, ends) = file(&records);
+    assert_eq!(read(&bytes).unwrap(), (records.to_vec(), None));
+    for cut in (ends[1]..ends[3]).step_by(30_011).chain([ends[2] - 1]) {
+        assert_eq!(read(&bytes[..cut]).unwrap().0, records[..2], "cut at {cut}");
+    }
+    assert_eq!(read(&bytes[..ends[2]]).unwrap().0, records[..3]);
+}
+
+#[test]
+fn a_checkpoint_above_the_limit_is_refused() {
+    let mut encoder = Encoder::new();
+    let mut bytes = Vec::new();
+    encoder.encode(&Record::Started { spec: spec("a") }, &mut bytes).unwrap();
+    let before = bytes.len();
+    let state = vec![0; MAX_CHECKPOINT_BYTES + 1];
+    let refused = encoder.encode(&checkpoint("a", &state), &mut bytes);
+    assert_eq!((refused, bytes.len()), (Err(EncodeError::CheckpointTooLong { bytes: state.len() }), before));
+}
+
+#[test]
+fn captures_hold_no_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("capture.journal");
+    let mut writer = FileWriter::create(&path).unwrap();
+    let (checkpoints, others): (Vec<_>, Vec<_>) =
+        one_of_each().into_iter().partition(|record| matches!(record, Record::Checkpoint { .. }));
+    for record in others.iter().chain(&checkpoints) {
+        writer.append(record).unwrap();
+    }
+    writer.finish().unwrap();
+    let read: Vec<_> = Reader::open(&path).unwrap().map(Result::unwrap).collect();
+    assert_eq!((read, checkpoints.len()), (others, 2));
+}
+
+#[test]
 fn a_session_can_be_read_alone() {
     let (bytes, _) = file(&one_of_each());
     let reader = Reader::new(bytes.as_slice()).unwrap().for_session(&spec("b").sid);
-    assert_eq!(reader.map(Result::unwrap).count(), 2);
+    assert_eq!(reader.map(Result::unwrap).count(), 3);
 }
 
 proptest! {
@@ -181,10 +231,10 @@ proptest! {
 
     #[test]
     fn hostile_bodies_with_right_sums_never_panic(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 1..20)) {
-        let mut decoder = Decoder::new();
-        decoder.decode(file(&one_of_each()[..1]).0.split_off(HEADER_BYTES + 7).into()).unwrap();
+        let mut decoder = Decoder::default();
+        decoder.decode(&file(&one_of_each()[..1]).0[HEADER_BYTES + 7..], 0).unwrap();
         for body in bodies {
-            let _ = decoder.decode(body.into());
+            let _ = decoder.decode(&body, 0);
         }
     }
 

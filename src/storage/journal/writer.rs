@@ -2,31 +2,39 @@
 //!
 //! [`Writer::append`] only copies into a bounded buffer. A task writes the buffer out [`GROUP_TIME`] after its first byte came
 //! and syncs it; while nothing comes, no timer runs. A log is a row of files, each a journal of its own; a new one begins at
-//! [`Limits::file_bytes`]. A file goes when no session that is in it is open.
+//! [`Limits::file_bytes`].
+//!
+//! A file goes when no open session needs it. A session needs the file with its start or its last synced [`Record::Checkpoint`], and
+//! those after it that it is in. The order is: write, sync, remove.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::disk::Disk;
 use super::flusher::{self, Synced};
-use super::pending::{OldFile, Pending};
-use super::{EncodeError, JournalError, Record, log};
+use super::inheritance::Inheritance;
+use super::medium::{FileSystem, Medium};
+use super::pending::Pending;
+use super::replay::Replay;
+use super::{EncodeError, JournalError, Record};
 use crate::fault::{Explain, Fault};
 use crate::units::Sid;
 
 /// Longest time between an append and the begin of its fsync.
-pub const GROUP_TIME: Duration = Duration::from_millis(500);
+pub const GROUP_TIME: Duration = Duration::from_millis(250);
 
 /// How much a log holds in memory and in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes that wait for the disk; with this many or more, what comes on top is refused.
+    /// Bytes that wait for the disk; with this many or more, what comes on top is refused. As many again may be under way to it.
     pub buffer_bytes: usize,
-    /// Length at which a file is ended and the next one begins.
+    /// A file ends when it holds this many bytes beside checkpoints, and at least as many as it has of checkpoints.
     pub file_bytes: u64,
 }
 
@@ -57,41 +65,51 @@ impl Explain for AppendError {
     }
 }
 
+/// What a log costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes made durable since the log was opened.
+    pub bytes: u64,
+    /// Syncs since then, of files and of the folder.
+    pub fsyncs: u64,
+    /// Files that lie on the disk.
+    pub files: u64,
+    /// Their bytes.
+    pub file_bytes: u64,
+    /// Records lost since the log was opened, because the buffer was full or the file that they continued was gone.
+    pub dropped: u64,
+}
+
 /// Appends to the worker's log. Cheap to clone; when the last clone is dropped, the rest is written and the task ends.
 #[derive(Clone, Debug)]
 pub struct Writer(Arc<Handle>);
 
 impl Writer {
-    /// Opens the log in `dir`, made where it is missing. What an earlier worker left is read through once (blocking) and stays
-    /// until [`Writer::retire`]; its sessions may be continued. New records go to a new file. A directory serves one writer at a
-    /// time. Needs a tokio runtime.
+    /// Opens the log in `dir`, made where it is missing. What an earlier run left is read through once (blocking) and stays until
+    /// [`Writer::retire`] or a checkpoint; its sessions may be continued. New records go to a new file. A directory serves one writer
+    /// at a time. Needs a tokio runtime.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, JournalError> {
         Self::with_limits(dir, Limits::default())
     }
 
     /// Like [`Writer::open`].
     pub fn with_limits(dir: impl Into<PathBuf>, limits: Limits) -> Result<Self, JournalError> {
-        let dir = dir.into();
-        fs::create_dir_all(&dir)?;
+        Self::on(Box::new(FileSystem), &dir.into(), limits)
+    }
+
+    fn on(medium: Box<dyn Medium>, dir: &Path, limits: Limits) -> Result<Self, JournalError> {
+        fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => JournalError::InUse,
             TryLockError::Error(error) => JournalError::Io(error),
         })?;
-        let mut state = Pending::new(&dir, limits);
-        for file in log::files(&dir)? {
-            let specs = log::introduced(&file.path)?;
-            state.number = file.number + 1;
-            if specs.is_empty() {
-                fs::remove_file(&file.path)?;
-                continue;
-            }
-            state.old.push(OldFile { path: file.path, sids: specs.iter().map(|spec| spec.sid.clone()).collect() });
-            state.specs.extend(specs.into_iter().map(|spec| (spec.sid.clone(), spec)));
-        }
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), news: Notify::new(), synced: watch::Sender::default() });
-        tokio::spawn(flusher::run(Arc::clone(&shared)));
+        let inheritance = Inheritance::survey(dir)?;
+        let state = Mutex::new(Pending::new(dir, limits, &inheritance));
+        let disk = Disk::new(medium, inheritance.files.iter().map(|left| (left.file.number, left.bytes)).collect());
+        let synced = watch::Sender::new(Synced { usage: disk.usage(), ..Synced::default() });
+        let shared = Arc::new(Shared { state, inheritance, news: Notify::new(), synced });
+        tokio::spawn(flusher::run(Arc::clone(&shared), disk));
         Ok(Self(Arc::new(Handle { shared, _lock: lock })))
     }
 
@@ -100,9 +118,9 @@ impl Writer {
     pub fn append(&self, record: &Record) -> Result<(), AppendError> {
         let shared = &self.0.shared;
         let mut state = shared.state();
-        let was_empty = state.buffer.is_empty();
+        let was_empty = state.is_empty();
         let appended = state.append(record);
-        let notify = was_empty && !state.buffer.is_empty();
+        let notify = was_empty && !state.is_empty();
         drop(state);
         if notify {
             shared.news.notify_one();
@@ -124,11 +142,29 @@ impl Writer {
         let reached = synced.wait_for(|synced| synced.bytes >= target || synced.failures > failures).await;
         let ended = || JournalError::Io(io::Error::other("the log's task ended"));
         let reached = reached.map_err(|_| ended())?;
-        if reached.bytes >= target {
+        if reached.failures == failures {
             return Ok(());
         }
         let error = reached.error.as_deref().unwrap_or("the disk refused the journal just now");
         Err(JournalError::Io(io::Error::other(error)))
+    }
+
+    /// What earlier runs left of these sessions: one pass over their files, never over those that this writer writes.
+    pub fn inherited(&self, sids: &BTreeSet<Sid>) -> Replay {
+        Replay::new(Arc::clone(&self.0.shared), sids)
+    }
+
+    /// Whether the session should append a [`Record::Checkpoint`] now: its start or last checkpoint is in an older file than the one
+    /// that is written, or a record of it was refused. Then older files can go and the log is whole again. False while the disk is
+    /// busy with others' checkpoints. Cheap.
+    pub fn checkpoint_due(&self, sid: &Sid) -> bool {
+        self.0.shared.state().checkpoint_due(sid)
+    }
+
+    /// Of the sessions that earlier runs left, only these are still open: the others are retired.
+    pub fn retain(&self, open: &BTreeSet<Sid>) {
+        self.0.shared.state().retain(open);
+        self.0.shared.news.notify_one();
     }
 
     /// Everything of the session is in the bucket: its records are needed no more.
@@ -138,9 +174,12 @@ impl Writer {
         shared.news.notify_one();
     }
 
-    /// Records that were dropped because the buffer was full, since the log was opened.
-    pub fn dropped(&self) -> u64 {
-        self.0.shared.state().dropped
+    /// What the log costs, for metrics.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.0.shared;
+        let usage = shared.synced.borrow().usage;
+        let dropped = shared.state().dropped;
+        Stats { bytes: usage.bytes, fsyncs: usage.fsyncs, files: usage.files, file_bytes: usage.file_bytes, dropped }
     }
 
     /// What the disk said last, while it refuses.
@@ -153,6 +192,7 @@ impl Writer {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<Pending>,
+    pub(super) inheritance: Inheritance,
     pub(super) news: Notify,
     pub(super) synced: watch::Sender<Synced>,
 }

@@ -1,12 +1,15 @@
 //! Group commit, overload, rotation, restart, a disk that refuses.
 
+mod checkpoints;
+mod inherited;
+
 use std::path::Path;
 use std::time::Duration;
 
 use super::*;
 use crate::recording::Input;
-use crate::storage::journal::tests::{input, packet, spec};
-use crate::storage::journal::{LogReader, logged_sessions};
+use crate::storage::journal::tests::{checkpoint, input, packet, spec};
+use crate::storage::journal::{LogReader, MAX_CHECKPOINT_BYTES, log, logged_sessions, scan};
 use crate::units::Ticks;
 
 fn started(digit: &str) -> Record {
@@ -63,7 +66,7 @@ async fn a_full_buffer_refuses_counts_and_recovers() {
     let results: Vec<_> = packets("a", 0..200).map(|record| writer.append(&record)).collect();
     let dropped = results.iter().filter(|result| **result == Err(AppendError::Overload)).count();
     assert!(dropped > 50);
-    assert_eq!(writer.dropped(), dropped as u64);
+    assert_eq!(writer.stats().dropped, dropped as u64);
     writer.flush().await.unwrap();
     writer.append(&input("a", 960_000, Input::ChannelUp)).unwrap();
     writer.flush().await.unwrap();
@@ -85,7 +88,7 @@ async fn each_file_can_be_read_alone_and_goes_with_its_last_session() {
     }
     assert!(file_count(dir.path()) > 2);
     for file in log::files(dir.path()).unwrap() {
-        assert_eq!(log::introduced(&file.path).unwrap().len(), 2);
+        assert_eq!(scan::scan(&file.path).sessions.len(), 2);
     }
     let inputs = |records: Vec<Record>| {
         records.into_iter().filter(|record| matches!(record, Record::Input { .. })).collect::<Vec<_>>()

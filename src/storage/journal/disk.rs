@@ -1,0 +1,136 @@
+//! The disk's side of a log: batches are written and synced, files removed. What was not synced counts as not written.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::frame;
+use super::log::LogFile;
+use super::medium::{Medium, Paper};
+use super::pending::Batch;
+
+/// Why a batch is not on the disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It may take it later.
+    #[error(transparent)]
+    NotNow(#[from] io::Error),
+    /// The file that it continues is gone, with what was synced: nobody could read it.
+    #[error("the file that was written is gone, and its records with it; leave the journal's folder alone")]
+    Gone,
+}
+
+/// What was done since the log was opened, and what lies there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Bytes made durable.
+    pub(super) bytes: u64,
+    /// Syncs of files and of the folder.
+    pub(super) fsyncs: u64,
+    /// Files that lie there.
+    pub(super) files: u64,
+    /// Their bytes.
+    pub(super) file_bytes: u64,
+}
+
+/// The log's folder, and the file that is being written.
+#[derive(Debug)]
+pub(super) struct Disk {
+    medium: Box<dyn Medium>,
+    open: Option<Open>,
+    /// Of all files, by number.
+    lengths: BTreeMap<u64, u64>,
+    /// Files that could not be removed when they should.
+    stuck: Vec<LogFile>,
+    bytes: u64,
+    fsyncs: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: LogFile,
+    /// Opened anew after an error: the old handle may not recover with the disk.
+    paper: Option<Box<dyn Paper>>,
+    /// Bytes that are durable. What lies behind them was refused and is written again.
+    good: u64,
+}
+
+impl Disk {
+    /// `lengths`: of the files that lie there, by number.
+    pub(super) fn new(medium: Box<dyn Medium>, lengths: BTreeMap<u64, u64>) -> Self {
+        Self { medium, open: None, lengths, stuck: Vec::new(), bytes: 0, fsyncs: 0 }
+    }
+
+    /// Removes files that nobody needs, and writes and syncs a batch, unless its file is among them. After [`Refusal::NotNow`] it can be
+    /// tried again, after [`Refusal::Gone`] not.
+    pub(super) fn work(&mut self, unneeded: Vec<LogFile>, batch: &Batch) -> Result<(), Refusal> {
+        let obsolete = unneeded.contains(&batch.file);
+        self.remove(unneeded);
+        if !batch.bytes.is_empty() && !obsolete {
+            let open = self.open.take().filter(|open| open.file == batch.file);
+            let mut open = open.unwrap_or_else(|| Open { file: batch.file.clone(), paper: None, good: 0 });
+            let written = self.append(&mut open, &batch.bytes);
+            self.open = Some(open);
+            written?;
+        }
+        if batch.last {
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// What was done and what lies there.
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            bytes: self.bytes,
+            fsyncs: self.fsyncs,
+            files: self.lengths.len() as u64,
+            file_bytes: self.lengths.values().sum(),
+        }
+    }
+
+    /// What can't be removed now is tried again next time.
+    fn remove(&mut self, files: Vec<LogFile>) {
+        for file in files.into_iter().chain(std::mem::take(&mut self.stuck)) {
+            match self.medium.remove(&file.path) {
+                Ok(()) => drop(self.lengths.remove(&file.number)),
+                Err(error) => {
+                    tracing::warn!(%error, path = %file.path.display(), "a journal that nobody needs can't be removed");
+                    self.stuck.push(file);
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, open: &mut Open, bytes: &[u8]) -> Result<(), Refusal> {
+        let mut paper = match open.paper.take() {
+            Some(paper) => paper,
+            None if open.good == 0 => {
+                self.fsyncs += 1;
+                self.medium.create(&open.file.path)?
+            }
+            None => self.medium.reopen(&open.file.path, open.good).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Refusal::Gone,
+                _ => Refusal::NotNow(error),
+            })?,
+        };
+        self.fsyncs += 1;
+        let good = put(paper.as_mut(), open.good, bytes)?;
+        open.paper = Some(paper);
+        self.bytes += good - open.good;
+        open.good = good;
+        self.lengths.insert(open.file.number, good);
+        Ok(())
+    }
+}
+
+/// Writes `bytes` behind the `good` ones, and the header before the first; how many are good then. After a refused sync the pages may
+/// be marked clean without being on the disk, so all of it is written again.
+fn put(paper: &mut dyn Paper, good: u64, bytes: &[u8]) -> io::Result<u64> {
+    paper.cut(good)?;
+    let header = frame::header();
+    let header: &[u8] = if good == 0 { &header } else { &[] };
+    paper.write(header)?;
+    paper.write(bytes)?;
+    paper.sync()?;
+    Ok(good + (header.len() + bytes.len()) as u64)
+}
