@@ -17,6 +17,7 @@ test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, 
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, servers that fail for minutes; half an hour
 	$(CARGO) test --locked --test recovery -- --ignored --nocapture --test-threads 1
+	FAULTS_LONG=1 tests/peers/run.sh -s -k faults
 
 setup: ## Install what the tests need
 	scripts/setup.sh test

@@ -64,9 +64,12 @@ class Receiver:
 
         return wait_for(f"event {event_type} of {sid}", arrived, seconds)
 
-    def check(self, sid):
-        """Order, identity and signatures of everything that came for the session."""
+    def check(self, sid, repeated=False):
+        """Order, identity and signatures of everything that came for the session. A worker that was killed may say `repeated`ly
+        what it had said: the same under the same noticeId."""
         events = self.events(sid)
+        if repeated:
+            events = list({event["noticeId"]: event for event in events}.values())
         sequences = [event["payload"]["sequence"] for event in events]
         assert sequences == list(range(len(events))), f"sequences {sequences}"
         assert len({event["noticeId"] for event in events}) == len(events)

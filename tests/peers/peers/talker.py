@@ -1,11 +1,13 @@
-"""Members of a channel that speak a sine, through the Python LiveKit SDK."""
+"""Members of a channel that speak a sine or the staircase, through the Python LiveKit SDK."""
 
 import asyncio
 import threading
+import time
 
 import numpy
 from livekit import rtc
 
+from . import staircase
 from .sound import RATE
 
 FRAME = RATE // 50
@@ -23,10 +25,10 @@ class Crowd:
     def run(self, coroutine, seconds=30):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
-    def join(self, url, token, tone=None, **options):
+    def join(self, url, token, tone=None, staircase=False, **options):
         async def enter():
             # On the loop: the SDK binds a room to the loop that it is made on.
-            talker = Talker(self, tone)
+            talker = Talker(self, tone, staircase)
             await talker.enter(url, token, **options)
             return talker
 
@@ -42,8 +44,8 @@ class Crowd:
 
 
 class Talker:
-    def __init__(self, crowd, tone):
-        self.crowd, self.tone = crowd, tone
+    def __init__(self, crowd, tone, staircase=False):
+        self.crowd, self.tone, self.staircase = crowd, tone, staircase
         self.room = rtc.Room(loop=crowd.loop)
         self.source = self.publication = self.voice = None
         self.left = None
@@ -58,7 +60,7 @@ class Talker:
         await self.room.connect(url, token)
         self.connects += 1
         self.seen |= {member.identity for member in self.room.remote_participants.values()}
-        if self.tone:
+        if self.tone or self.staircase:
             await self._publish(dtx, red)
 
     async def _publish(self, dtx, red):
@@ -69,10 +71,13 @@ class Talker:
         self.voice = asyncio.ensure_future(self._speak())
 
     async def _speak(self):
-        position = 0
+        begin, position = time.time(), 0
         while True:
-            phase = 2 * numpy.pi * self.tone * (position + numpy.arange(FRAME)) / RATE
-            samples = (0.25 * 32767 * numpy.sin(phase)).astype("<i2").tobytes()
+            if self.staircase:
+                sound = staircase.samples(begin + position / RATE, FRAME)
+            else:
+                sound = 0.25 * numpy.sin(2 * numpy.pi * self.tone * (position + numpy.arange(FRAME)) / RATE)
+            samples = (32767 * sound).astype("<i2").tobytes()
             await self.source.capture_frame(rtc.AudioFrame(samples, RATE, 1, FRAME))
             position += FRAME
 

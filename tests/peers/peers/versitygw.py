@@ -11,9 +11,9 @@ KEYS = ("versity-access", "versity-secret-of-some-length")
 
 
 class VersityGateway:
-    def __init__(self, folder):
+    def __init__(self, folder, disk=None):
         port = free_port()
-        objects = folder / "objects"
+        objects = (disk or folder) / "objects"
         objects.mkdir()
         self.bucket = Bucket(f"http://{LOOPBACK}:{port}", "customer-bucket", *KEYS)
         self.program = Program(

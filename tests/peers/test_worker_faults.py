@@ -1,0 +1,87 @@
+"""The worker is killed while a real LiveKit server's room lives on and a real S3 server takes the recording: the bot comes back into
+the room, and what is lost is a second before each kill and the time until it is back."""
+
+import os
+import random
+import time
+
+from peers.product import ELSEWHERE, Product
+from peers.program import wait_for
+from peers.staircase import Heard
+
+LOST, BACK, FIRST_SOUND, LAST_SOUND = 1.0, 1.5, 2.0, 0.5
+# One packet, and what a wall clock of milliseconds and a busy machine make of it.
+FRAME = 0.03
+
+
+def how_long(usual, long):
+    """`make faults` takes its time."""
+    return long if os.environ.get("FAULTS_LONG") else usual
+
+
+def test_a_killed_worker_comes_back_into_the_room(tmp_path, receiver, real_livekit, versitygw, crowd, room):
+    seed = int(os.environ.get("RECOVERY_SEED", random.randrange(1 << 32)))
+    print(f"RECOVERY_SEED={seed}")
+    chance = random.Random(seed)
+    product = Product(tmp_path, receiver.url, real_livekit)
+    lk = real_livekit
+    crowd.join(lk.url, lk.token(room, "alice"), staircase=True, dtx=False)
+    crowd.join(lk.url, lk.token(room, "bob"), tone=5000)
+    mix = product.record(room, "mix", bucket=versitygw.bucket, app=ELSEWHERE, alsoIndividual=True)
+    time.sleep(3)
+    kills = []
+    for _ in range(how_long(5, 20)):
+        product.program.kill()
+        killed = time.time()
+        product.program.start()
+        kills.append((killed, time.time()))
+        status, answer = mix.query()
+        assert status == 200 and answer["state"] in ("recording", "recovering"), answer
+        time.sleep(chance.uniform(0.1, 4))
+    time.sleep(2.5)
+    assert f"recorder-{mix.sid}" in lk.participants(room)
+    recorded, _ = mix.finish(tmp_path / "mix", seconds=60)
+    receiver.wait(mix.sid, 11, seconds=60)
+    receiver.check(mix.sid, repeated=True)
+    assert len(recorded.playlists) == 3 and sum(name.endswith("_init.mp4") for name in recorded.names) == 3, recorded.names
+
+    playlist = recorded.individual("alice")
+    heard = Heard(playlist.sound, playlist.start)
+    silences = heard.silences()
+    end = playlist.start + playlist.seconds
+    excused = [(0, playlist.start + FIRST_SOUND), (end - LAST_SOUND, end + 9)]
+    excused += [(killed - LOST, ready + BACK) for killed, ready in kills]
+    for silence in silences:
+        assert covered(silence, excused), f"silent {silence}, start {playlist.start}, kills {kills}"
+    lags = heard.lags(silences)
+    assert lags and all(lag is not None for _, lag in lags), f"said at another time: {lags}"
+    middle = sorted(lag for _, lag in lags)[len(lags) // 2]
+    strays = [(at - playlist.start, lag) for at, lag in lags if abs(lag - middle) > FRAME]
+    assert not strays, f"lag {middle}, but {strays}"
+    gaps = ledger(recorded, "alice")
+    for killed, ready in kills:
+        middle = (killed + ready) / 2 - playlist.start
+        assert any(start <= middle < end and cause == "worker_restart" for start, end, cause in gaps), (middle, gaps)
+    report(silences, kills)
+    assert product.stop() == 0
+
+
+def covered(silence, excused):
+    """Whether the excuses together hold all of a silence."""
+    at = silence[0]
+    for start, end in sorted(excused):
+        if start <= at + FRAME:
+            at = max(at, end)
+    return at + FRAME >= silence[1]
+
+
+def ledger(recorded, uid):
+    entry = next(entry for entry in recorded.manifest["ledger"]["uids"] if entry["uid"] == uid)
+    return [(gap["from"] / 48_000, gap["to"] / 48_000, gap["cause"]) for gap in entry["gaps"]]
+
+
+def report(silences, kills):
+    for killed, ready in kills:
+        for start, end in silences:
+            if start < killed + FRAME < end:
+                print(f"lost {killed - start:.3f} s, ready after {ready - killed:.3f} s, silent {end - start:.3f} s")
