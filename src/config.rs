@@ -6,6 +6,7 @@
 
 mod apps;
 mod overlay;
+mod refusal;
 mod sections;
 mod text;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use apps::{App, ChannelChoice, DefaultStorage};
 pub use sections::{Bucket, ChannelServer, Recording, Server};
+pub use text::PrivateUrl;
 
 /// Everything `serve` can be told.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,9 +45,10 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not TOML, an unknown key, or a value of the wrong kind; the message shows the place.
+    /// Not TOML, an unknown key, or a value of the wrong kind; the message names the place and repeats no value, since it may
+    /// be a secret.
     #[error("{0}")]
-    Parse(#[from] toml::de::Error),
+    Parse(String),
     /// An environment variable that names no place in the configuration.
     #[error("environment variable {name}: {problem}")]
     Environment {
@@ -75,14 +78,14 @@ impl Config {
     /// Parses `text`, lays the environment over it and checks the result.
     pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         // From the text first: its errors name line and column, which a merged table no longer can.
-        let from_file: Self = toml::from_str(text)?;
+        let from_file: Self = toml::from_str(text).map_err(|error| refused(text, &error))?;
         let overrides = overlay::variables(environment);
         let config = if overrides.is_empty() {
             from_file
         } else {
-            let mut table: toml::Table = toml::from_str(text)?;
+            let mut table: toml::Table = toml::from_str(text).map_err(|error| refused(text, &error))?;
             overlay::apply(&mut table, overrides)?;
-            Self::deserialize(table)?
+            Self::deserialize(table).map_err(|error| refused(text, &error))?
         };
         config.checked()
     }
@@ -120,6 +123,10 @@ impl Config {
         }
         Ok(self)
     }
+}
+
+fn refused(text: &str, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Parse(refusal::words(text, error))
 }
 
 #[cfg(test)]
@@ -169,6 +176,12 @@ mod tests {
         let config = parse(ANNOTATED).unwrap();
         let printed = format!("{config:?}");
         assert!(!printed.contains("change-me-secret") && !printed.contains("change-me-too"), "{printed}");
+        let private = ANNOTATED.replace("# callback_url = \"https://", "callback_url = \"https://user:word@");
+        let private = private.replace("recording-events\"", "recording-events?key=private\"");
+        let private = private.replace("# callback_secret", "callback_secret");
+        let printed = format!("{:?}", parse(&private).unwrap());
+        assert!(printed.contains("https://example.com/…"), "{printed}");
+        assert!(!printed.contains("private") && !printed.contains("word"), "{printed}");
     }
 
     #[test]

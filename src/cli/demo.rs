@@ -29,7 +29,7 @@ use self::talkers::{Talked, VOICES};
 use super::serve::{Worker, development};
 use crate::channel_server::token::{MintLiveKit, mint_livekit};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, PrivateUrl};
 use crate::units::{Cname, Uid, WallMs};
 
 /// The channel that the demo talks in.
@@ -89,7 +89,7 @@ fn config(args: &Args, receiver: &Receiver, secret: &SecretString) -> anyhow::Re
     config.channel_server.udp_listen.set_port(0);
     config.bucket.listen.set_port(0);
     let app = config.apps.first_mut().context("the development configuration has an app")?;
-    app.callback_url = Some(Url::parse(&format!("http://{}/", receiver.address))?);
+    app.callback_url = Some(PrivateUrl(Url::parse(&format!("http://{}/", receiver.address))?));
     app.callback_secret = Some(secret.clone());
     app.storage = None;
     config.server.capture_dir = Some(args.out.join("captures"));

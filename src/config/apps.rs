@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::text;
+use super::text::{self, PrivateUrl};
 use crate::units::AppId;
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
@@ -20,8 +20,7 @@ pub struct App {
     /// Password of REST Basic authentication.
     pub customer_secret: SecretString,
     /// Where callbacks are posted; without it events are only logged, queried and stored.
-    #[serde(default, deserialize_with = "text::optional_url")]
-    pub callback_url: Option<Url>,
+    pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.
     pub callback_secret: Option<SecretString>,
     /// Where the app's channels live.
@@ -68,7 +67,7 @@ pub struct DefaultStorage {
     /// Bucket name.
     pub bucket: String,
     /// Access key.
-    pub access_key: String,
+    pub access_key: SecretString,
     /// Secret key.
     pub secret_key: SecretString,
     /// Endpoint of an S3-compatible store (vendor 11).

@@ -92,8 +92,12 @@ impl Explain for VendorError {
     }
 }
 
+/// Shortest secret that is looked for where it does not belong, in bytes; a shorter one is in other words by chance.
+const TELLING_BYTES: usize = 16;
+
 /// Parses `parts`. Nothing is tried: whether the place exists shows [`super::Bucket::prove`].
 pub fn destination(parts: &StorageConfigParts) -> Result<Destination, VendorError> {
+    refuse_misplaced_secrets(parts)?;
     let vendor = parts.vendor.ok_or(VendorError::Missing("vendor"))?;
     let bucket = bucket(parts.bucket.as_deref())?;
     let extension = parts.extension_params.clone().unwrap_or_default();
@@ -133,6 +137,27 @@ fn bucket(name: Option<&str>) -> Result<String, VendorError> {
 
 fn needed(field: &'static str, key: &Option<SecretString>) -> Result<SecretString, VendorError> {
     key.clone().filter(|key| !key.expose_secret().is_empty()).ok_or(VendorError::Missing(field))
+}
+
+/// What names a place is told in errors and logs, so a secret must not be in it.
+fn refuse_misplaced_secrets(parts: &StorageConfigParts) -> Result<(), VendorError> {
+    let secrets = [&parts.access_key, &parts.secret_key, &parts.sts_token].into_iter().flatten();
+    let secrets = secrets.map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= TELLING_BYTES);
+    let secrets: Vec<&str> = secrets.collect();
+    let extension = parts.extension_params.as_ref();
+    let prefix = parts.file_name_prefix.iter().flatten().map(|folder| ("fileNamePrefix", folder));
+    let places = [
+        ("bucket", parts.bucket.as_ref()),
+        ("extensionParams.endpoint", extension.and_then(|extension| extension.endpoint.as_ref())),
+        ("extensionParams.region", extension.and_then(|extension| extension.region.as_ref())),
+    ];
+    let places = places.into_iter().filter_map(|(field, text)| Some((field, text?)));
+    match places.chain(prefix).find(|(_, text)| secrets.iter().any(|secret| text.contains(secret))) {
+        Some((field, _)) => {
+            Err(VendorError::Field { field, problem: "must not hold the accessKey, secretKey or stsToken" })
+        }
+        None => Ok(()),
+    }
 }
 
 fn encryption(sse: Option<&str>) -> Result<Option<Encryption>, VendorError> {
@@ -206,6 +231,26 @@ mod tests {
             config[field] = value;
             let error = parse(config).unwrap_err().to_string();
             assert!(error.starts_with(&format!("clientRequest.storageConfig.{part}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
+        let (key, secret, token) = ("AKIAX7YQ2N4V6B8M0K3J", "wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEBYaDKJh");
+        let good = json!({"vendor": 11, "bucket": "calls", "accessKey": key, "secretKey": secret, "stsToken": token,
+            "extensionParams": {"endpoint": "https://s3.example.com"}});
+        assert!(parse(good.clone()).is_ok());
+        for (field, value) in [
+            ("bucket", json!(key)),
+            ("fileNamePrefix", json!(["a", format!("x{token}")])),
+            ("extensionParams", json!({"endpoint": secret})),
+            ("extensionParams", json!({"endpoint": "https://s3.example.com", "region": token})),
+        ] {
+            let mut config = good.clone();
+            config[field] = value;
+            let error = parse(config).unwrap_err().to_string();
+            assert!(error.contains(field) && error.contains("must not hold"), "{error}");
+            assert!(![key, secret, token].iter().any(|secret| error.contains(secret)), "{error}");
         }
     }
 

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod binary;
 mod channel;
+mod echoing_bucket;
 mod media;
+mod needles;
 #[path = "../callbacks/receiver.rs"]
 #[allow(dead_code, reason = "shared with the callback scenarios, which use all of it")]
 mod receiver;
@@ -20,6 +23,7 @@ mod calls_are_bounded;
 mod conflicts_and_repetition;
 mod every_odd_request_of_real_callers;
 mod metrics_name_what_happens;
+mod no_secret_is_written_anywhere;
 mod only_what_is_in_the_bucket_is_named;
 mod resources_expire;
 mod stops_are_idempotent;

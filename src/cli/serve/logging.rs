@@ -1,15 +1,44 @@
 //! The log: to standard error, filtered by `RUST_LOG`.
+//!
+//! Whatever `RUST_LOG` asks for, the parts that are handed secrets and would print them are kept at [`CAPPED`]'s levels: a log
+//! at its most verbose holds no more secrets than a quiet one.
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 /// What is logged when `RUST_LOG` does not say otherwise: our own news, and of the media stack nothing below an error. Its
 /// warnings come with every packet of a kind that it does not know (facts/livekit.md section 10).
 const DEFAULT: &str = "warn,cloud_recorder=info,rtc=error,webrtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error";
 
+/// The most that is logged of crates whose names begin so.
+const CAPPED: [(&str, LevelFilter); 1] = [
+    // Keys and tokens, signed requests, answers of buckets as they came.
+    ("aws_", LevelFilter::INFO),
+];
+
 /// Starts the log. A second start in one process changes nothing.
 pub(super) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let filter = asked.and(filter_fn(|about| *about.level() <= most(about.target())));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
     // Fails only where a log runs already, which is as good.
-    let _ = tracing::subscriber::set_global_default(log);
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
+}
+
+/// The most that is logged of a target, which is a module's path.
+fn most(target: &str) -> LevelFilter {
+    CAPPED.iter().find(|(name, _)| target.starts_with(name)).map_or(LevelFilter::TRACE, |(_, most)| *most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_print_secrets_are_capped_and_ours_are_not() {
+        assert_eq!(most("aws_smithy_runtime::client::orchestrator"), LevelFilter::INFO);
+        assert_eq!(most("cloud_recorder::session::live"), LevelFilter::TRACE);
+    }
 }

@@ -185,7 +185,7 @@ async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelS
 
 fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
     let target = |app: &App| {
-        let (url, secret) = (app.callback_url.clone()?, app.callback_secret.clone()?);
+        let (url, secret) = (app.callback_url.clone()?.0, app.callback_secret.clone()?);
         Some((app.id.clone(), callback::Target { url, secret }))
     };
     let targets: HashMap<_, _> = config.apps.iter().filter_map(target).collect();
@@ -242,7 +242,7 @@ fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
         vendor: Some(storage.vendor.into()),
         region: Some(storage.region.into()),
         bucket: Some(storage.bucket.clone()),
-        access_key: Some(storage.access_key.clone().into()),
+        access_key: Some(storage.access_key.clone()),
         secret_key: Some(storage.secret_key.clone()),
         file_name_prefix: Some(storage.prefix.clone()),
         extension_params: Some(ExtensionParams {

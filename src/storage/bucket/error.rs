@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use secrecy::ExposeSecret;
 
 use crate::fault::{Explain, Fault};
 use crate::storage::Destination;
@@ -167,12 +168,13 @@ impl BucketError {
             SdkError::ResponseError(response) if response.raw().status().is_client_error() => {
                 Self::sort_code(place, response.raw().status().as_u16(), "", "an answer that is not S3's")
             }
-            _ => Self::Unreachable { place: name, cause: innermost(error) },
+            _ => Self::Unreachable { place: name, cause: quote(place.destination, &innermost(error)) },
         }
     }
 
     fn sort_code(place: Place<'_>, status: u16, code: &str, message: &str) -> Self {
         let name = place.to_string();
+        let said = |text| quote(place.destination, text);
         match (code, status) {
             ("NoSuchBucket", _) => Self::NoSuchBucket { place: name },
             ("InvalidAccessKeyId" | "NotSignedUp", _) => Self::UnknownAccessKey { place: name },
@@ -182,14 +184,14 @@ impl BucketError {
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
             | ("", 301 | 307) => Self::WrongRegion { place: name },
             ("SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests", _)
-            | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: quote(code) },
+            | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: said(code) },
             ("BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch", _) => {
-                Self::Busy { place: name, status, code: quote(code) }
+                Self::Busy { place: name, status, code: said(code) }
             }
             ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) | ("" | "Forbidden", 403) => {
                 Self::AccessDenied { place: name, action: place.action.word() }
             }
-            _ => Self::Refused { place: name, status, code: quote(code), message: quote(message) },
+            _ => Self::Refused { place: name, status, code: said(code), message: said(message) },
         }
     }
 }
@@ -218,10 +220,17 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    quote(&error.to_string())
+    error.to_string()
 }
 
-fn quote(text: &str) -> String {
+/// A store's own words, short, and without the secrets that it may repeat.
+fn quote(destination: &Destination, text: &str) -> String {
+    let keys = &destination.credentials;
+    let secrets = [Some(&keys.access_key), Some(&keys.secret_key), keys.sts_token.as_ref()].into_iter().flatten();
+    let mut text = text.to_owned();
+    for secret in secrets.map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "…");
+    }
     text.chars().filter(|c| !c.is_control()).take(MAX_QUOTE_CHARS).collect()
 }
 
@@ -231,13 +240,17 @@ mod tests {
     use crate::storage::vendor::{self, StorageConfigParts};
 
     fn sort(status: u16, code: &str) -> BucketError {
+        sort_message(status, code, "their words")
+    }
+
+    fn sort_message(status: u16, code: &str, message: &str) -> BucketError {
         let parts: StorageConfigParts = serde_json::from_value(serde_json::json!({
             "vendor": 11, "bucket": "calls", "accessKey": "key-visible", "secretKey": "secret-visible",
             "extensionParams": {"endpoint": "http://127.0.0.1:9000"},
         }))
         .unwrap();
         let destination = vendor::destination(&parts).unwrap();
-        BucketError::sort_code(Place { destination: &destination, action: Action::Write }, status, code, "their words")
+        BucketError::sort_code(Place { destination: &destination, action: Action::Write }, status, code, message)
     }
 
     #[test]
@@ -270,6 +283,12 @@ mod tests {
             "bucket calls at http://127.0.0.1:9000: the bucket does not exist; create it or change \
              clientRequest.storageConfig.bucket"
         );
-        assert!(!sort(400, "Strange").to_string().contains("visible"));
+        let (long, key) = ("x".repeat(MAX_QUOTE_CHARS - 5), "key-visible");
+        for (status, code) in [(400, "secret-visible"), (503, "key-visible"), (400, "Strange")] {
+            for message in ["no key-visible with secret-visible", &format!("{long}{key}")] {
+                let error = sort_message(status, code, message).to_string();
+                assert!(!error.contains("visible") && !error.contains("key-v"), "{error}");
+            }
+        }
     }
 }

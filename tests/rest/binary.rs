@@ -1,0 +1,70 @@
+//! The built binary, serving: everything that it writes lies in one folder.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use crate::world::until;
+
+/// How long a worker that was told to stop may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `cloud-recorder serve`. It is killed when dropped.
+pub(crate) struct Binary {
+    child: Child,
+    /// `http://127.0.0.1:port`
+    pub(crate) url: String,
+    out: PathBuf,
+}
+
+impl Binary {
+    /// Starts it with this configuration, logs and all into files of `folder`, and waits until it serves.
+    pub(crate) async fn serve(folder: &Path, config: &Path, environment: &[(&str, &str)]) -> Self {
+        let number = (0..).find(|number| !log(folder, *number, "out").exists()).unwrap();
+        let file = |kind: &str| File::create(log(folder, number, kind)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_cloud-recorder"))
+            .args(["serve", "--config"])
+            .arg(config)
+            .envs(environment.iter().copied())
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .unwrap();
+        let mut binary = Self { child, url: String::new(), out: log(folder, number, "out") };
+        until(async || std::fs::read_to_string(&binary.out).unwrap().contains("\nData ").then_some(())).await;
+        binary.url = binary.said("REST API");
+        binary
+    }
+
+    /// `http://address:port` of one of the things that it said it serves.
+    pub(crate) fn said(&self, what: &str) -> String {
+        let said = std::fs::read_to_string(&self.out).unwrap();
+        let line = said.lines().find(|line| line.starts_with(what)).unwrap();
+        format!("http://{}", line.split("http://").nth(1).unwrap().split('/').next().unwrap())
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        let mut waited = Duration::ZERO;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(waited < STOP_PATIENCE, "the worker does not stop");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            waited += Duration::from_millis(20);
+        }
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // A child that is gone already needs no killing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log(folder: &Path, number: u32, kind: &str) -> PathBuf {
+    folder.join(format!("worker-{number}.{kind}"))
+}
