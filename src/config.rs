@@ -176,12 +176,12 @@ mod tests {
         let config = parse(ANNOTATED).unwrap();
         let printed = format!("{config:?}");
         assert!(!printed.contains("change-me-secret") && !printed.contains("change-me-too"), "{printed}");
-        let private = ANNOTATED.replace("# callback_url = \"https://", "callback_url = \"https://user:word@");
-        let private = private.replace("recording-events\"", "recording-events?key=private\"");
+        let private = ANNOTATED.replace("# callback_url = \"https://", "callback_url = \"https://user:sesame@");
+        let private = private.replace("recording-events\"", "recording-events?key=hushed\"");
         let private = private.replace("# callback_secret", "callback_secret");
         let printed = format!("{:?}", parse(&private).unwrap());
         assert!(printed.contains("https://example.com/…"), "{printed}");
-        assert!(!printed.contains("private") && !printed.contains("word"), "{printed}");
+        assert!(!printed.contains("hushed") && !printed.contains("sesame"), "{printed}");
     }
 
     #[test]
