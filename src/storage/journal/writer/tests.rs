@@ -1,7 +1,10 @@
 //! Group commit, overload, rotation, restart, a disk that refuses.
 
 mod checkpoints;
+mod faults;
 mod inherited;
+mod sick;
+mod torn;
 
 use std::path::Path;
 use std::time::Duration;
