@@ -158,7 +158,7 @@ async fn upload_rest(
     works.upload_document(&manifest_name, works.manifest(presence)).await?;
     let log = event_log(works.desk()).await;
     works.upload_document(&events_name, log).await?;
-    while !(works.is_stored(&manifest_name) && works.is_stored(&events_name)) {
+    while !(works.is_stored(&manifest_name) && works.is_stored(&events_name) && works.is_settled()) {
         let Ok(Some(news)) = timeout_at(deadline, confirmations.recv()).await else { return Ok(false) };
         works.uploaded(news).await?;
     }
@@ -212,9 +212,10 @@ async fn last_log(works: &mut Works, confirmations: &mut mpsc::Receiver<UploadRe
         return;
     }
     let deadline = Instant::now() + LAST_LOG_PATIENCE;
-    while let Ok(Some(news)) = timeout_at(deadline, confirmations.recv()).await {
-        if matches!(news, UploadReport::Confirmed { .. }) {
-            return;
+    while !works.is_settled() {
+        match timeout_at(deadline, confirmations.recv()).await {
+            Ok(Some(_)) => {}
+            _ => return,
         }
     }
 }

@@ -65,9 +65,7 @@ async fn end(inner: &Arc<Inner>, row: SessionRow) -> Result<(), Error> {
     let start = spec.start;
     desk.report.send_modify(|report| report.started = Some(start));
     let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), desk.spool.clone());
-    for left in desk.spool.list().await.map_err(|error| broken(&error))? {
-        queue.submit(left);
-    }
+    queue.resume(desk.spool.list().await.map_err(|error| broken(&error))?);
     let mut works = Works::new(desk, spec, queue);
     works.remember_news().await?;
     let (mut presence, mut last, mut finished) = (Presence::default(), Ticks::ZERO, None);

@@ -207,7 +207,7 @@ impl Inner {
 
     /// What a recording needs from its acceptance to its end.
     pub(super) fn desk(&self, plan: Plan) -> Result<Desk, SpoolError> {
-        let spool = self.backing.spool.session(&plan.sid)?;
+        let spool = self.backing.spool.session(&plan.app, &plan.sid)?;
         let scribe = Scribe::spawn(
             plan.app.clone(),
             plan.sid.clone(),

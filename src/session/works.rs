@@ -163,6 +163,7 @@ impl Works {
                 tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
                 self.trouble_told = false;
             }
+            UploadReport::Settled { .. } => {}
         }
         Ok(())
     }
@@ -180,6 +181,11 @@ impl Works {
     /// Whether the bucket holds an object of this name.
     pub(super) fn is_stored(&self, name: &str) -> bool {
         self.objects.holds(name)
+    }
+
+    /// Whether nothing waits, and nothing that was on its way can change what the bucket holds.
+    pub(super) fn is_settled(&self) -> bool {
+        self.queue.progress().waiting_objects == 0
     }
 
     /// What is known now.

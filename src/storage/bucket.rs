@@ -8,10 +8,11 @@ mod client;
 mod error;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use base64::Engine as _;
@@ -33,9 +34,13 @@ pub const PROOF_TIME: Duration = Duration::from_secs(3);
 pub struct Bucket {
     client: Client,
     destination: Arc<Destination>,
-    /// The store refused a checksum header once; it is not asked again.
-    plain: Arc<AtomicBool>,
+    checksums: Arc<AtomicU8>,
 }
+
+/// Whether a store takes a checksum header: not known yet, it does, it does not.
+const UNKNOWN: u8 = 0;
+const TAKEN: u8 = 1;
+const REFUSED: u8 = 2;
 
 /// An object that is in the bucket for sure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +65,11 @@ pub enum Proof {
 impl Bucket {
     /// Prepares the connection; nothing is sent.
     pub fn connect(destination: &Destination) -> Self {
-        Self { client: client::build(destination), destination: Arc::new(destination.clone()), plain: Arc::default() }
+        Self {
+            client: client::build(destination),
+            destination: Arc::new(destination.clone()),
+            checksums: Arc::default(),
+        }
     }
 
     /// The same bucket, written to with other credentials.
@@ -80,30 +89,78 @@ impl Bucket {
         let body = Bytes::from_static(b"cloud-recorder was here to see whether it can write\n");
         let proof = async {
             self.put(&key, body, ObjectKind::Document).await?;
-            let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(&key).send().await;
-            if let Err(error) = deleted {
-                let error = BucketError::sort(self.place(Action::Delete), &error);
+            if let Err(error) = self.delete_within(PROOF_TIME, &key).await {
                 tracing::warn!(%key, %error, "the test object could not be deleted");
             }
             Ok(())
         };
-        match tokio::time::timeout(PROOF_TIME, proof).await {
-            Ok(proven) => proven,
-            Err(_) => Err(BucketError::TimedOut { place: self.place(Action::Write).to_string() }),
-        }
+        self.within(PROOF_TIME, Action::Write, proof).await
     }
 
-    /// Puts an object and has it confirmed.
-    pub async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<Confirmed, BucketError> {
+    /// Puts an object and has it confirmed, both within `limit`. One request where the store takes and answers checksums; never
+    /// a multipart upload, so nothing half can stay behind.
+    pub async fn put_within(
+        &self,
+        limit: Duration,
+        key: &str,
+        bytes: Bytes,
+        kind: ObjectKind,
+    ) -> Result<Confirmed, BucketError> {
+        self.within(limit, Action::Write, self.put(key, bytes, kind)).await
+    }
+
+    /// Whether the bucket holds, now, what was confirmed under this key.
+    pub async fn holds_within(&self, limit: Duration, key: &str, object: &Confirmed) -> Result<bool, BucketError> {
+        let held = async {
+            let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
+            let head = head.checksum_mode(ChecksumMode::Enabled).send().await;
+            match head {
+                Ok(head) => Ok(match head.checksum_sha256() {
+                    Some(theirs) => BASE64.decode(theirs).is_ok_and(|theirs| hex(&theirs) == object.sha256),
+                    None => head.content_length().and_then(|held| u64::try_from(held).ok()) == Some(object.size),
+                }),
+                Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(false),
+                Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
+            }
+        };
+        self.within(limit, Action::Read, held).await
+    }
+
+    /// Deletes an object; one that is not there is deleted already.
+    pub async fn delete_within(&self, limit: Duration, key: &str) -> Result<(), BucketError> {
+        let deleted = async {
+            let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(key).send().await;
+            deleted.map(|_| ()).map_err(|error| BucketError::sort(self.place(Action::Delete), &error))
+        };
+        self.within(limit, Action::Delete, deleted).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        action: Action,
+        attempt: impl Future<Output = Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
+        let silent = |_| BucketError::TimedOut { place: self.place(action).to_string() };
+        tokio::time::timeout(limit, attempt).await.map_err(silent)?
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<Confirmed, BucketError> {
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-        if !self.plain.load(Ordering::Relaxed) {
+        let checksums = self.checksums.load(Ordering::Relaxed);
+        if checksums != REFUSED {
             match self.put_with(key, &bytes, kind, Some(BASE64.encode(sha256))).await {
-                Err(error) if refuses_checksums(&error) => (),
-                other => return other.map(|proof| confirmed(&bytes, sha256, proof)),
+                // A store that took one before means the bytes, not the header.
+                Err(error) if checksums == UNKNOWN && refuses_checksums(&error) => (),
+                Err(error) => return Err(error),
+                Ok(proof) => {
+                    self.checksums.store(TAKEN, Ordering::Relaxed);
+                    return Ok(confirmed(&bytes, sha256, proof));
+                }
             }
         }
         let proof = self.put_with(key, &bytes, kind, None).await?;
-        self.plain.store(true, Ordering::Relaxed);
+        self.checksums.store(REFUSED, Ordering::Relaxed);
         Ok(confirmed(&bytes, sha256, proof))
     }
 
@@ -156,8 +213,11 @@ impl Bucket {
 }
 
 fn confirmed(bytes: &Bytes, sha256: [u8; 32], proof: Proof) -> Confirmed {
-    let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    Confirmed { size: bytes.len() as u64, sha256, proof }
+    Confirmed { size: bytes.len() as u64, sha256: hex(&sha256), proof }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a player must ask again each time: a playlist without its end.

@@ -4,21 +4,36 @@
 //! changes under its hands. A file is `<order>.<kind>`: `order` is 16 hex digits and counts the puts of the session, `kind` one
 //! letter. Its first line is the object's name (names may be longer than a file system's), its rest the object's bytes. A file
 //! appears whole: written beside, synced, renamed, and the directory synced.
+//!
+//! When the disk takes no more, a session goes on in memory, within bounds ([`MEMORY_PER_SESSION`]), and what is held there goes
+//! to the disk when it is back. How much may wait on disk is bounded for a worker and for each app; the bounds are asked when a
+//! session begins, and never harm one that runs.
 
+mod files;
+mod layout;
+mod limits;
+mod memory;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Explain, Fault};
-use crate::units::Sid;
+use crate::units::{AppId, Sid};
+use limits::Usage;
 
-pub use session::{MAX_NAME_BYTES, SessionSpool};
+pub use files::{Files, LocalFiles};
+pub use layout::MAX_NAME_BYTES;
+pub use limits::{SpoolLimits, SpoolScope};
+pub use memory::{MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE};
+pub use session::SessionSpool;
 
 /// What an object is, and with that its content type and its place in the upload order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,9 +76,21 @@ pub enum SpoolError {
     /// The disk said no.
     #[error("the spool can't be read or written: {0}; check the disk and the permissions of the data directory")]
     Io(#[from] io::Error),
+    /// The disk said no, and what may be held in memory is used up.
+    #[error(
+        "the disk takes nothing ({0}) and the memory for such times is full; make room on the disk of the data directory, or \
+         make the bucket reachable"
+    )]
+    NoRoom(io::Error),
     /// Too much waits for buckets that don't take it.
-    #[error("{used} bytes wait for upload, at most {limit} may; recordings start again when buckets are reachable")]
+    #[error(
+        "{used} bytes of {scope} wait for buckets that don't take them, at most {limit} may ({}); recordings start again when \
+         these buckets are reachable, or raise the bound",
+        scope.knob()
+    )]
     Full {
+        /// Whose bytes.
+        scope: SpoolScope,
         /// Bytes in the spool.
         used: u64,
         /// Bytes that may be there when a session begins.
@@ -83,6 +110,7 @@ impl Explain for SpoolError {
     fn fault(&self) -> Fault {
         match self {
             Self::Io(_) => Fault::ours("spool_io", true),
+            Self::NoRoom(_) => Fault::ours("spool_no_room", true),
             Self::Full { .. } => Fault::ours("spool_full", true),
             Self::Name => Fault::ours("spool_name", false),
             Self::Damaged(_) => Fault::ours("spool_damaged", false),
@@ -94,21 +122,29 @@ impl Explain for SpoolError {
 #[derive(Clone, Debug)]
 pub struct Spool {
     dir: Arc<Path>,
-    bytes: Arc<AtomicU64>,
-    limit: u64,
+    files: Arc<dyn Files>,
+    usage: Arc<Usage>,
 }
 
 impl Spool {
-    /// Opens the directory, makes it where it is missing, removes what was written halfway and counts the rest. With `limit` or
-    /// more bytes waiting no new session is opened; those that run are never refused. Blocking I/O.
-    pub fn open(dir: impl Into<PathBuf>, limit: u64) -> Result<Self, SpoolError> {
+    /// Opens the directory, makes it where it is missing, removes what was written halfway and counts the rest. Blocking I/O.
+    pub fn open(dir: impl Into<PathBuf>, limits: impl Into<SpoolLimits>) -> Result<Self, SpoolError> {
+        Self::open_on(Arc::new(LocalFiles), dir, limits)
+    }
+
+    /// The same on this file system.
+    pub fn open_on(
+        files: Arc<dyn Files>,
+        dir: impl Into<PathBuf>,
+        limits: impl Into<SpoolLimits>,
+    ) -> Result<Self, SpoolError> {
         let dir = dir.into();
         fs::create_dir_all(&dir)?;
-        let spool = Self { dir: dir.into(), bytes: Arc::default(), limit };
+        let spool = Self { dir: dir.into(), files, usage: Arc::new(Usage::new(limits.into())) };
         for sid in spool.sessions()? {
-            session::remove_halves(&spool.path(&sid))?;
-            let objects = session::scan(&spool.path(&sid))?;
-            spool.bytes.fetch_add(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+            layout::remove_halves(&spool.path(&sid))?;
+            let objects = layout::scan(&spool.path(&sid))?;
+            spool.usage.worker().fetch_add(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
         }
         Ok(spool)
     }
@@ -122,32 +158,38 @@ impl Spool {
         Ok(sids)
     }
 
-    /// A session's part; made where it is missing. There must be one at a time for a session (clones of it are one). Blocking
-    /// I/O.
-    pub fn session(&self, sid: &Sid) -> Result<SessionSpool, SpoolError> {
-        let dir = self.path(sid);
-        if !dir.exists() {
-            let used = self.bytes();
-            if used >= self.limit {
-                return Err(SpoolError::Full { used, limit: self.limit });
-            }
-            fs::create_dir(&dir)?;
-            sync_dir(&self.dir)?;
-        }
-        SessionSpool::open(dir, Arc::clone(&self.bytes))
+    /// Whether an app may begin one more session.
+    pub fn check(&self, app: &AppId) -> Result<(), SpoolError> {
+        self.usage.check(app)
     }
 
-    /// Bytes that wait for upload, all sessions together.
+    /// A session's part; made where it is missing, if [`Spool::check`] allows. There must be one at a time for a session (clones
+    /// of it are one). Blocking I/O.
+    pub fn session(&self, app: &AppId, sid: &Sid) -> Result<SessionSpool, SpoolError> {
+        let dir = self.path(sid);
+        if !dir.exists() {
+            self.check(app)?;
+            self.files.make_dir(&dir)?;
+        }
+        SessionSpool::open(dir, Arc::clone(&self.files), &self.usage, app)
+    }
+
+    /// Bytes that wait for upload on disk, all sessions together.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.usage.worker().load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are held in memory because the disk did not take them, all sessions together.
+    pub fn memory_bytes(&self) -> u64 {
+        self.usage.memory().load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the running sessions of an app have on disk.
+    pub fn app_bytes(&self, app: &AppId) -> u64 {
+        self.usage.app(app).load(Ordering::Relaxed)
     }
 
     fn path(&self, sid: &Sid) -> PathBuf {
         self.dir.join(sid.as_str())
     }
-}
-
-/// Makes a directory's entries durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
 }

@@ -4,10 +4,16 @@
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
 //!   there. A later one of the same name takes its place in the queue.
 //! * Segments of a session are put side by side, at most [`WIDTH`] at a time; in trouble one at a time.
+//! * A playlist or document whose earlier text may still land (its PUT had no answer) is watched until that is over: whatever
+//!   comes late, the newest text lies in the bucket in the end. Until then it counts as waiting and stays in the spool.
+//! * Oldest first: the worker's places go to the objects that wait longest, whosever they are, and nobody starves.
 //! * The queue holds one entry for each file in the session's spool, so the disk bounds it.
 //! * No timer runs while there is nothing to do.
 
+mod attempt;
 mod backlog;
+mod doubt;
+mod gate;
 mod retry;
 mod task;
 
@@ -16,13 +22,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::bucket::{Bucket, BucketError, Confirmed};
 use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
 use crate::fault::{Explain, Fault};
 
-pub use retry::RetryPolicy;
+use gate::Gate;
+
+pub use retry::{Patience, RetryPolicy};
 
 /// Most PUTs of a worker at a time, over all sessions whose bucket is well.
 pub const MAX_PUTS: usize = 32;
@@ -36,9 +44,10 @@ pub const MAX_REPORTS: usize = 256;
 /// What all uploads of a worker share.
 #[derive(Debug)]
 pub struct Uploader {
-    puts: Arc<Semaphore>,
-    probes: Arc<Semaphore>,
+    puts: Arc<Gate>,
+    probes: Arc<Gate>,
     retry: RetryPolicy,
+    patience: Patience,
     seed: AtomicU64,
 }
 
@@ -46,11 +55,18 @@ impl Uploader {
     /// `seed` is where the jitter of the back-offs comes from.
     pub fn new(retry: RetryPolicy, seed: u64) -> Self {
         Self {
-            puts: Arc::new(Semaphore::new(MAX_PUTS)),
-            probes: Arc::new(Semaphore::new(MAX_PROBES)),
+            puts: Gate::new(MAX_PUTS),
+            probes: Gate::new(MAX_PROBES),
             retry,
+            patience: Patience::default(),
             seed: AtomicU64::new(seed),
         }
+    }
+
+    /// The same with another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Starts a session's upload. What is left in the spool from before has to be submitted like anything new. The task ends
@@ -61,10 +77,11 @@ impl Uploader {
             Arc::new(Shared { inbox: Mutex::default(), news: Notify::new(), progress: watch::Sender::default() });
         let random = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
         let task = task::Task::new(
-            task::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
+            attempt::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
             Arc::clone(&shared),
             reports,
             retry::Backoff::new(self.retry, random),
+            self.patience,
         );
         tokio::spawn(task.run());
         (UploadQueue(Arc::new(Handle(shared))), receiver)
@@ -78,12 +95,21 @@ pub struct UploadQueue(Arc<Handle>);
 impl UploadQueue {
     /// Queues a spooled object. What a playlist names has to be submitted before it.
     pub fn submit(&self, object: SpooledObject) {
+        self.add(object, false);
+    }
+
+    /// Queues what an earlier run of the worker left in the spool, in its order. Each of it may have been on its way.
+    pub fn resume(&self, left: Vec<SpooledObject>) {
+        left.into_iter().for_each(|object| self.add(object, true));
+    }
+
+    fn add(&self, object: SpooledObject, left: bool) {
         let shared = &self.0.0;
         shared.progress.send_modify(|progress| {
             progress.waiting_objects += 1;
             progress.waiting_bytes += object.size;
         });
-        shared.inbox().submitted.push(object);
+        shared.inbox().submitted.push((object, left));
         shared.news.notify_one();
     }
 
@@ -99,7 +125,7 @@ impl UploadQueue {
         self.0.0.progress.borrow().clone()
     }
 
-    /// Answers when everything that was submitted is confirmed or superseded. Go on reading reports meanwhile: the upload waits
+    /// Answers when everything that was submitted is confirmed for good or superseded. Go on reading reports meanwhile: the upload waits
     /// for its reader.
     pub async fn drained(&self) {
         let mut progress = self.0.0.progress.subscribe();
@@ -111,7 +137,7 @@ impl UploadQueue {
 /// How far a session's upload is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Objects submitted and not yet confirmed.
+    /// Objects submitted and not yet confirmed for good.
     pub waiting_objects: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
@@ -126,7 +152,8 @@ pub struct Progress {
 /// News of an upload.
 #[derive(Clone, Debug)]
 pub enum UploadReport {
-    /// An object is in the bucket and no longer in the spool.
+    /// An object is in the bucket. It has left the spool, unless an older text of its name may still land:
+    /// [`UploadReport::Settled`] follows then, or another confirmation of the name.
     Confirmed {
         /// Its name, without prefix.
         name: String,
@@ -146,6 +173,11 @@ pub enum UploadReport {
     },
     /// An attempt succeeded after [`UploadReport::Retrying`].
     Recovered,
+    /// Nothing can take the place of a confirmed text any more.
+    Settled {
+        /// Its name, without prefix.
+        name: String,
+    },
 }
 
 /// Why an attempt failed.
@@ -168,6 +200,18 @@ impl Explain for UploadError {
     }
 }
 
+impl UploadError {
+    /// Whether the attempt may take effect after all.
+    pub fn may_still_land(&self) -> bool {
+        matches!(self, Self::Bucket(error) if error.may_still_land())
+    }
+
+    /// Whether it is about all objects of the session, and not about the one that was tried.
+    pub const fn is_everywhere(&self) -> bool {
+        matches!(self, Self::Bucket(error) if error.is_everywhere())
+    }
+}
+
 /// What the handles and the task share.
 #[derive(Debug)]
 struct Shared {
@@ -178,7 +222,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    submitted: Vec<SpooledObject>,
+    /// Each with whether an earlier run left it.
+    submitted: Vec<(SpooledObject, bool)>,
     bucket: Option<Bucket>,
     closed: bool,
 }

@@ -4,9 +4,13 @@
 
 mod a_destination_is_proven;
 mod embedded_bucket;
+mod fault_matrix;
 mod fault_proxy;
+mod late_puts_are_harmless;
 mod playlists_never_run_ahead;
 mod recording;
+mod rig;
 mod support;
 mod uploads_outlive_faults;
 mod versitygw_takes_a_recording;
+mod wire;

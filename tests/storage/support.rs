@@ -5,12 +5,18 @@ use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
 use cloud_recorder::storage::Destination;
 use cloud_recorder::storage::bucket_server::{BucketServer, Settings};
 use cloud_recorder::storage::vendor::{self, StorageConfigParts};
+use cloud_recorder::units::AppId;
 use serde_json::json;
 use tempfile::TempDir;
 
 pub(crate) const BUCKET: &str = "calls";
 pub(crate) const ACCESS_KEY: &str = "test-key";
 pub(crate) const SECRET_KEY: &str = "test-secret";
+
+/// The app of every scenario.
+pub(crate) fn app() -> AppId {
+    AppId::new("0123456789abcdef0123456789abcdef").unwrap()
+}
 
 /// A bucket server with the bucket [`BUCKET`] in a directory of its own.
 pub(crate) struct Server {

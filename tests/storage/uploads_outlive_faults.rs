@@ -8,7 +8,8 @@ use cloud_recorder::storage::{Bucket, ObjectKind, RetryPolicy, Spool, UploadRepo
 use cloud_recorder::units::Sid;
 
 use crate::recording::{assert_bucket_holds, submit};
-use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, Server, destination};
+use crate::rig::PATIENCE;
+use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, Server, app, destination};
 
 /// Waits so long that only a change of the bucket can explain a second attempt.
 const PATIENT: RetryPolicy = RetryPolicy { first: Duration::from_secs(3600), longest: Duration::from_secs(3600) };
@@ -17,7 +18,7 @@ const PATIENT: RetryPolicy = RetryPolicy { first: Duration::from_secs(3600), lon
 async fn the_next_worker_uploads_what_is_left() {
     let server = Server::start().await;
     let (dir, sid) = (server.dir.path().join("spool"), Sid::from_random([1; 16]));
-    let dead = Spool::open(&dir, u64::MAX).unwrap().session(&sid).unwrap();
+    let dead = Spool::open(&dir, u64::MAX).unwrap().session(&app(), &sid).unwrap();
     let mut objects = Vec::new();
     for (name, kind, bytes) in [
         ("a_1.m4s", ObjectKind::Segment, "one"),
@@ -33,12 +34,10 @@ async fn the_next_worker_uploads_what_is_left() {
     drop(dead);
 
     let spool = Spool::open(&dir, u64::MAX).unwrap();
-    let session = spool.session(&sid).unwrap();
+    let session = spool.session(&app(), &sid).unwrap();
     let bucket = Bucket::connect(&server.destination());
-    let (queue, _reports) = Uploader::new(PATIENT, 0).spawn(bucket, session.clone());
-    for object in session.list().await.unwrap() {
-        queue.submit(object);
-    }
+    let (queue, _reports) = Uploader::new(PATIENT, 0).with_patience(PATIENCE).spawn(bucket, session.clone());
+    queue.resume(session.list().await.unwrap());
     queue.drained().await;
     assert_bucket_holds(&server.client(), BUCKET, &objects).await;
     session.close().await.unwrap();
@@ -49,7 +48,7 @@ async fn the_next_worker_uploads_what_is_left() {
 async fn new_credentials_are_used_at_once() {
     let server = Server::start().await;
     let spool = Spool::open(server.dir.path().join("spool"), u64::MAX).unwrap();
-    let session = spool.session(&Sid::from_random([1; 16])).unwrap();
+    let session = spool.session(&app(), &Sid::from_random([1; 16])).unwrap();
     let expired = Bucket::connect(&destination(&server.server.endpoint(), BUCKET, ACCESS_KEY, "expired"));
     let (queue, mut reports) = Uploader::new(PATIENT, 0).spawn(expired.clone(), session.clone());
     submit(&queue, &session, "a_1.m4s", ObjectKind::Segment, Bytes::from_static(b"one")).await;
@@ -75,7 +74,7 @@ async fn new_credentials_are_used_at_once() {
 async fn an_object_leaves_the_spool_only_when_it_is_confirmed() {
     let server = Server::start().await;
     let spool = Spool::open(server.dir.path().join("spool"), u64::MAX).unwrap();
-    let session = spool.session(&Sid::from_random([1; 16])).unwrap();
+    let session = spool.session(&app(), &Sid::from_random([1; 16])).unwrap();
     let missing = Bucket::connect(&destination(&server.server.endpoint(), "missing", ACCESS_KEY, SECRET_KEY));
     let (queue, mut reports) = Uploader::new(PATIENT, 0).spawn(missing, session.clone());
     submit(&queue, &session, "a_1.m4s", ObjectKind::Segment, Bytes::from_static(b"one")).await;

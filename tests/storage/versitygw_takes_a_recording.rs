@@ -11,7 +11,7 @@ use cloud_recorder::storage::{Bucket, Proof, RetryPolicy, Spool, UploadReport, U
 use cloud_recorder::units::Sid;
 
 use crate::recording::{assert_bucket_holds, make};
-use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, client, destination};
+use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, app, client, destination};
 
 /// A process that is killed with its test.
 struct Gateway(Child);
@@ -62,7 +62,7 @@ async fn killed_in_the_middle() {
 
     let retry = RetryPolicy { first: Duration::from_millis(10), longest: Duration::from_millis(100) };
     let spool = Spool::open(dir.path().join("spool"), u64::MAX).unwrap();
-    let session = spool.session(&Sid::from_random([1; 16])).unwrap();
+    let session = spool.session(&app(), &Sid::from_random([1; 16])).unwrap();
     let (queue, mut reports) = Uploader::new(retry, 0).spawn(bucket, session.clone());
     let drained = async {
         let objects = make(&queue, &session, 2, 30).await;
@@ -90,6 +90,7 @@ async fn killed_in_the_middle() {
                     }
                 }
                 UploadReport::Recovered => recovered = true,
+                UploadReport::Settled { .. } => (),
             },
         }
     };

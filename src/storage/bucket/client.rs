@@ -14,8 +14,6 @@ use crate::storage::Destination;
 
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// How long one attempt may take, its body included: a segment of the highest bit rate at 100 kbit/s.
-const ATTEMPT_TIME: Duration = Duration::from_secs(30);
 
 pub(super) fn build(destination: &Destination) -> Client {
     let credentials = &destination.credentials;
@@ -26,8 +24,8 @@ pub(super) fn build(destination: &Destination) -> Client {
         None,
         "storageConfig",
     );
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIME).operation_attempt_timeout(ATTEMPT_TIME).build();
+    // How long an answer may take is the caller's to say.
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIME).build();
     let mut config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(credentials)

@@ -1,7 +1,7 @@
 //! What a store can answer, sorted: whether waiting helps, and what to do where it does not.
 
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -13,7 +13,7 @@ use crate::storage::Destination;
 /// Most characters of a store's own words in an error.
 const MAX_QUOTE_CHARS: usize = 200;
 
-/// Why a bucket did not take an object. The first seven stay until somebody changes something.
+/// Why a bucket did not take an object. The first eight stay until somebody changes something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
     /// There is no such bucket.
@@ -44,8 +44,17 @@ pub enum BucketError {
         /// Bucket and store.
         place: String,
     },
-    /// The session token is over or wrong.
-    #[error("{place}: the session token is expired or wrong; send a new one in clientRequest.storageConfig.stsToken")]
+    /// The temporary credentials are over.
+    #[error(
+        "{place}: the temporary credentials are expired; send an update with fresh accessKey, secretKey and stsToken in \
+         clientRequest.storageConfig"
+    )]
+    Expired {
+        /// Bucket and store.
+        place: String,
+    },
+    /// The session token is wrong.
+    #[error("{place}: the session token is wrong; send another one in clientRequest.storageConfig.stsToken")]
     Token {
         /// Bucket and store.
         place: String,
@@ -75,6 +84,8 @@ pub enum BucketError {
         place: String,
         /// What the network said.
         cause: String,
+        /// Whether the request may have reached the store all the same.
+        sent: bool,
     },
     /// No answer in time.
     #[error("{place}: no answer in time")]
@@ -113,6 +124,7 @@ impl Explain for BucketError {
             Self::AccessDenied { .. } => Fault::destination("bucket_access_denied", false),
             Self::UnknownAccessKey { .. } => Fault::destination("bucket_access_key", false),
             Self::WrongSecretKey { .. } => Fault::destination("bucket_secret_key", false),
+            Self::Expired { .. } => Fault::destination("sts_expired", false),
             Self::Token { .. } => Fault::destination("bucket_token", false),
             Self::WrongRegion { .. } => Fault::destination("bucket_region", false),
             Self::Refused { .. } => Fault::destination("bucket_refused", false),
@@ -168,8 +180,27 @@ impl BucketError {
             SdkError::ResponseError(response) if response.raw().status().is_client_error() => {
                 Self::sort_code(place, response.raw().status().as_u16(), "", "an answer that is not S3's")
             }
-            _ => Self::Unreachable { place: name, cause: quote(place.destination, &innermost(error)) },
+            _ => {
+                let cause = quote(place.destination, &innermost(error).to_string());
+                Self::Unreachable { place: name, cause, sent: may_be_sent(error) }
+            }
         }
+    }
+
+    /// Whether the attempt may take effect after this answer, or non-answer: the request may still be on its way, or a store
+    /// behind the one that answered may still be at it.
+    pub fn may_still_land(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } => true,
+            Self::Unreachable { sent, .. } => *sent,
+            Self::Busy { status, .. } => matches!(status, 408 | 500 | 502 | 504..),
+            _ => false,
+        }
+    }
+
+    /// Whether it is about all objects of the bucket: when one is taken, the others may be too.
+    pub const fn is_everywhere(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
     }
 
     fn sort_code(place: Place<'_>, status: u16, code: &str, message: &str) -> Self {
@@ -179,13 +210,18 @@ impl BucketError {
             ("NoSuchBucket", _) => Self::NoSuchBucket { place: name },
             ("InvalidAccessKeyId" | "NotSignedUp", _) => Self::UnknownAccessKey { place: name },
             ("SignatureDoesNotMatch", _) => Self::WrongSecretKey { place: name },
-            ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => Self::Token { place: name },
+            ("ExpiredToken" | "TokenRefreshRequired", _) => Self::Expired { place: name },
+            ("InvalidToken", _) => Self::Token { place: name },
             ("RequestTimeTooSkewed", _) => Self::ClockSkew { place: name },
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
             | ("", 301 | 307) => Self::WrongRegion { place: name },
-            ("SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests", _)
+            (
+                "SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests"
+                | "OperationAborted",
+                _,
+            )
             | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: said(code) },
-            ("BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch", _) => {
+            ("BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch", _) => {
                 Self::Busy { place: name, status, code: said(code) }
             }
             ("AccessDenied" | "AllAccessDisabled" | "AccountProblem", _) | ("" | "Forbidden", 403) => {
@@ -215,12 +251,19 @@ pub(super) fn refuses_checksums(error: &BucketError) -> bool {
     }
 }
 
-fn innermost(error: &(dyn Error + 'static)) -> String {
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    error
+}
+
+/// False only where no connection came about.
+fn may_be_sent(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let refused = innermost(error).downcast_ref::<io::Error>().map(io::Error::kind);
+    !matches!(refused, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable))
 }
 
 /// A store's own words, short, and without the secrets that it may repeat.
@@ -261,7 +304,8 @@ mod tests {
             (403, "", "bucket_access_denied", false),
             (403, "InvalidAccessKeyId", "bucket_access_key", false),
             (403, "SignatureDoesNotMatch", "bucket_secret_key", false),
-            (400, "ExpiredToken", "bucket_token", false),
+            (400, "ExpiredToken", "sts_expired", false),
+            (400, "InvalidToken", "bucket_token", false),
             (301, "PermanentRedirect", "bucket_region", false),
             (400, "KeyTooLongError", "bucket_refused", false),
             (403, "RequestTimeTooSkewed", "clock_skew", true),
@@ -273,6 +317,23 @@ mod tests {
             let verdict = sort(status, code).fault();
             assert_eq!((verdict.code, verdict.retry), (fault, retry), "{status} {code}");
         }
+    }
+
+    #[test]
+    fn only_what_the_store_never_saw_or_answered_for_good_can_not_land_later() {
+        for (status, code, lands) in [
+            (500, "InternalError", true),
+            (502, "", true),
+            (504, "", true),
+            (503, "SlowDown", false),
+            (429, "", false),
+            (403, "AccessDenied", false),
+            (400, "BadDigest", false),
+        ] {
+            assert_eq!(sort(status, code).may_still_land(), lands, "{status} {code}");
+        }
+        let unreachable = |sent| BucketError::Unreachable { place: String::new(), cause: String::new(), sent };
+        assert!(unreachable(true).may_still_land() && !unreachable(false).may_still_land());
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! One session's directory in the spool.
+//! One session's directory in the spool, and its objects in memory while the disk takes none.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use super::{ObjectKind, SpoolError, SpooledObject, sync_dir};
-
-/// Longest name of an object in bytes: what S3 allows a key.
-pub const MAX_NAME_BYTES: usize = 1024;
-
-const HALF: &str = "half";
+use super::files::Files;
+use super::layout::{check_name, file_name, scan};
+use super::limits::Usage;
+use super::memory::{Held, Memory};
+use super::{ObjectKind, SpoolError, SpooledObject};
+use crate::units::AppId;
 
 /// The spooled objects of one session. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,37 +23,56 @@ pub struct SessionSpool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
+    files: Arc<dyn Files>,
     /// The order of the next put.
     next: AtomicU64,
+    /// Bytes on disk.
     session_bytes: AtomicU64,
+    app_bytes: Arc<AtomicU64>,
     worker_bytes: Arc<AtomicU64>,
+    memory: Memory,
+    /// What the disk said when it did not take the last object.
+    trouble: Mutex<Option<String>>,
 }
 
 impl SessionSpool {
-    pub(super) fn open(dir: PathBuf, worker_bytes: Arc<AtomicU64>) -> Result<Self, SpoolError> {
+    pub(super) fn open(dir: PathBuf, files: Arc<dyn Files>, usage: &Usage, app: &AppId) -> Result<Self, SpoolError> {
         let objects = scan(&dir)?;
-        let next = AtomicU64::new(objects.last().map_or(0, |last| last.order + 1));
-        let session_bytes = AtomicU64::new(objects.iter().map(|object| object.size).sum());
-        Ok(Self(Arc::new(Inner { dir, next, session_bytes, worker_bytes })))
+        let bytes = objects.iter().map(|object| object.size).sum();
+        let app_bytes = usage.app(app);
+        app_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Self(Arc::new(Inner {
+            dir,
+            files,
+            next: AtomicU64::new(objects.last().map_or(0, |last| last.order + 1)),
+            session_bytes: AtomicU64::new(bytes),
+            app_bytes,
+            worker_bytes: Arc::clone(usage.worker()),
+            memory: Memory::new(Arc::clone(usage.memory())),
+            trouble: Mutex::default(),
+        })))
     }
 
-    /// Keeps an object until [`SessionSpool::remove`]. On the disk when this answers.
+    /// Keeps an object until [`SessionSpool::remove`]. On the disk when this answers, or, when the disk takes nothing, in memory.
     pub async fn put(&self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<SpooledObject, SpoolError> {
-        check_name(name)?;
-        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
-        blocking(move || inner.put(name, kind, &bytes)).await
+        self.keep(name, kind, bytes, kind != ObjectKind::Segment).await
+    }
+
+    /// [`SessionSpool::put`] for a segment that has to be kept so that a playlist stays whole; it may use the reserve.
+    pub async fn put_last_resort(&self, name: &str, bytes: Bytes) -> Result<SpooledObject, SpoolError> {
+        self.keep(name, ObjectKind::Segment, bytes, true).await
     }
 
     /// The bytes of an object.
     pub async fn read(&self, object: &SpooledObject) -> Result<Bytes, SpoolError> {
-        let path = self.0.path(object);
-        blocking(move || read(&path)).await
+        let (inner, object) = (Arc::clone(&self.0), object.clone());
+        blocking(move || inner.read(&object)).await
     }
 
     /// What is there, in the order in which it was put.
     pub async fn list(&self) -> Result<Vec<SpooledObject>, SpoolError> {
         let inner = Arc::clone(&self.0);
-        blocking(move || scan(&inner.dir)).await
+        blocking(move || inner.list()).await
     }
 
     /// Forgets an object: it is confirmed, or a later one took its place.
@@ -67,126 +86,108 @@ impl SessionSpool {
         blocking(move || Ok(fs::remove_dir(&self.0.dir)?)).await
     }
 
-    /// Bytes that wait here.
+    /// Bytes that wait here, on disk and in memory.
     pub fn bytes(&self) -> u64 {
-        self.0.session_bytes.load(Ordering::Relaxed)
+        self.0.session_bytes.load(Ordering::Relaxed) + self.memory_bytes()
+    }
+
+    /// Of these, bytes in memory: what would be lost with the worker.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.memory.bytes()
+    }
+
+    /// What the disk said when it did not take the last object.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.trouble().clone()
+    }
+
+    async fn keep(&self, name: &str, kind: ObjectKind, bytes: Bytes, small: bool) -> Result<SpooledObject, SpoolError> {
+        check_name(name)?;
+        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
+        blocking(move || inner.put(name, kind, bytes, small)).await
     }
 }
 
 impl Inner {
-    fn put(&self, name: String, kind: ObjectKind, bytes: &[u8]) -> Result<SpooledObject, SpoolError> {
+    fn put(&self, name: String, kind: ObjectKind, bytes: Bytes, small: bool) -> Result<SpooledObject, SpoolError> {
         let order = self.next.fetch_add(1, Ordering::Relaxed);
-        let object = SpooledObject { order, name, kind, size: bytes.len() as u64 };
-        let path = self.path(&object);
-        let half = path.with_extension(HALF);
-        let written = write_half(&half, &object.name, bytes).and_then(|()| fs::rename(&half, &path));
-        if let Err(error) = written {
-            // The first error is the one to tell; what can't be removed now is removed when the spool is opened again.
-            let _ = fs::remove_file(&half);
-            return Err(error.into());
-        }
-        sync_dir(&self.dir)?;
-        self.session_bytes.fetch_add(object.size, Ordering::Relaxed);
-        self.worker_bytes.fetch_add(object.size, Ordering::Relaxed);
-        Ok(object)
+        let held = Held { object: SpooledObject { order, name, kind, size: bytes.len() as u64 }, bytes };
+        let written = self.spill().and_then(|()| self.write(&held));
+        let Err(error) = written else {
+            *self.trouble() = None;
+            return Ok(held.object);
+        };
+        *self.trouble() = Some(error.to_string());
+        let object = held.object.clone();
+        if self.memory.hold(held, small) { Ok(object) } else { Err(SpoolError::NoRoom(error)) }
     }
 
-    fn remove(&self, object: &SpooledObject) -> Result<(), SpoolError> {
-        fs::remove_file(self.path(object))?;
-        self.session_bytes.fetch_sub(object.size, Ordering::Relaxed);
-        self.worker_bytes.fetch_sub(object.size, Ordering::Relaxed);
+    /// Brings what is held in memory to the disk, oldest first.
+    fn spill(&self) -> io::Result<()> {
+        loop {
+            // Closed to others meanwhile, so that nobody removes an object that is just being written.
+            let mut open = self.memory.open();
+            let Some(held) = open.oldest() else { return Ok(()) };
+            self.write(&held)?;
+            open.remove(held.object.order);
+        }
+    }
+
+    fn write(&self, held: &Held) -> io::Result<()> {
+        self.files.write(&self.path(&held.object), &[held.object.name.as_bytes(), b"\n", &held.bytes])?;
+        for counter in self.counters() {
+            counter.fetch_add(held.object.size, Ordering::Relaxed);
+        }
         Ok(())
     }
 
+    fn read(&self, object: &SpooledObject) -> Result<Bytes, SpoolError> {
+        if let Some(bytes) = self.memory.read(object.order) {
+            return Ok(bytes);
+        }
+        let path = self.path(object);
+        let mut bytes = Bytes::from(self.files.read(&path)?);
+        let head = object.name.len() + 1;
+        if bytes.get(..head).is_none_or(|line| line.strip_suffix(b"\n") != Some(object.name.as_bytes())) {
+            return Err(SpoolError::Damaged(path.display().to_string()));
+        }
+        Ok(bytes.split_off(head))
+    }
+
+    fn list(&self) -> Result<Vec<SpooledObject>, SpoolError> {
+        let mut objects = scan(&self.dir)?;
+        objects.extend(self.memory.list());
+        objects.sort_by_key(|object| object.order);
+        Ok(objects)
+    }
+
+    fn remove(&self, object: &SpooledObject) -> Result<(), SpoolError> {
+        if self.memory.open().remove(object.order) {
+            return Ok(());
+        }
+        self.files.remove(&self.path(object))?;
+        for counter in self.counters() {
+            counter.fetch_sub(object.size, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [&AtomicU64; 3] {
+        [&self.session_bytes, &self.app_bytes, &self.worker_bytes]
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, object: &SpooledObject) -> PathBuf {
-        self.dir.join(format!("{:016x}.{}", object.order, letter(object.kind)))
+        self.dir.join(file_name(object))
     }
 }
 
-/// Removes what was being written when the worker died.
-pub(super) fn remove_halves(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == HALF) {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The objects in a directory, in order.
-pub(super) fn scan(dir: &Path) -> Result<Vec<SpooledObject>, SpoolError> {
-    let mut objects = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == HALF) {
-            continue;
-        }
-        objects.push(describe(&path).map_err(|_| SpoolError::Damaged(path.display().to_string()))?);
-    }
-    objects.sort_by_key(|object: &SpooledObject| object.order);
-    Ok(objects)
-}
-
-fn describe(path: &Path) -> io::Result<SpooledObject> {
-    let text = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidData)?;
-    let (order, kind) = text.split_once('.').ok_or(io::ErrorKind::InvalidData)?;
-    let order = u64::from_str_radix(order, 16).map_err(|_| io::ErrorKind::InvalidData)?;
-    let kind = kind_of(kind).ok_or(io::ErrorKind::InvalidData)?;
-    let mut file = BufReader::new(File::open(path)?);
-    let name = read_name(&mut file)?;
-    let size = file.get_ref().metadata()?.len() - name.len() as u64 - 1;
-    Ok(SpooledObject { order, name, kind, size })
-}
-
-fn read(path: &Path) -> Result<Bytes, SpoolError> {
-    let mut file = BufReader::new(File::open(path)?);
-    read_name(&mut file).map_err(|_| SpoolError::Damaged(path.display().to_string()))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes.into())
-}
-
-fn read_name(file: &mut impl BufRead) -> io::Result<String> {
-    let mut line = Vec::new();
-    file.take(MAX_NAME_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
-    match line.pop() {
-        Some(b'\n') => String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into()),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-fn write_half(path: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(format!("{name}\n").as_bytes())?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn check_name(name: &str) -> Result<(), SpoolError> {
-    let bad = name.is_empty()
-        || name.len() > MAX_NAME_BYTES
-        || matches!(name, "." | "..")
-        || name.chars().any(|c| c == '/' || c == '\\' || c.is_control());
-    if bad { Err(SpoolError::Name) } else { Ok(()) }
-}
-
-const fn letter(kind: ObjectKind) -> char {
-    match kind {
-        ObjectKind::Init => 'i',
-        ObjectKind::Segment => 's',
-        ObjectKind::Playlist => 'p',
-        ObjectKind::Document => 'd',
-    }
-}
-
-fn kind_of(letter: &str) -> Option<ObjectKind> {
-    match letter {
-        "i" => Some(ObjectKind::Init),
-        "s" => Some(ObjectKind::Segment),
-        "p" => Some(ObjectKind::Playlist),
-        "d" => Some(ObjectKind::Document),
-        _ => None,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.app_bytes.fetch_sub(self.session_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -196,87 +197,5 @@ async fn blocking<T: Send + 'static>(
     match spawn_blocking(work).await {
         Ok(result) => result,
         Err(stopped) => Err(SpoolError::Io(io::Error::other(stopped))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Spool;
-    use super::*;
-    use crate::units::Sid;
-
-    fn sid() -> Sid {
-        Sid::from_random([7; 16])
-    }
-
-    fn bytes(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
-
-    #[tokio::test]
-    async fn objects_come_back_in_order_after_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&sid()).unwrap();
-        let long = "x".repeat(MAX_NAME_BYTES);
-        let mut put = Vec::new();
-        for (name, kind, content) in [
-            ("a_init.mp4", ObjectKind::Init, "init"),
-            (long.as_str(), ObjectKind::Segment, "one\ntwo\n"),
-            ("a.m3u8", ObjectKind::Playlist, "first"),
-            ("a.m3u8", ObjectKind::Playlist, ""),
-            ("a.json", ObjectKind::Document, "{}"),
-        ] {
-            put.push(session.put(name, kind, bytes(content)).await.unwrap());
-        }
-        drop(session);
-
-        let spool = Spool::open(dir.path(), u64::MAX).unwrap();
-        assert_eq!(spool.sessions().unwrap(), [sid()]);
-        assert_eq!(spool.bytes(), 4 + 8 + 5 + 2);
-        let session = spool.session(&sid()).unwrap();
-        assert_eq!(session.list().await.unwrap(), put);
-        assert_eq!(session.read(&put[1]).await.unwrap(), "one\ntwo\n");
-        assert_eq!(session.read(&put[2]).await.unwrap(), "first", "the later playlist left the earlier one alone");
-        let next = session.put("b", ObjectKind::Segment, bytes("b")).await.unwrap();
-        assert_eq!(next.order, 5);
-        for object in put.iter().chain([&next]) {
-            session.remove(object).await.unwrap();
-        }
-        assert_eq!((session.bytes(), spool.bytes()), (0, 0));
-        session.close().await.unwrap();
-        assert!(spool.sessions().unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_was_written_halfway_is_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&sid()).unwrap();
-        session.put("a", ObjectKind::Segment, bytes("a")).await.unwrap();
-        fs::write(dir.path().join(sid().as_str()).join("0000000000000001.half"), "b\nhalf of it").unwrap();
-        let spool = Spool::open(dir.path(), u64::MAX).unwrap();
-        assert_eq!(spool.session(&sid()).unwrap().list().await.unwrap().len(), 1);
-        assert_eq!(spool.bytes(), 1);
-    }
-
-    #[tokio::test]
-    async fn names_that_are_paths_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&sid()).unwrap();
-        for name in ["", ".", "..", "a/b", "a\\b", "a\nb", &"x".repeat(MAX_NAME_BYTES + 1)] {
-            assert!(matches!(session.put(name, ObjectKind::Segment, bytes("")).await, Err(SpoolError::Name)));
-        }
-        assert!(session.list().await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_full_spool_refuses_new_sessions_and_serves_running_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path(), 3).unwrap();
-        let session = spool.session(&sid()).unwrap();
-        session.put("a", ObjectKind::Segment, bytes("abc")).await.unwrap();
-        let other = Sid::from_random([8; 16]);
-        assert!(matches!(spool.session(&other), Err(SpoolError::Full { used: 3, limit: 3 })));
-        session.put("b", ObjectKind::Segment, bytes("abc")).await.unwrap();
-        assert!(spool.session(&sid()).is_ok());
     }
 }

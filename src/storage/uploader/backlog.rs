@@ -22,40 +22,62 @@ pub(super) struct Backlog {
 #[derive(Debug)]
 struct Entry {
     object: SpooledObject,
+    since: Instant,
     in_flight: bool,
     failures: u32,
+    timeouts: u32,
     wait: Option<Wait>,
 }
 
-/// Not to be tried again before a time.
+/// An object that may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) object: SpooledObject,
+    /// Since when it waits.
+    pub(super) since: Instant,
+    /// How many of its attempts took too long.
+    pub(super) timeouts: u32,
+}
+
+/// What an attempt ended with that did not succeed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wait {
+pub(super) struct Failure {
+    /// It is not tried again before.
     pub(super) until: Instant,
-    /// Whether a success of another object is a reason to try earlier.
-    pub(super) passing: bool,
+    /// Whether a success of another object is no reason to try earlier.
+    pub(super) alone: bool,
+    /// Whether it took too long.
+    pub(super) timeout: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    until: Instant,
+    alone: bool,
 }
 
 impl Backlog {
     /// Adds an object. Answers with the waiting one whose place it takes; one in flight is left to its end.
-    pub(super) fn submit(&mut self, object: SpooledObject) -> Option<SpooledObject> {
+    pub(super) fn submit(&mut self, object: SpooledObject, now: Instant) -> Option<SpooledObject> {
         let order = object.order;
         let mut superseded = None;
         if object.kind.follows() {
             let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
             superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
         }
-        self.entries.insert(order, Entry { object, in_flight: false, failures: 0, wait: None });
+        self.entries
+            .insert(order, Entry { object, since: now, in_flight: false, failures: 0, timeouts: 0, wait: None });
         superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
     }
 
     /// Takes the next object that may go at `now`: the one that failed least, then the oldest.
-    pub(super) fn start(&mut self, now: Instant) -> Option<SpooledObject> {
+    pub(super) fn start(&mut self, now: Instant) -> Option<Next> {
         let due = self.free().filter(|entry| entry.wait.is_none_or(|wait| wait.until <= now));
         let order = due.min_by_key(|entry| (entry.failures, entry.object.order))?.object.order;
         let entry = self.entries.get_mut(&order)?;
         entry.in_flight = true;
         self.flying.push(entry.object.name.clone());
-        Some(entry.object.clone())
+        Some(Next { object: entry.object.clone(), since: entry.since, timeouts: entry.timeouts })
     }
 
     /// When the first object that only waits for the time may go.
@@ -72,8 +94,8 @@ impl Backlog {
         }
     }
 
-    /// An attempt failed. `true`: another follows after `wait`; `false`: a newer object has taken its place, it is gone.
-    pub(super) fn failed(&mut self, object: &SpooledObject, wait: Wait) -> bool {
+    /// An attempt failed. `true`: another follows; `false`: a newer object has taken its place, it is gone.
+    pub(super) fn failed(&mut self, object: &SpooledObject, failure: Failure) -> bool {
         self.landed(object);
         if object.kind.follows() && self.newest.get(&object.name) != Some(&object.order) {
             self.entries.remove(&object.order);
@@ -82,7 +104,8 @@ impl Backlog {
         if let Some(entry) = self.entries.get_mut(&object.order) {
             entry.in_flight = false;
             entry.failures = entry.failures.saturating_add(1);
-            entry.wait = Some(wait);
+            entry.timeouts = entry.timeouts.saturating_add(failure.timeout.into());
+            entry.wait = Some(Wait { until: failure.until, alone: failure.alone });
         }
         true
     }
@@ -95,8 +118,13 @@ impl Backlog {
     /// Forgets the waits that a success elsewhere makes pointless, or all of them.
     pub(super) fn hurry(&mut self, all: bool) {
         for entry in self.entries.values_mut() {
-            entry.wait = entry.wait.filter(|wait| !all && !wait.passing);
+            entry.wait = entry.wait.filter(|wait| !all && wait.alone);
         }
+    }
+
+    /// Whether a playlist or document of this name is on its way.
+    pub(super) fn follows(&self, name: &str) -> bool {
+        self.newest.contains_key(name)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -139,13 +167,13 @@ mod tests {
         let objects: Vec<_> = objects.iter().zip(0..).map(|((name, kind), order)| object(order, name, *kind)).collect();
         let mut backlog = Backlog::default();
         for object in &objects {
-            backlog.submit(object.clone());
+            backlog.submit(object.clone(), Instant::now());
         }
         (backlog, objects)
     }
 
     fn orders(backlog: &mut Backlog, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.start(now)).map(|object| object.order).collect()
+        std::iter::from_fn(|| backlog.start(now)).map(|next| next.object.order).collect()
     }
 
     #[tokio::test]
@@ -170,7 +198,7 @@ mod tests {
     async fn a_later_playlist_takes_the_place_of_a_waiting_one() {
         let now = Instant::now();
         let (mut backlog, objects) = backlog(&[("1", Segment), ("a", Playlist), ("2", Segment)]);
-        assert_eq!(backlog.submit(object(3, "a", Playlist)), Some(objects[1].clone()));
+        assert_eq!(backlog.submit(object(3, "a", Playlist), now), Some(objects[1].clone()));
         assert_eq!(orders(&mut backlog, now), [0, 2]);
         backlog.confirmed(&objects[0]);
         assert!(orders(&mut backlog, now).is_empty(), "its second segment is not there");
@@ -183,9 +211,9 @@ mod tests {
         let now = Instant::now();
         let (mut backlog, objects) = backlog(&[("a", Playlist)]);
         assert_eq!(orders(&mut backlog, now), [0]);
-        assert_eq!(backlog.submit(object(1, "a", Playlist)), None);
+        assert_eq!(backlog.submit(object(1, "a", Playlist), now), None);
         assert!(orders(&mut backlog, now).is_empty(), "never two of one name at a time");
-        assert!(!backlog.failed(&objects[0], Wait { until: now, passing: true }));
+        assert!(!backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }));
         assert_eq!(orders(&mut backlog, now), [1]);
     }
 
@@ -194,12 +222,26 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         let (mut backlog, objects) = backlog(&[("1", Segment), ("2", Segment)]);
-        assert_eq!(backlog.start(now).unwrap().order, 0);
-        assert!(backlog.failed(&objects[0], Wait { until: later, passing: true }));
+        assert_eq!(backlog.start(now).unwrap().object.order, 0);
+        assert!(backlog.failed(&objects[0], Failure { until: later, alone: false, timeout: true }));
         assert_eq!((backlog.failures(&objects[0]), backlog.wake()), (1, Some(later)));
-        assert_eq!(backlog.start(later).unwrap().order, 1);
+        assert_eq!(backlog.start(later).unwrap().object.order, 1);
         assert_eq!(backlog.start(now), None);
         backlog.hurry(false);
-        assert_eq!(backlog.start(now).unwrap().order, 0);
+        let again = backlog.start(now).unwrap();
+        assert_eq!((again.object.order, again.timeouts), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_success_elsewhere_is_no_reason_to_hurry_what_is_refused_for_itself() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let (mut backlog, objects) = backlog(&[("1", Segment)]);
+        backlog.start(now).unwrap();
+        backlog.failed(&objects[0], Failure { until: later, alone: true, timeout: false });
+        backlog.hurry(false);
+        assert_eq!((backlog.start(now), backlog.wake()), (None, Some(later)));
+        backlog.hurry(true);
+        assert!(backlog.start(now).is_some());
     }
 }

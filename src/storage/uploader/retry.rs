@@ -1,4 +1,4 @@
-//! How long to wait after a failure.
+//! How long to wait: after a failure, and for an answer.
 
 use std::time::Duration;
 
@@ -19,6 +19,36 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) }
+    }
+}
+
+/// How long an attempt may take, and what comes after one without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// An object's first attempt, its confirmation included; twice as long after each attempt that took too long.
+    pub attempt: Duration,
+    /// The longest an attempt may take: a slow line gets a segment through in the end.
+    pub longest_attempt: Duration,
+    /// How long after its end an attempt without an answer may still take effect in the store.
+    pub doubt: Duration,
+}
+
+impl Default for Patience {
+    /// A segment of the highest bit rate at 100 kbit/s; at 25 kbit/s; and twice what proxies and load balancers usually wait for
+    /// a store.
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_secs(30),
+            longest_attempt: Duration::from_secs(120),
+            doubt: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Patience {
+    /// How long an attempt may take after so many that took too long.
+    pub(super) fn limit(&self, timeouts: u32) -> Duration {
+        self.attempt.saturating_mul(1u32.checked_shl(timeouts).unwrap_or(u32::MAX)).min(self.longest_attempt)
     }
 }
 
@@ -63,5 +93,11 @@ mod tests {
     fn what_waiting_does_not_heal_is_tried_rarely() {
         let mut backoff = Backoff::new(RetryPolicy::default(), StdRng::seed_from_u64(1));
         assert!(backoff.wait(Fault::destination("x", false), 1) >= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_took_too_long_gets_more_time() {
+        let limits = [0, 1, 2, 3, 40].map(|timeouts| Patience::default().limit(timeouts).as_secs());
+        assert_eq!(limits, [30, 60, 120, 120, 120]);
     }
 }

@@ -1,33 +1,36 @@
 //! The task of one session's upload.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::backlog::{Backlog, Wait};
-use super::retry::Backoff;
-use super::{Bucket, Confirmed, Inbox, Shared, UploadError, UploadReport, WIDTH};
+use super::attempt::{Attempt, Context, Done};
+use super::backlog::{Backlog, Failure};
+use super::doubt::{Doubts, Guard};
+use super::gate::Rank;
+use super::retry::{Backoff, Patience};
+use super::{Confirmed, Inbox, Shared, UploadError, UploadReport, WIDTH};
 use crate::fault::{Explain, Fault};
-use crate::storage::spool::{SessionSpool, SpooledObject};
+use crate::storage::bucket::BucketError;
+use crate::storage::spool::SpooledObject;
 
-/// What an attempt needs. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Context {
-    pub(super) bucket: Bucket,
-    pub(super) spool: SessionSpool,
-    pub(super) puts: Arc<Semaphore>,
-    pub(super) probes: Arc<Semaphore>,
-}
+/// What a worker that died had on its way is as old as the restart took: it is in doubt for this part of the time only.
+const LEFT_PART: u32 = 12;
 
 pub(super) struct Task {
     context: Context,
     shared: Arc<Shared>,
     reports: mpsc::Sender<UploadReport>,
     backoff: Backoff,
+    patience: Patience,
     backlog: Backlog,
-    attempts: JoinSet<(SpooledObject, Result<Confirmed, UploadError>)>,
+    doubts: Doubts,
+    /// Confirmed texts that an older one may still lie over, by name.
+    guards: HashMap<String, Guard>,
+    attempts: JoinSet<Done>,
     /// Failures since the last success.
     streak: u32,
     /// Nothing is tried before this.
@@ -41,20 +44,36 @@ impl Task {
         shared: Arc<Shared>,
         reports: mpsc::Sender<UploadReport>,
         backoff: Backoff,
+        patience: Patience,
     ) -> Self {
-        let (backlog, attempts) = (Backlog::default(), JoinSet::new());
-        Self { context, shared, reports, backoff, backlog, attempts, streak: 0, pause: None, closed: false }
+        Self {
+            context,
+            shared,
+            reports,
+            backoff,
+            patience,
+            backlog: Backlog::default(),
+            doubts: Doubts::default(),
+            guards: HashMap::new(),
+            attempts: JoinSet::new(),
+            streak: 0,
+            pause: None,
+            closed: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        while !(self.closed && self.backlog.is_empty()) {
+        while !(self.closed && self.backlog.is_empty() && self.guards.is_empty()) {
             let wake = self.start_what_may_go();
             tokio::select! {
                 () = shared.news.notified() => self.take_news().await,
                 Some(ended) = self.attempts.join_next() => {
-                    let (object, result) = ended.expect("an attempt neither panics nor is it aborted");
-                    self.ended(object, result).await;
+                    match ended.expect("an attempt neither panics nor is it aborted") {
+                        Done::Put(object, Ok(confirmed)) => self.confirmed(object, confirmed).await,
+                        Done::Put(object, Err(error)) => self.failed(object, error).await,
+                        Done::Looked { object, begun, held } => self.looked(&object, begun, held).await,
+                    }
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
             }
@@ -69,17 +88,33 @@ impl Task {
             return None;
         }
         if let Some(pause) = self.pause.filter(|pause| *pause > now) {
-            return (!self.backlog.is_empty()).then_some(pause);
+            return (!(self.backlog.is_empty() && self.guards.is_empty())).then_some(pause);
         }
         while self.attempts.len() < width {
-            let Some(object) = self.backlog.start(now) else { return self.backlog.wake() };
-            let (context, probe) = (self.context.clone(), self.streak > 0);
-            self.attempts.spawn(async move {
-                let result = context.put(&object, probe).await;
-                (object, result)
-            });
+            let Some(next) = self.backlog.start(now) else { return self.look(now) };
+            let rank = Rank { streak: self.streak, since: next.since };
+            let limit = self.patience.limit(next.timeouts);
+            self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object), rank, limit));
         }
         None
+    }
+
+    /// Looks at the texts that are due for it, when there is nothing to put.
+    fn look(&mut self, now: Instant) -> Option<Instant> {
+        let newer = |guard: &Guard| self.backlog.follows(&guard.object.name);
+        for guard in self.guards.values_mut().filter(|guard| guard.look().is_some_and(|at| at <= now)) {
+            if newer(guard) {
+                // Its confirmation will end this watch or begin another.
+                guard.blind(guard.until().max(now + self.patience.attempt));
+                continue;
+            }
+            guard.looking();
+            let look = Attempt::Look(guard.object.clone(), guard.confirmed.clone());
+            let rank = Rank { streak: self.streak, since: now };
+            self.attempts.spawn(self.context.clone().run(look, rank, self.patience.attempt));
+        }
+        let looks = self.guards.values().filter_map(Guard::look);
+        self.backlog.wake().into_iter().chain(looks).min()
     }
 
     async fn take_news(&mut self) {
@@ -93,78 +128,114 @@ impl Task {
             self.pause = None;
             self.backlog.hurry(true);
         }
-        for object in submitted {
-            if let Some(superseded) = self.backlog.submit(object) {
+        let now = Instant::now();
+        for (object, left) in submitted {
+            if left && object.kind.follows() {
+                self.doubts.unknown(&object, now + self.patience.doubt / LEFT_PART);
+            }
+            if let Some(superseded) = self.backlog.submit(object, now) {
                 self.forget(&superseded).await;
             }
         }
     }
 
-    async fn ended(&mut self, object: SpooledObject, result: Result<Confirmed, UploadError>) {
-        match result {
-            Ok(confirmed) => self.confirmed(object, confirmed).await,
-            Err(error) => self.failed(object, error).await,
-        }
-    }
-
     async fn confirmed(&mut self, object: SpooledObject, confirmed: Confirmed) {
+        let now = Instant::now();
         self.backlog.confirmed(&object);
         self.pause = None;
-        if std::mem::take(&mut self.streak) > 0 {
+        let recovered = std::mem::take(&mut self.streak) > 0;
+        if recovered {
             self.backlog.hurry(false);
-            self.report(UploadReport::Recovered).await;
         }
-        self.remove(&object).await;
-        self.report(UploadReport::Confirmed { name: object.name, kind: object.kind, confirmed }).await;
+        if let Some(before) = self.guards.remove(&object.name) {
+            self.forget(&before.object).await;
+        }
+        let doubt = self.doubts.of(&object, now).filter(|_| object.kind.follows());
+        match doubt {
+            Some(until) => {
+                let guard = Guard::new(object.clone(), confirmed.clone(), until, now);
+                self.guards.insert(object.name.clone(), guard);
+            }
+            None => self.forget(&object).await,
+        }
         self.shared.progress.send_modify(|progress| {
-            progress.waiting_objects -= 1;
-            progress.waiting_bytes -= object.size;
             progress.confirmed_objects += 1;
             progress.confirmed_bytes += object.size;
             progress.trouble = None;
         });
+        if recovered {
+            self.report(UploadReport::Recovered).await;
+        }
+        self.report(UploadReport::Confirmed { name: object.name, kind: object.kind, confirmed }).await;
     }
 
     async fn failed(&mut self, object: SpooledObject, error: UploadError) {
         let (now, fault) = (Instant::now(), error.fault());
+        if error.may_still_land() && object.kind.follows() {
+            self.doubts.unknown(&object, now + self.patience.doubt);
+        }
         self.streak = self.streak.saturating_add(1);
         self.pause = Some(now + self.backoff.wait(Fault { retry: true, ..fault }, self.streak));
         let wait = self.backoff.wait(fault, self.backlog.failures(&object) + 1);
         tracing::debug!(name = %object.name, %error, attempt = self.streak, ?wait, "an upload failed");
         self.shared.progress.send_modify(|progress| progress.trouble = Some(fault));
-        if !self.backlog.failed(&object, Wait { until: now + wait, passing: fault.retry }) {
+        let timeout = matches!(&error, UploadError::Bucket(BucketError::TimedOut { .. }));
+        if !self.backlog.failed(&object, Failure { until: now + wait, alone: !error.is_everywhere(), timeout }) {
             self.forget(&object).await;
         }
         let (name, attempt) = (object.name, self.streak);
         self.report(UploadReport::Retrying { name, error: Arc::new(error), attempt }).await;
     }
 
-    /// A newer object took its place.
-    async fn forget(&mut self, object: &SpooledObject) {
-        self.remove(object).await;
+    /// Somebody looked whether a text is still the one in the bucket.
+    async fn looked(&mut self, object: &SpooledObject, begun: Instant, held: Result<bool, BucketError>) {
+        let now = Instant::now();
+        let Some(guard) = self.guards.get_mut(&object.name).filter(|guard| guard.object.order == object.order) else {
+            return;
+        };
+        let again = match held {
+            Ok(true) => {
+                if guard.seen(begun, now) {
+                    self.guards.remove(&object.name);
+                    self.forget(object).await;
+                    self.report(UploadReport::Settled { name: object.name.clone() }).await;
+                }
+                false
+            }
+            Ok(false) => true,
+            // Who may not look puts it once more when the doubt is over.
+            Err(error) if !error.fault().retry && guard.is_over(now) => true,
+            Err(error) => {
+                tracing::debug!(name = %object.name, %error, "whether a text is still there can't be seen");
+                let wait = if error.fault().retry {
+                    self.backoff.wait(error.fault(), self.streak + 1)
+                } else {
+                    guard.until() - now
+                };
+                guard.blind(now + wait);
+                false
+            }
+        };
+        if again && !self.backlog.follows(&object.name) {
+            tracing::warn!(name = %object.name, "an older text was laid over the newest; it is put again");
+            self.guards.remove(&object.name);
+            self.backlog.submit(object.clone(), now);
+        }
+    }
+
+    /// An object is needed no more: it is in the bucket for good, or a newer one took its place.
+    async fn forget(&self, object: &SpooledObject) {
+        if let Err(error) = self.context.spool.remove(object).await {
+            tracing::warn!(name = %object.name, %error, "an object that is no longer needed stays in the spool");
+        }
         self.shared.progress.send_modify(|progress| {
             progress.waiting_objects -= 1;
             progress.waiting_bytes -= object.size;
         });
     }
 
-    async fn remove(&self, object: &SpooledObject) {
-        if let Err(error) = self.context.spool.remove(object).await {
-            tracing::warn!(name = %object.name, %error, "an object that is no longer needed stays in the spool");
-        }
-    }
-
     async fn report(&self, report: UploadReport) {
         // A session that is gone needs no reports; what it spooled is uploaded all the same.
         let _ = self.reports.send(report).await;
-    }
-}
-
-impl Context {
-    async fn put(&self, object: &SpooledObject, probe: bool) -> Result<Confirmed, UploadError> {
-        let places = if probe { &self.probes } else { &self.puts };
-        let _place = places.acquire().await.expect("the semaphores are never closed");
-        let bytes = self.spool.read(object).await?;
-        Ok(self.bucket.put(&self.bucket.key(&object.name), bytes, object.kind).await?)
     }
 }

@@ -1,0 +1,177 @@
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+
+use super::*;
+
+/// A disk that is full while its switch is on.
+#[derive(Debug, Default)]
+struct Fickle {
+    full: AtomicBool,
+}
+
+impl Files for Fickle {
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        LocalFiles.make_dir(dir)
+    }
+
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => LocalFiles.write(path, parts),
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        LocalFiles.read(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalFiles.remove(path)
+    }
+}
+
+fn app() -> AppId {
+    AppId::new("0123456789abcdef0123456789abcdef").unwrap()
+}
+
+fn sid() -> Sid {
+    Sid::from_random([7; 16])
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[tokio::test]
+async fn objects_come_back_in_order_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&app(), &sid()).unwrap();
+    let long = "x".repeat(MAX_NAME_BYTES);
+    let mut put = Vec::new();
+    for (name, kind, content) in [
+        ("a_init.mp4", ObjectKind::Init, "init"),
+        (long.as_str(), ObjectKind::Segment, "one\ntwo\n"),
+        ("a.m3u8", ObjectKind::Playlist, "first"),
+        ("a.m3u8", ObjectKind::Playlist, ""),
+        ("a.json", ObjectKind::Document, "{}"),
+    ] {
+        put.push(session.put(name, kind, bytes(content)).await.unwrap());
+    }
+    drop(session);
+
+    let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+    assert_eq!(spool.sessions().unwrap(), [sid()]);
+    assert_eq!(spool.bytes(), 4 + 8 + 5 + 2);
+    let session = spool.session(&app(), &sid()).unwrap();
+    assert_eq!(session.list().await.unwrap(), put);
+    assert_eq!(session.read(&put[1]).await.unwrap(), "one\ntwo\n");
+    assert_eq!(session.read(&put[2]).await.unwrap(), "first", "the later playlist left the earlier one alone");
+    let next = session.put("b", ObjectKind::Segment, bytes("b")).await.unwrap();
+    assert_eq!(next.order, 5);
+    for object in put.iter().chain([&next]) {
+        session.remove(object).await.unwrap();
+    }
+    assert_eq!((session.bytes(), spool.bytes()), (0, 0));
+    session.close().await.unwrap();
+    assert!(spool.sessions().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_written_halfway_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&app(), &sid()).unwrap();
+    session.put("a", ObjectKind::Segment, bytes("a")).await.unwrap();
+    fs::write(dir.path().join(sid().as_str()).join("0000000000000001.half"), "b\nhalf of it").unwrap();
+    let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+    assert_eq!(spool.session(&app(), &sid()).unwrap().list().await.unwrap().len(), 1);
+    assert_eq!(spool.bytes(), 1);
+}
+
+#[tokio::test]
+async fn names_that_are_paths_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&app(), &sid()).unwrap();
+    for name in ["", ".", "..", "a/b", "a\\b", "a\nb", &"x".repeat(MAX_NAME_BYTES + 1)] {
+        assert!(matches!(session.put(name, ObjectKind::Segment, bytes("")).await, Err(SpoolError::Name)));
+    }
+    assert!(session.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_new_sessions_and_serves_running_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path(), 3).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    session.put("a", ObjectKind::Segment, bytes("abc")).await.unwrap();
+    let other = Sid::from_random([8; 16]);
+    let refused = spool.session(&app(), &other).unwrap_err();
+    assert!(matches!(refused, SpoolError::Full { scope: SpoolScope::Worker, used: 3, limit: 3 }));
+    assert!(refused.to_string().contains("server.spool_gib"), "{refused}");
+    session.put("b", ObjectKind::Segment, bytes("abc")).await.unwrap();
+    drop(session);
+    assert!(spool.session(&app(), &sid()).is_ok());
+}
+
+#[tokio::test]
+async fn one_app_that_fills_its_share_costs_the_others_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = SpoolLimits { worker: u64::MAX, apps: HashMap::from([(app(), 3)]) };
+    let spool = Spool::open(dir.path(), limits).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    let object = session.put("a", ObjectKind::Segment, bytes("abc")).await.unwrap();
+    let (other, stranger) = (Sid::from_random([8; 16]), AppId::new(&"f".repeat(32)).unwrap());
+    let refused = spool.session(&app(), &other).unwrap_err();
+    assert!(matches!(&refused, SpoolError::Full { scope: SpoolScope::App(full), .. } if *full == app()));
+    assert!(refused.to_string().contains("spool_gib of the app"), "{refused}");
+    assert!(spool.session(&stranger, &other).is_ok());
+    session.remove(&object).await.unwrap();
+    assert_eq!(spool.app_bytes(&app()), 0);
+    assert!(spool.check(&app()).is_ok());
+}
+
+#[tokio::test]
+async fn what_a_full_disk_refuses_is_held_in_memory_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Fickle::default());
+    let spool = Spool::open_on(disk.clone(), dir.path(), u64::MAX).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    let first = session.put("a", ObjectKind::Segment, bytes("one")).await.unwrap();
+    disk.full.store(true, Ordering::Relaxed);
+    let second = session.put("b", ObjectKind::Segment, bytes("two")).await.unwrap();
+    let third = session.put("a.m3u8", ObjectKind::Playlist, bytes("three")).await.unwrap();
+    assert!(session.trouble().is_some());
+    assert_eq!((session.memory_bytes(), spool.memory_bytes(), spool.bytes(), session.bytes()), (8, 8, 3, 11));
+    assert_eq!(session.list().await.unwrap(), [first.clone(), second.clone(), third.clone()]);
+    assert_eq!(session.read(&second).await.unwrap(), "two");
+    session.remove(&second).await.unwrap();
+
+    disk.full.store(false, Ordering::Relaxed);
+    let fourth = session.put("c", ObjectKind::Segment, bytes("four")).await.unwrap();
+    assert_eq!((session.trouble(), session.memory_bytes(), spool.bytes()), (None, 0, 3 + 5 + 4));
+    drop(session);
+    let session = spool.session(&app(), &sid()).unwrap();
+    assert_eq!(session.list().await.unwrap(), [first, third.clone(), fourth]);
+    assert_eq!(session.read(&third).await.unwrap(), "three");
+}
+
+#[tokio::test]
+async fn past_the_memory_too_only_what_must_be_kept_finds_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Fickle::default());
+    let spool = Spool::open_on(disk.clone(), dir.path(), u64::MAX).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    disk.full.store(true, Ordering::Relaxed);
+    let most = Bytes::from(vec![0; usize::try_from(MEMORY_PER_SESSION).unwrap()]);
+    session.put("a", ObjectKind::Segment, most).await.unwrap();
+    let refused = session.put("b", ObjectKind::Segment, bytes("b")).await.unwrap_err();
+    assert!(matches!(refused, SpoolError::NoRoom(_)), "{refused}");
+    session.put("a.m3u8", ObjectKind::Playlist, bytes("list")).await.unwrap();
+    session.put_last_resort("b", bytes("silence")).await.unwrap();
+    assert_eq!(session.memory_bytes(), MEMORY_PER_SESSION + 4 + 7);
+    let rest = Bytes::from(vec![0; usize::try_from(MEMORY_RESERVE).unwrap()]);
+    assert!(session.put_last_resort("c", rest).await.is_err(), "the reserve has an end too");
+}

@@ -1,0 +1,62 @@
+//! One request to a bucket for one object, with a place in the worker's queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::gate::{Gate, Rank};
+use super::{Bucket, Confirmed, UploadError};
+use crate::storage::bucket::BucketError;
+use crate::storage::spool::{SessionSpool, SpooledObject};
+
+/// What an attempt needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) bucket: Bucket,
+    pub(super) spool: SessionSpool,
+    /// For sessions whose bucket is well.
+    pub(super) puts: Arc<Gate>,
+    /// For sessions whose bucket failed last.
+    pub(super) probes: Arc<Gate>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// Put it.
+    Put(SpooledObject),
+    /// See whether it is still there as it was confirmed.
+    Look(SpooledObject, Confirmed),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    Put(SpooledObject, Result<Confirmed, UploadError>),
+    Looked { object: SpooledObject, begun: Instant, held: Result<bool, BucketError> },
+}
+
+impl Context {
+    /// Waits for a place, then takes at most `limit`.
+    pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
+        let gate = if rank.streak > 0 { &self.probes } else { &self.puts };
+        let _place = gate.enter(rank).await;
+        match attempt {
+            Attempt::Put(object) => {
+                let put = self.put(&object, limit).await;
+                Done::Put(object, put)
+            }
+            Attempt::Look(object, confirmed) => {
+                let begun = Instant::now();
+                let held = self.bucket.holds_within(limit, &self.bucket.key(&object.name), &confirmed).await;
+                Done::Looked { object, begun, held }
+            }
+        }
+    }
+
+    async fn put(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
+        let bytes = self.spool.read(object).await?;
+        Ok(self.bucket.put_within(limit, &self.bucket.key(&object.name), bytes, object.kind).await?)
+    }
+}
