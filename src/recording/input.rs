@@ -63,6 +63,13 @@ pub enum Input {
     ChannelDown,
     /// The channel is reached again. Members and tracks that are still there are announced anew where their ids changed.
     ChannelUp,
+    /// This worker does not keep up: from here on packets of a publication may have been dropped; or none are any more.
+    Overloaded {
+        /// Which publication.
+        track: TrackId,
+        /// The new state.
+        overloaded: bool,
+    },
     /// Who is recorded from here on.
     Select(Selection),
     /// The worker was dead until now and came back (written by recovery).

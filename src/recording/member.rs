@@ -54,6 +54,7 @@ impl Member {
     /// Out of the channel, with all its tracks.
     pub(super) fn left(&mut self, at: i64, out: &mut impl Extend<Output>) {
         self.presence.change(at, |state| (state.present, state.dead) = (false, false));
+        self.overloaded(false, at);
         for (track, _) in std::mem::take(&mut self.tracks) {
             self.forget(track);
         }
@@ -84,6 +85,7 @@ impl Member {
     /// The publication ended.
     pub(super) fn remove(&mut self, track: TrackId, at: i64, out: &mut impl Extend<Output>) {
         self.tracks.retain(|(known, _)| *known != track);
+        self.overloaded(false, at);
         self.forget(track);
         self.look(at, out);
     }
@@ -99,6 +101,13 @@ impl Member {
         self.look(at, out);
     }
 
+    /// Packets of one of its tracks are dropped before they get here, or not any more.
+    pub(super) fn overloaded(&mut self, overloaded: bool, at: i64) {
+        if self.presence.now().overloaded != overloaded {
+            self.presence.change(at, |state| state.overloaded = overloaded);
+        }
+    }
+
     /// To be recorded, or not any more.
     pub(super) fn select(&mut self, selected: bool, at: i64, out: &mut impl Extend<Output>) {
         if self.selected != selected {
@@ -110,6 +119,7 @@ impl Member {
 
     /// The worker was dead `from..at`: its tracks are gone until they are announced again.
     pub(super) fn restarted(&mut self, from: i64, at: i64, out: &mut impl Extend<Output>) {
+        self.overloaded(false, at);
         if self.presence.now().present {
             self.presence.change(from, |state| state.dead = true);
             self.correct(from, at);

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) dead: bool,
     /// The channel is out of reach.
     pub(super) down: bool,
+    /// This worker drops packets of it.
+    pub(super) overloaded: bool,
     /// Not to be recorded.
     pub(super) excluded: bool,
     /// In the channel.
@@ -47,6 +49,7 @@ impl State {
             Self { excluded: true, .. } => (Cause::Excluded, false),
             Self { present: false, .. } => (Cause::Left, false),
             Self { down: true, .. } => (Cause::ChannelDisconnected, speaks),
+            Self { overloaded: true, .. } => (Cause::Overload, speaks),
             Self { publishing: false, .. } => (Cause::NotPublishing, false),
             Self { muted: true, .. } => (Cause::Muted, false),
             _ => return None,

@@ -210,6 +210,11 @@ impl Recorder {
                 }
             }
             Input::Packet(packet) => self.packet(&packet, at),
+            Input::Overloaded { track, overloaded } => {
+                if let Some(member) = self.tracks.get(&track) {
+                    self.members[*member].overloaded(overloaded, at);
+                }
+            }
             Input::SenderReport { .. } => {}
             Input::ChannelDown => {
                 let from = if at - self.last_packet <= UNNOTICED { self.last_packet } else { at };

@@ -36,6 +36,7 @@
 //! | 17 | channel up | time |
 //! | 18 | select | time, the selection as JSON |
 //! | 19 | worker restarted | time |
+//! | 1A | overloaded | time, track:varint, overloaded:u8 |
 //! | 80 to 87 | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
 //!
 //! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file. A packet of a

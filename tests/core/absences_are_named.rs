@@ -45,6 +45,25 @@ fn an_outage_of_the_channel_begins_with_the_last_packet() {
 }
 
 #[test]
+fn what_this_worker_dropped_is_overload_and_no_loss_of_the_network() {
+    let (mut anna, mut ben) = (Talker::new(1, 7), Talker::new(2, 8));
+    let (mut sent, other) = (anna.talk(SECOND, 20 * SECOND), ben.talk(SECOND, 20 * SECOND));
+    sent.retain(|sent| !(10 * SECOND..13 * SECOND).contains(&sent.captured) && sent.captured != 15 * SECOND);
+    let overloaded = |overloaded| Input::Overloaded { track: TrackId(1), overloaded };
+    let mut story = Story::default();
+    story.joins(0, "7", 1).joins(0, "8", 2).hears(sent.clone()).hears(other.clone());
+    story.happens(10 * SECOND, overloaded(true)).happens(13 * SECOND, overloaded(false));
+    let recording = story.record(spec(Mode::Individual), 21 * SECOND);
+    recording.assert_all_in_place("7", &sent, 30 * MS);
+    recording.assert_all_in_place("8", &other, 30 * MS);
+    let account = recording.account("7");
+    assert!(recording.gap_ms("7", Cause::Overload).abs_diff(3_000) <= 40, "{:?}", causes(&account.gaps));
+    assert!((account.missing_ms + account.concealed_ms).abs_diff(3_020) <= 40, "{account:?}");
+    assert_eq!(recording.gap_ms("7", Cause::NetworkLoss), 20, "the packet that the network lost");
+    assert_eq!(recording.account("8").missing_ms, 0, "packets of others came through");
+}
+
+#[test]
 fn only_who_is_selected_has_a_playlist_and_selection_can_change() {
     let (mut anna, mut ben) = (Talker::new(1, 7), Talker::new(2, 8));
     let mut wanted = spec(Mode::Both);

@@ -189,6 +189,7 @@ fn hostile_input() -> impl Strategy<Value = Input> {
         3 => (track(), who(), any::<bool>()).prop_map(|(track, uid, muted)| Input::TrackAdded { track, uid, muted }),
         1 => track().prop_map(|track| Input::TrackRemoved { track }),
         1 => (track(), any::<bool>()).prop_map(|(track, muted)| Input::Muted { track, muted }),
+        1 => (track(), any::<bool>()).prop_map(|(track, overloaded)| Input::Overloaded { track, overloaded }),
         1 => Just(Input::ChannelDown),
         1 => Just(Input::ChannelUp),
         1 => Just(Input::WorkerRestarted),

@@ -1,12 +1,12 @@
 //! The queue of news towards the session.
 //!
-//! * Bounded. Packets never wait: when the queue is full they are dropped and counted. Everything else waits for room, and
-//!   has [`RESERVE`] places that no packet takes.
+//! * Bounded. Packets never wait: when the queue is full they are dropped and counted, and `Overloaded` is told of their track
+//!   until one passes again. Everything else waits for room, and has [`RESERVE`] places that no packet takes.
 //! * Times never decrease: they are read under the lock that orders the queue.
 //! * Packets of a track pass only between its `TrackAdded` and its end.
 //! * `ChannelDown` and `ChannelUp` alternate, and no packet comes between them: one that arrives shows that the channel is up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::mpsc;
@@ -46,6 +46,8 @@ struct State {
     /// Whether `ChannelDown` was told and `ChannelUp` was not.
     down: bool,
     dropped: u64,
+    /// Tracks of which the last packet was dropped, and that was told.
+    overloaded: HashSet<TrackId>,
     last_packet: Option<Instant>,
 }
 
@@ -66,8 +68,13 @@ impl Outbox {
             }
             News::Input(Input::TrackRemoved { track }) => {
                 state.open.remove(track);
+                state.overloaded.remove(track);
             }
-            News::Input(Input::Left { uid }) => state.open.retain(|_, owner| owner != uid),
+            News::Input(Input::Left { uid }) => {
+                let State { open, overloaded, .. } = &mut *state;
+                open.retain(|_, owner| owner != uid);
+                overloaded.retain(|track| open.contains_key(track));
+            }
             News::Input(Input::ChannelDown) if std::mem::replace(&mut state.down, true) => return Ok(()),
             News::Input(Input::ChannelUp) if !std::mem::replace(&mut state.down, false) => return Ok(()),
             _ => {}
@@ -83,8 +90,13 @@ impl Outbox {
         if state.era != era || !state.open.contains_key(&packet.track) {
             return false;
         }
-        let now = Instant::now();
+        let (now, track) = (Instant::now(), packet.track);
         state.last_packet = Some(now);
+        if self.is_full() {
+            self.overloaded(&mut state, now, track);
+        } else if state.overloaded.remove(&track) {
+            let _ = self.queue.try_send((now, News::Input(Input::Overloaded { track, overloaded: false })));
+        }
         self.pass(&mut state, now, Input::Packet(packet));
         true
     }
@@ -124,7 +136,7 @@ impl Outbox {
 
     /// Puts it into the queue if there is room. A send can then only fail because nobody listens, which [`Self::closed`] tells.
     fn pass(&self, state: &mut State, now: Instant, input: Input) {
-        if self.queue.capacity() <= RESERVE {
+        if self.is_full() {
             state.dropped += 1;
             return;
         }
@@ -135,6 +147,22 @@ impl Outbox {
             state.dropped = 0;
         }
         let _ = self.queue.try_send((now, News::Input(input)));
+    }
+
+    /// Whether there is no room for packets.
+    fn is_full(&self) -> bool {
+        self.queue.capacity() <= RESERVE
+    }
+
+    /// Tells once that packets of a track are dropped. That takes up to half of the reserve.
+    fn overloaded(&self, state: &mut State, now: Instant, track: TrackId) {
+        let news = News::Input(Input::Overloaded { track, overloaded: true });
+        if self.queue.capacity() > RESERVE / 2
+            && !state.overloaded.contains(&track)
+            && self.queue.try_send((now, news)).is_ok()
+        {
+            state.overloaded.insert(track);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -186,12 +214,17 @@ mod tests {
         for sequence in 0..10_000 {
             assert!(outbox.packet(outbox.era(), packet(1, sequence)));
         }
-        for _ in 0..RESERVE {
+        for _ in 1..RESERVE {
             outbox.tell(added(1)).await.unwrap();
         }
-        while news.try_recv().is_ok() {}
+        let overloaded = |overloaded| News::Input(Input::Overloaded { track: TrackId(1), overloaded });
+        let queued: Vec<News> = std::iter::from_fn(|| news.try_recv().ok()).map(|(_, news)| news).collect();
+        let told = queued.iter().position(|news| *news == overloaded(true)).unwrap();
+        assert_eq!(told, CAPACITY - RESERVE, "right after the last packet that found room, once");
+        assert!(!queued[told + 1..].contains(&overloaded(true)));
         outbox.packet(outbox.era(), packet(1, 1));
         let dropped = (10_000 - (CAPACITY - RESERVE - 1)) as u64;
+        assert_eq!(news.try_recv().unwrap().1, overloaded(false));
         assert_eq!(news.try_recv().unwrap().1, News::Dropped(dropped));
         assert_eq!(news.try_recv().unwrap().1, News::Input(Input::Packet(packet(1, 1))));
     }

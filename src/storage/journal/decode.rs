@@ -140,6 +140,10 @@ impl Session {
                 track: track(body)?,
                 muted: body.boolean().ok_or("a mute state that is neither 0 nor 1")?,
             },
+            kind::OVERLOADED => Input::Overloaded {
+                track: track(body)?,
+                overloaded: body.boolean().ok_or("an overload state that is neither 0 nor 1")?,
+            },
             kind::SENDER_REPORT => Input::SenderReport {
                 track: track(body)?,
                 ntp: body.u64().ok_or("a short sender report")?,

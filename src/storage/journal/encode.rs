@@ -122,6 +122,10 @@ impl Session {
                 put_track(out, *track);
                 out.push(u8::from(*muted));
             }),
+            Input::Overloaded { track, overloaded } => self.put(kind::OVERLOADED, at, out, |out| {
+                put_track(out, *track);
+                out.push(u8::from(*overloaded));
+            }),
             Input::Packet(packet) => self.encode_packet(packet, at, out),
             Input::SenderReport { track, ntp, rtp } => self.put(kind::SENDER_REPORT, at, out, |out| {
                 put_track(out, *track);

@@ -14,6 +14,7 @@ pub(super) const CHANNEL_DOWN: u8 = 0x16;
 pub(super) const CHANNEL_UP: u8 = 0x17;
 pub(super) const SELECT: u8 = 0x18;
 pub(super) const WORKER_RESTARTED: u8 = 0x19;
+pub(super) const OVERLOADED: u8 = 0x1a;
 pub(super) const PACKET: u8 = 0x80;
 
 /// Packet flag: the marker bit is set.

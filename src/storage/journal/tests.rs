@@ -52,6 +52,7 @@ fn one_of_each() -> Vec<Record> {
         input("a", 1920, packet(1, Some(0), b"second")),
         input("a", 1920, Input::SenderReport { track: TrackId(1), ntp: u64::MAX, rtp: 7 }),
         input("a", 1921, Input::Muted { track: TrackId(1), muted: false }),
+        input("a", 1922, Input::Overloaded { track: TrackId(1), overloaded: true }),
         input("a", 1922, Input::Select(Selection::Only([uid.clone()].into()))),
         input("a", 1923, Input::ChannelDown),
         input("a", 1924, Input::ChannelUp),
