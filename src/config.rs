@@ -4,6 +4,8 @@
 //! knob that is missing there or here. Environment variables name a key by its path:
 //! `CLOUD_RECORDER__SERVER__LISTEN`, `CLOUD_RECORDER__APPS__0__CUSTOMER_SECRET` (list entries by index).
 
+#[cfg(test)]
+mod annotated;
 mod apps;
 mod overlay;
 mod refusal;

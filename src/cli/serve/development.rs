@@ -2,11 +2,14 @@
 //! `<data_dir>/development.toml` so that they are the same tomorrow. That file is an ordinary configuration.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rand::Rng;
+use secrecy::ExposeSecret;
+use url::Url;
 
 use crate::config::Config;
 
@@ -29,6 +32,21 @@ pub(super) fn load(data_dir: &Path) -> anyhow::Result<(Config, PathBuf)> {
     let config = Config::load(&path, std::env::vars())
         .with_context(|| format!("{} can't be used; delete it to get a fresh one", path.display()))?;
     Ok((config, path))
+}
+
+/// The embedded bucket's own address wins over the one in the file, which an override of `bucket.listen` does not change.
+pub(super) fn point_at_bucket(config: &mut Config, bucket: SocketAddr) -> anyhow::Result<()> {
+    let endpoint = Url::parse(&format!("http://{bucket}"))?;
+    let Some(secret) = config.bucket.secret_key.as_ref().map(ExposeSecret::expose_secret) else { return Ok(()) };
+    for storage in config.apps.iter_mut().filter_map(|app| app.storage.as_mut()) {
+        if storage.bucket == config.bucket.name
+            && storage.access_key.expose_secret() == config.bucket.access_key
+            && storage.secret_key.expose_secret() == secret
+        {
+            storage.endpoint = Some(endpoint.clone());
+        }
+    }
+    Ok(())
 }
 
 /// The configuration's text. Every address is loopback: the bucket may be read by anybody who reaches it.
@@ -84,6 +102,21 @@ mod tests {
         assert!(config.bucket.listen.ip().is_loopback());
         assert!(config.channel_server.udp_listen.ip().is_loopback());
         assert_eq!(config.server.data_dir, Path::new("a \"strange\" folder"));
+    }
+
+    #[test]
+    fn the_bucket_is_where_it_was_told_to_be_and_not_where_the_file_says() {
+        let elsewhere = ("CLOUD_RECORDER__BUCKET__LISTEN".to_owned(), "127.0.0.1:9999".to_owned());
+        let text = text(Path::new("data"), &mut rand::rng());
+        let mut config = Config::parse(&text, std::iter::once(elsewhere)).unwrap();
+        let listen = config.bucket.listen;
+        point_at_bucket(&mut config, listen).unwrap();
+        let endpoint = config.apps[0].storage.as_ref().unwrap().endpoint.as_ref().unwrap();
+        assert_eq!(endpoint.as_str(), "http://127.0.0.1:9999/");
+        config.apps[0].storage.as_mut().unwrap().access_key = "somebody else's".into();
+        point_at_bucket(&mut config, ([127, 0, 0, 1], 1).into()).unwrap();
+        let endpoint = config.apps[0].storage.as_ref().unwrap().endpoint.as_ref().unwrap();
+        assert_eq!(endpoint.port(), Some(9999), "a bucket elsewhere stays where it is");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::housekeeping;
+use super::{development, housekeeping};
 use crate::api::{self, ApiState, Credentials, KeyPair};
 use crate::callback::{self, Dispatcher};
 use crate::channel::Channel;
@@ -59,7 +59,7 @@ pub(in crate::cli) struct Worker {
 
 impl Worker {
     /// Starts everything; an error says what could not be had and nothing is left running.
-    pub(in crate::cli) async fn start(config: Config, development: bool) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn start(mut config: Config, development: bool) -> anyhow::Result<Self> {
         let began = clock::now();
         let data = config.server.data_dir.clone();
         std::fs::create_dir_all(&data).with_context(|| format!("can't make the data folder {}", data.display()))?;
@@ -75,6 +75,9 @@ impl Worker {
         let http = listener.local_addr()?;
         let bucket_server = start_bucket(&config).await?;
         let bucket = bucket_server.as_ref().map(BucketServer::addr);
+        if let Some(bucket) = bucket.filter(|_| development) {
+            development::point_at_bucket(&mut config, bucket)?;
+        }
         let channel_server = start_channel_server(&config).await?;
         let meters = Meters::default();
         let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
