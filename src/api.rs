@@ -9,7 +9,8 @@
 //!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
 //! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
-//! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever.
+//! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
+//!   query then says why, in `worker`.
 
 mod auth;
 mod body;

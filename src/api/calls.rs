@@ -12,7 +12,7 @@ use super::error::Failure;
 use super::path::{Action, Door, Target};
 use super::wire::fields::BadField;
 use super::wire::{Claimed, acquire, answer, start, task};
-use super::{body, callbacks};
+use super::{body, callbacks, health};
 use crate::callback;
 use crate::session::{Error, Report, ResourceId, Sessions, Stopped, TaskRef};
 use crate::units::{AppId, Sid};
@@ -129,7 +129,11 @@ impl TaskCall<'_> {
         let (status, report, mut answer) = match action {
             Action::Query => {
                 let report = self.sessions.query(&task).await?;
-                let answer = answer::query(&report);
+                let mut answer = answer::query(&report);
+                let obstacles = self.sessions.obstacles().await;
+                if !obstacles.is_empty() {
+                    answer.insert("worker".into(), json!({ "ready": false, "reasons": health::reasons(&obstacles) }));
+                }
                 (StatusCode::OK, report, answer)
             }
             Action::Update | Action::UpdateLayout => {

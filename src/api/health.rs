@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::{RETRY_LATER, RETRY_SOON};
 use crate::fault::Explain;
@@ -44,11 +44,14 @@ impl Probe {
     }
 }
 
+/// Each obstacle as a word for machines and what to do, for people.
+pub(crate) fn reasons(obstacles: &[Error]) -> Value {
+    obstacles.iter().map(|error| json!({ "code": error.fault().code, "detail": error.to_string() })).collect()
+}
+
 async fn ready(sessions: &Sessions) -> Response {
     let obstacles = sessions.readiness().await;
-    let reasons: Vec<_> =
-        obstacles.iter().map(|error| json!({ "code": error.fault().code, "detail": error.to_string() })).collect();
-    let body = Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }));
+    let body = Json(json!({ "ready": obstacles.is_empty(), "reasons": reasons(&obstacles) }));
     if obstacles.is_empty() {
         return body.into_response();
     }

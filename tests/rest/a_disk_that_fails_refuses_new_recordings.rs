@@ -31,7 +31,9 @@ async fn new_recordings_are_refused_and_running_ones_go_on() {
     let stage = world.channel.stage(&task.sid);
     stage.enter(0, "7", 1).await;
     stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
-    assert_eq!(world.query(&task).await.status, StatusCode::OK);
+    let asked = world.query(&task).await;
+    assert_eq!((asked.status, &asked.body["state"]), (StatusCode::OK, &json!("recording")));
+    assert_eq!(asked.body["worker"]["reasons"], told.body["reasons"], "query says it too");
     assert_eq!(world.stop(&task).await.status, StatusCode::OK);
     assert_eq!(world.over(&task).await["state"], "ended");
 

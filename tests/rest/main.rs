@@ -22,6 +22,7 @@ mod callbacks_tell_the_story;
 mod calls_are_bounded;
 mod conflicts_and_repetition;
 mod every_odd_request_of_real_callers;
+mod letters_get_a_second_chance;
 mod metrics_name_what_happens;
 mod no_secret_is_written_anywhere;
 mod only_what_is_in_the_bucket_is_named;

@@ -50,11 +50,13 @@ pub(crate) struct Wishes {
     pub(crate) max_sessions: usize,
     pub(crate) private_endpoints: bool,
     pub(crate) callbacks: Option<Url>,
+    /// How callbacks are delivered.
+    pub(crate) news: callback::Settings,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { max_sessions: 10, private_endpoints: true, callbacks: None }
+        Self { max_sessions: 10, private_endpoints: true, callbacks: None, news: callback::Settings::default() }
     }
 }
 
@@ -298,7 +300,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
         (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
     });
     let meters = settings.meters.clone();
-    let news = callback::Settings { targets: targets.collect(), meters, ..callback::Settings::default() };
+    let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
     let backing = Backing {
