@@ -56,8 +56,17 @@ fn register(vitals: &Vitals, registry: &mut Registry) {
     if let Some(free) = vitals.disk.free {
         bytes("disk_free", "Free on the data disk", free);
     }
-    let dropped = ConstCounter::new(vitals.journal_dropped);
-    registry.register("journal_records_dropped", "Journal records dropped because the disk did not keep up", dropped);
+    bytes("journal", "Journal files on the disk", vitals.journal.file_bytes);
+    registry.register("journal_files", "Journal files on the disk", ConstGauge::new(vitals.journal.files));
+    let written = ConstCounter::new(vitals.journal.bytes);
+    registry.register_with_unit("journal_written", "Made durable in the journal", Unit::Bytes, written);
+    let mut count = |name: &str, help: &str, value: u64| registry.register(name, help, ConstCounter::new(value));
+    count("journal_fsyncs", "Syncs of the journal", vitals.journal.fsyncs);
+    count(
+        "journal_records_dropped",
+        "Inputs that a crash would lose, the disk did not keep up",
+        vitals.journal.dropped,
+    );
     if let Some(callbacks) = &vitals.callbacks {
         let mut gauge = |name: &str, help: &str, value: u64| registry.register(name, help, ConstGauge::new(value));
         gauge("callbacks_pending", "Events that a receiver is still to be told", callbacks.pending);

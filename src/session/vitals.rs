@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::State;
 use super::sessions::Sessions;
 use crate::meters::Meters;
-use crate::storage::Disk;
+use crate::storage::{Disk, journal};
 use crate::store::Outstanding;
 
 /// How long the database has for its counts; without them the rest is told.
@@ -24,8 +24,8 @@ pub struct Vitals {
     pub spool_bytes: u64,
     /// The disk of the data directory.
     pub disk: Disk,
-    /// Records that the journal dropped since it was opened.
-    pub journal_dropped: u64,
+    /// The journal.
+    pub journal: journal::Stats,
     /// Callbacks that no receiver has; none when the database did not say.
     pub callbacks: Option<Outstanding>,
 }
@@ -43,7 +43,7 @@ impl Sessions {
             ready: self.readiness().await.is_empty(),
             spool_bytes: backing.spool.bytes(),
             disk: backing.disk.look().await,
-            journal_dropped: backing.journal.stats().dropped,
+            journal: backing.journal.stats(),
             callbacks,
         }
     }

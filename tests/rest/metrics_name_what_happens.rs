@@ -23,7 +23,8 @@ async fn a_scrape_during_a_recording_is_valid_and_true() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     let scraped = until(async || {
         let scraped = Scrape::of(&world).await;
-        (scraped.sum("cloud_recorder_segments_confirmed_total") >= 2.0).then_some(scraped)
+        let confirmed = scraped.sum("cloud_recorder_segments_confirmed_total");
+        (confirmed >= 2.0 && scraped.value("cloud_recorder_journal_fsyncs_total") > 0.0).then_some(scraped)
     })
     .await;
     assert_eq!(scraped.value(r#"cloud_recorder_recordings{state="recording"}"#), 1.0);
@@ -37,6 +38,9 @@ async fn a_scrape_during_a_recording_is_valid_and_true() {
     );
     assert!(scraped.value("cloud_recorder_uploaded_bytes_total") > 1000.0);
     assert!(scraped.value("cloud_recorder_disk_free_bytes") > 0.0);
+    for name in ["journal_bytes", "journal_files", "journal_written_bytes_total", "journal_fsyncs_total"] {
+        assert!(scraped.value(&format!("cloud_recorder_{name}")) > 0.0, "{name}");
+    }
     assert!(scraped.value("process_start_time_seconds") > 1.7e9);
     assert_eq!(scraped.value(r#"cloud_recorder_callback_failures_total{reason="callback_refused"}"#), 1.0);
     for name in [&task.sid, "secret-room", "somebody", APP, "calls", "callback-secret"] {
@@ -48,13 +52,13 @@ async fn a_scrape_during_a_recording_is_valid_and_true() {
     let log = world.log(&task).await;
     let scraped = until(async || {
         let scraped = Scrape::of(&world).await;
-        (scraped.value("cloud_recorder_callbacks_delivered_total") >= log.len() as f64).then_some(scraped)
+        let delivered = scraped.value("cloud_recorder_callbacks_delivered_total") == log.len() as f64;
+        (delivered && scraped.value("cloud_recorder_callbacks_pending") == 0.0).then_some(scraped)
     })
     .await;
     assert_eq!(scraped.value(r#"cloud_recorder_recordings_ended_total{outcome="ended"}"#), 1.0);
     assert_eq!(scraped.value(r#"cloud_recorder_recordings{state="recording"}"#), 0.0);
     assert_eq!(scraped.value("cloud_recorder_events_written_total"), log.len() as f64);
-    assert_eq!(scraped.value("cloud_recorder_callbacks_pending"), 0.0);
     assert_eq!(scraped.value("cloud_recorder_callbacks_dead"), 0.0);
     assert_eq!(scraped.value("cloud_recorder_callback_circuits_open"), 0.0);
     assert_eq!(scraped.value("cloud_recorder_spool_bytes"), 0.0);
