@@ -1,4 +1,4 @@
-//! One recording's life: resources, the state machine, one task a recording, completeness, the honest end after a crash.
+//! One recording's life: resources, the state machine, one task a recording, publication, going on after a crash.
 //!
 //! Invariants:
 //! * One resource never gives two recordings; an app, channel and recorder uid have at most one running recording.
@@ -8,6 +8,7 @@
 //! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and
 //! [`Error`] into answers.
 
+mod draining;
 mod ending;
 mod endpoint;
 mod error;
@@ -33,6 +34,8 @@ mod settings;
 mod speech;
 mod starting;
 mod tape;
+mod timebase;
+mod told;
 mod vitals;
 mod works;
 

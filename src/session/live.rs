@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::ending;
 use super::plan::Plan;
 use super::running::Running;
 use super::scribe::Scribe;
 use super::tape::Tape;
+use super::timebase::Timebase;
 use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
@@ -24,7 +25,7 @@ use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
 use crate::store::{NewEvent, SessionState, SessionUpdate, Store};
 
 /// How long the first join may take.
-const JOIN_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(15);
 /// Commands that may wait for a session.
 pub(super) const MAX_COMMANDS: usize = 16;
 
@@ -37,6 +38,8 @@ pub(super) enum Command {
     Select(Selection),
     /// Write with the credentials of this handle from here on.
     Rekey(Bucket),
+    /// Leave and end nothing: the next run of the worker goes on with it.
+    HandOver,
 }
 
 /// What a recording has from its acceptance to its end.
@@ -49,6 +52,33 @@ pub(super) struct Desk {
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
     pub(super) meters: Meters,
+    /// How long a recording that is over waits for its bucket before that is said.
+    pub(super) upload_patience: Duration,
+}
+
+impl Desk {
+    /// What is known now, for the row in the store.
+    pub(super) fn summary(&self) -> serde_json::Value {
+        serde_json::to_value(&*self.report.borrow()).expect("a report has string keys and finite numbers only")
+    }
+
+    /// Makes everything that was told to journal and log durable, so that another run of the worker can go on.
+    pub(super) async fn settle(&self) {
+        if let Err(error) = self.journal.flush().await {
+            tracing::error!(sid = %self.plan.sid, "the journal may lack the last second of this recording: {error}");
+        }
+        self.scribe.flush().await;
+    }
+}
+
+/// The bot's request to be let in.
+pub(super) fn join_request(plan: &Plan) -> JoinRequest {
+    JoinRequest {
+        cname: plan.cname.clone(),
+        sid: plan.sid.clone(),
+        selection: plan.selection.clone(),
+        patience: JOIN_PATIENCE,
+    }
 }
 
 /// An accepted recording whose bot is not in the channel yet.
@@ -64,6 +94,8 @@ enum Joined {
     In(ChannelHandle),
     /// A stop came first.
     CalledOff(LeaveCode),
+    /// The next run of the worker tries it.
+    HandedOver,
     Failed(JoinError),
 }
 
@@ -82,6 +114,7 @@ impl Accepted {
                 running.run().await;
             }
             Joined::CalledOff(code) => ending::called_off(self.desk, code).await,
+            Joined::HandedOver => self.desk.settle().await,
             Joined::Failed(error) => {
                 ending::never_entered(self.desk, &error).await;
                 let _gone = entered.send(Err(error));
@@ -91,13 +124,7 @@ impl Accepted {
 
     /// The bot's way in.
     async fn join(&mut self, channel: &dyn Channel) -> Joined {
-        let request = JoinRequest {
-            cname: self.desk.plan.cname.clone(),
-            sid: self.desk.plan.sid.clone(),
-            selection: self.desk.plan.selection.clone(),
-            patience: JOIN_PATIENCE,
-        };
-        let join = timeout(JOIN_PATIENCE, channel.join(request));
+        let join = timeout(JOIN_PATIENCE, channel.join(join_request(&self.desk.plan)));
         tokio::pin!(join);
         let mut selection = None;
         loop {
@@ -119,26 +146,39 @@ impl Accepted {
                     }
                     Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
                     Some(Command::Stop(code)) => return Joined::CalledOff(code),
+                    Some(Command::HandOver) => return Joined::HandedOver,
                     None => return Joined::CalledOff(LeaveCode::Interrupted),
                 },
             }
         }
     }
 
-    /// The bot is in: this is tick 0.
+    /// The bot is in: this is tick 0. The journal says so before the store does, so that a recording that the store knows is
+    /// never without its beginning.
     async fn begin(mut self, handle: ChannelHandle) -> Running {
-        let origin = Instant::now();
+        let timebase = Timebase::begin();
         let start = (self.desk.clock)();
         let spec = self.desk.plan.spec(start);
         self.tape.append(&Record::Started { spec: spec.clone() });
         let desk = self.desk;
-        desk.report.send_modify(|report| (report.state, report.started) = (State::Recording, Some(start)));
-        let summary = serde_json::to_value(&*desk.report.borrow()).ok();
-        let update = SessionUpdate { state: Some(SessionState::Recording), summary, ..SessionUpdate::default() };
-        desk.scribe.record(update, first_news(&desk.plan)).await;
+        if let Err(error) = desk.journal.flush().await {
+            tracing::error!(sid = %desk.plan.sid, "a crash would lose this recording: {error}");
+        }
         let (queue, confirmations) = self.uploads;
-        Running::new(Works::new(desk, spec, queue), confirmations, handle, self.tape, self.commands, origin)
+        let mut works = Works::new(desk, spec, queue);
+        begun(&mut works).await;
+        Running::new(works, confirmations, handle, self.tape, self.commands, timebase)
     }
+}
+
+/// The bot is in the channel: row, log and report say so.
+pub(super) async fn begun(works: &mut Works) {
+    let (state, started) = (State::Recording, Some(works.start()));
+    works.note(|report| (report.state, report.started) = (state, started));
+    let summary = Some(works.desk().summary());
+    let news = first_news(&works.desk().plan);
+    let update = SessionUpdate { state: Some(SessionState::Recording), summary, ..SessionUpdate::default() };
+    works.tell(update, news).await;
 }
 
 /// Events 40 and 30, and 3 where the recording is not all that was asked for.

@@ -41,6 +41,11 @@ impl Objects {
         self.stored.contains_key(name)
     }
 
+    /// Whether the bucket holds an object of this name with these bytes.
+    pub(super) fn is_same(&self, name: &str, sha256: &str) -> bool {
+        self.stored.get(name).is_some_and(|stored| stored.sha256 == sha256)
+    }
+
     /// The objects, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Stored)> {
         self.stored.iter()

@@ -45,6 +45,11 @@ impl Plan {
         }
     }
 
+    /// As it is kept in the store.
+    pub(super) fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a plan has string keys and finite numbers only")
+    }
+
     /// The file names of a playlist.
     pub(super) fn stem(&self, playlist: &PlaylistId) -> Stem {
         match playlist {

@@ -1,6 +1,8 @@
 //! What of a recording the bucket holds, and what its playlists may say. Pure.
 //!
 //! Law 1 lives here: a playlist names a segment only after the bucket confirmed it and all before it, and its init segment.
+//! A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
+//! as long as it can have been.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,6 +21,8 @@ pub(super) struct Publication {
     waiting: HashMap<String, (PlaylistId, Option<usize>)>,
     made: u64,
     stored: u64,
+    /// Whether what is made was made before, by an earlier run of the worker.
+    again: bool,
 }
 
 /// How far a playlist is.
@@ -36,6 +40,8 @@ struct Progress {
     listed: bool,
     /// Whether the final text is in the bucket.
     finished: bool,
+    /// How many segments an earlier run may have named: no shorter text is given out.
+    floor: usize,
 }
 
 /// What a confirmation led to.
@@ -50,12 +56,36 @@ pub(super) struct Change {
 impl Publication {
     /// Nothing is made yet; tick 0 is at `start`.
     pub(super) fn new(plan: Plan, start: WallMs) -> Self {
-        Self { plan, start, playlists: BTreeMap::new(), waiting: HashMap::new(), made: 0, stored: 0 }
+        Self { plan, start, playlists: BTreeMap::new(), waiting: HashMap::new(), made: 0, stored: 0, again: false }
+    }
+
+    /// What follows until [`Self::caught_up`] was made before.
+    pub(super) const fn make_again(&mut self) {
+        self.again = true;
+    }
+
+    /// Everything that an earlier run can have made is made again. The playlists that can be given out now.
+    pub(super) fn caught_up(&mut self) -> Vec<PlaylistId> {
+        self.again = false;
+        for progress in self.playlists.values_mut() {
+            progress.floor = progress.segments.len();
+        }
+        let sayable = |progress: &Progress| progress.is_whole() && (progress.prefix > 0 || progress.closed);
+        let ready = self.playlists.iter().filter(|(_, progress)| sayable(progress));
+        ready.map(|(playlist, _)| playlist.clone()).collect()
+    }
+
+    /// A playlist is in the bucket since an earlier run.
+    pub(super) fn is_there(&mut self, playlist: &PlaylistId) {
+        if let Some(progress) = self.playlists.get_mut(playlist) {
+            progress.listed = true;
+        }
     }
 
     /// A playlist begins; the name of its init segment.
     pub(super) fn begin(&mut self, playlist: &PlaylistId) -> String {
-        self.playlists.entry(playlist.clone()).or_insert_with(Progress::new);
+        let again = self.again;
+        self.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
         let name = self.plan.stem(playlist).init();
         self.waiting.insert(name.clone(), (playlist.clone(), None));
         name
@@ -64,7 +94,8 @@ impl Publication {
     /// A segment was made; its name.
     pub(super) fn add(&mut self, segment: &Segment) -> String {
         let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start));
-        let progress = self.playlists.entry(segment.playlist.clone()).or_insert_with(Progress::new);
+        let again = self.again;
+        let progress = self.playlists.entry(segment.playlist.clone()).or_insert_with(|| Progress::new(again));
         let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
         self.waiting.insert(name.clone(), (segment.playlist.clone(), Some(progress.segments.len())));
         progress.segments.push((entry, false));
@@ -77,7 +108,7 @@ impl Publication {
     pub(super) fn close(&mut self, playlist: &PlaylistId) -> bool {
         let Some(progress) = self.playlists.get_mut(playlist) else { return false };
         progress.closed = true;
-        progress.is_whole()
+        !self.again && progress.is_whole()
     }
 
     /// The bucket holds a media file.
@@ -95,7 +126,7 @@ impl Publication {
                 }
             }
         }
-        let grown = progress.sayable() > before || (progress.closed && progress.is_whole());
+        let grown = progress.sayable() > before || (!self.again && progress.closed && progress.is_whole());
         Change { grown: grown.then_some(playlist), listed: None }
     }
 
@@ -164,7 +195,7 @@ impl Publication {
 }
 
 impl Progress {
-    const fn new() -> Self {
+    const fn new(again: bool) -> Self {
         Self {
             init_stored: false,
             segments: Vec::new(),
@@ -173,12 +204,13 @@ impl Progress {
             rendered: None,
             listed: false,
             finished: false,
+            floor: if again { usize::MAX } else { 0 },
         }
     }
 
     /// How many segments may be named.
     const fn sayable(&self) -> usize {
-        if self.init_stored { self.prefix } else { 0 }
+        if self.init_stored && self.prefix >= self.floor { self.prefix } else { 0 }
     }
 
     /// Whether everything made so far is stored.
@@ -254,5 +286,33 @@ mod tests {
         assert!(!publication.render(&MIX).unwrap().1.contains("ENDLIST"));
         assert_eq!(publication.stored(&name).grown, Some(MIX));
         assert!(publication.render(&MIX).unwrap().1.contains("ENDLIST"));
+    }
+
+    #[test]
+    fn a_playlist_that_is_made_again_is_not_given_out_shorter_than_it_was() {
+        let mut publication = publication();
+        publication.make_again();
+        let init = publication.begin(&MIX);
+        let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
+        assert_eq!(publication.stored(&init).grown, None);
+        assert_eq!(publication.stored(&names[0]).grown, None);
+        assert!(publication.caught_up().is_empty(), "the second one may have been named");
+        assert_eq!(publication.stored(&names[1]).grown, Some(MIX));
+        assert_eq!(named(&publication), 2);
+        let third = publication.add(&segment(2));
+        assert_eq!(publication.stored(&third).grown, Some(MIX));
+    }
+
+    #[test]
+    fn what_is_there_already_when_it_has_caught_up_is_given_out_at_once() {
+        let mut publication = publication();
+        publication.make_again();
+        let init = publication.begin(&MIX);
+        let name = publication.add(&segment(0));
+        publication.stored(&init);
+        publication.stored(&name);
+        assert!(!publication.close(&MIX));
+        assert_eq!(publication.caught_up(), [MIX]);
+        assert!(publication.render(&MIX).unwrap().1.ends_with("#EXT-X-ENDLIST\n"));
     }
 }

@@ -1,120 +1,137 @@
-//! What a worker does with recordings that an earlier run left open: it ends them honestly.
+//! What a worker does with recordings that an earlier run left open: they go on.
 //!
-//! The journal goes through the same core, which gives the same bytes (law 6); what is in the bucket already is put once more,
-//! what is in the event log already is not said again.
+//! Each is on the list of recordings before the worker answers its first call, as the store knows it. The bot goes back into the
+//! channel at once ([`rejoin`]), and while its news is journaled and held, the journal of the earlier runs is replayed through
+//! the same core ([`replay`]). Then the held news follows and the recording goes on, under the same sid, with the same files; the
+//! time without a worker is silence that the ledger names. Where nobody is left in the channel the recording ends with the
+//! crash ([`returning`]). What was ended before is only uploaded to its end.
 
-use std::path::Path;
+mod found;
+mod going_on;
+mod records;
+mod rejoin;
+mod replay;
+mod returning;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use super::ending::{self, Cause};
+use self::found::Found;
+use self::records::{Parts, Records};
+use self::replay::{Replay, Source, replay};
+use self::returning::end_with_the_crash;
+use super::Error;
+use super::ending::{Cause, LastLog};
 use super::plan::Plan;
-use super::presence::Presence;
-use super::registry::Entry;
+use super::registry::Listed;
 use super::sealed;
-use super::sessions::{Inner, Sessions};
-use super::works::Works;
-use super::{Error, State};
-use crate::callback::event::LeaveCode;
-use crate::recording::Input;
+use super::sessions::Inner;
+use super::tape::Tape;
 use crate::storage::Bucket;
-use crate::storage::journal::{JournalError, LogReader, Record};
-use crate::store::SessionRow;
-use crate::units::{Sid, Ticks};
+use crate::store::{SessionRow, SessionState};
 
-/// Records that are read ahead of the core.
-const READ_AHEAD: usize = 1024;
-/// Inputs between two looks at what the core has ready.
-const SHIP_EVERY: usize = 512;
+/// How many recordings that only have to be uploaded are replayed at a time. Those that go on are all replayed at once.
+const ENDS_AT_ONCE: usize = 64;
 
-/// Ends what was left open, in the background, oldest first.
-pub(super) fn finish(sessions: &Sessions, left: Vec<SessionRow>) {
-    if left.is_empty() {
-        return;
+/// What earlier runs left.
+pub(super) struct Left {
+    open: Vec<(Found, Listed)>,
+    /// Recordings that are over but for the last lines of the log in their bucket.
+    over: Vec<SessionRow>,
+}
+
+/// Lists what earlier runs left. The journal lets go of what is over.
+pub(super) async fn find(inner: &Inner) -> Result<Left, Error> {
+    let rows = inner.backing.store.sessions_open().await?;
+    let over = inner.backing.store.sessions_sealed().await?;
+    inner.backing.journal.retain(&rows.iter().map(|row| row.session.sid.clone()).collect());
+    let known: BTreeSet<_> = rows.iter().chain(&over).map(|row| row.session.sid.clone()).collect();
+    let spooled = inner.backing.spool.sessions().map_err(|error| Error::Worker(error.to_string()))?;
+    for sid in spooled.into_iter().filter(|sid| !known.contains(sid)) {
+        tracing::warn!(%sid, "the spool holds something of a recording that is over or unknown; it is left alone");
     }
-    tracing::warn!(count = left.len(), "an earlier run left recordings open; they are ended now");
-    let inner = Arc::clone(&sessions.0);
+    let open: Vec<_> = rows.into_iter().filter_map(|row| Found::list(inner, row)).collect();
+    if !open.is_empty() {
+        tracing::warn!(count = open.len(), "an earlier run left recordings open; they go on");
+    }
+    Ok(Left { open, over })
+}
+
+/// Takes up what was found, in the background.
+pub(super) fn take_up(inner: &Arc<Inner>, left: Left) {
+    let Left { open, over } = left;
+    for row in over {
+        tokio::spawn(write_last_log(Arc::clone(inner), row));
+    }
+    let (ended, running): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|(found, _)| found.state == SessionState::Stopping);
+    let mut reading = resume(inner, running);
+    let inner = Arc::clone(inner);
     tokio::spawn(async move {
-        for row in left {
-            let sid = row.session.sid.clone();
-            if let Err(error) = end(&inner, row).await {
-                tracing::error!(%sid, "a recording of an earlier run can't be ended: {error}");
+        let mut ended = ended.into_iter().peekable();
+        loop {
+            if let Err(error) = reading.await {
+                tracing::error!("the journal was not read to its end: {error}");
             }
+            if ended.peek().is_none() {
+                return;
+            }
+            reading = resume(&inner, ended.by_ref().take(ENDS_AT_ONCE));
         }
     });
 }
 
-async fn end(inner: &Arc<Inner>, row: SessionRow) -> Result<(), Error> {
-    let broken = |error: &dyn std::fmt::Display| Error::Worker(error.to_string());
-    let plan: Plan = serde_json::from_value(row.session.request).map_err(|error| broken(&error))?;
-    let desk = inner.desk(plan).map_err(|error| broken(&error))?;
-    desk.report.send_modify(|report| report.state = State::Stopping);
-    let (commands, _) = mpsc::channel(1);
-    let entry = Entry::new(desk.plan.app.clone(), desk.report.subscribe(), commands);
-    let _listed = inner.registry.insert(desk.plan.sid.clone(), Arc::new(entry));
-
-    let mut records = read(&inner.backing.journal_dir, &desk.plan.sid);
-    let opened = row.session.sealed.map(|sealed| sealed::open(&inner.backing.sealer, &sealed));
-    let (Some(Record::Started { spec } | Record::Continued { spec }), Some(Ok(destination))) =
-        (records.recv().await, opened)
-    else {
-        ending::lost(desk).await;
-        return Ok(());
-    };
-    let start = spec.start;
-    desk.report.send_modify(|report| report.started = Some(start));
-    let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), desk.spool.clone());
-    queue.resume(desk.spool.list().await.map_err(|error| broken(&error))?);
-    let mut works = Works::new(desk, spec, queue);
-    works.remember_news().await?;
-    let (mut presence, mut last, mut finished) = (Presence::default(), Ticks::ZERO, None);
-    let mut fed = 0;
-    while let Some(record) = records.recv().await {
-        match record {
-            Record::Input { input, .. } => {
-                last = input.at;
-                if !matches!(input.input, Input::Packet(_)) {
-                    presence.observe(input.at, &input.input);
-                }
-                works.push(input);
-            }
-            Record::Finished { at, .. } => finished = Some(at),
-            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } => {}
-        }
-        fed += 1;
-        if fed % SHIP_EVERY == 0 {
-            works.ship().await.map_err(|error| broken(&error))?;
-        }
+/// Resumes these recordings, and reads their journals for them.
+fn resume(inner: &Arc<Inner>, found: impl IntoIterator<Item = (Found, Listed)>) -> JoinHandle<()> {
+    let mut parts = Parts::default();
+    for (found, listed) in found {
+        let records = parts.of(found.plan.sid.clone());
+        tokio::spawn(one(Arc::clone(inner), found, listed, records));
     }
-    works.finish(finished.unwrap_or(last));
-    let cause = finished.map_or(Cause::WorkerRestarted, |_| Cause::Left(LeaveCode::Interrupted));
-    ending::end(works, confirmations, &presence, cause).await;
+    let journal = inner.backing.journal.clone();
+    tokio::task::spawn_blocking(move || parts.read(&journal))
+}
+
+/// Takes up one recording. One that fails harms no other; it stays in the store for the next run, and on the list.
+async fn one(inner: Arc<Inner>, found: Found, _listed: Listed, records: Records) {
+    let (sid, report) = (found.plan.sid.clone(), found.report.clone());
+    let taken_up = match found.state {
+        SessionState::Stopping => finish(&inner, found, records).await,
+        _ => going_on::go_on(&inner, found, records).await,
+    };
+    if let Err(problem) = taken_up {
+        tracing::error!(%sid, "a recording can't be taken up, the next run of the worker tries again: {problem}");
+        report.send_modify(|report| _ = report.failure.get_or_insert(problem));
+        report.closed().await;
+    }
+}
+
+/// Uploads what was ended before.
+async fn finish(inner: &Arc<Inner>, found: Found, records: Records) -> Result<(), String> {
+    let tape = Tape::new(&found.plan, inner.backing.journal.clone(), None);
+    let (source, commands) = Source::of(inner, found);
+    match replay(source, records).await? {
+        Replay::Done(replayed) => end_with_the_crash(*replayed, tape, commands, Cause::Before).await,
+        Replay::Lost(lost) => lost.end(commands).await,
+    }
     Ok(())
 }
 
-/// The records of one session, as far as they can be read.
-fn read(dir: &Path, sid: &Sid) -> mpsc::Receiver<Record> {
-    let (records, receiver) = mpsc::channel(READ_AHEAD);
-    let (dir, sid) = (dir.to_owned(), sid.clone());
-    tokio::task::spawn_blocking(move || {
-        let log = match LogReader::new(&dir) {
-            Ok(log) => log.for_session(&sid),
-            Err(error) => return tracing::error!(%sid, "the journal can't be read: {error}"),
-        };
-        for record in log {
-            match record {
-                Ok(record) => {
-                    if records.blocking_send(record).is_err() {
-                        return;
-                    }
-                }
-                Err(error @ JournalError::Damaged { .. }) => {
-                    tracing::error!(%sid, "a part of the journal is lost: {error}")
-                }
-                Err(error) => return tracing::error!(%sid, "the journal ends early: {error}"),
-            }
-        }
-    });
-    receiver
+/// Writes the last lines of the log of a recording that is over.
+async fn write_last_log(inner: Arc<Inner>, row: SessionRow) {
+    let sid = row.session.sid.clone();
+    let destination = row.session.sealed.map(|sealed| sealed::open(&inner.backing.sealer, &sealed));
+    let plan = serde_json::from_value::<Plan>(row.session.request);
+    let (Some(Ok(destination)), Ok(plan)) = (destination, plan) else {
+        return tracing::warn!(%sid, "the event log in the bucket lacks its last lines: the row can't be read");
+    };
+    let spool = match inner.backing.spool.session(&plan.app, &sid) {
+        Ok(spool) => spool,
+        Err(error) => return tracing::warn!(%sid, "the event log in the bucket lacks its last lines: {error}"),
+    };
+    let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), spool.clone());
+    let store = inner.backing.store.clone();
+    LastLog { plan, store, spool, queue, confirmations }.write().await;
 }

@@ -20,12 +20,14 @@ pub(super) struct Entry {
     pub(super) app: AppId,
     pub(super) report: watch::Receiver<Report>,
     pub(super) commands: mpsc::Sender<Command>,
+    /// Held while a change is written to the store and told to the task, so that both see changes in one order.
+    pub(super) changing: tokio::sync::Mutex<()>,
     stop_asked: AtomicBool,
 }
 
 impl Entry {
     pub(super) const fn new(app: AppId, report: watch::Receiver<Report>, commands: mpsc::Sender<Command>) -> Self {
-        Self { app, report, commands, stop_asked: AtomicBool::new(false) }
+        Self { app, report, commands, changing: tokio::sync::Mutex::const_new(()), stop_asked: AtomicBool::new(false) }
     }
 
     /// What is known of it now.

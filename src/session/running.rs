@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::State;
-use super::ending::{self, Cause};
+use super::ending::{Cause, Ending};
 use super::live::Command;
 use super::presence::Presence;
 use super::tape::Tape;
+use super::timebase::Timebase;
 use super::works::Works;
 use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, EndReason, News};
@@ -29,86 +30,116 @@ pub(super) struct Running {
     tape: Tape,
     commands: mpsc::Receiver<Command>,
     presence: Presence,
-    /// Tick 0 on the monotonic clock.
-    origin: Instant,
+    timebase: Timebase,
     /// Arrival of the last input: arrivals never decrease.
     last: Ticks,
     idle_since: Option<Instant>,
 }
 
+/// Why the loop ended.
+enum Exit {
+    /// The recording is over.
+    Over(Cause),
+    /// The next run of the worker goes on with it.
+    HandedOver,
+}
+
+impl From<Cause> for Exit {
+    fn from(cause: Cause) -> Self {
+        Self::Over(cause)
+    }
+}
+
 impl Running {
-    /// Tick 0 is at `origin`.
+    /// Begins at the tick 0 of `timebase`.
     pub(super) fn new(
         works: Works,
         confirmations: mpsc::Receiver<UploadReport>,
         handle: ChannelHandle,
         tape: Tape,
         commands: mpsc::Receiver<Command>,
-        origin: Instant,
+        timebase: Timebase,
     ) -> Self {
-        let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(origin));
-        Self { works, confirmations, handle, tape, commands, presence, origin, last, idle_since }
+        let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
+        Self { works, confirmations, handle, tape, commands, presence, timebase, last, idle_since }
+    }
+
+    /// Goes on in the middle: who is there, and the arrival of the last input. Whether nobody is there counts from now.
+    pub(super) fn go_on(mut self, presence: Presence, last: Ticks) -> Self {
+        let idle = presence.is_idle(self.works.desk().plan.idle.kind);
+        self.idle_since = idle.then(Instant::now);
+        Self { presence, last, ..self }
     }
 
     /// Records until something ends it, then ends it.
     pub(super) async fn run(mut self) {
-        let cause = self.record().await;
-        let Self { mut works, confirmations, handle, mut tape, presence, origin, mut last, .. } = self;
+        let exit = self.record().await;
+        let Self { mut works, confirmations, handle, mut tape, commands, mut presence, timebase, mut last, .. } = self;
         let mut rest = handle.news;
         drop(handle.selection);
         rest.close();
-        let at = Ticks::from_duration(origin.elapsed());
+        let at = timebase.now();
         while let Ok((arrival, news)) = rest.try_recv() {
             if let News::Input(input) = news {
-                last = last.max(ticks(origin, arrival));
-                feed(&mut works, &mut tape, TimedInput { at: last, input });
+                last = last.max(timebase.ticks(arrival));
+                let input = TimedInput { at: last, input };
+                write(&works, &mut tape, &input);
+                feed(&mut works, &mut presence, input);
             }
         }
-        let at = at.max(last);
-        tape.append(&Record::Finished { sid: works.desk().plan.sid.clone(), at });
-        tape.finish().await;
-        works.finish(at);
-        ending::end(works, confirmations, &presence, cause).await;
+        match exit {
+            Exit::Over(cause) => {
+                finish(&mut works, tape, at.max(last)).await;
+                Ending { works, confirmations, commands, presence }.run(cause).await;
+            }
+            Exit::HandedOver => {
+                tape.finish().await;
+                works.desk().settle().await;
+                tracing::info!(sid = %works.desk().plan.sid, "the next run of the worker goes on with this recording");
+            }
+        }
     }
 
-    async fn record(&mut self) -> Cause {
+    async fn record(&mut self) -> Exit {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let wake = self.wake();
             let happened = tokio::select! {
                 count = self.handle.news.recv_many(&mut batch, BATCH) => match count {
-                    0 => Err(Cause::Channel(EndReason::Unreachable)),
-                    _ => self.take(&mut batch),
+                    0 => Err(Cause::Channel(EndReason::Unreachable).into()),
+                    _ => self.take(&mut batch).map_err(Exit::from),
                 },
-                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await.map_err(Cause::from),
-                command = self.commands.recv() => match command {
-                    Some(Command::Select(selection)) => {
-                        self.select(selection);
-                        Ok(())
-                    }
-                    Some(Command::Rekey(bucket)) => {
-                        self.works.use_bucket(bucket);
-                        Ok(())
-                    }
-                    Some(Command::Stop(code)) => Err(Cause::Left(code)),
-                    None => Err(Cause::Left(LeaveCode::Interrupted)),
-                },
-                () = sleep_until(wake.unwrap_or(self.origin)), if wake.is_some() => {
-                    self.works.advance(Ticks::from_duration(self.origin.elapsed()).max(self.last));
+                Some(news) = self.confirmations.recv() => {
+                    self.works.uploaded(news).await.map_err(|error| Cause::from(error).into())
+                }
+                command = self.commands.recv() => self.obey(command),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    self.works.advance(self.timebase.now().max(self.last));
                     Ok(())
                 }
             };
             let shipped = match happened {
-                Ok(()) => self.works.ship().await.map_err(Cause::from),
-                Err(cause) => return cause,
+                Ok(()) => self.works.ship().await.map_err(|error| Cause::from(error).into()),
+                Err(exit) => return exit,
             };
-            if let Err(cause) = shipped {
-                return cause;
+            if let Err(exit) = shipped {
+                return exit;
             }
             if self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-                return Cause::Left(LeaveCode::Idle);
+                return Cause::Left(LeaveCode::Idle).into();
             }
         }
+    }
+
+    fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
+        match command {
+            Some(Command::Select(selection)) => self.select(selection),
+            Some(Command::Rekey(bucket)) => self.works.use_bucket(bucket),
+            Some(Command::Stop(code)) => return Err(Cause::Left(code).into()),
+            Some(Command::HandOver) => return Err(Exit::HandedOver),
+            None => return Err(Cause::Left(LeaveCode::Interrupted).into()),
+        }
+        Ok(())
     }
 
     fn take(&mut self, batch: &mut Vec<(Instant, News)>) -> Result<(), Cause> {
@@ -128,18 +159,18 @@ impl Running {
     }
 
     fn input(&mut self, arrival: Instant, input: Input) {
-        self.last = self.last.max(ticks(self.origin, arrival));
-        match &input {
+        self.last = self.last.max(self.timebase.ticks(arrival));
+        let timed = TimedInput { at: self.last, input };
+        match &timed.input {
             Input::ChannelDown => self.works.note(|report| report.state = State::Recovering),
             Input::ChannelUp => self.works.note(|report| report.state = State::Recording),
             _ => {}
         }
-        if !matches!(input, Input::Packet(_) | Input::SenderReport { .. }) {
-            self.presence.observe(self.last, &input);
+        write(&self.works, &mut self.tape, &timed);
+        if feed(&mut self.works, &mut self.presence, timed) {
             let idle = self.presence.is_idle(self.works.desk().plan.idle.kind);
             self.idle_since = if idle { self.idle_since.or(Some(arrival)) } else { None };
         }
-        feed(&mut self.works, &mut self.tape, TimedInput { at: self.last, input });
     }
 
     fn select(&mut self, selection: Selection) {
@@ -149,7 +180,7 @@ impl Running {
 
     /// When to look again though nothing happened.
     fn wake(&self) -> Option<Instant> {
-        let core = self.works.next_wake().map(|at| self.origin + at.as_duration());
+        let core = self.works.next_wake().map(|at| self.timebase.instant(at));
         core.into_iter().chain(self.idle_deadline()).min()
     }
 
@@ -158,15 +189,26 @@ impl Running {
     }
 }
 
-fn feed(works: &mut Works, tape: &mut Tape, input: TimedInput) {
-    let record = Record::Input { sid: works.desk().plan.sid.clone(), input };
-    tape.append(&record);
-    if let Record::Input { input, .. } = record {
-        works.push(input);
+/// The journal learns of the end before the store does; then the timeline ends.
+pub(super) async fn finish(works: &mut Works, mut tape: Tape, at: Ticks) {
+    tape.append(&Record::Finished { sid: works.desk().plan.sid.clone(), at });
+    tape.finish().await;
+    if let Err(error) = works.desk().journal.flush().await {
+        tracing::error!(sid = %works.desk().plan.sid, "a crash would cut this recording short: {error}");
     }
+    works.finish(at);
 }
 
-/// Where an arrival lies on the timeline; what came before tick 0 is at tick 0.
-fn ticks(origin: Instant, arrival: Instant) -> Ticks {
-    Ticks::from_duration(arrival.saturating_duration_since(origin))
+fn write(works: &Works, tape: &mut Tape, input: &TimedInput) {
+    tape.append(&Record::Input { sid: works.desk().plan.sid.clone(), input: input.clone() });
+}
+
+/// Gives an input to everybody who needs it. True when it may change who is there.
+pub(super) fn feed(works: &mut Works, presence: &mut Presence, timed: TimedInput) -> bool {
+    let about_people = !matches!(timed.input, Input::Packet(_) | Input::SenderReport { .. });
+    if about_people {
+        presence.observe(timed.at, &timed.input);
+    }
+    works.push(timed);
+    about_people
 }

@@ -24,7 +24,7 @@ pub(super) struct Scribe(mpsc::Sender<Entry>);
 
 #[derive(Debug)]
 enum Entry {
-    Write { update: SessionUpdate, events: Vec<NewEvent> },
+    Write { update: Box<SessionUpdate>, events: Vec<NewEvent> },
     Flush(oneshot::Sender<()>),
 }
 
@@ -45,7 +45,10 @@ impl Scribe {
 
     /// Changes the session's row and writes the events that tell of it, both or neither.
     pub(super) async fn record(&self, update: SessionUpdate, events: Vec<NewEvent>) {
-        self.0.send(Entry::Write { update, events }).await.expect("the writer lives as long as its scribe");
+        self.0
+            .send(Entry::Write { update: Box::new(update), events })
+            .await
+            .expect("the writer lives as long as its scribe");
     }
 
     /// Waits until all that was told before is committed.

@@ -1,8 +1,7 @@
 //! The service that doors call: acquire, start, query, update, stop.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -12,13 +11,13 @@ use super::live::{Command, Desk};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
 use super::scribe::Scribe;
-use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef};
+use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
 use crate::recording::Selection;
 use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
-use crate::store::{Event, NewResource, SessionRow, Store};
+use crate::store::{Event, NewResource, SessionRow, SessionUpdate, Store};
 use crate::units::{AppId, Sid, WallMs};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
@@ -33,8 +32,6 @@ pub struct Backing {
     pub sealer: Sealer,
     /// The log of what was received.
     pub journal: journal::Writer,
-    /// The folder of that log.
-    pub journal_dir: PathBuf,
     /// What was made and is not in its bucket yet.
     pub spool: Spool,
     /// The disk that all of this lies on.
@@ -70,9 +67,9 @@ pub enum Stopped {
 }
 
 impl Sessions {
-    /// Opens the service. Recordings that an earlier run of the worker left open are finished in the background.
+    /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
+    /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let left = backing.store.sessions_open().await?;
         let inner = Inner {
             settings,
             backing,
@@ -80,8 +77,9 @@ impl Sessions {
             binding: Mutex::new(()),
             shutting_down: AtomicBool::new(false),
         };
+        let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
-        super::recovery::finish(&sessions, left);
+        recovery::take_up(&sessions.0, left);
         Ok(sessions)
     }
 
@@ -114,11 +112,10 @@ impl Sessions {
         if !report.state.is_running() {
             return Err(Error::AlreadyStopping(Box::new(report)));
         }
-        entry
-            .commands
-            .send(Command::Select(selection))
-            .await
-            .map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;
+        let _turn = entry.changing.lock().await;
+        self.remember_selection(&task.sid, &selection).await?;
+        let told = entry.commands.send(Command::Select(selection)).await;
+        told.map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;
         Ok(report)
     }
 
@@ -157,22 +154,6 @@ impl Sessions {
         Ok(self.0.backing.store.events(sid, after, limit).await?)
     }
 
-    /// Takes no new recordings, ends those that run, and waits up to `patience` for their uploads. What is not done by then is
-    /// done by the next run of the worker.
-    pub async fn shutdown(&self, patience: Duration) {
-        self.0.shutting_down.store(true, Ordering::Relaxed);
-        let entries = self.0.registry.all();
-        for entry in &entries {
-            if entry.first_stop() && entry.commands.send(Command::Stop(LeaveCode::Interrupted)).await.is_err() {
-                tracing::debug!("a recording ended just before the worker");
-            }
-        }
-        let all = futures_util::future::join_all(entries.iter().map(|entry| entry.wait(State::is_over)));
-        if timeout(patience, all).await.is_err() {
-            tracing::warn!("recordings wait for their buckets; the next run goes on with them");
-        }
-    }
-
     /// The task of a running recording, if the call may reach it.
     pub(super) async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
         let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
@@ -193,6 +174,16 @@ impl Sessions {
         Ok(entry)
     }
 
+    /// Another run of the worker has to know who is recorded before its bot joins.
+    async fn remember_selection(&self, sid: &Sid, selection: &Selection) -> Result<(), Error> {
+        let store = &self.0.backing.store;
+        let row = store.session_get(sid).await?.ok_or(Error::Gone(None))?;
+        let plan: Plan =
+            serde_json::from_value(row.session.request).map_err(|error| Error::Worker(error.to_string()))?;
+        let request = Some(Plan { selection: selection.clone(), ..plan }.to_value());
+        Ok(store.session_update(sid, &SessionUpdate { request, ..SessionUpdate::default() }).await?)
+    }
+
     /// What the store remembers of a recording.
     async fn remembered(&self, app: &AppId, sid: &Sid) -> Result<Option<Report>, Error> {
         let row = self.0.backing.store.session_get(sid).await?;
@@ -206,7 +197,7 @@ impl Inner {
     }
 
     /// What a recording needs from its acceptance to its end.
-    pub(super) fn desk(&self, plan: Plan) -> Result<Desk, SpoolError> {
+    pub(super) fn desk(&self, plan: Plan, report: watch::Sender<Report>) -> Result<Desk, SpoolError> {
         let spool = self.backing.spool.session(&plan.app, &plan.sid)?;
         let scribe = Scribe::spawn(
             plan.app.clone(),
@@ -216,11 +207,11 @@ impl Inner {
             Arc::clone(&self.settings.clock),
             self.settings.meters.clone(),
         );
-        let (report, _) = watch::channel(plan.report());
         let clock = Arc::clone(&self.settings.clock);
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
         let meters = self.settings.meters.clone();
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters })
+        let upload_patience = self.settings.upload_patience;
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, upload_patience })
     }
 
     /// Whether the app may have one more recording.
@@ -235,7 +226,7 @@ impl Inner {
 }
 
 /// The last summary, or what the plan alone says of a recording that never wrote one.
-fn from_row(row: &SessionRow) -> Option<Report> {
+pub(super) fn from_row(row: &SessionRow) -> Option<Report> {
     let summary = row.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
     summary.or_else(|| serde_json::from_value::<Plan>(row.session.request.clone()).ok().map(|plan| plan.report()))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock;
@@ -25,12 +26,18 @@ pub struct Settings {
     pub clock: WallClock,
     /// What is counted.
     pub meters: Meters,
+    /// How long a recording that is over waits for its bucket before that is said; it waits on all the same.
+    pub upload_patience: Duration,
 }
+
+/// [`Settings::upload_patience`] of a worker: a day.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
-        Self { apps, capture: None, clock: Arc::new(clock::now), meters: Meters::default() }
+        let (clock, meters) = (Arc::new(clock::now), Meters::default());
+        Self { apps, capture: None, clock, meters, upload_patience: UPLOAD_PATIENCE }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Start: check, prove the destination, bind the resource, send the bot in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::endpoint;
@@ -16,7 +17,7 @@ use super::tape::Tape;
 use super::{AppSettings, Error, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::storage::{Bucket, Destination, vendor};
-use crate::store::{Binding, NewSession, SessionState, SessionUpdate};
+use crate::store::{Binding, NewSession, Sealed, SessionState, SessionUpdate};
 use crate::units::Sid;
 
 /// How long start waits for the bot to be in the channel.
@@ -62,7 +63,13 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         bucket.prove().await?;
     }
     let plan = plan(&inner, app, &request, &destination);
-    match bind(&inner, app, plan, bucket, request.identity, &destination).await? {
+    let turn = inner.binding.lock().await;
+    if row.bound.is_none() && inner.shutting_down.load(Ordering::Relaxed) {
+        return Err(Error::ShuttingDown);
+    }
+    let bound = bind(&inner, app, plan, bucket, request.identity, &destination).await;
+    drop(turn);
+    match bound? {
         Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
         Bound::Again(entry) => again(&entry).await,
     }
@@ -74,7 +81,7 @@ enum Bound {
     Again(Arc<Entry>),
 }
 
-/// Binds the resource and starts the task, one start at a time: who finds a bound resource finds its task too.
+/// Binds the resource and starts the task. One start at a time may: who finds a bound resource finds its task too.
 async fn bind(
     inner: &Arc<Inner>,
     app: &AppSettings,
@@ -83,7 +90,6 @@ async fn bind(
     identity: RequestHash,
     destination: &Destination,
 ) -> Result<Bound, Error> {
-    let _turn = inner.binding.lock().await;
     let new = NewSession {
         sid: plan.sid.clone(),
         app: plan.app.clone(),
@@ -91,7 +97,7 @@ async fn bind(
         uid: plan.uid.clone(),
         resource: plan.resource.clone(),
         mode: plan.mode,
-        request: serde_json::to_value(&plan).expect("a plan has string keys and finite numbers only"),
+        request: plan.to_value(),
         sealed: Some(sealed::seal(&inner.backing.sealer, destination)),
     };
     match inner.backing.store.resource_bind(&new, identity.0, inner.now()).await? {
@@ -152,11 +158,16 @@ async fn live(
     plan: Plan,
     bucket: Bucket,
 ) -> Result<(Arc<Entry>, oneshot::Receiver<Result<(), JoinError>>), Error> {
-    let desk = match inner.desk(plan.clone()) {
+    let (report, _) = watch::channel(plan.report());
+    let desk = match inner.desk(plan.clone(), report) {
         Ok(desk) => desk,
         Err(error) => {
-            let failed =
-                SessionUpdate { state: Some(SessionState::Failed), ended: Some(inner.now()), ..Default::default() };
+            let failed = SessionUpdate {
+                state: Some(SessionState::Failed),
+                ended: Some(inner.now()),
+                sealed: Sealed::Forget,
+                ..SessionUpdate::default()
+            };
             inner.backing.store.session_update(&plan.sid, &failed).await?;
             inner.backing.store.resource_release(&plan.resource, &plan.sid).await?;
             return Err(error.into());

@@ -1,32 +1,35 @@
 //! What turns inputs into a recording: the core, the spool, the uploads, the publication and the news of all that. The same for
 //! a live session and for one that is recovered from the journal.
 
-use std::collections::HashSet;
+mod again;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::again::Again;
+use super::ending::LastLog;
 use super::live::Desk;
 use super::manifest::Sources;
 use super::objects::Objects;
 use super::presence::Presence;
 use super::publication::{Change, Publication};
 use super::speech::Speech;
+use super::told::Told;
 use super::{Report, State};
 use crate::callback::event::{self, ErrorLevel, Module, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
 use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
-use crate::store::{NewEvent, SessionUpdate, StoreError, canonical};
+use crate::store::{NewEvent, SessionUpdate};
 use crate::units::{Ticks, WallMs};
 
 /// How far apart two events 33 are at least (facts/agora.md section 5.1).
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
-/// Events read from the store in one go.
-const NEWS_PAGE: u32 = 1000;
 /// The vendor's code for a failed upload.
 const UPLOAD_FAILED: u32 = 47;
 
@@ -41,8 +44,9 @@ pub(super) struct Works {
     speech: Speech,
     progress_told: Instant,
     trouble_told: bool,
-    /// News of an earlier run of the worker, which the core makes again.
-    told: HashSet<(u16, String)>,
+    told: Told,
+    /// While the recording is made again from its journal.
+    again: Option<Again>,
 }
 
 impl Works {
@@ -59,32 +63,22 @@ impl Works {
             speech: Speech::default(),
             progress_told: Instant::now(),
             trouble_told: false,
-            told: HashSet::new(),
-        }
-    }
-
-    /// Learns what an earlier run of the worker has said already.
-    pub(super) async fn remember_news(&mut self) -> Result<(), StoreError> {
-        let mut after = None;
-        loop {
-            let page = self.desk.store.events(&self.desk.plan.sid, after, NEWS_PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.sequence);
-            self.told.extend(page.into_iter().map(|event| (event.event_type, event.details)));
+            told: Told::default(),
+            again: None,
         }
     }
 
     /// Says what was not said before.
-    pub(super) async fn tell(&self, update: SessionUpdate, mut news: Vec<NewEvent>) {
-        news.retain(|event| !self.told.contains(&(event.event_type, canonical::render(&event.details))));
+    pub(super) async fn tell(&mut self, update: SessionUpdate, mut news: Vec<NewEvent>) {
+        news.retain(|event| self.told.is_news(event));
         if !news.is_empty() || update != SessionUpdate::default() {
             self.desk.scribe.record(update, news).await;
         }
     }
 
-    /// Whether an event of this type was said by an earlier run.
-    pub(super) fn told_before(&self, event_type: u16) -> bool {
-        self.told.iter().any(|(told, _)| *told == event_type)
+    /// What was said.
+    pub(super) const fn told(&self) -> &Told {
+        &self.told
     }
 
     /// Feeds the core.
@@ -131,7 +125,7 @@ impl Works {
                 }
             }
         }
-        if shipped {
+        if shipped && self.again.is_none() {
             let ledger = Arc::new(self.recorder.ledger());
             self.note(|report| report.ledger = ledger);
             self.refresh();
@@ -162,6 +156,7 @@ impl Works {
             UploadReport::Recovered => {
                 tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
                 self.trouble_told = false;
+                self.told.forget_errors();
             }
             UploadReport::Settled { .. } => {}
         }
@@ -178,14 +173,9 @@ impl Works {
         self.publication.is_complete()
     }
 
-    /// Whether the bucket holds an object of this name.
-    pub(super) fn is_stored(&self, name: &str) -> bool {
-        self.objects.holds(name)
-    }
-
-    /// Whether nothing waits, and nothing that was on its way can change what the bucket holds.
-    pub(super) fn is_settled(&self) -> bool {
-        self.queue.progress().waiting_objects == 0
+    /// The way to the bucket.
+    pub(super) fn queue(&self) -> UploadQueue {
+        self.queue.clone()
     }
 
     /// What is known now.
@@ -216,10 +206,10 @@ impl Works {
         self.start
     }
 
-    /// Lets go of the spool; it keeps what the bucket has not got.
-    pub(super) async fn close(self) -> Result<(), SpoolError> {
-        drop(self.queue);
-        self.desk.spool.close().await
+    /// What is left to be done when the recording is over.
+    pub(super) fn into_last_log(self, confirmations: mpsc::Receiver<UploadReport>) -> LastLog {
+        let Desk { plan, store, spool, .. } = self.desk;
+        LastLog { plan, store, spool, queue: self.queue, confirmations }
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
@@ -255,6 +245,9 @@ impl Works {
     }
 
     async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
+        if self.is_there_already(name, kind, &bytes).await {
+            return Ok(());
+        }
         let object = self.desk.spool.put(name, kind, bytes).await?;
         self.queue.submit(object);
         Ok(())
@@ -272,7 +265,8 @@ impl Works {
         }
     }
 
-    /// Event 33, at most once a minute and never complete: that word is the ending's.
+    /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,
+    /// for the next run of the worker.
     async fn tell_progress(&mut self) {
         if self.desk.report.borrow().state != State::Recording || self.progress_told.elapsed() < PROGRESS_EVERY {
             return;
@@ -281,14 +275,19 @@ impl Works {
         let (made, stored) = self.publication.counts();
         let share = stored * u64::from(PROGRESS_COMPLETE) / made.max(1);
         let share = u16::try_from(share).unwrap_or(PROGRESS_COMPLETE).min(PROGRESS_COMPLETE - 1);
-        self.say(vec![event::uploading_progress(share)]).await;
+        let update = SessionUpdate { summary: Some(self.desk.summary()), ..SessionUpdate::default() };
+        self.tell(update, vec![event::uploading_progress(share)]).await;
     }
 
-    async fn say(&self, news: Vec<NewEvent>) {
+    async fn say(&mut self, news: Vec<NewEvent>) {
         self.tell(SessionUpdate::default(), news).await;
     }
 
+    /// Brings the report up to date. While the recording is made again it keeps what an earlier run knew.
     fn refresh(&self) {
+        if self.again.is_some() {
+            return;
+        }
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
         self.desk.report.send_modify(|report| {

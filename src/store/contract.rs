@@ -102,7 +102,12 @@ async fn a_running_session_keeps_its_place(store: &Store) {
 
 async fn a_released_resource_can_be_started_again(store: &Store) {
     let failed = SessionUpdate { state: Some(SessionState::Failed), ended: Some(NOW), ..SessionUpdate::default() };
+    assert!(store.sessions_sealed().await.unwrap().is_empty(), "those that are not over don't count");
     store.session_update(&sid(2), &failed).await.unwrap();
+    assert_eq!(store.sessions_sealed().await.unwrap()[0].session.sid, sid(2));
+    let forget = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
+    store.session_update(&sid(2), &forget).await.unwrap();
+    assert!(store.sessions_sealed().await.unwrap().is_empty());
     store.resource_release("r-2", &sid(9)).await.unwrap();
     assert!(store.resource_get("r-2").await.unwrap().unwrap().bound.is_some(), "only its own session releases it");
     store.resource_release("r-2", &sid(2)).await.unwrap();
@@ -116,6 +121,10 @@ async fn updates_change_what_they_name(store: &Store) {
     let row = store.session_get(&sid(3)).await.unwrap().unwrap();
     assert_eq!((row.state, row.summary), (SessionState::Starting, Some(json!({"fileList": []}))));
     assert_eq!(row.session.sealed.as_deref(), Some(&b"sealed"[..]));
+    assert_eq!(row.session.request, json!({"clientRequest": {}}), "it stays as it was");
+    let asked = SessionUpdate { request: Some(json!({"selection": "all"})), ..SessionUpdate::default() };
+    store.session_update(&sid(3), &asked).await.unwrap();
+    assert_eq!(store.session_get(&sid(3)).await.unwrap().unwrap().session.request, json!({"selection": "all"}));
     let replaced = SessionUpdate { sealed: Sealed::Replace(vec![1]), ..SessionUpdate::default() };
     store.session_update(&sid(3), &replaced).await.unwrap();
     assert_eq!(store.session_get(&sid(3)).await.unwrap().unwrap().session.sealed, Some(vec![1]));

@@ -118,6 +118,8 @@ pub enum Binding {
 pub struct SessionUpdate {
     /// The new state.
     pub state: Option<SessionState>,
+    /// What is asked from here on, without secrets.
+    pub request: Option<Value>,
     /// When it ended.
     pub ended: Option<WallMs>,
     /// The new summary.

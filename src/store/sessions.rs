@@ -75,6 +75,15 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
+    /// Sessions that are over and still have sealed secrets, oldest first: something of them may be on its way to the bucket.
+    pub async fn sessions_sealed(&self) -> Result<Vec<SessionRow>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM sessions WHERE ended IS NOT NULL AND sealed IS NOT NULL ORDER BY ended, sid")
+                .fetch_all(&self.readers)
+                .await?;
+        rows.iter().map(session).collect()
+    }
+
     /// The newest `limit` sessions of an app, newest first.
     pub async fn sessions_recent(&self, app: &AppId, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
         let rows = sqlx::query("SELECT * FROM sessions WHERE app = ? ORDER BY created DESC, sid LIMIT ?")
@@ -116,10 +125,11 @@ pub(super) async fn apply(
         Sealed::Forget => (false, None),
     };
     let changed = sqlx::query(
-        "UPDATE sessions SET state = coalesce(?, state), ended = coalesce(?, ended), summary = coalesce(?, summary), \
-         sealed = CASE WHEN ? THEN sealed ELSE ? END WHERE sid = ?",
+        "UPDATE sessions SET state = coalesce(?, state), request = coalesce(?, request), ended = coalesce(?, ended), \
+         summary = coalesce(?, summary), sealed = CASE WHEN ? THEN sealed ELSE ? END WHERE sid = ?",
     )
     .bind(update.state.map(SessionState::as_str))
+    .bind(update.request.as_ref().map(Value::to_string))
     .bind(update.ended.map(|at| signed(at.0)))
     .bind(update.summary.as_ref().map(Value::to_string))
     .bind(keep)

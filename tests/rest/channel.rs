@@ -54,8 +54,12 @@ impl Script {
 
     /// The stage of a recording whose bot is in.
     pub(crate) fn stage(&self, sid: &str) -> Stage {
-        let sid = Sid::new(sid).unwrap();
-        self.0.lock().unwrap().stages.get(&sid).cloned().expect("the bot is in the channel")
+        self.find(sid).expect("the bot is in the channel")
+    }
+
+    /// The same, if it is in.
+    pub(crate) fn find(&self, sid: &str) -> Option<Stage> {
+        self.0.lock().unwrap().stages.get(&Sid::new(sid).unwrap()).cloned()
     }
 
     /// How many bots came in.

@@ -20,17 +20,18 @@ use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::Writer;
-use cloud_recorder::storage::{DiskWatch, RetryPolicy, Spool, Uploader};
+use cloud_recorder::storage::{DiskWatch, Patience, RetryPolicy, Spool, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, WallMs};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use url::Url;
 
-use crate::channel::Script;
+use crate::channel::{Door, Script, Stage};
 
 /// The app that scenarios call for, and another tenant.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -52,11 +53,24 @@ pub(crate) struct Wishes {
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
     pub(crate) news: callback::Settings,
+    /// How far wall time is ahead when the worker starts.
+    pub(crate) ahead: Duration,
+    /// What the first bots find.
+    pub(crate) doors: Vec<Door>,
+    pub(crate) upload_patience: Duration,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { max_sessions: 10, private_endpoints: true, callbacks: None, news: callback::Settings::default() }
+        Self {
+            max_sessions: 10,
+            private_endpoints: true,
+            callbacks: None,
+            news: callback::Settings::default(),
+            ahead: Duration::ZERO,
+            doors: Vec::new(),
+            upload_patience: HANG_LIMIT,
+        }
     }
 }
 
@@ -70,6 +84,7 @@ pub(crate) struct Place {
 pub(crate) struct World {
     pub(crate) channel: Script,
     pub(crate) store: Store,
+    pub(crate) sessions: Sessions,
     api: Router,
     place: Arc<Place>,
     ahead_ms: Arc<AtomicU64>,
@@ -98,6 +113,11 @@ impl Place {
         bucket.ensure_bucket(BUCKET).await.unwrap();
         Self { dir, bucket }
     }
+
+    /// Where the bucket's objects lie.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.dir.path().join("buckets").join(BUCKET)
+    }
 }
 
 impl World {
@@ -113,10 +133,21 @@ impl World {
     pub(crate) async fn at(place: Arc<Place>, wishes: Wishes) -> Self {
         let dir = place.dir.path();
         let store = Store::open(&dir.join("store.sqlite")).await.unwrap();
-        let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(0)));
+        let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
+        wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
         let sessions = open(dir, &store, &channel, &ahead_ms, &wishes).await;
-        Self { channel, store, api: router(&sessions), place, ahead_ms }
+        Self { channel, store, api: router(&sessions), sessions, place, ahead_ms }
+    }
+
+    /// The stage of a recording, once its bot is in the channel.
+    pub(crate) async fn stage(&self, task: &Task) -> Stage {
+        until(async || self.channel.find(&task.sid)).await
+    }
+
+    /// How many bots came in.
+    pub(crate) fn joins(&self) -> usize {
+        self.channel.joins()
     }
 
     /// Lets wall time jump ahead.
@@ -206,7 +237,7 @@ impl World {
 
     /// Where the bucket's objects lie.
     pub(crate) fn objects(&self) -> PathBuf {
-        self.place.dir.path().join("buckets").join(BUCKET)
+        self.place.objects()
     }
 
     /// The folder that stands for the worker's disk when it is looked at.
@@ -219,7 +250,7 @@ impl World {
         std::fs::read_dir(self.place.dir.path().join("spool")).unwrap().count()
     }
 
-    /// The event types of a recording's log, in order.
+    /// A recording's log, in order.
     pub(crate) async fn log(&self, task: &Task) -> Vec<Value> {
         let answer = self.get(&format!("/v1/apps/{APP}/recordings/{}/events", task.sid)).await;
         answer.body["events"].as_array().unwrap().clone()
@@ -255,6 +286,19 @@ impl Task {
     pub(crate) fn body(&self, client: &Value) -> Value {
         json!({ "cname": self.cname, "uid": self.uid, "clientRequest": client })
     }
+}
+
+/// A run of a worker that dies at the end of the story: whatever it was about to do is not done.
+pub(crate) fn run_that_dies<T, F: Future<Output = T>>(
+    place: &Arc<Place>,
+    wishes: Wishes,
+    story: impl FnOnce(World) -> F,
+) -> T {
+    let runtime = Runtime::new().unwrap();
+    let place = Arc::clone(place);
+    let outcome = runtime.block_on(async { story(World::at(place, wishes).await).await });
+    runtime.shutdown_timeout(HANG_LIMIT);
+    outcome
 }
 
 /// Waits until something is there.
@@ -294,6 +338,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let ahead = Arc::clone(ahead_ms);
     let settings = Settings {
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
+        upload_patience: wishes.upload_patience,
         ..Settings::new(BTreeMap::from(apps))
     };
     let targets = wishes.callbacks.iter().map(|url| {
@@ -303,18 +348,17 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
+    let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
+    // The embedded bucket ends a PUT whose sender died, so nothing lands late.
+    let patience = Patience { doubt: Duration::from_millis(100), ..Patience::default() };
     let backing = Backing {
         dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
         store: store.clone(),
         sealer: Sealer::from_hex(&"0f".repeat(32).into()).unwrap(),
         journal: Writer::open(dir.join("journal")).unwrap(),
-        journal_dir: dir.join("journal"),
         spool: Spool::open(dir.join("spool"), SPOOL_LIMIT).unwrap(),
         disk: DiskWatch::new(disk, 0),
-        uploader: Arc::new(Uploader::new(
-            RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) },
-            1,
-        )),
+        uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience)),
     };
     Sessions::open(settings, backing).await.unwrap()
 }

@@ -87,7 +87,6 @@ impl Worker {
             spool: Spool::open(data.join("spool"), SPOOL_LIMIT)?,
             disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
             journal: journal::Writer::open(data.join("journal"))?,
-            journal_dir: data.join("journal"),
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
             dispatcher: dispatcher.clone(),
         };
@@ -125,7 +124,7 @@ impl Worker {
     /// Ends running recordings, then the rest.
     pub(in crate::cli) async fn stop(self) {
         self.housekeeping.abort();
-        self.sessions.shutdown(STOP_PATIENCE).await;
+        self.sessions.end_all(STOP_PATIENCE).await;
         if let Some(server) = self.channel_server {
             server.shutdown().await;
         }

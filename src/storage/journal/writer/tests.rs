@@ -1,10 +1,7 @@
 //! Group commit, overload, rotation, restart, a disk that refuses.
 
 mod checkpoints;
-mod faults;
 mod inherited;
-mod sick;
-mod torn;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,0 +1,71 @@
+//! Why a recording is over, and what is said of it.
+
+use crate::callback::event::{self, ErrorLevel, LeaveCode, Module};
+use crate::channel::{EndReason, JoinError};
+use crate::storage::SpoolError;
+use crate::store::NewEvent;
+
+/// The vendor's codes (facts/agora.md sections 3 and 5.1).
+pub(super) const WRONG_TOKEN: u32 = 110;
+pub(super) const UPLOAD_TIMEOUT: u32 = 50;
+pub(super) const FILE_OPERATION: u32 = 51;
+pub(super) const START_TIMEOUT: u32 = 52;
+
+/// Why a recording is over.
+#[derive(Debug)]
+pub(in crate::session) enum Cause {
+    /// It was told to, or nobody was there.
+    Left(LeaveCode),
+    /// The channel ended it.
+    Channel(EndReason),
+    /// The spool failed.
+    Broken(SpoolError),
+    /// The worker died, came back, and did not get into the channel any more.
+    Unreached(JoinError),
+    /// The worker died and came back when nobody expected it any more.
+    Away,
+    /// An earlier run of the worker ended it and said so, as far as it came.
+    Before,
+}
+
+impl From<SpoolError> for Cause {
+    fn from(error: SpoolError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl Cause {
+    pub(super) const fn leave_code(&self) -> LeaveCode {
+        match self {
+            Self::Left(code) => *code,
+            Self::Channel(EndReason::ChannelClosed) => LeaveCode::Idle,
+            Self::Channel(_) | Self::Broken(_) | Self::Unreached(_) | Self::Away | Self::Before => {
+                LeaveCode::Interrupted
+            }
+        }
+    }
+
+    /// What went wrong, if anything did: event 1 and the words for people.
+    pub(super) fn failure(&self) -> Option<(NewEvent, String)> {
+        let (module, code, text) = match self {
+            Self::Left(_) | Self::Channel(EndReason::ChannelClosed) | Self::Before => return None,
+            Self::Channel(reason) => (Module::Recorder, START_TIMEOUT, reason.to_string()),
+            Self::Broken(error) => (Module::Uploader, FILE_OPERATION, error.to_string()),
+            Self::Unreached(error) => {
+                let text = format!("the worker stopped, and when it was back the recorder could not rejoin: {error}");
+                (Module::Recorder, join_code(error), text)
+            }
+            Self::Away => {
+                let text = "the worker was away for so long that the recording was not taken up again; what it had received \
+                            is kept";
+                (Module::Platform, START_TIMEOUT, text.to_owned())
+            }
+        };
+        Some((event::error(module, ErrorLevel::Fatal, code, &text), text))
+    }
+}
+
+/// The vendor's code for a join that failed.
+pub(super) const fn join_code(error: &JoinError) -> u32 {
+    if matches!(error, JoinError::Refused(_)) { WRONG_TOKEN } else { START_TIMEOUT }
+}

@@ -1,0 +1,77 @@
+//! Ends without a timeline: the bot never came in, or what was received can't be read back.
+
+use tokio::sync::mpsc;
+
+use super::cause::join_code;
+use super::final_update;
+use crate::callback::event::{self, ErrorLevel, ExitStatus, LeaveCode, Module};
+use crate::channel::JoinError;
+use crate::session::State;
+use crate::session::live::{Command, Desk};
+use crate::session::told::Told;
+use crate::storage::{UploadQueue, UploadReport};
+use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
+
+use super::cause::FILE_OPERATION;
+
+/// A stop came before the bot was in the channel.
+pub(in crate::session) async fn called_off(desk: Desk, code: LeaveCode) {
+    over(desk, State::Ended, None, vec![event::recorder_leave(code), event::session_exit(ExitStatus::Normal)]).await;
+}
+
+/// The bot did not get into the channel.
+pub(in crate::session) async fn never_entered(desk: Desk, error: &JoinError) {
+    let text = error.to_string();
+    let said = event::error(Module::Recorder, ErrorLevel::Fatal, join_code(error), &text);
+    over(desk, State::Failed, Some(text), vec![said, event::session_exit(ExitStatus::Abnormal)]).await;
+}
+
+/// The worker died in the middle, and what it had received can't be read back: what the spool holds is all that there is.
+pub(in crate::session) async fn lost(
+    desk: Desk,
+    queue: UploadQueue,
+    mut confirmations: mpsc::Receiver<UploadReport>,
+    mut commands: mpsc::Receiver<Command>,
+) {
+    let text = "the worker stopped, and its journal of this recording is missing or damaged; what the spool held is uploaded, \
+                later sound is lost";
+    desk.report.send_modify(|report| {
+        (report.state, report.failure) = (State::Stopping, Some(text.to_owned()));
+    });
+    let told = Told::load(&desk.store, &desk.plan.sid).await.unwrap_or_default();
+    let said = event::error(Module::Platform, ErrorLevel::Fatal, FILE_OPERATION, text);
+    let news = if told.was_said(&said) { Vec::new() } else { vec![said] };
+    let update = SessionUpdate {
+        state: Some(SessionState::Stopping),
+        summary: Some(desk.summary()),
+        ..SessionUpdate::default()
+    };
+    desk.scribe.record(update, news).await;
+    loop {
+        tokio::select! {
+            () = queue.drained() => break,
+            Some(_) = confirmations.recv() => {}
+            Some(command) = commands.recv() => match command {
+                Command::Rekey(bucket) => queue.use_bucket(bucket),
+                Command::HandOver => return desk.settle().await,
+                Command::Stop(_) | Command::Select(_) => {}
+            },
+        }
+    }
+    drop(queue);
+    over(desk, State::Failed, Some(text.to_owned()), vec![event::session_exit(ExitStatus::Abnormal)]).await;
+}
+
+/// Writes the end of a recording whose spool is empty.
+async fn over(desk: Desk, state: State, failure: Option<String>, news: Vec<NewEvent>) {
+    let mut report = desk.report.borrow().clone();
+    (report.state, report.failure, report.ended) = (state, failure, Some((desk.clock)()));
+    desk.meters.recording_ended(state.word());
+    desk.scribe.record(final_update(&report, Sealed::Forget), news).await;
+    desk.scribe.flush().await;
+    desk.journal.retire(&desk.plan.sid);
+    desk.report.send_replace(report);
+    if let Err(error) = desk.spool.close().await {
+        tracing::warn!(sid = %desk.plan.sid, "an empty spool stays behind: {error}");
+    }
+}

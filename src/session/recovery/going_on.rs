@@ -1,0 +1,98 @@
+//! A recording whose bot is sent back into its channel, or, where it never was in it, for the first time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
+
+use super::found::Found;
+use super::records::Records;
+use super::rejoin::Rejoin;
+use super::replay::{Replay, Source, replay};
+use super::returning::{Returning, end_with_the_crash};
+use crate::channel;
+use crate::session::ending::Cause;
+use crate::session::live::Accepted;
+use crate::session::sessions::Inner;
+use crate::session::tape::Tape;
+use crate::session::timebase::Timebase;
+use crate::store::SessionState;
+use crate::units::Ticks;
+
+/// How long a worker may be away. A bot that comes back even later would surprise those whom it records.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// Lets a recording go on.
+pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records) -> Result<(), String> {
+    let known = found.report.borrow().started.filter(|_| found.state == SessionState::Recording);
+    let start = match known {
+        Some(start) => start,
+        None => match records.beginning().await {
+            Some(spec) => spec.start,
+            None => return begin(inner, found).await,
+        },
+    };
+    let (plan, made) = (found.plan.clone(), Ticks::from_ms(found.report.borrow().duration_ms));
+    let tape = Tape::new(&plan, inner.backing.journal.clone(), None);
+    let timebase = Timebase::resume(start, inner.now());
+    let (source, commands) = Source::of(inner, found);
+    let mut replay = tokio::spawn(replay(source, records));
+
+    let absent = |last: Ticks| (timebase.now() - last).as_duration() > LONGEST_ABSENCE;
+    let app = inner.settings.apps.get(&plan.app);
+    let Some(app) = app.filter(|_| !absent(made)) else {
+        // The row may lag behind; the journal knows when the worker was there last.
+        match (whole(replay.await)?, app) {
+            (Replay::Lost(lost), _) => lost.end(commands).await,
+            (Replay::Done(replayed), Some(app)) if !absent(replayed.last) => {
+                let rejoin = Rejoin::new(Arc::clone(&app.channel), &plan, tape, timebase);
+                Returning::new(rejoin, commands).go_on(*replayed).await;
+            }
+            (Replay::Done(replayed), Some(_)) => end_with_the_crash(*replayed, tape, commands, Cause::Away).await,
+            (Replay::Done(replayed), None) => {
+                let unknown = channel::JoinError::Unreachable("this worker does not serve the app any more".into());
+                end_with_the_crash(*replayed, tape, commands, Cause::Unreached(unknown)).await;
+            }
+        }
+        return Ok(());
+    };
+    let rejoin = Rejoin::new(Arc::clone(&app.channel), &plan, tape, timebase);
+    let mut returning = Returning::new(rejoin, commands);
+    let replayed = loop {
+        tokio::select! {
+            made = &mut replay => break whole(made)?,
+            () = returning.attend() => if returning.is_handed_over() {
+                replay.abort();
+                return inner.backing.journal.flush().await.map_err(|error| error.to_string());
+            },
+        }
+    };
+    match replayed {
+        Replay::Done(replayed) => returning.go_on(*replayed).await,
+        Replay::Lost(lost) => lost.end(returning.into_commands()).await,
+    }
+    Ok(())
+}
+
+/// The bot was on its way into the channel when the worker died: it is sent off again.
+async fn begin(inner: &Arc<Inner>, found: Found) -> Result<(), String> {
+    let plan = found.plan.clone();
+    let Some(app) = inner.settings.apps.get(&plan.app) else {
+        return Err("this worker does not serve the app any more".into());
+    };
+    let tape = Tape::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref());
+    let (source, commands) = Source::of(inner, found);
+    let (desk, uploads) = source.open()?;
+    let (enter, entered) = oneshot::channel();
+    Accepted { desk, uploads, tape, commands }.run(Arc::clone(&app.channel), enter).await;
+    if let Ok(Err(_)) = entered.await {
+        let released = inner.backing.store.resource_release(&plan.resource, &plan.sid).await;
+        released.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn whole(made: Result<Result<Replay, String>, JoinError>) -> Result<Replay, String> {
+    made.map_err(|error| error.to_string())?
+}

@@ -1,0 +1,297 @@
+//! The bot's way back into the channel of a recording that an earlier run of the worker left, while its journal is replayed.
+//!
+//! The bot is sent in at once, because time lost is audio lost. As soon as somebody is there who keeps the recording alive, the
+//! journal is told that the worker is back; from then on all news goes to the journal at once and is held for the core until the
+//! replay has come this far. As long as nobody is there nothing is written: the recording may turn out to have ended with the
+//! crash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::callback::event::LeaveCode;
+use crate::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
+use crate::recording::{Input, Selection, TimedInput};
+use crate::session::IdleRule;
+use crate::session::ending::Cause;
+use crate::session::live::{JOIN_PATIENCE, join_request};
+use crate::session::plan::Plan;
+use crate::session::presence::Presence;
+use crate::session::tape::Tape;
+use crate::session::timebase::Timebase;
+use crate::storage::journal::Record;
+use crate::units::{Sid, Ticks};
+
+/// Inputs that are held while the replay goes on: half an hour of three talkers. Past it the channel's own queue fills, drops
+/// packets and counts them.
+const MAX_HELD: usize = 1 << 18;
+/// News of people who don't keep the recording alive; past it the recording goes on as if they did.
+const MAX_UNHEEDED: usize = 4_096;
+/// The pause after the first join that failed; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two joins.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// The bot on its way back.
+pub(super) struct Rejoin {
+    channel: Arc<dyn Channel>,
+    request: JoinRequest,
+    idle: IdleRule,
+    sid: Sid,
+    tape: Tape,
+    timebase: Timebase,
+    place: Place,
+    pause: Duration,
+    /// Until when somebody has to be there.
+    deadline: Instant,
+    /// What the core has not got yet.
+    held: Vec<TimedInput>,
+    /// Arrival of the last input: arrivals never decrease.
+    last: Ticks,
+    dropped: u64,
+}
+
+/// Where the bot is.
+enum Place {
+    Joining(BoxFuture<'static, Result<ChannelHandle, JoinError>>),
+    Pausing {
+        until: Instant,
+        failed: JoinError,
+    },
+    /// In, but nobody keeps the recording alive; since when, and what was heard nevertheless.
+    Alone {
+        handle: ChannelHandle,
+        since: Ticks,
+        presence: Presence,
+        unheeded: Vec<TimedInput>,
+    },
+    /// In, and the recording goes on.
+    Back(ChannelHandle),
+    /// Not there any more.
+    Out,
+}
+
+/// What a recording goes on with.
+pub(super) struct Parts {
+    /// The bot's place, if it is back.
+    pub(super) handle: Option<ChannelHandle>,
+    pub(super) tape: Tape,
+    pub(super) timebase: Timebase,
+    /// Packets that were dropped because nobody took them.
+    pub(super) dropped: u64,
+}
+
+/// What the bot's return came to.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// The recording goes on.
+    Back,
+    /// Nobody came: the recording ended with the crash.
+    Missed(Cause),
+    /// It went on, and ended by itself at this time.
+    Ended(Ticks, Cause),
+}
+
+impl Rejoin {
+    /// Sends the bot off. The tape is that of the recording; `timebase` knows its present.
+    pub(super) fn new(channel: Arc<dyn Channel>, plan: &Plan, tape: Tape, timebase: Timebase) -> Self {
+        let request = join_request(plan);
+        Self {
+            place: join(&channel, &request),
+            channel,
+            request,
+            idle: plan.idle,
+            sid: plan.sid.clone(),
+            tape,
+            timebase,
+            pause: FIRST_PAUSE,
+            deadline: Instant::now() + plan.idle.after,
+            held: Vec::new(),
+            last: Ticks::ZERO,
+            dropped: 0,
+        }
+    }
+
+    /// Whether the recording goes on.
+    pub(super) const fn is_back(&self) -> bool {
+        matches!(self.place, Place::Back(_))
+    }
+
+    /// Goes on until something was decided. Cancelling loses nothing. Not to be called after [`Turn::Missed`] or [`Turn::Ended`].
+    pub(super) async fn next(&mut self) -> Turn {
+        loop {
+            match &mut self.place {
+                Place::Joining(attempt) => tokio::select! {
+                    joined = attempt => self.joined(joined),
+                    () = sleep_until(self.deadline) => {
+                        return Turn::Missed(Cause::Unreached(no_answer()));
+                    }
+                },
+                Place::Pausing { until, failed } => {
+                    sleep_until((*until).min(self.deadline)).await;
+                    if *until >= self.deadline {
+                        return Turn::Missed(Cause::Unreached(std::mem::replace(failed, no_answer())));
+                    }
+                    self.place = join(&self.channel, &self.request);
+                }
+                Place::Alone { handle, .. } => tokio::select! {
+                    news = handle.news.recv() => if let Some(turn) = self.heard_alone(news) { return turn },
+                    () = sleep_until(self.deadline) => return Turn::Missed(Cause::Left(LeaveCode::Idle)),
+                },
+                Place::Back(handle) => {
+                    if self.held.len() >= MAX_HELD {
+                        return std::future::pending().await;
+                    }
+                    let news = handle.news.recv().await;
+                    if let Some(turn) = self.heard(news) {
+                        return turn;
+                    }
+                }
+                Place::Out => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// Changes who is recorded, from here on.
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.request.selection = selection.clone();
+        match &self.place {
+            Place::Alone { handle, .. } => {
+                handle.selection.send_replace(selection);
+            }
+            Place::Back(handle) => {
+                handle.selection.send_replace(selection.clone());
+                self.hold(Instant::now(), Input::Select(selection));
+            }
+            Place::Joining(_) | Place::Pausing { .. } | Place::Out => {}
+        }
+    }
+
+    /// Leaves the channel; what had arrived is held. The present, if the recording went on until now.
+    pub(super) fn leave(&mut self) -> Option<Ticks> {
+        let Place::Back(ChannelHandle { mut news, selection }) = std::mem::replace(&mut self.place, Place::Out) else {
+            return None;
+        };
+        drop(selection);
+        news.close();
+        while let Ok((arrival, news)) = news.try_recv() {
+            if let News::Input(input) = news {
+                self.hold(arrival, input);
+            }
+        }
+        Some(self.timebase.now().max(self.last))
+    }
+
+    /// What the core has not got yet.
+    pub(super) fn take_held(&mut self) -> Vec<TimedInput> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// The replay has come to `last`: the present is not before it.
+    pub(super) fn not_before(&mut self, last: Ticks) {
+        self.timebase.not_before(last);
+        self.last = self.last.max(last);
+    }
+
+    /// What a recording goes on with.
+    pub(super) fn into_parts(self) -> Parts {
+        let handle = match self.place {
+            Place::Back(handle) => Some(handle),
+            _ => None,
+        };
+        Parts { handle, tape: self.tape, timebase: self.timebase, dropped: self.dropped }
+    }
+
+    fn joined(&mut self, joined: Result<ChannelHandle, JoinError>) {
+        self.place = match joined {
+            Ok(handle) => {
+                handle.selection.send_replace(self.request.selection.clone());
+                self.deadline = Instant::now() + self.idle.after;
+                let (since, presence) = (self.timebase.now(), Presence::default());
+                Place::Alone { handle, since, presence, unheeded: Vec::new() }
+            }
+            Err(failed) => {
+                tracing::warn!(sid = %self.sid, "the bot is not back in its channel yet: {failed}");
+                let until = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                Place::Pausing { until, failed }
+            }
+        };
+    }
+
+    /// News while nobody keeps the recording alive.
+    fn heard_alone(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
+        let input = match news {
+            Some((arrival, News::Input(input))) => TimedInput { at: self.timebase.ticks(arrival), input },
+            Some((_, News::Dropped(count))) => {
+                self.dropped += count;
+                return None;
+            }
+            Some((_, News::Ended(reason))) => return Some(Turn::Missed(Cause::Channel(reason))),
+            None => return Some(Turn::Missed(Cause::Channel(EndReason::Unreachable))),
+        };
+        let Place::Alone { presence, unheeded, .. } = &mut self.place else { return None };
+        presence.observe(input.at, &input.input);
+        unheeded.push(input);
+        let goes_on = !presence.is_idle(self.idle.kind) || unheeded.len() >= MAX_UNHEEDED;
+        goes_on.then(|| self.come_back())
+    }
+
+    /// Somebody is there: tells the journal, with all that came before.
+    fn come_back(&mut self) -> Turn {
+        if let Place::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.place, Place::Out) {
+            self.place = Place::Back(handle);
+            self.hold_at(since, Input::WorkerRestarted);
+            self.hold_at(since, Input::Select(self.request.selection.clone()));
+            unheeded.into_iter().for_each(|input| self.hold_at(input.at, input.input));
+        }
+        Turn::Back
+    }
+
+    fn heard(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
+        let reason = match news {
+            Some((arrival, News::Input(input))) => {
+                self.hold(arrival, input);
+                return None;
+            }
+            Some((_, News::Dropped(count))) => {
+                self.dropped += count;
+                return None;
+            }
+            Some((_, News::Ended(reason))) => reason,
+            None => EndReason::Unreachable,
+        };
+        let at = self.leave()?;
+        Some(Turn::Ended(at, Cause::Channel(reason)))
+    }
+
+    fn hold(&mut self, arrival: Instant, input: Input) {
+        self.hold_at(self.timebase.ticks(arrival), input);
+    }
+
+    /// Writes an input to the journal and keeps it for the core.
+    fn hold_at(&mut self, at: Ticks, input: Input) {
+        self.last = self.last.max(at);
+        let input = TimedInput { at: self.last, input };
+        self.tape.append(&Record::Input { sid: self.sid.clone(), input: input.clone() });
+        self.held.push(input);
+    }
+}
+
+fn join(channel: &Arc<dyn Channel>, request: &JoinRequest) -> Place {
+    let (channel, request) = (Arc::clone(channel), request.clone());
+    let attempt = async move {
+        match timeout(JOIN_PATIENCE, channel.join(request)).await {
+            Ok(joined) => joined,
+            Err(_) => Err(no_answer()),
+        }
+    };
+    Place::Joining(attempt.boxed())
+}
+
+fn no_answer() -> JoinError {
+    JoinError::Unreachable("no answer in time".into())
+}

@@ -1,0 +1,168 @@
+//! A recording made again from its journal: the same inputs give the same bytes (law 6). What the bucket or the spool has is not
+//! put again, what the log says is not said again.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::found::Found;
+use super::records::{Line, Records};
+use crate::recording::{Input, TimedInput};
+use crate::session::live::{Command, Desk, begun};
+use crate::session::plan::Plan;
+use crate::session::presence::Presence;
+use crate::session::running::feed;
+use crate::session::sessions::Inner;
+use crate::session::works::Works;
+use crate::session::{Report, ending, sealed};
+use crate::storage::journal::Record;
+use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
+use crate::units::Ticks;
+
+/// Inputs taken in one go, between two looks at what the core has ready.
+const BATCH: usize = 512;
+/// The number of the event that says that the bot is in the channel.
+const RECORDER_STARTED: u16 = 40;
+
+/// A recording as its journal has it.
+pub(super) struct Replayed {
+    pub(super) works: Works,
+    pub(super) confirmations: mpsc::Receiver<UploadReport>,
+    pub(super) presence: Presence,
+    /// Arrival of the last input.
+    pub(super) last: Ticks,
+    /// When it was told to end, if it was.
+    pub(super) finished: Option<Ticks>,
+    /// Whether the way to the channel was broken at last.
+    pub(super) down: bool,
+}
+
+/// What a replay is made from, beside the journal.
+pub(super) struct Source {
+    inner: Arc<Inner>,
+    plan: Plan,
+    report: watch::Sender<Report>,
+    sealed: Option<Vec<u8>>,
+}
+
+/// What came of a replay.
+pub(super) enum Replay {
+    Done(Box<Replayed>),
+    /// The journal does not have the beginning.
+    Lost(Lost),
+}
+
+/// A recording without its journal.
+pub(super) struct Lost {
+    desk: Box<Desk>,
+    queue: UploadQueue,
+    confirmations: mpsc::Receiver<UploadReport>,
+}
+
+/// Makes a recording again. An error says what keeps this worker from it.
+pub(super) async fn replay(source: Source, mut records: Records) -> Result<Replay, String> {
+    let (desk, (queue, confirmations)) = source.open()?;
+    let works = match records.next().await {
+        Some(Ok(Record::Started { spec })) => Works::new(desk, spec, queue),
+        Some(Err(error)) => return Err(error.to_string()),
+        _ => {
+            queue.resume(desk.spool.list().await.map_err(|error| error.to_string())?);
+            return Ok(Replay::Lost(Lost { desk: Box::new(desk), queue, confirmations }));
+        }
+    };
+    let (presence, last) = (Presence::default(), Ticks::ZERO);
+    let mut replayed = Replayed { works, confirmations, presence, last, finished: None, down: false };
+    replayed.run(&mut records).await?;
+    Ok(Replay::Done(Box::new(replayed)))
+}
+
+impl Source {
+    /// What the store knows of a recording, and who commands it.
+    pub(super) fn of(inner: &Arc<Inner>, found: Found) -> (Self, mpsc::Receiver<Command>) {
+        let Found { plan, report, commands, sealed, .. } = found;
+        (Self { inner: Arc::clone(inner), plan, report, sealed }, commands)
+    }
+
+    /// Opens spool and bucket.
+    pub(super) fn open(self) -> Result<(Desk, (UploadQueue, mpsc::Receiver<UploadReport>)), String> {
+        let Self { inner, plan, report, sealed } = self;
+        let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
+        let destination = sealed::open(&inner.backing.sealer, &sealed)
+            .map_err(|error| format!("the keys of its bucket can't be read: {error}"))?;
+        let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
+        let uploads = inner.backing.uploader.spawn(Bucket::connect(&destination), desk.spool.clone());
+        Ok((desk, uploads))
+    }
+}
+
+impl Lost {
+    /// Uploads what the spool holds, and says that the rest is lost.
+    pub(super) async fn end(self, commands: mpsc::Receiver<Command>) {
+        ending::lost(*self.desk, self.queue, self.confirmations, commands).await;
+    }
+}
+
+impl Replayed {
+    /// Where the recording ends if nothing follows: what an earlier run has said to be made is not taken back.
+    pub(super) fn end(&self) -> Ticks {
+        self.finished.unwrap_or_else(|| self.last.max(Ticks::from_ms(self.works.report().duration_ms)))
+    }
+
+    /// Feeds what was held while the journal was replayed.
+    pub(super) async fn feed(&mut self, held: Vec<TimedInput>) -> Result<(), SpoolError> {
+        let packets = held.iter().filter(|input| matches!(input.input, Input::Packet(_))).count();
+        self.works.desk().meters.packets_received(packets as u64);
+        let mut held = held.into_iter().peekable();
+        while held.peek().is_some() {
+            held.by_ref().take(BATCH).for_each(|input| self.push(input));
+            self.works.ship().await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, records: &mut Records) -> Result<(), String> {
+        self.works.make_again().await.map_err(|error| error.to_string())?;
+        if !self.works.told().knows(RECORDER_STARTED) {
+            begun(&mut self.works).await;
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.finished.is_none() {
+            tokio::select! {
+                count = records.next_many(&mut batch, BATCH) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    batch.drain(..).try_for_each(|line| self.take(line))?;
+                    self.works.ship().await.map_err(|error| error.to_string())?;
+                    tokio::task::yield_now().await;
+                }
+                Some(news) = self.confirmations.recv() => {
+                    self.works.uploaded(news).await.map_err(|error| error.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows the end is of a run that did not know of it yet.
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match line.map_err(|error| error.to_string())? {
+            _ if self.finished.is_some() => {}
+            Record::Input { input, .. } => self.push(input),
+            Record::Finished { at, .. } => self.finished = Some(at),
+            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, input: TimedInput) {
+        self.last = self.last.max(input.at);
+        match &input.input {
+            Input::ChannelDown => self.down = true,
+            Input::ChannelUp | Input::WorkerRestarted => self.down = false,
+            _ => {}
+        }
+        feed(&mut self.works, &mut self.presence, input);
+    }
+}

@@ -1,0 +1,182 @@
+//! A recording between two runs of the worker: what its callers want and what its bot meets while the journal is replayed, and
+//! what follows from both.
+
+use tokio::sync::mpsc;
+
+use super::rejoin::{Rejoin, Turn};
+use super::replay::Replayed;
+use crate::callback::event::LeaveCode;
+use crate::session::State;
+use crate::session::ending::{Cause, Ending};
+use crate::session::live::Command;
+use crate::session::running::{Running, finish};
+use crate::session::tape::Tape;
+use crate::storage::{Bucket, SpoolError};
+use crate::units::Ticks;
+
+/// See the module's documentation.
+pub(super) struct Returning {
+    rejoin: Rejoin,
+    commands: mpsc::Receiver<Command>,
+    /// Fresh credentials.
+    bucket: Option<Bucket>,
+    decision: Option<Decision>,
+}
+
+/// What becomes of the recording, when it does not go on.
+#[derive(Debug)]
+enum Decision {
+    /// It ended with the crash.
+    WithTheCrash(Cause),
+    /// It went on until then.
+    At(Ticks, Cause),
+    /// The next run of the worker goes on.
+    HandOver,
+}
+
+impl Returning {
+    pub(super) const fn new(rejoin: Rejoin, commands: mpsc::Receiver<Command>) -> Self {
+        Self { rejoin, commands, bucket: None, decision: None }
+    }
+
+    /// Whether it is decided that the recording does not go on.
+    pub(super) const fn is_decided(&self) -> bool {
+        self.decision.is_some()
+    }
+
+    /// Whether the next run of the worker is to go on with it.
+    pub(super) const fn is_handed_over(&self) -> bool {
+        matches!(self.decision, Some(Decision::HandOver))
+    }
+
+    /// Who commands, when nothing is decided here.
+    pub(super) fn into_commands(self) -> mpsc::Receiver<Command> {
+        self.commands
+    }
+
+    /// Attends to callers and bot until something happens; for ever when nothing can. Cancelling loses nothing.
+    pub(super) async fn attend(&mut self) {
+        if self.is_decided() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            turn = self.rejoin.next() => match turn {
+                Turn::Back => {}
+                Turn::Missed(cause) => self.decision = Some(Decision::WithTheCrash(cause)),
+                Turn::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
+            },
+            command = self.commands.recv() => match command {
+                Some(Command::Select(selection)) => self.rejoin.select(selection),
+                Some(Command::Rekey(bucket)) => self.bucket = Some(bucket),
+                Some(Command::Stop(code)) => self.stop(code),
+                Some(Command::HandOver) => {
+                    self.rejoin.leave();
+                    self.decision = Some(Decision::HandOver);
+                }
+                None => self.stop(LeaveCode::Interrupted),
+            },
+        }
+    }
+
+    /// The journal is replayed: waits until it is known whether the recording goes on, and lets it.
+    pub(super) async fn go_on(mut self, mut replayed: Replayed) {
+        if replayed.finished.is_some() {
+            // An earlier run ended it, and did not come to say so in the store.
+            self.rejoin.leave();
+            let (tape, cause) = (self.rejoin.into_parts().tape, Cause::Left(LeaveCode::Interrupted));
+            return end_with_the_crash(replayed, tape, self.commands, cause).await;
+        }
+        self.rejoin.not_before(replayed.last);
+        if let Err(error) = self.catch_up(&mut replayed).await {
+            self.decision = Some(match self.rejoin.leave() {
+                Some(at) => Decision::At(at, error.into()),
+                None => Decision::WithTheCrash(error.into()),
+            });
+        }
+        let Self { rejoin, commands, decision, .. } = self;
+        let parts = rejoin.into_parts();
+        replayed.works.desk().meters.packets_dropped(parts.dropped);
+        replayed.works.note(|report| report.packets_dropped += parts.dropped);
+        match decision {
+            None => {}
+            Some(Decision::HandOver) => {
+                parts.tape.finish().await;
+                return replayed.works.desk().settle().await;
+            }
+            Some(Decision::At(at, cause)) => {
+                finish(&mut replayed.works, parts.tape, at.max(replayed.last)).await;
+                return end(replayed, commands, cause).await;
+            }
+            Some(Decision::WithTheCrash(cause)) => {
+                return end_with_the_crash(replayed, parts.tape, commands, cause).await;
+            }
+        }
+        let handle = parts.handle.expect("what is not decided otherwise is back in its channel");
+        let Replayed { works, confirmations, presence, last, down, .. } = replayed;
+        works.note(|report| report.state = if down { State::Recovering } else { State::Recording });
+        tracing::info!(sid = %works.desk().plan.sid, "a recording of an earlier run goes on");
+        let running = Running::new(works, confirmations, handle, parts.tape, commands, parts.timebase);
+        running.go_on(presence, last).run().await;
+    }
+
+    /// Feeds what was held, until the core knows what the journal knows.
+    async fn catch_up(&mut self, replayed: &mut Replayed) -> Result<(), SpoolError> {
+        while !self.is_decided() && !self.rejoin.is_back() {
+            tokio::select! {
+                () = self.attend() => {}
+                Some(news) = replayed.confirmations.recv() => replayed.works.uploaded(news).await?,
+            }
+        }
+        if let Some(bucket) = self.bucket.take() {
+            replayed.works.use_bucket(bucket);
+        }
+        loop {
+            let held = self.rejoin.take_held();
+            if held.is_empty() {
+                break;
+            }
+            let feeding = replayed.feed(held);
+            tokio::pin!(feeding);
+            loop {
+                tokio::select! {
+                    fed = &mut feeding => break fed?,
+                    () = self.attend() => {}
+                }
+            }
+        }
+        if !self.is_decided() {
+            replayed.works.caught_up().await?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, code: LeaveCode) {
+        let cause = Cause::Left(code);
+        self.decision = Some(match self.rejoin.leave() {
+            Some(at) => Decision::At(at, cause),
+            None => Decision::WithTheCrash(cause),
+        });
+    }
+}
+
+/// Ends a recording as it was when the worker died, or when an earlier run ended it.
+pub(super) async fn end_with_the_crash(
+    mut replayed: Replayed,
+    tape: Tape,
+    commands: mpsc::Receiver<Command>,
+    cause: Cause,
+) {
+    let at = replayed.end();
+    if replayed.finished.is_some() {
+        // The journal has it.
+        replayed.works.finish(at);
+    } else {
+        finish(&mut replayed.works, tape, at).await;
+    }
+    end(replayed, commands, cause).await;
+}
+
+async fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) {
+    let Replayed { works, confirmations, presence, .. } = replayed;
+    Ending { works, confirmations, commands, presence }.run(cause).await;
+}

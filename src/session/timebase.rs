@@ -1,0 +1,81 @@
+//! Where a recording's ticks lie on the monotonic clock. Made when the bot is in the channel, and made anew when the bot of a
+//! later run of the worker is: wall time has gone on meanwhile, and so has the timeline.
+
+use tokio::time::Instant;
+
+use crate::units::{Ticks, WallMs};
+
+/// A place on both clocks; both go at the same pace from there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timebase {
+    instant: Instant,
+    ticks: Ticks,
+}
+
+impl Timebase {
+    /// Tick 0 is now.
+    pub(super) fn begin() -> Self {
+        Self { instant: Instant::now(), ticks: Ticks::ZERO }
+    }
+
+    /// Tick 0 was at the wall time `start`, and now is `wall`. A wall clock that was set back gives no time before tick 0.
+    pub(super) fn resume(start: WallMs, wall: WallMs) -> Self {
+        Self { instant: Instant::now(), ticks: Ticks::from_ms(wall.0.saturating_sub(start.0)) }
+    }
+
+    /// Where an arrival lies on the timeline; what came before tick 0 is at tick 0.
+    pub(super) fn ticks(&self, arrival: Instant) -> Ticks {
+        let before = Ticks::from_duration(self.instant.saturating_duration_since(arrival));
+        self.ticks + Ticks::from_duration(arrival.saturating_duration_since(self.instant)) - before
+    }
+
+    /// The present on the timeline.
+    pub(super) fn now(&self) -> Ticks {
+        self.ticks(Instant::now())
+    }
+
+    /// When the timeline reaches `at`, or an instant in the past.
+    pub(super) fn instant(&self, at: Ticks) -> Instant {
+        self.instant + (at - self.ticks).as_duration()
+    }
+
+    /// The wall clock was set back while nobody looked: the present is not before `at`.
+    pub(super) fn not_before(&mut self, at: Ticks) {
+        let now = self.now();
+        self.ticks += at - now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn both_clocks_go_at_one_pace() {
+        let begun = Timebase::begin();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(begun.now(), Ticks::from_secs(3));
+        assert_eq!(begun.instant(Ticks::from_secs(3)), Instant::now());
+        assert_eq!(begun.ticks(Instant::now() - Duration::from_secs(4)), Ticks::ZERO);
+
+        let resumed = Timebase::resume(WallMs(1_000), WallMs(61_000));
+        assert_eq!(resumed.now(), Ticks::from_secs(60));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(resumed.now(), Ticks::from_secs(61));
+        assert_eq!(resumed.ticks(Instant::now() - Duration::from_secs(2)), Ticks::from_secs(59));
+        assert_eq!(resumed.instant(Ticks::from_secs(62)), Instant::now() + Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_was_set_back_does_not_turn_the_timeline_back() {
+        let mut resumed = Timebase::resume(WallMs(61_000), WallMs(1_000));
+        assert_eq!(resumed.now(), Ticks::ZERO);
+        resumed.not_before(Ticks::from_secs(9));
+        assert_eq!(resumed.now(), Ticks::from_secs(9));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        resumed.not_before(Ticks::from_secs(5));
+        assert_eq!(resumed.now(), Ticks::from_secs(10));
+    }
+}

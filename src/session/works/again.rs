@@ -1,0 +1,74 @@
+//! A recording that is made again from its journal: what an earlier run of the worker left of it, and what it need not do twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::Works;
+use crate::callback::event;
+use crate::session::told::Told;
+use crate::storage::{ObjectKind, SpoolError, SpooledObject};
+use crate::store::StoreError;
+
+/// What the spool held when the worker came back, by name.
+#[derive(Debug)]
+pub(super) struct Again {
+    left: HashMap<String, SpooledObject>,
+}
+
+impl Works {
+    /// What follows until [`Self::caught_up`] was recorded by an earlier run: learns what that run has said, and hands over what
+    /// it left in the spool.
+    pub(in crate::session) async fn make_again(&mut self) -> Result<(), Trouble> {
+        self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
+        self.publication.make_again();
+        let left = self.desk.spool.list().await?;
+        self.queue.resume(left.clone());
+        self.again = Some(Again { left: left.into_iter().map(|object| (object.name.clone(), object)).collect() });
+        Ok(())
+    }
+
+    /// Everything that an earlier run can have made is made again: gives out what was held back.
+    pub(in crate::session) async fn caught_up(&mut self) -> Result<(), SpoolError> {
+        self.ship().await?;
+        if self.again.take().is_none() {
+            return Ok(());
+        }
+        let playlists: Vec<_> = self.publication.playlists().cloned().collect();
+        for playlist in playlists {
+            if self.told.was_said(&event::file_infos(&self.desk.plan.file(&playlist).key)) {
+                self.publication.is_there(&playlist);
+            }
+        }
+        for playlist in self.publication.caught_up() {
+            self.upload_playlist(&playlist).await?;
+        }
+        let ledger = Arc::new(self.recorder.ledger());
+        self.note(|report| report.ledger = ledger);
+        self.refresh();
+        Ok(())
+    }
+
+    /// Whether media that is made again is in the bucket, or on its way, byte for byte.
+    pub(super) async fn is_there_already(&mut self, name: &str, kind: ObjectKind, bytes: &Bytes) -> bool {
+        let Some(again) = self.again.as_mut().filter(|_| !kind.follows()) else { return false };
+        if self.objects.is_same(name, &format!("{:x}", Sha256::digest(bytes))) {
+            self.publication.stored(name);
+            return true;
+        }
+        let Some(left) = again.left.remove(name).filter(|left| left.size == bytes.len() as u64) else { return false };
+        // What can't be read any more was confirmed meanwhile; putting it once more does no harm.
+        self.desk.spool.read(&left).await.is_ok_and(|known| known == *bytes)
+    }
+}
+
+/// Why a recording can't be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::session) enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}

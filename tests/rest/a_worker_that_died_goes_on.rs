@@ -1,0 +1,151 @@
+//! A worker dies in the middle, and its next run goes on: the same sid, the same playlists, each event once and in order, the
+//! time without a worker as silence that the ledger names. Also when it dies again and again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::media::{self, tone};
+use crate::talker::Talker;
+use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
+
+/// Longer than the journal waits before it writes.
+const DURABLE: Duration = Duration::from_millis(1500);
+
+#[test]
+fn a_recording_goes_on_under_its_sid() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let (task, before) = run_that_dies(&place, Wishes::default(), async |world: World| {
+        let mut client = world.client();
+        client["recordingConfig"]["alsoIndividual"] = json!(true);
+        let task = world.record("mix", "room", "1", &client).await;
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        stage.talk(&mut [Talker::new(1, 440.0)], 0, 9000).await;
+        until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
+        tokio::time::sleep(DURABLE).await;
+        (task.clone(), playlists(&world, &task))
+    });
+    assert_eq!(before.len(), 2);
+
+    let known =
+        run_that_dies(&place, Wishes { ahead: Duration::from_secs(12), ..Wishes::default() }, async |world: World| {
+            let early = world.query(&task).await;
+            assert_eq!((early.status, &early.body["serverResponse"]["status"]), (StatusCode::OK, &json!(5)));
+            assert!(early.body["serverResponse"]["sliceStartTime"].as_u64() > Some(0));
+            let stage = world.stage(&task).await;
+            stage.enter(0, "7", 1).await;
+            stage.talk(&mut [Talker::new(1, 660.0)], 0, 6000).await;
+            until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
+            assert_eq!(world.stop(&task).await.status, StatusCode::OK);
+            let known = world.over(&task).await;
+            assert_eq!(world.joins(), 1);
+            judge_log(&world.log(&task).await);
+            for (name, text) in playlists(&world, &task) {
+                let before = before[&name].replace("TYPE:EVENT", "TYPE:VOD");
+                assert!(text.starts_with(&before), "{name} goes on where it was: {before} then {text}");
+                assert!(text.ends_with("#EXT-X-ENDLIST\n"));
+            }
+            known
+        });
+    assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("partial")));
+    let gap = restarts(&known).remove(0);
+    assert!(gap.0.abs_diff(8980) <= 20 && gap.1 > 12_000, "{gap:?}");
+    let length = known["durationMs"].as_u64().unwrap();
+    assert!(length.abs_diff(gap.1 + 6000) <= 100, "{length} after {gap:?}");
+    for file in known["fileList"].as_array().unwrap() {
+        let objects = place.objects();
+        let sound = media::decode(&objects.join(file["fileName"].as_str().unwrap()));
+        assert!(sound.ms().abs_diff(length) <= 40, "{} ms of {length} in {file}", sound.ms());
+        assert!(tone(sound.part(7000, 8500), 440.0) > 0.1);
+        assert!(tone(sound.part(gap.0 + 500, gap.1 - 500), 440.0) < 0.001);
+        assert!(tone(sound.part(gap.1 + 1000, gap.1 + 5000), 660.0) > 0.1);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_again_and_again_goes_on_each_time() {
+    const RUNS: u64 = 6;
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let mut task: Option<Task> = None;
+    for run in 0..RUNS {
+        // Every third run dies at once, while it is still at its beginning.
+        let short = run % 3 == 2;
+        let wishes = Wishes { ahead: Duration::from_secs(10 * run), ..Wishes::default() };
+        task = Some(run_that_dies(&place, wishes, async |world: World| {
+            let task = match task {
+                Some(task) => task,
+                None => world.record("individual", "room", "1", &world.client()).await,
+            };
+            let stage = world.stage(&task).await;
+            stage.enter(0, "7", 1).await;
+            stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
+            tokio::time::sleep(if short { Duration::from_millis(20) } else { DURABLE }).await;
+            task
+        }));
+    }
+    let task = task.unwrap();
+    let wishes = Wishes { ahead: Duration::from_secs(10 * RUNS), ..Wishes::default() };
+    let known = run_that_dies(&place, wishes, async |world: World| {
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
+        assert_eq!(world.stop(&task).await.status, StatusCode::OK);
+        let known = world.over(&task).await;
+        judge_log(&world.log(&task).await);
+        known
+    });
+    assert_eq!(known["state"], "ended");
+    let gaps = restarts(&known);
+    assert!(gaps.len() >= 4, "each run that lived long enough was met again: {gaps:?}");
+    let sound = media::decode(&place.objects().join(known["fileList"][0]["fileName"].as_str().unwrap()));
+    assert!(sound.ms().abs_diff(known["durationMs"].as_u64().unwrap()) <= 20);
+    for (_, to) in gaps {
+        assert!(tone(sound.part(to + 500, to + 2500), 440.0) > 0.1, "the run that began at {to} is heard");
+    }
+}
+
+/// Every playlist of a recording, by name.
+fn playlists(world: &World, task: &Task) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(world.objects().join("rec")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let own = paths.filter(|path| path.extension().is_some_and(|extension| extension == "m3u8"));
+    let text = |path: std::path::PathBuf| {
+        (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap())
+    };
+    own.map(text).filter(|(name, _)| name.starts_with(&task.sid)).collect()
+}
+
+/// From and to of the gaps that the worker made in the only uid's ledger, in milliseconds.
+fn restarts(known: &Value) -> Vec<(u64, u64)> {
+    let gaps = known["ledger"]["uids"][0]["gaps"].as_array().unwrap().iter();
+    let ours = gaps.filter(|gap| gap["cause"] == "worker_restart");
+    ours.map(|gap| (gap["from"].as_u64().unwrap() / 48, gap["to"].as_u64().unwrap() / 48)).collect()
+}
+
+/// One story, as if the worker had never died.
+fn judge_log(log: &[Value]) {
+    let types: Vec<u64> = log.iter().map(|event| event["eventType"].as_u64().unwrap()).collect();
+    assert_eq!(types[..2], [40, 30]);
+    assert_eq!(types.last(), Some(&11));
+    for once in [40, 30, 41, 31, 11] {
+        assert_eq!(types.iter().filter(|event| **event == once).count(), 1, "{once} in {types:?}");
+    }
+    let order = [40, 30, 42, 4, 41, 31, 11].map(|wanted| types.iter().position(|event| *event == wanted).unwrap());
+    assert!(order.is_sorted(), "{types:?}");
+    for (number, event) in log.iter().enumerate() {
+        assert_eq!(event["payload"]["sequence"], number);
+    }
+    let mut said: Vec<String> = log.iter().map(|event| event["payload"]["details"].to_string()).collect();
+    said.sort();
+    assert!(said.windows(2).all(|pair| pair[0] != pair[1]), "nothing is said twice: {said:#?}");
+    let states = log.iter().filter(|event| event["eventType"] == 43);
+    let states: Vec<u64> = states.map(|event| event["payload"]["details"]["state"].as_u64().unwrap()).collect();
+    assert!(states.iter().zip([0, 1].iter().cycle()).all(|(state, expected)| state == expected), "{states:?}");
+}
