@@ -23,12 +23,13 @@ use self::records::{Parts, Records};
 use self::replay::{Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
-use super::ending::{Cause, LastLog};
+use super::ending::{self, Cause, LastLog};
 use super::plan::Plan;
 use super::registry::Listed;
 use super::sealed;
 use super::sessions::Inner;
 use super::tape::Tape;
+use crate::callback::event::LeaveCode;
 use crate::storage::Bucket;
 use crate::store::{SessionRow, SessionState};
 
@@ -109,7 +110,12 @@ async fn one(inner: Arc<Inner>, found: Found, _listed: Listed, records: Records)
 }
 
 /// Uploads what was ended before.
-async fn finish(inner: &Arc<Inner>, found: Found, records: Records) -> Result<(), String> {
+async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Result<(), String> {
+    if found.report.borrow().started.is_none() && records.beginning().await.is_none() {
+        let (desk, _) = Source::of(inner, found).0.open()?;
+        ending::called_off(desk, LeaveCode::Stopped).await;
+        return Ok(());
+    }
     let tape = Tape::new(&found.plan, inner.backing.journal.clone(), None);
     let (source, commands) = Source::of(inner, found);
     match replay(source, records).await? {

@@ -22,6 +22,8 @@ use crate::units::{AppId, Sid, WallMs};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a stop that does not wait for uploads waits for the bot to leave, which takes one write to the disk.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What sessions stand on; one of each for a worker.
 #[derive(Clone)]
@@ -119,18 +121,23 @@ impl Sessions {
         Ok(report)
     }
 
-    /// Ends a recording. Waits at most 8 s for the last upload, or not at all when `at_once`; the end goes on without us.
+    /// Ends a recording. Waits at most 8 s for the last upload, or not for it when `at_once`; the end goes on without us. What was
+    /// answered holds, also when the worker dies now.
     pub async fn stop(&self, task: &TaskRef, at_once: bool) -> Result<Stopped, Error> {
         let entry = self.running(task).await?;
         if !entry.report().state.is_running() || !entry.first_stop() {
             return Err(Error::AlreadyStopping(Box::new(entry.report())));
         }
+        // Another run of the worker has to know too: what was answered holds.
+        self.0.backing.store.session_stopping(&task.sid).await?;
         let told = entry.commands.send(Command::Stop(LeaveCode::Stopped)).await;
         if told.is_err() {
             return Err(Error::AlreadyStopping(Box::new(entry.report())));
         }
         if at_once {
-            return Ok(Stopped::Underway(entry.report()));
+            // Where it ends is in the journal by then.
+            let left = timeout(LEAVE_PATIENCE, entry.wait(|state| !state.is_running())).await;
+            return Ok(Stopped::Underway(left.unwrap_or_else(|_| entry.report())));
         }
         match timeout(STOP_PATIENCE, entry.wait(State::is_over)).await {
             Ok(report) if report.is_empty() => Ok(Stopped::Empty(report)),

@@ -85,8 +85,8 @@ async fn a_running_session_keeps_its_place(store: &Store) {
     let found = store.session_by_cname_uid(&app(), &second.cname, &second.uid).await.unwrap();
     assert_eq!(found.unwrap().session.sid, sid(1));
 
-    let stopping = SessionUpdate { state: Some(SessionState::Stopping), ..SessionUpdate::default() };
-    store.session_update(&sid(1), &stopping).await.unwrap();
+    store.session_stopping(&sid(1)).await.unwrap();
+    assert_eq!(store.session_get(&sid(1)).await.unwrap().unwrap().state, SessionState::Stopping);
     assert_eq!(store.session_by_cname_uid(&app(), &second.cname, &second.uid).await.unwrap(), None);
     assert_eq!(store.resource_bind(&second, [1; 32], NOW).await.unwrap(), Binding::Bound);
     let open: Vec<Sid> = store
@@ -105,6 +105,8 @@ async fn a_released_resource_can_be_started_again(store: &Store) {
     assert!(store.sessions_sealed().await.unwrap().is_empty(), "those that are not over don't count");
     store.session_update(&sid(2), &failed).await.unwrap();
     assert_eq!(store.sessions_sealed().await.unwrap()[0].session.sid, sid(2));
+    store.session_stopping(&sid(2)).await.unwrap();
+    assert_eq!(store.session_get(&sid(2)).await.unwrap().unwrap().state, SessionState::Failed, "it is over");
     let forget = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
     store.session_update(&sid(2), &forget).await.unwrap();
     assert!(store.sessions_sealed().await.unwrap().is_empty());

@@ -65,6 +65,15 @@ impl Store {
         apply(&mut connection, sid, update).await
     }
 
+    /// A running session is told to end. One that is not running any more stays as it is.
+    pub async fn session_stopping(&self, sid: &Sid) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET state = 'stopping' WHERE sid = ? AND state IN ('starting', 'recording')")
+            .bind(sid.as_str())
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
     /// Every open session, oldest first: what a worker finds when it starts.
     pub async fn sessions_open(&self) -> Result<Vec<SessionRow>, StoreError> {
         let rows = sqlx::query(

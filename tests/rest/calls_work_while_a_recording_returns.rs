@@ -40,6 +40,41 @@ fn a_stop_ends_what_is_on_its_way_back() {
 }
 
 #[test]
+fn a_stop_that_was_answered_holds() {
+    let (outside, place, task) = dies_in_the_middle();
+    let at_once = task.body(&json!({ "async_stop": true }));
+    run_that_dies(&place, slow(Duration::from_secs(30)), async |world: World| {
+        assert_eq!(world.post(&task.path("stop"), at_once).await.status, StatusCode::OK);
+    });
+    run_that_dies(&place, Wishes::default(), async |world: World| {
+        assert_eq!(world.over(&task).await["state"], "ended");
+        assert_eq!(world.joins(), 0);
+        let log = world.log(&task).await;
+        let leave = log.iter().find(|event| event["eventType"] == 41).unwrap();
+        assert_eq!(leave["payload"]["details"]["leaveCode"], 24);
+    });
+    drop(outside);
+}
+
+#[test]
+fn a_stop_of_what_never_began_holds() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let task = run_that_dies(&place, slow(Duration::from_secs(30)), async |world: World| {
+        let task = world.record("mix", "room", "1", &world.client()).await;
+        let sid = cloud_recorder::units::Sid::new(&task.sid).unwrap();
+        world.store.session_stopping(&sid).await.unwrap();
+        task
+    });
+    run_that_dies(&place, Wishes::default(), async |world: World| {
+        let known = world.over(&task).await;
+        assert_eq!((&known["state"], known.get("failure")), (&json!("ended"), None), "{known}");
+        assert_eq!(world.joins(), 0);
+    });
+    drop(outside);
+}
+
+#[test]
 fn an_update_reaches_the_bot_that_comes_back() {
     let (outside, place, task) = dies_in_the_middle();
     run_that_dies(&place, slow(Duration::from_millis(500)), async |world: World| {

@@ -24,7 +24,7 @@ pub(in crate::session) enum Cause {
     Unreached(JoinError),
     /// The worker died and came back when nobody expected it any more.
     Away,
-    /// An earlier run of the worker ended it and said so, as far as it came.
+    /// It was told to stop, or had ended, when an earlier run of the worker died.
     Before,
 }
 
@@ -39,9 +39,8 @@ impl Cause {
         match self {
             Self::Left(code) => *code,
             Self::Channel(EndReason::ChannelClosed) => LeaveCode::Idle,
-            Self::Channel(_) | Self::Broken(_) | Self::Unreached(_) | Self::Away | Self::Before => {
-                LeaveCode::Interrupted
-            }
+            Self::Before => LeaveCode::Stopped,
+            Self::Channel(_) | Self::Broken(_) | Self::Unreached(_) | Self::Away => LeaveCode::Interrupted,
         }
     }
 

@@ -19,8 +19,8 @@ use crate::storage::journal::Record;
 use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
 use crate::units::Ticks;
 
-/// Inputs taken in one go, between two looks at what the core has ready.
-const BATCH: usize = 512;
+/// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
+const BATCH: usize = 64;
 /// The number of the event that says that the bot is in the channel.
 const RECORDER_STARTED: u16 = 40;
 
