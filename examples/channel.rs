@@ -2,6 +2,8 @@
 //!
 //! API key `devkey`, secret `devsecret-devsecret-devsecret-000`; app `0123…cdef` with certificate `fedc…3210`.
 
+use std::net::SocketAddr;
+
 use cloud_recorder::channel_server::{AppKeys, ChannelServer, Limits, Settings};
 use cloud_recorder::units::AppId;
 
@@ -18,6 +20,8 @@ async fn main() -> anyhow::Result<()> {
         api_secret: "devsecret-devsecret-devsecret-000".to_owned().into(),
         udp_listen: ([127, 0, 0, 1], 0).into(),
         announce: None,
+        trusted_proxies: Vec::new(),
+        rule_keeper: None,
         limits: Limits::default(),
     })
     .await?;
@@ -29,6 +33,6 @@ async fn main() -> anyhow::Result<()> {
             println!("{news:?}");
         }
     });
-    axum::serve(listener, server.router()).await?;
+    axum::serve(listener, server.router().into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -8,13 +8,17 @@
 //! Rooms belong to an app: the same name in two apps is two rooms. A room opens with its first member and closes
 //! [`Limits::close_after`] its last one left; recorders don't count.
 
+pub mod rest;
+pub mod rules;
 pub mod token;
 
 mod events;
 mod ids;
 mod limits;
 mod live;
+mod moderation;
 mod news;
+mod origin;
 mod peer;
 mod platform;
 mod refresher;
@@ -39,6 +43,7 @@ use tokio_util::task::TaskTracker;
 pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed};
 pub use ids::ChannelSid;
 pub use limits::Limits;
+pub use moderation::Term;
 pub use news::{LeftReason, MemberSummary, Person, RoomEvent, RoomNews, RoomSummary};
 pub use platform::Platform;
 pub use roles::{Profile, Role};
@@ -46,9 +51,11 @@ pub use token::AppKeys;
 
 use rooms::Rooms;
 use router::Door;
+use rules::{Book, KeeperError, RuleKeeper};
 use token::Keys;
 use udp_mux::UdpMux;
 
+use crate::clock;
 use crate::fault::{Explain, Fault};
 use crate::units::{AppId, Cname, Uid};
 
@@ -69,6 +76,10 @@ pub struct Settings {
     /// The address that clients are told to send media to, where it isn't the one listened on: behind NAT, or where that one
     /// is a wildcard and the machine's own guess is not what clients reach.
     pub announce: Option<IpAddr>,
+    /// Proxies whose `X-Forwarded-For` is believed; rules that name an address need the client's own.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Keeps kicking rules over restarts; without one a restart forgets them.
+    pub rule_keeper: Option<Arc<dyn RuleKeeper>>,
     /// What is bounded how.
     pub limits: Limits,
 }
@@ -84,12 +95,16 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The rules that were kept.
+    #[error("the kicking rules can't be read: {0}")]
+    Rules(KeeperError),
 }
 
 impl Explain for StartError {
     fn fault(&self) -> Fault {
         match self {
             Self::Udp { .. } => Fault::ours("udp_port", false),
+            Self::Rules(_) => Fault::ours("rules", true),
         }
     }
 }
@@ -98,6 +113,7 @@ impl Explain for StartError {
 #[derive(Clone, Debug)]
 pub struct ChannelServer {
     keys: Arc<Keys>,
+    trusted_proxies: Arc<[IpAddr]>,
     rooms: Arc<Rooms>,
     sockets: TaskTracker,
 }
@@ -105,17 +121,22 @@ pub struct ChannelServer {
 impl ChannelServer {
     /// Opens the UDP port. Must be called within a tokio runtime; signalling starts where [`Self::router`] is served.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { apps, api_key, api_secret, udp_listen, announce, limits } = settings;
+        let Settings { apps, api_key, api_secret, udp_listen, announce, trusted_proxies, rule_keeper, limits } =
+            settings;
         let mux =
             UdpMux::bind(udp_listen, announce).map_err(|source| StartError::Udp { listen: udp_listen, source })?;
         let keys = Arc::new(Keys { apps, api_key, api_secret });
-        Ok(Self { keys, rooms: Rooms::new(mux, limits), sockets: TaskTracker::new() })
+        let keeper = rule_keeper.unwrap_or_else(|| Arc::new(rules::Memory::default()));
+        let book = Book::open(keeper, clock::now()).await.map_err(StartError::Rules)?;
+        let trusted_proxies = trusted_proxies.into();
+        Ok(Self { keys, trusted_proxies, rooms: Rooms::new(mux, book, limits), sockets: TaskTracker::new() })
     }
 
-    /// The signalling routes, `/rtc` and below, for the HTTP port.
+    /// The signalling routes, `/rtc` and below, for the HTTP port. Rules that name an address need the server to know its
+    /// clients' addresses: serve with `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn router(&self) -> axum::Router {
         let (keys, rooms, sockets) = (Arc::clone(&self.keys), Arc::clone(&self.rooms), self.sockets.clone());
-        router::routes(Door { keys, rooms, sockets })
+        router::routes(Door { keys, rooms, sockets, trusted_proxies: Arc::clone(&self.trusted_proxies) })
     }
 
     /// Where clients are told to send media; never empty.
@@ -138,7 +159,13 @@ impl ChannelServer {
         self.rooms.summaries()
     }
 
-    /// Removes a member; says whether it was there. Its token still opens the room.
+    /// One open room.
+    pub fn room(&self, app: &AppId, cname: &Cname) -> Option<RoomSummary> {
+        self.rooms.find(app, cname).map(|room| room.summary())
+    }
+
+    /// Removes a member; says whether it was there. Its token still opens the room: a rule is what keeps it out
+    /// ([`Self::add_rule`]).
     pub fn kick(&self, app: &AppId, cname: &Cname, uid: &Uid) -> bool {
         self.rooms.find(app, cname).is_some_and(|room| room.kick(uid))
     }

@@ -30,18 +30,26 @@ pub struct KeyPair {
 }
 
 impl Credentials {
-    /// The key pairs that may call.
+    /// The key pairs that may call. Apps that share a pair are one pair's apps.
     pub fn new(pairs: Vec<KeyPair>) -> Self {
-        Self(pairs)
+        let mut merged: Vec<KeyPair> = Vec::new();
+        for pair in pairs {
+            let same = |known: &&mut KeyPair| {
+                known.key == pair.key && known.secret.expose_secret() == pair.secret.expose_secret()
+            };
+            match merged.iter_mut().find(same) {
+                Some(known) => known.apps.extend(pair.apps),
+                None => merged.push(pair),
+            }
+        }
+        Self(merged)
     }
 
     /// The app that a call with this `Authorization` header may act for, when its path names `app`.
     ///
     /// `%s` or nothing in place of the app is read as the one app of the credentials.
     pub(crate) fn admit(&self, authorization: Option<&HeaderValue>, app: &str) -> Result<AppId, Refusal> {
-        let header = authorization.ok_or(Refusal::Unauthorized)?;
-        let pair =
-            parse_basic(header).and_then(|(key, secret)| self.find(&key, &secret)).ok_or(Refusal::WrongCredentials)?;
+        let pair = self.pair(authorization)?;
         if app == PLACEHOLDER || app.is_empty() {
             let mut apps = pair.apps.iter();
             return match (apps.next(), apps.next()) {
@@ -50,6 +58,16 @@ impl Credentials {
             };
         }
         pair.apps.iter().find(|own| own.as_str() == app).cloned().ok_or(Refusal::WrongApp)
+    }
+
+    /// All apps that a call with this `Authorization` header may act for.
+    pub(crate) fn apps(&self, authorization: Option<&HeaderValue>) -> Result<Vec<AppId>, Refusal> {
+        self.pair(authorization).map(|pair| pair.apps.iter().cloned().collect())
+    }
+
+    fn pair(&self, authorization: Option<&HeaderValue>) -> Result<&KeyPair, Refusal> {
+        let header = authorization.ok_or(Refusal::Unauthorized)?;
+        parse_basic(header).and_then(|(key, secret)| self.find(&key, &secret)).ok_or(Refusal::WrongCredentials)
     }
 
     /// Compares with every pair, in a time that depends on no secret.
@@ -116,5 +134,22 @@ mod tests {
         let good = header("Basic", "id:se:cret");
         assert_eq!(credentials(&[ONE]).admit(Some(&good), "%s").unwrap().as_str(), ONE);
         assert_eq!(credentials(&[ONE, TWO]).admit(Some(&good), "%s"), Err(Refusal::WrongApp));
+    }
+
+    #[test]
+    fn apps_that_share_a_pair_are_all_its_own() {
+        let pair = |app| KeyPair {
+            key: "id".into(),
+            secret: "se:cret".to_owned().into(),
+            apps: BTreeSet::from([AppId::new(app).unwrap()]),
+        };
+        let shared = Credentials::new(vec![pair(ONE), pair(TWO)]);
+        let good = header("Basic", "id:se:cret");
+        for app in [ONE, TWO] {
+            assert_eq!(shared.admit(Some(&good), app).unwrap().as_str(), app);
+        }
+        let apps = shared.apps(Some(&good)).unwrap();
+        assert_eq!(apps.iter().map(AppId::as_str).collect::<Vec<_>>(), [TWO, ONE]);
+        assert_eq!(shared.apps(None), Err(Refusal::Unauthorized));
     }
 }

@@ -23,6 +23,7 @@ use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
 use super::room::{Client, Effect, Effects, Full, Room, server_info};
 use super::rooms::Rooms;
+use super::rules::{Subject, Target};
 use super::sdp::OpusWishes;
 use super::token::Pass;
 use super::udp_mux::UdpMux;
@@ -60,6 +61,9 @@ pub(super) enum NoSeat {
     Closed,
     #[error("no such membership; join anew")]
     Unknown,
+    /// By a kicking rule that was made a moment ago, in the vendor's word.
+    #[error("{0}")]
+    Banned(&'static str),
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -95,7 +99,12 @@ impl LiveRoom {
         if state.closed {
             return Err(NoSeat::Closed);
         }
-        let (response, effects) = state.room.join(&member, uid, pass, client, clock::now())?;
+        // Under the room's lock, so that a rule which is made now either is seen here or finds the member in the room.
+        let bans = self.rooms.upgrade().map(|rooms| rooms.bans(&pass, Some(&uid), client.ip)).unwrap_or_default();
+        if let Some(word) = bans.join {
+            return Err(NoSeat::Banned(word));
+        }
+        let (response, effects) = state.room.join(&member, uid, pass, client, bans.audio, clock::now())?;
         socket.tell(Message::Join(*response));
         let link = Link {
             socket: Some(socket),
@@ -153,6 +162,18 @@ impl LiveRoom {
         let effects = state.room.remove(&member, LeftReason::Kicked);
         self.apply(&mut state, effects);
         true
+    }
+
+    /// Removes and silences as the rules are now.
+    pub(super) fn enforce(self: &Arc<Self>) {
+        let Some(rooms) = self.rooms.upgrade() else { return };
+        self.act(|room| room.judge(|pass, uid, ip| rooms.bans(pass, Some(uid), ip)));
+    }
+
+    /// Removes whom a rule applies to.
+    pub(super) fn oust(self: &Arc<Self>, target: &Target) {
+        let (app, cname) = (&self.app, &self.cname);
+        self.act(|room| room.judge_once(|uid, ip| target.covers(&Subject { app, cname, uid: Some(uid), ip })));
     }
 
     pub(super) fn close(self: &Arc<Self>, reason: LeftReason) {

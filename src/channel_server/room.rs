@@ -8,6 +8,7 @@ mod data;
 mod member;
 mod messages;
 mod metadata;
+mod moderation;
 mod roles;
 mod speaking;
 mod subscriptions;
@@ -99,13 +100,15 @@ impl Room {
         }
     }
 
-    /// A new member, in place of one with the same identity. The response is the first thing to send to it.
+    /// A new member, in place of one with the same identity; a rule may have silenced it until some time. The response is the
+    /// first thing to send to it.
     pub(super) fn join(
         &mut self,
         id: &MemberId,
         uid: Uid,
         pass: Pass,
         client: Client,
+        silenced: Option<WallMs>,
         now: WallMs,
     ) -> Result<(Box<JoinResponse>, Effects), Full> {
         let twin = self.members.iter().find(|member| member.uid == uid).map(|member| member.id.clone());
@@ -126,7 +129,8 @@ impl Room {
         if !recorder {
             self.profile.get_or_insert_with(|| client.wish.founds());
         }
-        let member = Member::new(id.clone(), uid, pass, client, self.profile(), now);
+        let mut member = Member::new(id.clone(), uid, pass, client, self.profile(), now);
+        member.silenced = silenced;
         let person = member.person();
         self.members.push(member);
         if self.recorded() != recorded {

@@ -1,6 +1,7 @@
 //! All open rooms, by app and name.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,6 +12,7 @@ use super::limits::{Limits, MAX_ROOM_NEWS};
 use super::live::{LiveRoom, NoSeat, Seat};
 use super::news::{LeftReason, RoomNews, RoomSummary};
 use super::room::Client;
+use super::rules::{Bans, Book, Subject, Target};
 use super::token::Pass;
 use super::udp_mux::UdpMux;
 use crate::clock;
@@ -20,6 +22,7 @@ use crate::units::{AppId, Cname, Uid};
 #[derive(Debug)]
 pub(super) struct Rooms {
     mux: UdpMux,
+    book: Book,
     limits: Limits,
     news: broadcast::Sender<RoomNews>,
     sequence: AtomicU64,
@@ -32,9 +35,10 @@ pub(super) struct Rooms {
 pub(super) struct TooManyRooms;
 
 impl Rooms {
-    pub(super) fn new(mux: UdpMux, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(mux: UdpMux, book: Book, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             mux,
+            book,
             limits,
             news: broadcast::Sender::new(MAX_ROOM_NEWS),
             sequence: AtomicU64::new(0),
@@ -78,6 +82,28 @@ impl Rooms {
         rooms.iter().map(|room| room.summary()).collect()
     }
 
+    /// What the rules ban for the bearer of a pass; nothing for recorders.
+    pub(super) fn bans(&self, pass: &Pass, uid: Option<&Uid>, ip: Option<IpAddr>) -> Bans {
+        if pass.grants.recorder {
+            return Bans::default();
+        }
+        self.book.bans(&Subject { app: &pass.app, cname: &pass.cname, uid, ip }, clock::now())
+    }
+
+    /// Removes or silences members as the app's rules are now, and gives back what no rule bans any more.
+    pub(super) fn enforce(&self, app: &AppId) {
+        self.of(app).iter().for_each(|room| room.enforce());
+    }
+
+    /// Removes whom a rule applies to.
+    pub(super) fn oust(&self, app: &AppId, target: &Target) {
+        self.of(app).iter().for_each(|room| room.oust(target));
+    }
+
+    pub(super) const fn book(&self) -> &Book {
+        &self.book
+    }
+
     pub(super) fn close(&self, reason: LeftReason) {
         let rooms: Vec<_> = self.open().drain().map(|(_, room)| room).collect();
         rooms.iter().for_each(|room| room.close(reason));
@@ -115,6 +141,10 @@ impl Rooms {
 
     pub(super) const fn mux(&self) -> &UdpMux {
         &self.mux
+    }
+
+    fn of(&self, app: &AppId) -> Vec<Arc<LiveRoom>> {
+        self.open().iter().filter(|((owner, _), _)| owner == app).map(|(_, room)| Arc::clone(room)).collect()
     }
 
     fn room(self: &Arc<Self>, pass: &Pass) -> Arc<LiveRoom> {

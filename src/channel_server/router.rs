@@ -3,15 +3,16 @@
 //! Both paths of the newer signalling (v1) answer 404: SDKs then fall back to this one (facts/livekit.md section 2). Refusals
 //! carry `Access-Control-Allow-Origin`, without which browsers hide them and call the server unreachable.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use livekit_protocol::DisconnectReason;
 use livekit_protocol::leave_request::Action;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::MAX_SIGNAL_BYTES;
 use super::live::NoSeat;
+use super::origin::client_ip;
 use super::platform::Platform;
 use super::refresher::Refresher;
 use super::roles::Wish;
@@ -34,6 +36,7 @@ pub(super) struct Door {
     pub(super) keys: Arc<Keys>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) sockets: TaskTracker,
+    pub(super) trusted_proxies: Arc<[IpAddr]>,
 }
 
 /// What a client says in its URL. Everything else that SDKs put there is of no use to us.
@@ -63,8 +66,13 @@ pub(super) fn routes(door: Door) -> Router {
         .with_state(door)
 }
 
-async fn validate(State(door): State<Door>, Query(wishes): Query<Wishes>, headers: HeaderMap) -> Response {
-    match door.admit(&wishes, &headers) {
+async fn validate(
+    State(door): State<Door>,
+    Query(wishes): Query<Wishes>,
+    socket: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+) -> Response {
+    match door.admit(&wishes, door.client_ip(socket, &headers), &headers) {
         Ok(_) => answer(StatusCode::OK, "success".to_owned()),
         Err(refused) => refused.into_response(),
     }
@@ -73,10 +81,12 @@ async fn validate(State(door): State<Door>, Query(wishes): Query<Wishes>, header
 async fn join(
     State(door): State<Door>,
     Query(wishes): Query<Wishes>,
+    socket: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let pass = match door.admit(&wishes, &headers) {
+    let ip = door.client_ip(socket, &headers);
+    let pass = match door.admit(&wishes, ip, &headers) {
         Ok(pass) => pass,
         Err(refused) => return refused.into_response(),
     };
@@ -90,14 +100,22 @@ async fn join(
     upgrade
         .max_message_size(MAX_SIGNAL_BYTES)
         .max_frame_size(MAX_SIGNAL_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, pass, refresher, socket)))
+        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, Caller { pass, ip, refresher }, socket)))
 }
 
-async fn enter(door: Door, wishes: Wishes, pass: Pass, refresher: Refresher, socket: WebSocket) {
+/// Who is at the door.
+struct Caller {
+    pass: Pass,
+    ip: Option<IpAddr>,
+    refresher: Refresher,
+}
+
+async fn enter(door: Door, wishes: Wishes, caller: Caller, socket: WebSocket) {
+    let Caller { pass, ip, refresher } = caller;
     let seat = match wishes.resumes() {
         Some(member) => door.rooms.resume(&pass, member),
         None => {
-            let client = wishes.client(&pass);
+            let client = wishes.client(&pass, ip);
             door.rooms.join(pass, client).await
         }
     };
@@ -107,6 +125,7 @@ async fn enter(door: Door, wishes: Wishes, pass: Pass, refresher: Refresher, soc
             tracing::debug!(%error, "no seat");
             let (reason, action) = match error {
                 NoSeat::Unknown => (DisconnectReason::StateMismatch, Action::Reconnect),
+                NoSeat::Banned(_) => (DisconnectReason::ParticipantRemoved, Action::Disconnect),
                 NoSeat::Closed | NoSeat::Full(_) => (DisconnectReason::JoinFailure, Action::Disconnect),
                 NoSeat::Peer(_) => (DisconnectReason::MediaFailure, Action::Disconnect),
             };
@@ -120,9 +139,17 @@ async fn not_here() -> Response {
 }
 
 impl Door {
-    fn admit(&self, wishes: &Wishes, headers: &HeaderMap) -> Result<Pass, NoEntry> {
+    fn client_ip(&self, socket: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMap) -> Option<IpAddr> {
+        let socket = socket.map(|Extension(ConnectInfo(address))| address.ip());
+        client_ip(socket, headers, &self.trusted_proxies)
+    }
+
+    fn admit(&self, wishes: &Wishes, ip: Option<IpAddr>, headers: &HeaderMap) -> Result<Pass, NoEntry> {
         let asked = Asked { room: wishes.room.clone(), identity: wishes.identity.clone() };
         let pass = self.keys.check(token(wishes, headers), &asked, clock::now())?;
+        if let Some(word) = self.rooms.bans(&pass, pass.identity.as_ref(), ip).join {
+            return Err(NoEntry::Banned(word));
+        }
         self.rooms.admits(&pass)?;
         Ok(pass)
     }
@@ -141,7 +168,7 @@ impl Wishes {
         self.sid.as_deref().filter(|_| reconnect)
     }
 
-    fn client(&self, pass: &Pass) -> Client {
+    fn client(&self, pass: &Pass, ip: Option<IpAddr>) -> Client {
         let capabilities = self.capabilities.as_deref().unwrap_or_default().split(',');
         Client {
             auto_subscribe: self.auto_subscribe.as_deref().is_none_or(truth),
@@ -149,6 +176,7 @@ impl Wishes {
             capabilities: capabilities.filter_map(|number| number.parse().ok()).take(MAX_CAPABILITIES).collect(),
             wish: Wish::new(&pass.attributes, self.profile.as_deref(), self.role.as_deref()),
             platform: Platform::new(self.sdk.as_deref(), self.os.as_deref()),
+            ip,
         }
     }
 }
@@ -165,6 +193,9 @@ fn truth(text: &str) -> bool {
 enum NoEntry {
     #[error(transparent)]
     Token(#[from] Refusal),
+    /// By a kicking rule, in the vendor's word.
+    #[error("{0}")]
+    Banned(&'static str),
     #[error(transparent)]
     Full(#[from] TooManyRooms),
 }
@@ -175,6 +206,7 @@ impl IntoResponse for NoEntry {
         let status = match &self {
             Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Banned(_) => StatusCode::FORBIDDEN,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         answer(status, self.to_string())

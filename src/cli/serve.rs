@@ -2,6 +2,7 @@
 
 mod banner;
 pub(super) mod development;
+mod directory;
 mod housekeeping;
 mod logging;
 mod worker;

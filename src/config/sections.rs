@@ -75,11 +75,20 @@ pub struct ChannelServer {
     pub api_key: Option<String>,
     /// The secret of `api_key`.
     pub api_secret: Option<SecretString>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed, so that kicking rules see the clients' own addresses.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for ChannelServer {
     fn default() -> Self {
-        Self { enabled: true, udp_listen: loopback(7882), announce: None, api_key: None, api_secret: None }
+        Self {
+            enabled: true,
+            udp_listen: loopback(7882),
+            announce: None,
+            api_key: None,
+            api_secret: None,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! A channel server on ports of its own.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use cloud_recorder::channel::jwt;
-use cloud_recorder::channel_server::{AppKeys, ChannelServer, Limits, RoomEvent, Settings};
+use cloud_recorder::channel_server::{AppKeys, ChannelServer, Limits, RoomEvent, Settings, rest};
 use cloud_recorder::clock;
 use cloud_recorder::units::{AppId, Cname, Uid};
 use secrecy::SecretString;
@@ -27,25 +31,36 @@ impl House {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let settings = Settings {
-            apps: vec![AppKeys { app_id: app(), certificate: Some(CERTIFICATE.to_owned().into()) }],
-            api_key: KEY.to_owned(),
-            api_secret: secret(),
-            udp_listen: ([127, 0, 0, 1], 0).into(),
-            announce: None,
-            limits,
-        };
+        Self::set(Settings { limits, ..settings() }).await
+    }
+
+    pub(crate) async fn set(settings: Settings) -> Self {
         let server = ChannelServer::start(settings).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = server.router();
-        let http = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let router = server.router().merge(rest::router(Some(server.clone()), Arc::new(Desk)));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let http = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         Self { server, address, _http: AbortOnDropHandle::new(http) }
     }
 
     /// Waits until the server says that `event` happened; to be subscribed before what causes it.
     pub(crate) fn watch(&self) -> Watch {
         Watch(self.server.news())
+    }
+}
+
+/// One app, loopback, nothing kept.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        apps: vec![AppKeys { app_id: app(), certificate: Some(CERTIFICATE.to_owned().into()) }],
+        api_key: KEY.to_owned(),
+        api_secret: secret(),
+        udp_listen: ([127, 0, 0, 1], 0).into(),
+        announce: None,
+        trusted_proxies: Vec::new(),
+        rule_keeper: None,
+        limits: Limits::default(),
     }
 }
 
@@ -63,6 +78,35 @@ impl Watch {
         };
         tokio::time::timeout(Duration::from_secs(20), search).await.expect("the event never came")
     }
+}
+
+/// One pair of credentials for our app and one whose channels are elsewhere.
+struct Desk;
+
+impl rest::Directory for Desk {
+    fn admit(&self, authorization: Option<&HeaderValue>, app: &str) -> Result<AppId, Box<Response>> {
+        let own = self.apps(authorization)?.into_iter().find(|own| own.as_str() == app);
+        own.ok_or_else(|| Box::new((StatusCode::BAD_REQUEST, r#"{"message":"appid is invalid"}"#).into_response()))
+    }
+
+    fn apps(&self, authorization: Option<&HeaderValue>) -> Result<Vec<AppId>, Box<Response>> {
+        if authorization.is_some_and(|value| value == CREDENTIALS) {
+            Ok(vec![app(), app_elsewhere()])
+        } else {
+            Err(Box::new((StatusCode::UNAUTHORIZED, r#"{"message":"Unauthorized"}"#).into_response()))
+        }
+    }
+
+    fn hosts(&self, app: &AppId) -> bool {
+        *app != app_elsewhere()
+    }
+}
+
+/// id:secret
+pub(crate) const CREDENTIALS: &str = "Basic aWQ6c2VjcmV0";
+
+pub(crate) fn app_elsewhere() -> AppId {
+    AppId::new(&"e".repeat(32)).unwrap()
 }
 
 pub(crate) fn app() -> AppId {

@@ -4,6 +4,7 @@
 
 mod bots_end_for_a_reason;
 mod bots_leave_nothing_behind;
+mod channel_rest_lists;
 mod client;
 mod ear;
 mod events_are_the_vendors;
@@ -11,10 +12,12 @@ mod goodbyes_are_answered;
 mod hostile_clients_harm_only_themselves;
 mod hosts_and_audience;
 mod house;
+mod kicking_rules_are_enforced;
 mod lost_sockets_are_replaced;
 mod members_come_and_go;
 mod recorders_are_hidden;
 mod refusals_say_which_error;
+mod rest;
 mod resume_keeps_the_member;
 mod rights_end_in_time;
 mod road;

@@ -199,6 +199,8 @@ fn house_settings() -> channel_server::Settings {
         api_secret: CHANNEL_KEYS.1.to_owned().into(),
         udp_listen: ([127, 0, 0, 1], 0).into(),
         announce: None,
+        trusted_proxies: Vec::new(),
+        rule_keeper: None,
         limits: Limits::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! One member of a room, as the room knows it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use livekit_protocol::participant_info::State;
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
@@ -25,6 +26,8 @@ pub(in crate::channel_server) struct Client {
     pub(in crate::channel_server) wish: Wish,
     /// What it runs on.
     pub(in crate::channel_server) platform: Platform,
+    /// From where it called when it joined.
+    pub(in crate::channel_server) ip: Option<IpAddr>,
 }
 
 /// A member.
@@ -36,6 +39,8 @@ pub(super) struct Member {
     pub(super) client: Client,
     pub(super) joined: WallMs,
     pub(super) role: Role,
+    /// Until when a rule bans its audio.
+    pub(super) silenced: Option<WallMs>,
     pub(super) state: State,
     pub(super) tracks: Vec<Track>,
     /// What it asked to hear or not to hear, against its general wish.
@@ -66,6 +71,7 @@ impl Member {
             client,
             joined: now,
             role,
+            silenced: None,
             state: State::Joined,
             tracks: Vec::new(),
             choices: HashMap::new(),
@@ -73,11 +79,16 @@ impl Member {
         }
     }
 
-    /// What it may do now: what its token grants, as far as its role goes.
+    /// What it may do now: what its token grants, as far as its role goes and no rule bans it.
     pub(super) fn grants(&self) -> Grants {
-        let speaks = self.role != Role::Audience;
+        let speaks = self.role != Role::Audience && self.silenced.is_none();
         let Grants { microphone, screen_audio, .. } = self.pass.grants;
         Grants { microphone: microphone && speaks, screen_audio: screen_audio && speaks, ..self.pass.grants }
+    }
+
+    /// When a right of it, or a ban, ends next.
+    pub(super) fn next_end(&self) -> Option<WallMs> {
+        self.pass.terms.next().into_iter().chain(self.silenced).min()
     }
 
     /// A host that may no longer speak is audience.

@@ -1,4 +1,4 @@
-//! Rights that end, or change, while a member is in the room.
+//! Rights that end, or change, while a member is in the room; bans that end.
 
 use super::member::Member;
 use super::tracks::permits;
@@ -9,14 +9,15 @@ use crate::channel_server::token::{Pass, ended};
 use crate::units::WallMs;
 
 impl Room {
-    /// It is `now`: memberships and rights that have ended by then are over.
+    /// It is `now`: memberships, rights and bans that have ended by then are over.
     pub(in crate::channel_server) fn expire(&mut self, now: WallMs) -> Effects {
         let over = self.ids(|member| ended(member.pass.terms.stay, now));
         let mut effects: Effects = over.iter().flat_map(|id| self.remove(id, LeftReason::TokenExpired)).collect();
-        for id in self.ids(|member| ended(member.pass.terms.next(), now)) {
+        for id in self.ids(|member| ended(member.next_end(), now)) {
             effects.extend(self.amend(&id, |member| {
                 member.pass.lapse(now);
                 member.settle_role();
+                member.silenced = member.silenced.filter(|_| !ended(member.silenced, now));
             }));
         }
         effects
@@ -24,7 +25,7 @@ impl Room {
 
     /// When [`Self::expire`] will have something to do.
     pub(in crate::channel_server) fn next_end(&self) -> Option<WallMs> {
-        self.members.iter().filter_map(|member| member.pass.terms.next()).min()
+        self.members.iter().filter_map(Member::next_end).min()
     }
 
     /// A member is back with a newer pass, whose rights count from now on.
@@ -56,7 +57,7 @@ impl Room {
         effects
     }
 
-    fn ids(&self, wanted: impl Fn(&Member) -> bool) -> Vec<MemberId> {
+    pub(super) fn ids(&self, wanted: impl Fn(&Member) -> bool) -> Vec<MemberId> {
         self.members.iter().filter(|member| wanted(member)).map(|member| member.id.clone()).collect()
     }
 }

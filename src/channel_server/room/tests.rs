@@ -40,7 +40,7 @@ impl Stage {
     fn enter_with(&mut self, uid: &str, pass: Pass, client: Client) -> Result<(MemberId, JoinResponse), Full> {
         let id = MemberId::new();
         let client = Client { auto_subscribe: true, ..client };
-        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), pass, client, NOW)?;
+        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), pass, client, None, NOW)?;
         self.log.extend(effects);
         Ok((id, *response))
     }

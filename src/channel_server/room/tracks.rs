@@ -209,7 +209,7 @@ fn refusal(member: &Member, request: &AddTrackRequest) -> Option<(Reason, &'stat
         return Some((Reason::NotAllowed, "this server carries audio only"));
     }
     if !permits(member.grants(), request.source) {
-        return Some((Reason::NotAllowed, "the token doesn't allow this source"));
+        return Some((Reason::NotAllowed, "the token, the role or a rule doesn't allow this source"));
     }
     let texts = [&request.cid, &request.name, &request.stream];
     let fine = |text: &String| text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);

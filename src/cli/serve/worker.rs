@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::directory::Directory;
 use super::{development, housekeeping};
 use crate::api::{self, ApiState, Credentials, KeyPair};
 use crate::callback::{self, Dispatcher};
@@ -95,15 +96,20 @@ impl Worker {
         let sessions = Sessions::open(settings, backing).await?;
 
         let metrics = config.server.metrics.then_some(began);
-        let state = ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials(&config)), metrics };
+        let credentials = Arc::new(credentials(&config));
+        let directory = Directory::new(&config, Arc::clone(&credentials));
+        let state = ApiState { sessions: sessions.clone(), credentials, metrics };
         let mut router = api::router(state).merge(console::router(pages(&config, bucket, development)?));
         if let Some(server) = &channel_server {
             router = router.merge(server.router());
         }
+        router = router.merge(channel_server::rest::router(channel_server.clone(), Arc::new(directory)));
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
         let serving = tokio::spawn(
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
+            axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future(),
         );
         let udp = channel_server.as_ref().and_then(|server| server.media_addresses().first().copied());
         Ok(Self {
@@ -180,6 +186,8 @@ async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelS
         api_secret,
         udp_listen: config.channel_server.udp_listen,
         announce: config.channel_server.announce,
+        trusted_proxies: config.channel_server.trusted_proxies.clone(),
+        rule_keeper: None,
         limits: Limits::default(),
     };
     Ok(Some(ChannelServer::start(settings).await?))
