@@ -6,3 +6,4 @@ pub mod fmp4;
 pub mod names;
 pub mod opus;
 pub mod playlist;
+pub(crate) mod raw;

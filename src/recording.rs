@@ -12,15 +12,18 @@
 
 mod account;
 mod baseline;
+mod health;
 mod hole;
 mod individual;
 mod input;
 mod ledger;
 mod limiter;
 mod member;
+mod meter;
 mod mixer;
 mod output;
 mod pace;
+mod peaks;
 mod pen;
 mod presence;
 mod receiving;
@@ -28,6 +31,7 @@ mod recorder;
 mod regime;
 mod segmenter;
 mod sheet;
+mod snapshot;
 mod spec;
 mod stream;
 mod talker;
@@ -35,8 +39,11 @@ mod timeline;
 mod unwrap;
 mod voice;
 
+pub use health::Health;
 pub use input::{Input, Packet, TimedInput};
 pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Verdict};
 pub use output::{Output, PlaylistId, Segment};
+pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};
 pub use recorder::{LOOKAHEAD, MAX_LENGTH, MAX_UIDS, Recorder};
+pub use snapshot::SnapshotError;
 pub use spec::{AudioProfile, Mode, SegmentLength, Selection, Spec};

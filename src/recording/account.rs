@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cause, Gap, PacketCounts, TrackLedger};
 use crate::units::{Ticks, Uid};
 
@@ -24,7 +26,7 @@ pub(super) enum Due {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Account {
     recorded: i64,
     concealed: i64,

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::Ticks;
 
 /// Lags are remembered by their smallest in each bucket of this length.
@@ -18,7 +20,7 @@ const BUCKETS: i64 = 20;
 const RECENT: i64 = 2;
 
 /// See the module's documentation. All times in ticks of arrival.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Baseline {
     buckets: VecDeque<(i64, i64)>,
 }

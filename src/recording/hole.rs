@@ -4,10 +4,11 @@
 //! there was silence nothing is concealed until sound comes again.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Cause, account::Due};
 use crate::codec::fmp4::Sample;
-use crate::codec::opus;
+use crate::codec::{opus, raw};
 use crate::units::Ticks;
 
 /// Longest pause of a DTX sender: 20 frames.
@@ -17,7 +18,7 @@ const LONGEST_PAUSE: i64 = Ticks::from_ms(400).0 as i64;
 const LONGEST_CONCEALED: i64 = Ticks::from_ms(100).0 as i64;
 
 /// A stretch of a timeline. Pieces of a timeline follow each other without a hole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Piece {
     /// A packet of the sender.
     Sound {
@@ -26,9 +27,12 @@ pub(super) enum Piece {
         /// Where it would lie if fillers could be shorter than 2.5 ms: `at` and less than 120 ticks.
         exact: i64,
         /// The packet.
+        #[serde(with = "raw")]
         packet: Bytes,
         /// Its length.
         duration: i64,
+        /// RFC 6464 level, 0 to 127 in -dBov.
+        level: Option<u8>,
     },
     /// The decoder goes on from the sound before.
     Bridge {
@@ -71,7 +75,7 @@ impl Piece {
 }
 
 /// What a hole looks like from the packets around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// The sender paused by DTX: nothing is missing.
     Pause,
@@ -112,9 +116,10 @@ impl Kind {
 }
 
 /// The sound that was written last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Last {
     /// Its packet.
+    #[serde(with = "raw")]
     pub(super) packet: Bytes,
     /// Where it ends.
     pub(super) end: i64,
@@ -123,7 +128,7 @@ pub(super) struct Last {
 }
 
 /// The hole after the last sound, as far as it is filled.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Hole {
     /// Where it begins.
     pub(super) start: i64,

@@ -1,5 +1,7 @@
 //! One uid alone: the sender's packets bit for bit (law 4), the fillers between them.
 
+use serde::{Deserialize, Serialize};
+
 use super::hole::Piece;
 use super::segmenter::Segmenter;
 use super::{Output, PlaylistId};
@@ -7,7 +9,7 @@ use crate::codec::{fmp4, opus};
 use crate::units::{Ticks, Uid};
 
 /// The playlist of one uid.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Individual {
     segmenter: Segmenter,
 }

@@ -5,6 +5,8 @@
 //! each border it is at most what both blocks beside it need, so no sample passes the ceiling. It falls over the look-ahead and
 //! rises by a time constant of 120 ms. Samples are interleaved `f32`, full scale at 1.0.
 
+use serde::{Deserialize, Serialize};
+
 /// -1 dBFS.
 pub(super) const CEILING: f32 = 0.891_250_9;
 
@@ -21,7 +23,7 @@ const RELEASE: f32 = 0.991_701_3;
 const NEGLIGIBLE: f32 = 1e-3;
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Limiter {
     channels: usize,
     /// Gain at the border that was reached.

@@ -1,7 +1,11 @@
 //! One uid of the channel: what is known of it, its timeline once it is recorded, its playlist, and whether packets come.
 
+use serde::{Deserialize, Serialize};
+
 use super::hole::Piece;
 use super::individual::Individual;
+use super::meter::Meter;
+use super::peaks::{PeakSource, Waveform};
 use super::presence::Presence;
 use super::receiving::Receiving;
 use super::timeline::Timeline;
@@ -12,7 +16,7 @@ use crate::units::{Ticks, TrackId, Uid};
 const MAX_TRACKS: usize = 16;
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Member {
     /// Who.
     pub(super) uid: Uid,
@@ -24,6 +28,10 @@ pub(super) struct Member {
     pub(super) timeline: Option<Timeline>,
     individual: Option<Individual>,
     receiving: Receiving,
+    /// When its last packet with sound arrived.
+    pub(super) last_packet: Option<i64>,
+    /// The levels that its packets say, if they do and nobody decodes them.
+    levels: Option<Meter>,
     tracks: Vec<(TrackId, bool)>,
 }
 
@@ -39,6 +47,8 @@ impl Member {
             timeline: None,
             individual: None,
             receiving: Receiving::default(),
+            last_packet: None,
+            levels: None,
             tracks: Vec::new(),
         }
     }
@@ -147,6 +157,9 @@ impl Member {
 
     /// A packet of one of its tracks.
     pub(super) fn packet(&mut self, packet: &Packet, at: i64, out: &mut impl Extend<Output>) {
+        if !packet.payload.is_empty() {
+            self.last_packet = Some(at);
+        }
         if let Some(timeline) = self.timeline.as_mut().filter(|_| self.selected) {
             timeline.offer(packet, at);
             if !packet.payload.is_empty() && self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
@@ -199,6 +212,25 @@ impl Member {
         if let Some(timeline) = &mut self.timeline {
             timeline.lose(from, to);
         }
+    }
+
+    /// Takes the levels out of its timeline's next pieces.
+    pub(super) fn listen(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            if let Piece::Sound { at, duration, level: Some(level), .. } = piece {
+                self.levels.get_or_insert_default().level(*at, *duration, *level);
+            }
+        }
+    }
+
+    /// The level that its packets say, in dBFS.
+    pub(super) fn level(&self) -> Option<f32> {
+        self.levels.as_ref().map(|levels| levels.dbfs(self.written().unwrap_or_default()))
+    }
+
+    /// The waveform of what its packets say.
+    pub(super) fn waveform(&self) -> Option<Waveform> {
+        self.levels.as_ref().map(|levels| levels.wave.waveform(PeakSource::AudioLevel))
     }
 
     /// How far its timeline is written; `None` without one.

@@ -9,13 +9,16 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::hole::Piece;
 use super::limiter::{AHEAD, BLOCK, Limiter};
+use super::peaks::{PeakSource, Wave, Waveform};
 use super::segmenter::Segmenter;
 use super::sheet::Sheet;
 use super::talker::Talker;
 use super::{AudioProfile, Output, PlaylistId};
-use crate::codec::opus::{self, Encoder};
+use crate::codec::opus::{self, ResumableEncoder};
 use crate::units::Ticks;
 
 /// One slot: 20 ms.
@@ -60,14 +63,14 @@ struct Span {
 }
 
 /// The pieces of one uid that are not in the mix yet.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Part {
     talker: Talker,
     pieces: VecDeque<Piece>,
 }
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Mixer {
     profile: AudioProfile,
     segmenter: Segmenter,
@@ -77,8 +80,10 @@ pub(super) struct Mixer {
     cursor: i64,
     sheet: Sheet,
     limiter: Limiter,
+    /// What it sounds like, for players.
+    wave: Wave,
     /// Exists while somebody is heard.
-    encoder: Option<Encoder>,
+    encoder: Option<ResumableEncoder>,
 }
 
 impl Mixer {
@@ -93,6 +98,7 @@ impl Mixer {
             cursor: 0,
             sheet: Sheet::new(channels),
             limiter: Limiter::new(channels),
+            wave: Wave::default(),
             encoder: None,
         }
     }
@@ -128,6 +134,21 @@ impl Mixer {
     /// The position at or after which the open segment will close, and what must be known beyond it.
     pub(super) fn next_cut(&self) -> i64 {
         self.segmenter.next_cut().0 as i64 + KNOWN_BEYOND + HELD_BACK
+    }
+
+    /// The level of uid number `index`, in dBFS.
+    pub(super) fn level(&self, index: usize) -> Option<f32> {
+        self.parts.get(index).map(|part| part.talker.meter.dbfs(self.cursor))
+    }
+
+    /// The waveform of the mix.
+    pub(super) fn waveform(&self) -> Waveform {
+        self.wave.waveform(PeakSource::Decoded)
+    }
+
+    /// The waveform of uid number `index`.
+    pub(super) fn waveform_of(&self, index: usize) -> Option<Waveform> {
+        self.parts.get(index).map(|part| part.talker.meter.wave.waveform(PeakSource::Decoded))
     }
 
     fn make(&mut self, until: i64, last_word: bool, out: &mut impl Extend<Output>) {
@@ -183,12 +204,15 @@ impl Mixer {
         self.limiter.run(self.sheet.front(length + AHEAD * BLOCK), length / BLOCK);
         let profile = self.profile;
         let encoder = self.encoder.get_or_insert_with(|| {
-            Encoder::new(profile.channels(), profile.bit_rate(), COMPLEXITY)
+            ResumableEncoder::new(profile.channels(), profile.bit_rate(), COMPLEXITY)
                 .expect("libopus makes encoders of 1 or 2 channels at 48 kHz unless memory is out")
         });
+        let mut at = span.from;
         for slot in self.sheet.front(length).chunks(SLOT as usize * usize::from(profile.channels())) {
             let packet = encoder.encode(slot).expect("libopus encodes 20 ms of finite samples");
             self.segmenter.push(packet, Ticks(SLOT as u64), out);
+            self.wave.mark(at, slot.iter().fold(0.0, |peak, sample| sample.abs().max(peak)));
+            at += SLOT;
         }
     }
 
@@ -219,73 +243,4 @@ impl Mixer {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::codec::fmp4;
-
-    const SECOND: i64 = 48_000;
-
-    /// One uid: a second of packets from 3 s on, silence before and after.
-    fn pieces() -> Vec<Piece> {
-        let mut encoder = Encoder::new(1, 32_000, 5).unwrap();
-        let sound = |frame: i64| {
-            let tone: Vec<f32> = (0..960).map(|n| ((frame * 960 + n) as f32 * 0.05).sin() * 0.5).collect();
-            let at = 3 * SECOND + frame * SLOT;
-            (at, tone)
-        };
-        let mut pieces = vec![Piece::Silence { at: 0, length: 3 * SECOND, resumes: true }];
-        for (at, tone) in (0..50).map(sound) {
-            pieces.push(Piece::Sound { at, exact: at, packet: encoder.encode(&tone).unwrap(), duration: SLOT });
-        }
-        pieces.push(Piece::Silence { at: 4 * SECOND, length: 4 * SECOND, resumes: false });
-        pieces
-    }
-
-    /// The mix's packets when the timeline becomes known in steps of so many ticks.
-    fn packets(step: i64) -> Vec<Bytes> {
-        let (mut out, pieces) = (Vec::new(), pieces());
-        let mut mixer = Mixer::new(AudioProfile::Mono64, Ticks::from_secs(2), &mut out);
-        let (mut known, mut told) = (0, 0);
-        while known < 8 * SECOND {
-            known += step;
-            let upto = pieces.partition_point(|piece| piece.at() < known);
-            mixer.listen(0, &pieces[told..upto]);
-            told = upto;
-            mixer.run(known.min(8 * SECOND), &mut out);
-        }
-        mixer.finish(8 * SECOND, &mut out);
-        let segments = out.iter().filter_map(|output| match output {
-            Output::Segment(segment) => Some(segment),
-            _ => None,
-        });
-        segments
-            .flat_map(|segment| {
-                let samples = fmp4::read_segment(&segment.bytes).unwrap().samples;
-                samples.into_iter().map(|sample| segment.bytes.slice(sample.range)).collect::<Vec<_>>()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn silence_is_constant_and_sound_comes_after_one_frame_that_resets() {
-        let packets = packets(4_800);
-        assert_eq!(packets.len(), 400);
-        let resets: Vec<usize> = (0..400).filter(|slot| packets[*slot] == opus::RESET_FRAME[..]).collect();
-        let silent = |slot: &usize| packets[*slot] == [0xF8, 0xFF, 0xFE][..];
-        let begins = ((3 * SECOND - LEAD) / SLOT) as usize;
-        assert_eq!(resets, [begins - 1]);
-        assert!((0..begins - 1).all(|slot| silent(&slot)));
-        assert!((begins + 1..200).all(|slot| !silent(&slot)));
-        assert!((225..400).all(|slot| silent(&slot)));
-    }
-
-    #[test]
-    fn when_a_slot_is_planned_changes_nothing() {
-        let once = packets(8 * SECOND);
-        for step in [960, 4_800, 7_777] {
-            assert!(packets(step) == once, "in steps of {step}");
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::fmp4::{self, Sample};
-use crate::codec::opus;
+use crate::codec::{opus, raw};
 use crate::units::{Ticks, Uid};
 
 /// Which playlist something belongs to.
@@ -18,13 +18,14 @@ pub enum PlaylistId {
 }
 
 /// One result of the core.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// A playlist begins: its initialisation segment (`ftyp` + `moov`), before its first [`Output::Segment`].
     Init {
         /// Which playlist.
         playlist: PlaylistId,
         /// The file's bytes.
+        #[serde(with = "raw")]
         bytes: Bytes,
     },
     /// A closed media segment. Segments of a playlist come in order and leave no hole: each starts where its forerunner ended,
@@ -49,7 +50,7 @@ pub enum Output {
 }
 
 /// One media segment: `moof` + `mdat`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Which playlist.
     pub playlist: PlaylistId,
@@ -60,6 +61,7 @@ pub struct Segment {
     /// Sum of its packets' durations; never zero.
     pub duration: Ticks,
     /// The file's bytes.
+    #[serde(with = "raw")]
     pub bytes: Bytes,
 }
 

@@ -4,6 +4,8 @@
 //! place, one packet is left out or one filler put in: at a quiet packet if one comes within [`PATIENCE`], else at any; and at
 //! once when it would be off by more than a frame.
 
+use serde::{Deserialize, Serialize};
+
 use super::stream::Queued;
 use super::timeline::FRAME;
 use crate::codec::opus;
@@ -29,7 +31,7 @@ pub(super) enum Step {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pace {
     /// Since when a difference waits.
     waiting: Option<i64>,

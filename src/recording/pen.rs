@@ -2,6 +2,8 @@
 //!
 //! Invariant: the pieces written follow each other without a hole from tick 0 to the cursor, and each tick is in the account.
 
+use serde::{Deserialize, Serialize};
+
 use super::Cause;
 use super::account::{Account, Due};
 use super::hole::{Hole, Kind, Last, Piece};
@@ -14,7 +16,7 @@ use crate::codec::opus;
 pub(super) const SHORTEST: i64 = 120;
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pen {
     /// First tick that is not written.
     pub(super) cursor: i64,
@@ -36,7 +38,8 @@ impl Pen {
         self.account.sound(packet.duration);
         self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice });
         self.hole = Hole::from(self.cursor);
-        pieces.push(Piece::Sound { at, exact: at + self.carried, packet: packet.payload, duration: packet.duration });
+        let Queued { payload, duration, level, .. } = packet;
+        pieces.push(Piece::Sound { at, exact: at + self.carried, packet: payload, duration, level });
     }
 
     /// Puts in one frame that goes on from the sound before.

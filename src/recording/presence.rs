@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::Cause;
 use crate::units::Ticks;
 
@@ -14,7 +16,7 @@ const GRACE: i64 = Ticks::from_ms(500).0 as i64;
 const MAX_CHANGES: usize = 256;
 
 /// How things stand with a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// The worker was dead, or is back and has not met the member again.
     pub(super) dead: bool,
@@ -59,7 +61,7 @@ impl State {
 }
 
 /// A member's states, each from a tick on.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Presence {
     states: VecDeque<(i64, State)>,
 }

@@ -3,6 +3,8 @@
 //! It begins with the first packet of a track that is not muted. It ends when the last such track is muted, removed, left or
 //! deselected, or when no packet came for [`PATIENCE`], which is longer than any DTX pause: a DTX sender does not flap.
 
+use serde::{Deserialize, Serialize};
+
 use super::Output;
 use crate::units::{Ticks, Uid};
 
@@ -10,7 +12,7 @@ use crate::units::{Ticks, Uid};
 const PATIENCE: i64 = Ticks::from_secs(2).0 as i64;
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Receiving {
     /// When the last packet came; `None` while nothing is received.
     last: Option<i64>,

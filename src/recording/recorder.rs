@@ -4,13 +4,17 @@
 //! writes what lies [`LOOKAHEAD`] behind it. A call of [`Recorder::advance`] only runs the steps that are due, so what comes out,
 //! and in which order, depends on the inputs and their times alone.
 
+mod report;
+
 use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
 
 use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
 use super::timeline::FRAME;
-use super::{Input, Ledger, Output, Packet, PlaylistId, Selection, Spec, TimedInput};
+use super::{Input, Output, Packet, Selection, Spec, TimedInput};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
@@ -33,10 +37,12 @@ const RETURN: i64 = Ticks::from_secs(15).0 as i64;
 const UNNOTICED: i64 = Ticks::from_secs(30).0 as i64;
 
 /// The recording core; see the [module's documentation](super).
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Recorder {
     spec: Spec,
     members: Vec<Member>,
+    /// Where each uid is in `members`.
+    #[serde(skip)]
     uids: BTreeMap<Uid, usize>,
     tracks: BTreeMap<TrackId, usize>,
     selection: Selection,
@@ -48,6 +54,7 @@ pub struct Recorder {
     last_packet: i64,
     next_step: i64,
     restarted: Option<i64>,
+    #[serde(skip)]
     pieces: Vec<Piece>,
     mixer: Option<Mixer>,
     out: VecDeque<Output>,
@@ -106,8 +113,9 @@ impl Recorder {
         for (index, member) in self.members.iter_mut().enumerate() {
             self.pieces.clear();
             member.finish(end, &mut self.pieces, &mut self.out);
-            if let Some(mixer) = &mut self.mixer {
-                mixer.listen(index, &self.pieces);
+            match &mut self.mixer {
+                Some(mixer) => mixer.listen(index, &self.pieces),
+                None => member.listen(&self.pieces),
             }
         }
         if let Some(mixer) = &mut self.mixer {
@@ -118,31 +126,6 @@ impl Recorder {
     /// The next result, in order. To be called until `None` after each of the calls above.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
-    }
-
-    /// What the recording holds and lacks, as far as it is written.
-    pub fn ledger(&self) -> Ledger {
-        Ledger { uids: self.uids.values().filter_map(|index| self.members[*index].entry()).collect() }
-    }
-
-    /// A segment of `playlist` that lay at `from..to` could not be kept (disk full; [`super::Segment::silenced`] fills its place).
-    /// What was booked as recorded there is now missing, for cause [`super::Cause::DiskFull`]; what was a gap stays that gap.
-    ///
-    /// The stretch of an individual playlist is lost for its uid, that of the mix for every uid. The ledger speaks of the
-    /// recording as a whole: where a session of both modes loses one of its playlists, the sound counts as missing though the
-    /// other may hold it, so that no playlist with a hole is ever called complete. What both lose counts once.
-    ///
-    /// The journal does not know of it: a recovery that makes the segment again has another chance to keep it.
-    pub fn lose(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
-        let (from, to) = (from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
-        match playlist {
-            PlaylistId::Mix => self.members.iter_mut().for_each(|member| member.lose(from, to)),
-            PlaylistId::Individual(uid) => {
-                if let Some(member) = self.uids.get(uid) {
-                    self.members[*member].lose(from, to);
-                }
-            }
-        }
     }
 
     /// When [`Recorder::advance`] would yield something even if nothing arrives; `None`: never.
@@ -156,6 +139,12 @@ impl Recorder {
         // A timeline is filled in whole frames.
         let wake = wake + FRAME;
         Some(Ticks((wake.max(self.next_step) as u64).next_multiple_of(STEP.0)))
+    }
+
+    /// Completes a recorder that was put away; whether its parts fit.
+    pub(super) fn is_taken_up(&mut self) -> bool {
+        self.uids = self.members.iter().enumerate().map(|(index, member)| (member.uid.clone(), index)).collect();
+        self.uids.len() == self.members.len() && self.tracks.values().all(|member| *member < self.members.len())
     }
 
     /// Runs the steps that are due at `now`; the present.
@@ -179,10 +168,11 @@ impl Recorder {
         for (index, member) in self.members.iter_mut().enumerate() {
             self.pieces.clear();
             member.step(now, horizon, &mut self.pieces, &mut self.out);
-            if let Some(mixer) = &mut self.mixer {
-                mixer.listen(index, &self.pieces);
-                known = known.min(member.written().unwrap_or(horizon));
+            match &mut self.mixer {
+                Some(mixer) => mixer.listen(index, &self.pieces),
+                None => member.listen(&self.pieces),
             }
+            known = known.min(member.written().unwrap_or(horizon));
         }
         if let Some(mixer) = &mut self.mixer {
             mixer.run(known, &mut self.out);

@@ -2,13 +2,14 @@
 //! so that the cuts depend on positions alone.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Output, PlaylistId, Segment};
 use crate::codec::fmp4::{self, Sample};
 use crate::units::Ticks;
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Segmenter {
     playlist: PlaylistId,
     length: Ticks,

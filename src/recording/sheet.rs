@@ -1,7 +1,9 @@
 //! The sheet of paper that the mix is summed on: interleaved `f32` from a position on, as far as anybody has written.
 
+use serde::{Deserialize, Serialize};
+
 /// See the module's documentation. Positions in ticks.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sheet {
     channels: usize,
     start: i64,

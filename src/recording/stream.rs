@@ -6,12 +6,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Packet;
 use super::baseline::Baseline;
 use super::regime::{self, Head};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
+use crate::codec::raw;
 
 /// Most packets that wait in a stream: 10 s of 10 ms packets.
 const MAX_QUEUED: usize = 1_024;
@@ -20,7 +22,7 @@ const MAX_QUEUED: usize = 1_024;
 const RESTART_RUN: u32 = 16;
 
 /// A packet that waits for its place to come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Queued {
     /// Full sequence number.
     pub(super) sequence: i64,
@@ -31,6 +33,7 @@ pub(super) struct Queued {
     /// RFC 6464 level, 0 to 127 in -dBov.
     pub(super) level: Option<u8>,
     /// The Opus packet; empty when there is no sound to place (padding, garbage).
+    #[serde(with = "raw")]
     pub(super) payload: Bytes,
     /// How long it sounds; 0 when there is no sound to place.
     pub(super) duration: i64,
@@ -77,7 +80,7 @@ pub(super) struct Taken {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Stream {
     sequences: Sequences,
     times: Times,

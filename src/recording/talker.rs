@@ -8,10 +8,13 @@
 //! absence of more than 200 ms it starts afresh.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::hole::{Kind, Piece};
+use super::meter::Meter;
 use super::sheet::Sheet;
-use crate::codec::opus::{self, Decoder};
+use crate::codec::opus::{self, ResumableDecoder};
+use crate::codec::raw;
 use crate::units::Ticks;
 
 /// Length of a ramp: 5 ms.
@@ -24,24 +27,43 @@ const LONGEST_ABSENCE: i64 = Ticks::from_ms(200).0 as i64;
 const LONGEST_CATCH_UP: i64 = 20;
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Talker {
     channels: u8,
     /// Exists while there is something to go on from.
-    decoder: Option<Decoder>,
+    decoder: Option<ResumableDecoder>,
     /// Its sound goes on.
     on: bool,
     /// Where its last packet ended, or the pause that a sender makes by DTX is known to go on to.
     end: i64,
-    /// The latest DTX packet that was not decoded, and where it ends.
-    pause: Option<(Bytes, i64)>,
+    /// The latest DTX packet that was not decoded.
+    pause: Option<Pause>,
+    /// How loud it is.
+    pub(super) meter: Meter,
+    #[serde(skip)]
     sound: Vec<f32>,
+}
+
+/// A DTX packet.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pause {
+    #[serde(with = "raw")]
+    packet: Bytes,
+    end: i64,
 }
 
 impl Talker {
     /// For a mix of 1 or 2 channels.
     pub(super) fn new(channels: u8) -> Self {
-        Self { channels, decoder: None, on: false, end: i64::MIN, pause: None, sound: Vec::new() }
+        Self {
+            channels,
+            decoder: None,
+            on: false,
+            end: i64::MIN,
+            pause: None,
+            meter: Meter::default(),
+            sound: Vec::new(),
+        }
     }
 
     /// Whether a piece is to be heard.
@@ -58,7 +80,7 @@ impl Talker {
         match piece {
             Piece::Sound { exact, packet, duration, .. } if opus::is_dtx(packet) => {
                 self.stop(*exact, sheet);
-                self.pause = Some((packet.clone(), exact + duration));
+                self.pause = Some(Pause { packet: packet.clone(), end: exact + duration });
                 self.end = exact + duration;
             }
             Piece::Sound { exact, packet, duration, .. } => {
@@ -96,7 +118,7 @@ impl Talker {
         let pause = self.pause.take();
         if at.saturating_sub(self.end) > LONGEST_ABSENCE {
             self.decoder = None;
-        } else if let (Some((packet, end)), Some(decoder)) = (pause, &mut self.decoder) {
+        } else if let (Some(Pause { packet, end }), Some(decoder)) = (pause, &mut self.decoder) {
             self.sound.clear();
             let frame = opus::Toc::of(&packet).map_or(Ticks::from_ms(20), opus::Toc::frame);
             let frames = ((at - end) / frame.0 as i64).clamp(0, LONGEST_CATCH_UP);
@@ -108,10 +130,11 @@ impl Talker {
         }
     }
 
-    fn decode(&mut self, packet: &[u8], at: i64, sheet: &mut Sheet) {
+    fn decode(&mut self, packet: &Bytes, at: i64, sheet: &mut Sheet) {
         let channels = self.channels;
         let decoder = self.decoder.get_or_insert_with(|| {
-            Decoder::new(channels).expect("libopus makes decoders of 1 or 2 channels at 48 kHz unless memory is out")
+            ResumableDecoder::new(channels)
+                .expect("libopus makes decoders of 1 or 2 channels at 48 kHz unless memory is out")
         });
         self.sound.clear();
         if decoder.decode(packet, &mut self.sound).is_err() {
@@ -123,16 +146,23 @@ impl Talker {
             ramp(&mut self.sound, usize::from(self.channels), |part| part);
             self.on = true;
         }
-        sheet.add(at - opus::LOOKAHEAD.0 as i64, &self.sound);
+        self.lay(at, sheet);
     }
 
     fn conceal(&mut self, length: Ticks, at: i64, sheet: &mut Sheet) {
         if let Some(decoder) = self.decoder.as_mut().filter(|_| self.on) {
             self.sound.clear();
             if decoder.conceal(length, &mut self.sound).is_ok() {
-                sheet.add(at - opus::LOOKAHEAD.0 as i64, &self.sound);
+                self.lay(at, sheet);
             }
         }
+    }
+
+    /// Adds what was decoded to the sheet and to the meter.
+    fn lay(&mut self, at: i64, sheet: &mut Sheet) {
+        let at = at - opus::LOOKAHEAD.0 as i64;
+        self.meter.sound(at, &self.sound, usize::from(self.channels));
+        sheet.add(at, &self.sound);
     }
 
     /// Lets the sound fade from `at` on.
@@ -162,7 +192,7 @@ mod tests {
     use crate::codec::opus::Encoder;
 
     fn sound(at: i64, packet: Bytes) -> Piece {
-        Piece::Sound { at, exact: at, packet, duration: 960 }
+        Piece::Sound { at, exact: at, packet, duration: 960, level: None }
     }
 
     #[test]
@@ -188,7 +218,7 @@ mod tests {
             let bytes: Vec<u8> = (0..40).map(|n| (n * 37 + frame * 11) as u8).collect();
             let packet = Bytes::from([&[(frame as u8 * 8) & 0xFC][..], &bytes].concat());
             let duration = opus::duration(&packet).map_or(960, |length| length.0 as i64);
-            talker.play(&Piece::Sound { at: 0, exact: frame * 960, packet, duration }, &mut sheet);
+            talker.play(&Piece::Sound { at: 0, exact: frame * 960, packet, duration, level: None }, &mut sheet);
         }
     }
 }

@@ -8,6 +8,8 @@
 //!   pause stay glued; [`Pace`] takes out the difference to the wall clock that grows meanwhile.
 //! * At most one track sounds at a time: when a uid has several, the newest that is not muted wins as long as it sends.
 
+use serde::{Deserialize, Serialize};
+
 use super::account::{Account, Due};
 use super::hole::{Kind, Piece};
 use super::pace::{Pace, Step};
@@ -30,7 +32,7 @@ const MAX_BEHIND: i64 = super::recorder::LOOKAHEAD.0 as i64 + WINDOW + 2 * super
 const MAX_A_STEP: i64 = Ticks::from_secs(1_200).0 as i64;
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Timeline {
     voices: Voices,
     pace: Pace,

@@ -1,11 +1,13 @@
 //! RTP counters without wrap: 16-bit sequence numbers and 32-bit times become `i64` that go on for ever.
 
+use serde::{Deserialize, Serialize};
+
 /// How many packets behind the newest one a sequence number may be to count as reordered; anything further back is taken as a
 /// jump ahead. 512 packets are 10 s of 20 ms.
 const REORDERED: u16 = 512;
 
 /// Unwraps the sequence numbers of one stream (RFC 3550 section 5.1).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sequences {
     newest: Option<i64>,
 }
@@ -35,7 +37,7 @@ impl Sequences {
 }
 
 /// Unwraps the RTP times of one stream: each is the nearest to the one before, in either direction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Times {
     last: Option<i64>,
 }

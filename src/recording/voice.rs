@@ -1,5 +1,7 @@
 //! The streams of one uid: a voice is one SSRC of one track. Which of several wins is decided here.
 
+use serde::{Deserialize, Serialize};
+
 use super::stream::Stream;
 use crate::units::{Ssrc, Ticks, TrackId};
 
@@ -10,7 +12,7 @@ const MAX_VOICES: usize = 8;
 const STILL_SPEAKING: i64 = Ticks::from_ms(500).0 as i64;
 
 /// One SSRC of one track.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Voice {
     /// Grows with each new voice of the uid: the newest is the greatest.
     pub(super) id: u64,
@@ -24,7 +26,7 @@ pub(super) struct Voice {
 }
 
 /// A mute that is on since a tick, or was off since one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Mute {
     track: TrackId,
     muted: bool,
@@ -32,7 +34,7 @@ struct Mute {
 }
 
 /// All voices of a uid, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Voices {
     voices: Vec<Voice>,
     mutes: Vec<Mute>,

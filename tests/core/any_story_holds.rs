@@ -5,101 +5,10 @@ use cloud_recorder::recording::{Input, Mode, Packet, Selection};
 use cloud_recorder::units::{Ssrc, Ticks, TrackId};
 use proptest::prelude::*;
 
-use crate::world::{Dice, FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::stories::{act, network, play};
+use crate::world::{Dice, FRAME, MS, Recording, Story, spec, uid};
 
-/// What a talker does next.
-#[derive(Clone, Debug)]
-enum Act {
-    /// Talks.
-    Talk,
-    /// Pauses by DTX: a small packet now and then, the clock runs.
-    Pause,
-    /// Mutes; the clock stands still.
-    Mute,
-    /// Leaves and comes back with another SSRC and another clock.
-    Rejoin,
-    /// Its clock jumps by so many seconds.
-    Jump(i32),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        4 => Just(Act::Talk),
-        2 => Just(Act::Pause),
-        1 => Just(Act::Mute),
-        1 => Just(Act::Rejoin),
-        1 => prop_oneof![-100_000..-1, 1..100_000].prop_map(Act::Jump),
-    ]
-}
-
-/// How the network treats packets.
-#[derive(Clone, Debug)]
-struct Network {
-    loss_percent: u64,
-    jitter_ms: u64,
-    copies_percent: u64,
-    seed: u64,
-}
-
-fn network() -> impl Strategy<Value = Network> {
-    (0..15_u64, 0..90_u64, 0..20_u64, any::<u64>()).prop_map(|(loss_percent, jitter_ms, copies_percent, seed)| {
-        Network { loss_percent, jitter_ms, copies_percent, seed }
-    })
-}
-
-/// A talker's story, what of it reached the recorder, and its end.
-fn play(acts: &[(Act, u64)], network: &Network) -> (Story, Vec<Sent>, u64) {
-    let mut story = Story::default();
-    let (mut talker, mut now, mut all) = (Talker::new(1, 1), SECOND, Vec::new());
-    story.joins(0, "7", 1);
-    for (act, ms) in acts {
-        let length = ms * MS / FRAME * FRAME;
-        match act {
-            Act::Talk => all.extend(talker.talk(now, now + length)),
-            Act::Pause => {
-                all.extend(talker.talk(now, now + SECOND));
-                now += SECOND;
-                for at in (now..now + length).step_by(20 * FRAME as usize) {
-                    let number = (talker.made % 120) as u8;
-                    talker.made += 1;
-                    all.push(talker.send(at, vec![0x78, number].into()));
-                    talker.pause(19 * FRAME);
-                }
-                now += length.next_multiple_of(20 * FRAME) - length;
-            }
-            Act::Mute => {
-                let track = talker.track;
-                story.happens(now + talker.delay, Input::Muted { track, muted: true });
-                story.happens(now + length, Input::Muted { track, muted: false });
-            }
-            Act::Rejoin => {
-                story.happens(now + 500 * MS, Input::Left { uid: uid("7") });
-                now += 500 * MS;
-                let next = talker.ssrc.0 + 1;
-                talker = Talker { made: talker.made, rtp: f64::from(next) * 99_999.0, ..Talker::new(next, next) };
-                story.joins(now + length, "7", next);
-            }
-            Act::Jump(seconds) => {
-                talker.rtp = (talker.rtp + f64::from(*seconds) * SECOND as f64).rem_euclid(4_294_967_296.0);
-            }
-        }
-        now += if matches!(act, Act::Jump(_)) { 0 } else { length };
-    }
-    let mut dice = Dice(network.seed);
-    all.retain(|_| dice.below(100) >= network.loss_percent);
-    for packet in &mut all {
-        packet.arrival += dice.below(network.jitter_ms + 1) * MS;
-    }
-    let mut copies = all.clone();
-    copies.retain(|_| dice.below(100) < network.copies_percent);
-    for copy in &mut copies {
-        copy.arrival += dice.below(800) * MS;
-    }
-    story.hears(all.clone()).hears(copies);
-    (story, all, now + 3 * SECOND)
-}
-
-fn check_ledger(recording: &Recording, end: u64) {
+pub(crate) fn check_ledger(recording: &Recording, end: u64) {
     for account in &recording.ledger.uids {
         assert_eq!(account.expected_ms, account.recorded_ms + account.concealed_ms + account.missing_ms);
         assert!(account.gaps.windows(2).all(|pair| pair[0].to <= pair[1].from), "{:?}", account.gaps);
@@ -117,7 +26,7 @@ proptest! {
         acts in proptest::collection::vec((act(), 1_000..6_000_u64), 1..7),
         network in network(),
     ) {
-        let (story, sent, end) = play(&acts, &network);
+        let (story, sent, end) = play("7", 1, &acts, &network);
         let recording = story.record(spec(Mode::Individual), end);
         check_ledger(&recording, end);
         let account = recording.account("7");
@@ -144,7 +53,7 @@ proptest! {
         acts in proptest::collection::vec((act(), 1_000..4_000_u64), 1..4),
         network in network(),
     ) {
-        let (story, _, end) = play(&acts, &network);
+        let (story, _, end) = play("7", 1, &acts, &network);
         let quiet = story.record(spec(Mode::Both), end);
         let (mut dice, mut last) = (Dice(network.seed), 0);
         let asked = story.record_with(spec(Mode::Both), end, |recorder, next| {

@@ -1,7 +1,11 @@
-//! Ears for tests: ffmpeg decodes, then the sound is measured. 48 kHz, `f32`, full scale at 1.0.
+//! Ears for tests: ffmpeg or libopus decodes, then the sound is measured. 48 kHz, `f32`, full scale at 1.0.
 
 use std::path::Path;
 use std::process::Command;
+
+use cloud_recorder::codec::opus::{Decoder, LOOKAHEAD};
+
+use crate::world::Placed;
 
 /// Samples a second.
 pub(crate) const RATE: usize = 48_000;
@@ -29,6 +33,16 @@ pub(crate) fn decode(input: &Path, channels: usize) -> Sound {
         .collect();
     let channel = |channel: usize| samples.iter().skip(channel).step_by(channels).copied().collect();
     Sound { channels: (0..channels).map(channel).collect() }
+}
+
+/// What libopus hears, from tick 0 on, interleaved.
+pub(crate) fn hear(packets: &[Placed], channels: u8) -> Vec<f32> {
+    let (mut decoder, mut sound) = (Decoder::new(channels).unwrap(), Vec::new());
+    for packet in packets {
+        decoder.decode(&packet.bytes, &mut sound).unwrap();
+    }
+    sound.drain(..LOOKAHEAD.0 as usize * usize::from(channels));
+    sound
 }
 
 impl Sound {

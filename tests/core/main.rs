@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod a_full_disk_costs_what_it_took;
 mod absences_are_named;
 mod any_story_holds;
 mod drifting_clocks_stay_at_wall_time;
@@ -9,11 +10,15 @@ mod ear;
 mod fixtures_replay_as_committed;
 mod fixtures_sound_right;
 mod hls;
+mod levels_and_waveforms;
 mod mixes_sound_right;
 mod network_trouble;
+mod put_away_and_taken_up;
 mod replayed;
 mod segments_are_read_by_others;
 mod senders_change;
+mod stories;
+mod taken_up_in_mid_speech;
 mod talkers_can_be_told_apart;
 mod verify_says_what_is_wrong;
 mod world;

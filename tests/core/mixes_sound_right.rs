@@ -1,10 +1,10 @@
 //! The mix, heard by libopus and by ffmpeg: everybody is in it, at the right time, and nothing clips.
 
-use cloud_recorder::codec::opus::{Decoder, Encoder, LOOKAHEAD};
+use cloud_recorder::codec::opus::Encoder;
 use cloud_recorder::recording::{Mode, PlaylistId};
 
-use crate::ear::{RATE, decode, level_db, tone_db};
-use crate::world::{FRAME, MS, Placed, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::ear::{RATE, decode, hear, level_db, tone_db};
+use crate::world::{FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
 
 /// What a talker says from `from` to `to`: `sound(n)` is its sample at tick `n`.
 fn says(talker: &mut Talker, from: u64, to: u64, sound: impl Fn(u64) -> f32) -> Vec<Sent> {
@@ -22,19 +22,9 @@ fn sine(hertz: f64, amplitude: f64) -> impl Fn(u64) -> f32 {
     move |n| ((n as f64 * hertz * std::f64::consts::TAU / RATE as f64).sin() * amplitude) as f32
 }
 
-/// What libopus hears, from tick 0 on.
-fn hear(packets: &[Placed]) -> Vec<f32> {
-    let (mut decoder, mut sound) = (Decoder::new(1).unwrap(), Vec::new());
-    for packet in packets {
-        decoder.decode(&packet.bytes, &mut sound).unwrap();
-    }
-    sound.drain(..LOOKAHEAD.0 as usize);
-    sound
-}
-
 fn both_ears(recording: &Recording) -> [Vec<f32>; 2] {
     let (_folder, path) = recording.write(&PlaylistId::Mix);
-    [hear(recording.mix()), decode(&path, 1).channels.remove(0)]
+    [hear(recording.mix(), 1), decode(&path, 1).channels.remove(0)]
 }
 
 fn part(sound: &[f32], from_ms: u64, to_ms: u64) -> &[f32] {

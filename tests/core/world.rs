@@ -145,6 +145,12 @@ impl Story {
         self
     }
 
+    /// All of another story happens too.
+    pub(crate) fn meanwhile(&mut self, other: Self) -> &mut Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Packets arrive.
     pub(crate) fn hears(&mut self, sent: impl IntoIterator<Item = Sent>) -> &mut Self {
         self.0.extend(sent.into_iter().map(|sent| (sent.arrival, Input::Packet(sent.packet))));

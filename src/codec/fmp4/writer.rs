@@ -7,7 +7,10 @@ use mp4_atom::{
     TrunEntry, Url,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec::opus::LOOKAHEAD;
+use crate::codec::raw;
 use crate::units::{TICKS_PER_SECOND, Ticks};
 
 /// Channels that the init segment of a pass-through track names: WebRTC senders change between mono and stereo from packet
@@ -15,9 +18,10 @@ use crate::units::{TICKS_PER_SECOND, Ticks};
 pub const PASS_THROUGH_CHANNELS: u8 = 2;
 
 /// One Opus packet and how long it sounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// The packet.
+    #[serde(with = "raw")]
     pub bytes: Bytes,
     /// Its length, as the packet itself says.
     pub duration: Ticks,
