@@ -24,10 +24,9 @@ const TONE_HERTZ: u64 = 5_000;
 const BURST_HERTZ: u64 = 4_400;
 const BURST_PERIOD_MS: u64 = 2_000;
 const BURST_MS: u64 = 1_200;
-/// A packet this short says that nothing is said: senders with DTX leave it out.
+/// A packet this short says that nothing is said. Senders send the first one of a row and leave the others out, as libwebrtc
+/// does.
 const DTX_BYTES: usize = 2;
-/// Senders with DTX say every 400 ms that they are still there.
-const DTX_FRAMES: u64 = 20;
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +63,9 @@ impl Voice {
     pub(crate) fn packet(self, frame: u64) -> Option<Bytes> {
         static PACKETS: [OnceLock<Vec<Bytes>>; 3] = [const { OnceLock::new() }; 3];
         let packets = PACKETS[self as usize].get_or_init(|| self.encode());
-        let packet = &packets[(frame % packets.len() as u64) as usize];
-        (packet.len() > DTX_BYTES || frame.is_multiple_of(DTX_FRAMES)).then(|| packet.clone())
+        let at = |frame: u64| &packets[(frame % packets.len() as u64) as usize];
+        let silent = |frame: u64| at(frame).len() <= DTX_BYTES;
+        (!silent(frame) || !silent(frame + packets.len() as u64 - 1)).then(|| at(frame).clone())
     }
 
     /// Milliseconds after which it begins again.

@@ -107,14 +107,19 @@ impl Stage {
         let mut figures = Figures { kills: self.kills.0.len(), ..Figures::default() };
         let mut problems = Vec::new();
         for recording in &self.recordings {
-            let told =
-                Told { task: recording.task.clone(), kills: self.kills.clone(), stop: recording.stop, destroyed };
+            // After its end a kill costs a recording nothing.
+            let ended = recording.stop.map_or(u64::MAX, |(called, _)| called);
+            let kills = Kills(self.kills.0.iter().filter(|kill| kill.at < ended).copied().collect());
+            let told = Told { task: recording.task.clone(), kills, stop: recording.stop, destroyed };
             let (wrong, cost) = judge(&self.place, &told).await;
             problems.extend(wrong);
             problems.extend(recording.watcher.problems());
             figures.add(cost);
         }
         problems.extend(self.leftovers().await);
+        if !problems.is_empty() {
+            figures.print("before the failure");
+        }
         assert_right(&problems);
         figures
     }
