@@ -59,12 +59,14 @@ pub fn builder(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<S
         .with_setting_engine(settings().build()))
 }
 
-/// No mDNS (it would open a socket a peer), and ICE time-outs short enough to notice a peer that is gone.
+/// No mDNS (it would open a socket a peer), ICE time-outs short enough to notice a peer that is gone, and no second's wait for a
+/// better way than one that works: a client's check may overtake the message that names its candidate.
 pub fn settings() -> SettingEngineBuilder {
     SettingEngineBuilder::new()
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_ice_timeouts(Some(ICE_DISCONNECTED_AFTER), Some(ICE_FAILED_AFTER), Some(ICE_KEEPALIVE))
         .with_ice_connection_attempts(Some(ICE_CHECK_INTERVAL), Some(ICE_CHECKS))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
 }
 
 /// Opus as WebRTC offers it: 48 kHz, two channels in name whatever is inside (RFC 7587 section 7), NACK feedback.
