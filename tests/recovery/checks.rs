@@ -189,8 +189,9 @@ impl Verdict {
         let mut silences = sound.silences(voice);
         silences.retain(|(from, to)| to - from > BLINK_MS);
         let excused = self.excused();
-        let covered =
-            |(from, to): &Span| excused.iter().any(|(start, end)| *start <= from + FRAME_MS && *to <= end + FRAME_MS);
+        let covered = |(from, to): &Span| {
+            excused.iter().any(|(start, end)| *start <= from + FRAME_MS && *to <= end.saturating_add(FRAME_MS))
+        };
         for (from, to) in silences.iter().filter(|silence| !covered(silence)) {
             let zero = self.start() as i64;
             let at = |wall: u64| (wall as i64 - zero) as f64 / 1000.0;
