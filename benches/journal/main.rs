@@ -125,7 +125,7 @@ async fn recovery(inputs: &Inputs) -> anyhow::Result<()> {
     let start = Instant::now();
     let writer = Writer::open(dir.path())?;
     let opened = millis(start.elapsed());
-    println!("recovery of {} MiB in {} files", writer.stats().file_bytes >> 20, writer.stats().files);
+    println!("recovery of {} MiB, files: {}", writer.stats().file_bytes >> 20, writer.stats().files);
     println!("open: {opened:.0} ms");
     let all: BTreeSet<Sid> = (0..count).map(sid).collect();
     for (wanted, text) in [(BTreeSet::from([sid(0)]), "one recording"), (all, "all recordings")] {

@@ -36,6 +36,7 @@
 //! | 17 | channel up | time |
 //! | 18 | select | time, the selection as JSON |
 //! | 19 | worker restarted | time |
+//! | 1a | overloaded | time, track:varint, overloaded:u8 |
 //! | 1A | overloaded | time, track:varint, overloaded:u8 |
 //! | 80 to 87 | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
 //!
@@ -78,7 +79,7 @@ pub use encode::EncodeError;
 pub use error::JournalError;
 pub use file_writer::FileWriter;
 pub use frame::{HEADER_BYTES, MAX_BODY_BYTES};
-pub use log::{LogReader, LoggedSession, logged_sessions};
+pub use log::LogReader;
 pub use reader::Reader;
 pub use replay::Replay;
 pub use writer::{AppendError, GROUP_TIME, Limits, Stats, Writer};

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{JournalError, Reader, Record};
-use crate::recording::Spec;
-use crate::units::{Sid, Ticks};
+use crate::units::Sid;
 
 /// A file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,38 +28,6 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
     }
     files.sort_by_key(|file| file.number);
     Ok(files)
-}
-
-/// A session in a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedSession {
-    /// What it is to record.
-    pub spec: Spec,
-    /// The time of its last record.
-    pub last: Ticks,
-    /// When it was told to end, if it was.
-    pub finished: Option<Ticks>,
-}
-
-/// The sessions in the log in `dir`, in the order of their begin. Reads all of it; blocking I/O.
-pub fn logged_sessions(dir: &Path) -> Result<Vec<LoggedSession>, JournalError> {
-    let mut sessions: Vec<LoggedSession> = Vec::new();
-    for record in LogReader::new(dir)? {
-        let record = match record {
-            Err(JournalError::Damaged { .. }) => continue,
-            other => other?,
-        };
-        let known = sessions.iter_mut().find(|session| session.spec.sid == *record.sid());
-        match (record, known) {
-            (Record::Started { spec } | Record::Continued { spec }, None) => {
-                sessions.push(LoggedSession { spec, last: Ticks::ZERO, finished: None });
-            }
-            (Record::Input { input, .. }, Some(session)) => session.last = session.last.max(input.at),
-            (Record::Finished { at, .. }, Some(session)) => session.finished = Some(at),
-            _ => (),
-        }
-    }
-    Ok(sessions)
 }
 
 /// The records of a log over all its files. A damaged file yields its error and the next file follows.

@@ -66,7 +66,7 @@ fn one_of_each() -> Vec<Record> {
 }
 
 /// The file's bytes, and where each record ends.
-fn file(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+pub(super) fn file(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Encoder::header().to_vec();
     let mut encoder = Encoder::new();
     let ends = records.iter().map(|record| {

@@ -1,0 +1,167 @@
+//! Logs that were cut or damaged anywhere: what was whole before the damage is read, sessions begin where they still can, and
+//! nothing panics.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::storage::journal::HEADER_BYTES;
+use crate::storage::journal::tests::file;
+
+const DIGITS: [&str; 3] = ["a", "b", "c"];
+
+/// The records of a log, file by file.
+type Log = Vec<Vec<Record>>;
+
+/// Length of each file that is left, and the byte that is damaged, if one is.
+struct Harm {
+    lengths: Vec<usize>,
+    flipped: Option<(usize, usize)>,
+}
+
+/// Writes the log as the harm left it, and reads it as the next run would.
+fn recover(dir: &Path, log: &Log, harm: &Harm) -> (Vec<Record>, Vec<JournalError>) {
+    for (number, records) in log.iter().enumerate() {
+        let mut bytes = file(records).0;
+        bytes.truncate(harm.lengths[number]);
+        if let Some((_, at)) = harm.flipped.filter(|(damaged, _)| *damaged == number) {
+            bytes[at] ^= 1 << (at % 8);
+        }
+        let path = log::path(dir, number as u64);
+        // A file that is overwritten is synced by some file systems.
+        let _ = fs::remove_file(&path);
+        fs::write(path, bytes).unwrap();
+    }
+    let inheritance = Inheritance::survey(dir).unwrap();
+    let state = Mutex::new(Pending::new(dir, Limits::default(), &inheritance));
+    let (news, synced) = (Notify::new(), watch::Sender::default());
+    let shared = Arc::new(Shared { state, inheritance, news, synced });
+    let (mut records, mut errors) = (Vec::new(), Vec::new());
+    for record in Replay::new(shared, &DIGITS.map(|digit| spec(digit).sid).into()) {
+        match record {
+            Ok(record) => records.push(record),
+            Err(error) => errors.push(error),
+        }
+    }
+    (records, errors)
+}
+
+/// What must be read: of the records that end before the harm, those from each session's last beginning on.
+fn expected(log: &Log, harm: &Harm) -> Vec<Record> {
+    let mut left: Vec<&Record> = Vec::new();
+    for (number, records) in log.iter().enumerate() {
+        let flipped = harm.flipped.filter(|(damaged, _)| *damaged == number).map_or(usize::MAX, |(_, at)| at);
+        let good = harm.lengths[number].min(flipped);
+        let ends = file(records).1;
+        left.extend(
+            records.iter().zip(ends).filter(|(_, end)| *end <= good && good >= HEADER_BYTES).map(|(record, _)| record),
+        );
+    }
+    let begins = |record: &Record| matches!(record, Record::Started { .. } | Record::Checkpoint { .. });
+    let beginning = |digit: &str| {
+        let sid = spec(digit).sid;
+        left.iter().rposition(|record| *record.sid() == sid && begins(record))
+    };
+    let beginnings = DIGITS.map(|digit| (spec(digit).sid, beginning(digit)));
+    let wanted = |(at, record): &(usize, &&Record)| {
+        let (_, begun) = beginnings.iter().find(|(sid, _)| sid == record.sid()).unwrap();
+        begun.is_some_and(|begun| begun <= *at) && !matches!(record, Record::Continued { .. })
+    };
+    left.iter().enumerate().filter(wanted).map(|(_, record)| (*record).clone()).collect()
+}
+
+fn whole(log: &Log) -> Harm {
+    Harm { lengths: log.iter().map(|records| file(records).0.len()).collect(), flipped: None }
+}
+
+/// Makes a log of what happens: each step is a session and what it does; 0 ends the file.
+fn log_of(steps: &[(u8, usize)]) -> Log {
+    let mut log: Log = vec![Vec::new()];
+    let (mut begun, mut here, mut time) = ([false; 3], [false; 3], 0);
+    for (what, session) in steps.iter().copied() {
+        if what == 0 {
+            log.push(Vec::new());
+            here = [false; 3];
+            continue;
+        }
+        let digit = DIGITS[session];
+        let records = log.last_mut().unwrap();
+        if !here[session] {
+            let spec = spec(digit);
+            records.push(if begun[session] { Record::Continued { spec } } else { Record::Started { spec } });
+            (begun[session], here[session]) = (true, true);
+        }
+        time += 960;
+        records.push(match what {
+            1 => checkpoint(digit, &[7; 40]),
+            2 => checkpoint(digit, &vec![session as u8; 140_000]),
+            3 => input(digit, time, Input::ChannelUp),
+            4 => Record::Finished { sid: spec(digit).sid, at: Ticks(time) },
+            _ => input(digit, time, packet(time as u16, Some(1), &[what; 30])),
+        });
+    }
+    log
+}
+
+fn three_files() -> Log {
+    let talk = |session: usize| [(5, session), (6, session), (3, session)];
+    let mut steps = Vec::new();
+    for file in 0..3 {
+        steps.extend([talk(0), talk(1), talk(2)].concat());
+        steps.extend([(1, file)]);
+        steps.extend([talk(1), talk(0)].concat());
+        steps.extend((file < 2).then_some((0, 0)));
+    }
+    log_of(&steps)
+}
+
+#[test]
+fn a_log_that_ends_anywhere_is_read_up_to_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = three_files();
+    let all = whole(&log);
+    assert_eq!(recover(dir.path(), &log, &all).0, expected(&log, &all));
+    for cut in 0..all.lengths[2] {
+        let harm = Harm { lengths: vec![all.lengths[0], all.lengths[1], cut], flipped: None };
+        let (records, errors) = recover(dir.path(), &log, &harm);
+        assert_eq!(records, expected(&log, &harm), "cut at {cut}");
+        assert!(errors.is_empty(), "a torn tail is not damage: cut at {cut}, {errors:?}");
+    }
+}
+
+#[test]
+fn a_log_that_is_damaged_anywhere_keeps_what_is_before_and_the_other_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = three_files();
+    for (damaged, length) in whole(&log).lengths.into_iter().enumerate() {
+        for at in (damaged..length).step_by(3) {
+            let harm = Harm { flipped: Some((damaged, at)), ..whole(&log) };
+            let (records, errors) = recover(dir.path(), &log, &harm);
+            assert_eq!(records, expected(&log, &harm), "byte {at} of file {damaged}");
+            let named = |error: &JournalError| matches!(error, JournalError::File { path, .. } if *path == log::path(dir.path(), damaged as u64));
+            assert!(errors.len() <= 1 && errors.iter().all(named), "byte {at} of file {damaged}: {errors:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_log_survives_any_harm(
+        steps in prop::collection::vec((0u8..9, 0usize..3), 1..60),
+        cut in 0.0..1.5f64,
+        flipped in prop::option::of((any::<prop::sample::Index>(), 0.0..1.0f64)),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = log_of(&steps);
+        let mut harm = whole(&log);
+        let last = log.len() - 1;
+        harm.lengths[last] = harm.lengths[last].min((harm.lengths[last] as f64 * cut) as usize);
+        harm.flipped = flipped.and_then(|(file, at)| {
+            let file = file.index(log.len());
+            (harm.lengths[file] > 0).then(|| (file, (harm.lengths[file] as f64 * at) as usize))
+        });
+        let (records, _) = recover(dir.path(), &log, &harm);
+        prop_assert_eq!(records, expected(&log, &harm));
+    }
+}
