@@ -106,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_tried_for_a_day() {
+        assert!(Settings::default().give_up_after >= Duration::from_secs(24 * 3600));
+        assert!(Settings::default().schedule.longest() < Duration::from_secs(600), "and not seldom");
+    }
+
+    #[test]
     fn waits_grow_to_the_cap_and_stay_in_their_range() {
         let schedule = Schedule::default();
         assert_eq!(schedule.wait(1, 0.5), Duration::from_secs(1));

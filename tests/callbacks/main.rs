@@ -6,6 +6,7 @@ mod a_dead_receiver_costs_others_nothing;
 mod any_text_stays_canonical;
 mod both_schools_of_signature_checks;
 mod dead_letters_stay_visible;
+mod every_failure_is_outlived;
 mod node;
 mod one_start_wins;
 mod receiver;

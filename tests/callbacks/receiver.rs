@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, Response};
@@ -11,7 +12,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -26,6 +29,10 @@ pub(crate) enum Answer {
     Hang,
     /// Reads the request and closes the connection.
     Drop,
+    /// Reads the request and resets the connection.
+    Reset,
+    /// Begins an answer with 200 and goes on with its headers, a byte at a time, for ever.
+    Trickle,
 }
 
 /// One attempt as it arrived.
@@ -122,8 +129,12 @@ async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let state = Arc::clone(&state);
         connections.spawn(async move {
-            let service =
-                tower::service_fn(move |request: Request<_>| answer(Arc::clone(&state), request.map(Body::new)));
+            let stream = stream.into_std().unwrap();
+            let wire = Arc::new(stream.try_clone().unwrap());
+            let stream = TcpStream::from_std(stream).unwrap();
+            let service = tower::service_fn(move |request: Request<_>| {
+                answer(Arc::clone(&state), Arc::clone(&wire), request.map(Body::new))
+            });
             // An error here is the script's: it closes the connection without an answer.
             let _ = Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -132,7 +143,12 @@ async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> io::Result<Response<Body>> {
+/// `wire` is the same connection, for what no HTTP server would do.
+async fn answer(
+    state: Arc<Mutex<State>>,
+    wire: Arc<std::net::TcpStream>,
+    request: Request<Body>,
+) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 1 << 21).await.map_err(io::Error::other)?;
     let json = serde_json::from_slice(&body).map_err(io::Error::other)?;
@@ -148,5 +164,17 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> io::Result<
         }
         Answer::Hang => pending().await,
         Answer::Drop => Err(io::ErrorKind::ConnectionAborted.into()),
+        Answer::Reset => {
+            SockRef::from(&*wire).set_linger(Some(Duration::ZERO))?;
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+        Answer::Trickle => {
+            let mut wire = TcpStream::from_std(wire.try_clone()?)?;
+            wire.write_all(b"HTTP/1.1 200 OK\r\nx-slow: ").await?;
+            loop {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                wire.write_all(b"x").await?;
+            }
+        }
     }
 }
