@@ -26,7 +26,7 @@ use self::cost::Cost;
 use self::receiver::Receiver;
 use self::rest::{Rest, Started};
 use self::talkers::{Talked, VOICES};
-use super::serve::{Worker, development};
+use super::serve::{Signals, Worker, development};
 use crate::channel_server::token::{MintLiveKit, mint_livekit};
 use crate::clock;
 use crate::config::{Config, PrivateUrl};
@@ -76,7 +76,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.keep {
         eprintln!("\nServing on at {} until Ctrl-C; try {}room", stage.base, stage.base);
-        super::serve::until_signal().await?;
+        Signals::listen()?.next().await;
     }
     worker.stop().await;
     Ok(if result.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

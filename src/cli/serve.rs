@@ -5,15 +5,17 @@ pub(super) mod development;
 mod directory;
 mod housekeeping;
 mod logging;
+mod signals;
 mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
+pub(super) use signals::Signals;
 pub(super) use worker::Worker;
 
 use crate::config::Config;
@@ -63,10 +65,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         config.server.capture_dir = Some(capture);
     }
     runtime()?.block_on(async {
+        let mut signals = Signals::listen()?;
         let worker = Worker::start(config.clone(), made.is_some()).await?;
         banner::print(&config, &worker, made.as_deref());
-        until_signal().await?;
-        worker.stop().await;
+        signals.next().await;
+        leave(worker, Duration::from_secs(config.server.drain_seconds.into()), &mut signals).await;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -77,13 +80,13 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't start")
 }
 
-/// Resolves at SIGTERM or Ctrl-C.
-pub(super) async fn until_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// Lets a worker go: first those that run may end, within `patience`, while HTTP goes on answering; then the next run of the
+/// worker goes on with the rest. A second signal skips the wait.
+async fn leave(worker: Worker, patience: Duration, signals: &mut Signals) {
+    tracing::info!(patience_s = patience.as_secs(), "told to stop: no new recordings; a second signal skips the wait");
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = worker.drain(patience) => {}
+        () = signals.next() => worker.drain(Duration::ZERO).await,
     }
-    Ok(())
+    worker.close().await;
 }

@@ -45,7 +45,8 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 10] = [
+pub(super) const SCALARS: [&str; 11] = [
+    "drain_seconds",
     "metrics",
     "disk_reserve_mib",
     "segment_seconds",

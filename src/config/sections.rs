@@ -23,6 +23,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// With less than this free on the disk of `data_dir`, in MiB, new recordings are refused; what is left is for running ones.
     pub disk_reserve_mib: u32,
+    /// How long a worker that is told to stop waits for its recordings to end, in seconds. The next run goes on with the others.
+    pub drain_seconds: u16,
     /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
     pub metrics: bool,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
@@ -38,6 +40,7 @@ impl Default for Server {
             public_url: None,
             data_dir: "cloud-recorder-data".into(),
             disk_reserve_mib: 1024,
+            drain_seconds: 0,
             metrics: true,
             seal_key: None,
             capture_dir: None,

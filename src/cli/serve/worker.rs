@@ -40,7 +40,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token of the voice room page is good for, in seconds.
 const PAGE_TOKEN_SECS: u32 = 6 * 3600;
 
-/// Everything that runs. [`Worker::stop`] ends it in good order; dropping it does not.
+/// Everything that runs. [`Worker::stop`] ends it in good order, or [`Worker::drain`] and [`Worker::close`]; dropping it does
+/// not.
 pub(in crate::cli) struct Worker {
     /// REST, signalling, pages.
     pub(in crate::cli) http: SocketAddr,
@@ -127,10 +128,21 @@ impl Worker {
         })
     }
 
+    /// Takes no new recordings, waits up to `patience` for those that run to end, and leaves the others to the next run. HTTP
+    /// goes on answering. May be called again, with less patience.
+    pub(in crate::cli) async fn drain(&self, patience: Duration) {
+        self.sessions.drain(patience).await;
+    }
+
     /// Ends running recordings, then the rest.
     pub(in crate::cli) async fn stop(self) {
-        self.housekeeping.abort();
         self.sessions.end_all(STOP_PATIENCE).await;
+        self.close().await;
+    }
+
+    /// Ends what is left when no recording runs here any more.
+    pub(in crate::cli) async fn close(self) {
+        self.housekeeping.abort();
         if let Some(server) = self.channel_server {
             server.shutdown().await;
         }
