@@ -48,7 +48,10 @@ pub enum SealError {
         path: PathBuf,
     },
     /// The text was sealed with another key, or changed.
-    #[error("a sealed secret does not open; it was sealed with another key, or changed since")]
+    #[error(
+        "a sealed secret does not open: it was sealed with another key, or changed since; start the worker with the \
+         server.seal_key, or the seal.key in data_dir, that it had before"
+    )]
     Open,
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Wishes {
     /// What the first bots find.
     pub(crate) doors: Vec<Door>,
     pub(crate) upload_patience: Duration,
+    /// The sealing key: these two digits, again and again.
+    pub(crate) seal_key: &'static str,
 }
 
 impl Default for Wishes {
@@ -70,6 +72,7 @@ impl Default for Wishes {
             ahead: Duration::ZERO,
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
+            seal_key: "0f",
         }
     }
 }
@@ -354,7 +357,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let backing = Backing {
         dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
         store: store.clone(),
-        sealer: Sealer::from_hex(&"0f".repeat(32).into()).unwrap(),
+        sealer: Sealer::from_hex(&wishes.seal_key.repeat(32).into()).unwrap(),
         journal: Writer::open(dir.join("journal")).unwrap(),
         spool: Spool::open(dir.join("spool"), SPOOL_LIMIT).unwrap(),
         disk: DiskWatch::new(disk, 0),
