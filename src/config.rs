@@ -100,7 +100,16 @@ impl Config {
         if !(2..=3650).contains(&self.recording.remember_days) {
             return invalid("recording.remember_days".into(), "must be 2 to 3650 days: callbacks are tried for a day");
         }
+        if self.server.spool_gib == 0 {
+            return invalid("server.spool_gib".into(), "must be at least 1: recordings pass through the spool");
+        }
         for (index, app) in self.apps.iter().enumerate() {
+            if app.spool_gib == 0 {
+                return invalid(
+                    format!("apps[{index}].spool_gib"),
+                    "must be at least 1: recordings pass through the spool",
+                );
+            }
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
             }

@@ -36,6 +36,7 @@ mod starting;
 mod tape;
 mod timebase;
 mod told;
+mod upload;
 mod vitals;
 mod works;
 
@@ -52,6 +53,7 @@ pub use resource::{HandleHours, MalformedResourceId, ResourceId};
 pub use sessions::{Backing, Sessions, Stopped};
 pub use settings::{AppSettings, Settings, WallClock};
 pub use speech::Span;
+pub use upload::{SpoolState, Upload, UploadState};
 pub use vitals::Vitals;
 
 pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

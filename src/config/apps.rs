@@ -29,6 +29,9 @@ pub struct App {
     /// Recordings that may run at once.
     #[serde(default = "default_max_recordings")]
     pub max_recordings: u32,
+    /// Bytes that may wait on disk for this app's buckets, in GiB; with as much waiting it begins no new recording.
+    #[serde(default = "default_spool_gib")]
+    pub spool_gib: u32,
     /// Whether `storageConfig` endpoints may be loopback, private or link-local addresses.
     #[serde(default)]
     pub allow_private_endpoints: bool,
@@ -80,4 +83,8 @@ pub struct DefaultStorage {
 
 const fn default_max_recordings() -> u32 {
     50
+}
+
+const fn default_spool_gib() -> u32 {
+    32
 }

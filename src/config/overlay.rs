@@ -45,8 +45,9 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 11] = [
+pub(super) const SCALARS: [&str; 12] = [
     "drain_seconds",
+    "spool_gib",
     "metrics",
     "disk_reserve_mib",
     "segment_seconds",

@@ -25,6 +25,9 @@ pub struct Server {
     pub disk_reserve_mib: u32,
     /// How long a worker that is told to stop waits for its recordings to end, in seconds. The next run goes on with the others.
     pub drain_seconds: u16,
+    /// Bytes that may wait on disk for their buckets, of all recordings together, in GiB; with as much waiting no new recording
+    /// begins.
+    pub spool_gib: u32,
     /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
     pub metrics: bool,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
@@ -41,6 +44,7 @@ impl Default for Server {
             data_dir: "cloud-recorder-data".into(),
             disk_reserve_mib: 1024,
             drain_seconds: 0,
+            spool_gib: 64,
             metrics: true,
             seal_key: None,
             capture_dir: None,

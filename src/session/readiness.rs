@@ -46,6 +46,9 @@ impl Inner {
         if let Err(trouble) = self.backing.disk.check().await {
             obstacles.push(trouble.into());
         }
+        if let Err(full) = self.backing.spool.check_worker() {
+            obstacles.push(full.into());
+        }
         if let Some(trouble) = self.backing.journal.trouble() {
             obstacles.push(Error::Journal(trouble));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listing, Note};
+use super::{Listing, Note, Upload};
 use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
 
@@ -104,6 +104,9 @@ pub struct Report {
     pub packets_dropped: u64,
     /// Per uid, what was expected, recorded and missing.
     pub ledger: Arc<Ledger>,
+    /// The way to the bucket.
+    #[serde(default)]
+    pub upload: Upload,
     /// Why it failed, or what went wrong on the way.
     pub failure: Option<String>,
 }

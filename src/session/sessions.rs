@@ -228,6 +228,7 @@ impl Inner {
         if self.registry.running(app) >= settings.max_sessions {
             return Err(Error::Overloaded(settings.max_sessions));
         }
+        self.backing.spool.check(app)?;
         Ok(settings)
     }
 }

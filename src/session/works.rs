@@ -20,8 +20,9 @@ use super::presence::Presence;
 use super::publication::{Change, Publication};
 use super::speech::Speech;
 use super::told::Told;
+use super::upload::{SpoolState, Watch};
 use super::{Report, State};
-use crate::callback::event::{self, ErrorLevel, Module, PROGRESS_COMPLETE};
+use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
 use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
@@ -30,8 +31,6 @@ use crate::units::{Ticks, WallMs};
 
 /// How far apart two events 33 are at least (facts/agora.md section 5.1).
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
-/// The vendor's code for a failed upload.
-const UPLOAD_FAILED: u32 = 47;
 
 /// A recording in the making.
 pub(super) struct Works {
@@ -43,7 +42,7 @@ pub(super) struct Works {
     objects: Objects,
     speech: Speech,
     progress_told: Instant,
-    trouble_told: bool,
+    watch: Watch,
     told: Told,
     /// While the recording is made again from its journal.
     again: Option<Again>,
@@ -62,7 +61,7 @@ impl Works {
             objects: Objects::default(),
             speech: Speech::default(),
             progress_told: Instant::now(),
-            trouble_told: false,
+            watch: Watch::default(),
             told: Told::default(),
             again: None,
         }
@@ -155,8 +154,10 @@ impl Works {
             UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
             UploadReport::Recovered => {
                 tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
-                self.trouble_told = false;
                 self.told.forget_errors();
+                let news = self.watch.recovered(&self.queue.progress(), Instant::now());
+                self.refresh();
+                self.say(news.into_iter().collect()).await;
             }
             UploadReport::Settled { .. } => {}
         }
@@ -224,7 +225,10 @@ impl Works {
             let start = self.start.plus(segment.start);
             self.say(vec![event::recorder_slice_start(&segment.playlist, start, start)]).await;
         }
-        self.put(&name, ObjectKind::Segment, segment.bytes).await
+        match self.put(&name, ObjectKind::Segment, segment.bytes.clone()).await {
+            Err(SpoolError::NoRoom(_)) => self.lose(&name, &segment).await,
+            kept => kept,
+        }
     }
 
     async fn react(&mut self, change: Change) -> Result<(), SpoolError> {
@@ -248,21 +252,42 @@ impl Works {
         if self.is_there_already(name, kind, &bytes).await {
             return Ok(());
         }
-        let object = self.desk.spool.put(name, kind, bytes).await?;
-        self.queue.submit(object);
+        let kept = self.desk.spool.put(name, kind, bytes).await;
+        self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;
+        self.queue.submit(kept?);
         Ok(())
     }
 
-    /// A fault that waiting does not cure is said once: event 1, and nothing is given up.
+    /// Keeps silence in the place of a segment for which there is no room: what was said there is lost, and booked so.
+    async fn lose(&mut self, name: &str, segment: &Segment) -> Result<(), SpoolError> {
+        let (start, end) = (segment.start, segment.start + segment.duration);
+        tracing::error!(sid = %self.desk.plan.sid, name, "a segment is lost: neither disk nor memory has room for it");
+        self.recorder.lose(&segment.playlist, start, end);
+        self.queue.submit(self.desk.spool.put_last_resort(name, segment.silenced().bytes).await?);
+        Ok(())
+    }
+
+    /// Says when the disk takes nothing any more, and when sound is lost by that.
+    async fn spooled(&mut self, lost: bool) {
+        let trouble = self.desk.spool.trouble();
+        let state = match &trouble {
+            _ if lost => SpoolState::Full,
+            Some(_) => SpoolState::Memory,
+            None => SpoolState::Ok,
+        };
+        let news = self.watch.spooled(state, trouble.as_deref(), Instant::now());
+        self.say(news.into_iter().collect()).await;
+    }
+
+    /// An upload failed. Nothing is given up; what is to be said of it is the watch's to know.
     async fn trouble(&mut self, name: &str, error: &UploadError, attempt: u32) {
         let fault = error.fault();
         self.desk.meters.upload_failed(fault.code);
         tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
-        if !fault.retry && !self.trouble_told {
-            self.trouble_told = true;
-            let said = event::error(Module::Uploader, ErrorLevel::Major, UPLOAD_FAILED, &error.to_string());
-            self.say(vec![said]).await;
-        }
+        let now = (Instant::now(), (self.desk.clock)());
+        let news = self.watch.failed(error, attempt, &self.queue.progress(), now);
+        self.refresh();
+        self.say(news.into_iter().collect()).await;
     }
 
     /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,
@@ -290,8 +315,10 @@ impl Works {
         }
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
+        let upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
         self.desk.report.send_modify(|report| {
             report.files = files;
+            report.upload = upload;
             (report.segments_made, report.segments_stored) = (made, stored);
             report.duration_ms = self.publication.end().as_ms();
         });

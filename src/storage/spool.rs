@@ -163,6 +163,11 @@ impl Spool {
         self.usage.check(app)
     }
 
+    /// Whether any app may begin one more session.
+    pub fn check_worker(&self) -> Result<(), SpoolError> {
+        self.usage.check_worker()
+    }
+
     /// A session's part; made where it is missing, if [`Spool::check`] allows. There must be one at a time for a session (clones
     /// of it are one). Blocking I/O.
     pub fn session(&self, app: &AppId, sid: &Sid) -> Result<SessionSpool, SpoolError> {

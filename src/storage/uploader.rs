@@ -32,9 +32,9 @@ use gate::Gate;
 
 pub use retry::{Patience, RetryPolicy};
 
-/// Most PUTs of a worker at a time, over all sessions whose bucket is well.
+/// Most PUTs of a worker at a time, over all sessions whose bucket is well; one that takes long is not counted any more.
 pub const MAX_PUTS: usize = 32;
-/// Most PUTs of a worker at a time, over all sessions whose bucket failed last: a hanging bucket takes no place from the others.
+/// The same over all sessions whose bucket failed last: a dead bucket takes no place from the others.
 pub const MAX_PROBES: usize = 8;
 /// Most PUTs of a session at a time.
 pub const WIDTH: usize = 4;
@@ -73,8 +73,12 @@ impl Uploader {
     /// when all queues are dropped and everything is confirmed.
     pub fn spawn(&self, bucket: Bucket, spool: SessionSpool) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
-        let shared =
-            Arc::new(Shared { inbox: Mutex::default(), news: Notify::new(), progress: watch::Sender::default() });
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            news: Notify::new(),
+            progress: watch::Sender::default(),
+            pending: watch::Sender::default(),
+        });
         let random = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
         let task = task::Task::new(
             attempt::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
@@ -109,6 +113,7 @@ impl UploadQueue {
             progress.waiting_objects += 1;
             progress.waiting_bytes += object.size;
         });
+        shared.pending.send_modify(|pending| *pending += 1);
         shared.inbox().submitted.push((object, left));
         shared.news.notify_one();
     }
@@ -125,12 +130,12 @@ impl UploadQueue {
         self.0.0.progress.borrow().clone()
     }
 
-    /// Answers when everything that was submitted is confirmed for good or superseded. Go on reading reports meanwhile: the upload waits
-    /// for its reader.
+    /// Answers when everything that was submitted is confirmed for good or superseded, and reported. Go on reading reports
+    /// meanwhile: the upload waits for its reader.
     pub async fn drained(&self) {
-        let mut progress = self.0.0.progress.subscribe();
+        let mut pending = self.0.0.pending.subscribe();
         // The sender lives in `self`, so the channel is open.
-        let _ = progress.wait_for(|progress| progress.waiting_objects == 0).await;
+        let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 }
 
@@ -218,6 +223,8 @@ struct Shared {
     inbox: Mutex<Inbox>,
     news: Notify,
     progress: watch::Sender<Progress>,
+    /// Objects whose end was not reported yet.
+    pending: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]

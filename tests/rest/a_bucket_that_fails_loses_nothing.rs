@@ -18,6 +18,15 @@ async fn an_outage_delays_and_loses_nothing() {
     stage.enter(0, "7", 1).await;
     stage.talk(&mut [Talker::new(1, 440.0)], 0, 7000).await;
     until(async || (world.query(&task).await.body["segments"]["made"].as_u64() >= Some(2)).then_some(())).await;
+    let upload = until(async || {
+        let upload = world.query(&task).await.body["upload"].clone();
+        (upload["state"] == "blocked").then_some(upload)
+    })
+    .await;
+    assert_eq!(upload["code"], "bucket_missing");
+    assert!(upload["reason"].as_str().unwrap().contains("clientRequest.storageConfig.bucket"), "{upload}");
+    assert!(upload["sinceMs"].as_u64() > Some(0) && upload["attempts"].as_u64() > Some(0), "{upload}");
+    assert!(upload["waitingObjects"].as_u64() > Some(0) && upload["waitingBytes"].as_u64() > Some(0), "{upload}");
     let answer = world.stop(&task).await;
     assert_eq!((answer.status, &answer.body["code"]), (StatusCode::PARTIAL_CONTENT, &json!(65)), "{}", answer.body);
     assert_eq!(answer.body["serverResponse"]["uploadingStatus"], "unknown");
@@ -32,7 +41,12 @@ async fn an_outage_delays_and_loses_nothing() {
     assert!(sound.ms().abs_diff(known["durationMs"].as_u64().unwrap()) <= 20);
     let log = world.log(&task).await;
     let trouble = log.iter().find(|event| event["eventType"] == 1).unwrap();
-    assert_eq!(trouble["payload"]["details"]["errorCode"], 47);
+    assert_eq!(trouble["payload"]["details"]["errorCode"], 32);
+    assert_eq!(trouble["payload"]["details"]["reason"], "bucket_missing");
+    let told = log.iter().filter(|event| event["eventType"] == 1).count();
+    assert_eq!(told, 1, "once an outage");
+    let over = log.iter().find(|event| event["eventType"] == 2).unwrap();
+    assert_eq!(over["payload"]["details"]["state"], "recovered");
     assert_eq!(log.last().unwrap()["payload"]["details"]["exitStatus"], 0);
 }
 

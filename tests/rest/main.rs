@@ -15,6 +15,7 @@ mod world;
 
 mod a_bucket_that_fails_loses_nothing;
 mod a_disk_that_fails_refuses_new_recordings;
+mod a_full_disk_ends_no_recording;
 mod a_recording_from_acquire_to_the_bucket;
 mod a_stopped_worker_hands_over;
 mod a_worker_that_died_goes_on;
@@ -32,6 +33,7 @@ mod metrics_name_what_happens;
 mod no_secret_is_written_anywhere;
 mod only_what_is_in_the_bucket_is_named;
 mod resources_expire;
+mod spools_are_bounded;
 mod stops_are_idempotent;
 mod tenants_are_apart;
 mod the_bot_may_not_get_in;

@@ -20,7 +20,7 @@ use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::Writer;
-use cloud_recorder::storage::{DiskWatch, Patience, RetryPolicy, Spool, Uploader};
+use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, WallMs};
@@ -60,6 +60,9 @@ pub(crate) struct Wishes {
     pub(crate) upload_patience: Duration,
     /// The sealing key: these two digits, again and again.
     pub(crate) seal_key: &'static str,
+    /// What the spool is written to.
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) spool: SpoolLimits,
 }
 
 impl Default for Wishes {
@@ -73,6 +76,8 @@ impl Default for Wishes {
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
             seal_key: "0f",
+            files: Arc::new(LocalFiles),
+            spool: SPOOL_LIMIT.into(),
         }
     }
 }
@@ -359,7 +364,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
         store: store.clone(),
         sealer: Sealer::from_hex(&wishes.seal_key.repeat(32).into()).unwrap(),
         journal: Writer::open(dir.join("journal")).unwrap(),
-        spool: Spool::open(dir.join("spool"), SPOOL_LIMIT).unwrap(),
+        spool: Spool::open_on(Arc::clone(&wishes.files), dir.join("spool"), wishes.spool.clone()).unwrap(),
         disk: DiskWatch::new(disk, 0),
         uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience)),
     };

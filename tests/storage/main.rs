@@ -7,6 +7,7 @@ mod embedded_bucket;
 mod fault_matrix;
 mod fault_proxy;
 mod late_puts_are_harmless;
+mod places_are_shared;
 mod playlists_never_run_ahead;
 mod recording;
 mod rig;

@@ -175,6 +175,7 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("durationMs".into(), json!(report.duration_ms));
     body.insert("verdict".into(), json!(report.verdict()));
     body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
+    body.insert("upload".into(), json!(report.upload));
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
     body.insert("ledger".into(), totals(report));
     if let Some(ended) = report.ended {

@@ -27,12 +27,9 @@ use crate::meters::Meters;
 use crate::session::{AppSettings, Backing, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
 use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
-use crate::storage::{Destination, DiskWatch, RetryPolicy, Spool, Uploader, journal};
+use crate::storage::{Destination, DiskWatch, RetryPolicy, Spool, SpoolLimits, Uploader, journal};
 use crate::store::Store;
 use crate::store::seal::Sealer;
-
-/// Bytes that may wait on disk for their buckets, of all recordings together: 64 GiB.
-const SPOOL_LIMIT: u64 = 64 << 30;
 
 /// How long running recordings have for their ends when the worker is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -86,7 +83,7 @@ impl Worker {
         let backing = Backing {
             store: store.clone(),
             sealer,
-            spool: Spool::open(data.join("spool"), SPOOL_LIMIT)?,
+            spool: Spool::open(data.join("spool"), spool_limits(&config))?,
             disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
             journal: journal::Writer::open(data.join("journal"))?,
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
@@ -156,6 +153,14 @@ impl Worker {
             server.shutdown().await;
         }
         self.store.close().await;
+    }
+}
+
+fn spool_limits(config: &Config) -> SpoolLimits {
+    let bytes = |gib: u32| u64::from(gib) << 30;
+    SpoolLimits {
+        apps: config.apps.iter().map(|app| (app.id.clone(), bytes(app.spool_gib))).collect(),
+        ..SpoolLimits::from(bytes(config.server.spool_gib))
     }
 }
 

@@ -6,21 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SpoolError;
+use super::memory::{MEMORY_PER_SESSION, MEMORY_PER_WORKER, Memory};
 use crate::units::AppId;
 
-/// Bytes that may wait on disk when a session begins.
+/// Bytes that may wait.
 #[derive(Clone, Debug)]
 pub struct SpoolLimits {
-    /// Of all sessions together.
+    /// On disk when a session begins, of all sessions together.
     pub worker: u64,
-    /// Of the sessions of an app; an app that is not named has the worker's.
+    /// On disk when a session begins, of the sessions of an app; an app that is not named has the worker's.
     pub apps: HashMap<AppId, u64>,
+    /// In memory while the disk takes nothing, of a session.
+    pub session_memory: u64,
+    /// In memory while the disk takes nothing, of all sessions together.
+    pub worker_memory: u64,
 }
 
 impl From<u64> for SpoolLimits {
-    /// A bound for the worker alone.
+    /// On disk for the worker alone; the usual ones in memory.
     fn from(worker: u64) -> Self {
-        Self { worker, apps: HashMap::new() }
+        let (session_memory, worker_memory) = (MEMORY_PER_SESSION, MEMORY_PER_WORKER);
+        Self { worker, apps: HashMap::new(), session_memory, worker_memory }
     }
 }
 
@@ -38,7 +44,7 @@ impl SpoolScope {
     pub(super) const fn knob(&self) -> &'static str {
         match self {
             Self::Worker => "server.spool_gib",
-            Self::App(_) => "spool_gib of the app",
+            Self::App(_) => "apps.spool_gib",
         }
     }
 }
@@ -77,21 +83,33 @@ impl Usage {
         &self.memory
     }
 
+    /// What a new session holds in memory.
+    pub(super) fn session_memory(&self) -> Memory {
+        Memory::new(self.limits.session_memory, self.limits.worker_memory, Arc::clone(&self.memory))
+    }
+
     /// Bytes on disk, of the open sessions of an app.
     pub(super) fn app(&self, app: &AppId) -> Arc<AtomicU64> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(apps.entry(app.clone()).or_default())
     }
 
+    pub(super) fn check_worker(&self) -> Result<(), SpoolError> {
+        within(SpoolScope::Worker, &self.worker, self.limits.worker)
+    }
+
     pub(super) fn check(&self, app: &AppId) -> Result<(), SpoolError> {
-        let within = |scope, used: &AtomicU64, limit| match used.load(Ordering::Relaxed) {
-            used if used >= limit => Err(SpoolError::Full { scope, used, limit }),
-            _ => Ok(()),
-        };
-        within(SpoolScope::Worker, &self.worker, self.limits.worker)?;
+        self.check_worker()?;
         match self.limits.apps.get(app) {
             Some(limit) => within(SpoolScope::App(app.clone()), &self.app(app), *limit),
             None => Ok(()),
         }
+    }
+}
+
+fn within(scope: SpoolScope, used: &AtomicU64, limit: u64) -> Result<(), SpoolError> {
+    match used.load(Ordering::Relaxed) {
+        used if used >= limit => Err(SpoolError::Full { scope, used, limit }),
+        _ => Ok(()),
     }
 }

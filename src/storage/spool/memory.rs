@@ -23,7 +23,9 @@ pub const MEMORY_RESERVE: u64 = 4 << 20;
 pub(super) struct Memory {
     objects: Mutex<BTreeMap<u64, Held>>,
     session: AtomicU64,
+    session_limit: u64,
     worker: Arc<AtomicU64>,
+    worker_limit: u64,
 }
 
 /// An object in memory.
@@ -41,8 +43,8 @@ pub(super) struct Open<'a> {
 
 impl Memory {
     /// Nothing is held yet; `worker` counts the bytes of all sessions.
-    pub(super) fn new(worker: Arc<AtomicU64>) -> Self {
-        Self { objects: Mutex::default(), session: AtomicU64::new(0), worker }
+    pub(super) fn new(session_limit: u64, worker_limit: u64, worker: Arc<AtomicU64>) -> Self {
+        Self { objects: Mutex::default(), session: AtomicU64::new(0), session_limit, worker, worker_limit }
     }
 
     /// Bytes held for this session.
@@ -54,9 +56,9 @@ impl Memory {
     pub(super) fn hold(&self, held: Held, small: bool) -> bool {
         let size = held.object.size;
         let reserve = if small { MEMORY_RESERVE } else { 0 };
-        let fits = self.session.load(Ordering::Relaxed) + size <= MEMORY_PER_SESSION + reserve
+        let fits = self.session.load(Ordering::Relaxed) + size <= self.session_limit + reserve
             // The reserve is a session's own: other sessions can't have used it up.
-            && (self.worker.load(Ordering::Relaxed) + size <= MEMORY_PER_WORKER
+            && (self.worker.load(Ordering::Relaxed) + size <= self.worker_limit
                 || self.session.load(Ordering::Relaxed) + size <= reserve);
         if fits {
             let mut open = self.open();
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_session_has_a_bound_and_a_reserve_for_what_it_can_not_leave_out() {
-        let memory = Memory::new(Arc::default());
+        let memory = Memory::new(MEMORY_PER_SESSION, MEMORY_PER_WORKER, Arc::default());
         assert!(memory.hold(held(0, MEMORY_PER_SESSION), false));
         assert!(!memory.hold(held(1, 1), false));
         assert!(memory.hold(held(1, MEMORY_RESERVE), true));
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn a_full_worker_leaves_each_session_its_reserve() {
         let worker = Arc::new(AtomicU64::new(MEMORY_PER_WORKER));
-        let memory = Memory::new(Arc::clone(&worker));
+        let memory = Memory::new(MEMORY_PER_SESSION, MEMORY_PER_WORKER, Arc::clone(&worker));
         assert!(!memory.hold(held(0, 1), false));
         assert!(memory.hold(held(0, MEMORY_RESERVE), true));
         assert!(!memory.hold(held(1, 1), true));

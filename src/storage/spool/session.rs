@@ -48,7 +48,7 @@ impl SessionSpool {
             session_bytes: AtomicU64::new(bytes),
             app_bytes,
             worker_bytes: Arc::clone(usage.worker()),
-            memory: Memory::new(Arc::clone(usage.memory())),
+            memory: usage.session_memory(),
             trouble: Mutex::default(),
         })))
     }

@@ -119,14 +119,14 @@ async fn a_full_spool_refuses_new_sessions_and_serves_running_ones() {
 #[tokio::test]
 async fn one_app_that_fills_its_share_costs_the_others_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = SpoolLimits { worker: u64::MAX, apps: HashMap::from([(app(), 3)]) };
+    let limits = SpoolLimits { apps: HashMap::from([(app(), 3)]), ..SpoolLimits::from(u64::MAX) };
     let spool = Spool::open(dir.path(), limits).unwrap();
     let session = spool.session(&app(), &sid()).unwrap();
     let object = session.put("a", ObjectKind::Segment, bytes("abc")).await.unwrap();
     let (other, stranger) = (Sid::from_random([8; 16]), AppId::new(&"f".repeat(32)).unwrap());
     let refused = spool.session(&app(), &other).unwrap_err();
     assert!(matches!(&refused, SpoolError::Full { scope: SpoolScope::App(full), .. } if *full == app()));
-    assert!(refused.to_string().contains("spool_gib of the app"), "{refused}");
+    assert!(refused.to_string().contains("apps.spool_gib"), "{refused}");
     assert!(spool.session(&stranger, &other).is_ok());
     session.remove(&object).await.unwrap();
     assert_eq!(spool.app_bytes(&app()), 0);

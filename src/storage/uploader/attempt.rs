@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::gate::{Gate, Rank};
 use super::{Bucket, Confirmed, UploadError};
@@ -37,11 +37,26 @@ pub(super) enum Done {
     Looked { object: SpooledObject, begun: Instant, held: Result<bool, BucketError> },
 }
 
+/// An attempt gives its place back after this part of its time: a bucket that hangs does not keep the others waiting.
+const PLACE_PART: u32 = 6;
+
 impl Context {
     /// Waits for a place, then takes at most `limit`.
     pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
         let gate = if rank.streak > 0 { &self.probes } else { &self.puts };
-        let _place = gate.enter(rank).await;
+        let place = gate.enter(rank).await;
+        let attempt = self.attempt(attempt, limit);
+        tokio::pin!(attempt);
+        match timeout(limit / PLACE_PART, &mut attempt).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(place);
+                attempt.await
+            }
+        }
+    }
+
+    async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
             Attempt::Put(object) => {
                 let put = self.put(&object, limit).await;

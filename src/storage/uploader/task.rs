@@ -35,6 +35,8 @@ pub(super) struct Task {
     streak: u32,
     /// Nothing is tried before this.
     pause: Option<Instant>,
+    /// Objects that are needed no more, since the last reports.
+    ended: u64,
     closed: bool,
 }
 
@@ -58,6 +60,7 @@ impl Task {
             attempts: JoinSet::new(),
             streak: 0,
             pause: None,
+            ended: 0,
             closed: false,
         }
     }
@@ -76,6 +79,10 @@ impl Task {
                     }
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
+            }
+            let ended = std::mem::take(&mut self.ended);
+            if ended > 0 {
+                shared.pending.send_modify(|pending| *pending -= ended);
             }
         }
     }
@@ -224,7 +231,8 @@ impl Task {
     }
 
     /// An object is needed no more: it is in the bucket for good, or a newer one took its place.
-    async fn forget(&self, object: &SpooledObject) {
+    async fn forget(&mut self, object: &SpooledObject) {
+        self.ended += 1;
         if let Err(error) = self.context.spool.remove(object).await {
             tracing::warn!(name = %object.name, %error, "an object that is no longer needed stays in the spool");
         }
