@@ -11,6 +11,7 @@ use std::time::Duration;
 use hls_m3u8::tags::{ExtXMap, ExtXProgramDateTime};
 use hls_m3u8::types::PlaylistType;
 use hls_m3u8::{MediaPlaylist, MediaSegment};
+use serde::{Deserialize, Serialize};
 
 pub use parse::PlaylistError;
 
@@ -35,7 +36,7 @@ pub struct Playlist {
 }
 
 /// One segment of a playlist.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// File name, relative to the playlist.
     pub name: String,

@@ -10,7 +10,6 @@ mod nothing;
 mod patience;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 
 pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
@@ -113,8 +112,7 @@ impl Ending {
         while !self.works.is_complete() {
             tokio::select! {
                 Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
-                command = self.commands.recv(), if patience.listens() => patience.obey(&self.works, command)?,
-                () = sleep_until(patience.end()), if !patience.is_over() => patience.over(&mut self.works).await,
+                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
         let plan = self.works.desk().plan.clone();
@@ -137,8 +135,7 @@ impl Ending {
                     Ok(news) => self.works.uploaded(news).await?,
                     Err(_) => return Ok(()),
                 },
-                command = self.commands.recv(), if patience.listens() => patience.obey(&self.works, command)?,
-                () = sleep_until(patience.end()), if !patience.is_over() => patience.over(&mut self.works).await,
+                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
     }

@@ -29,11 +29,16 @@ pub(super) struct Stored {
 impl Objects {
     /// The bucket confirmed an object.
     pub(super) fn add(&mut self, name: String, kind: ObjectKind, confirmed: Confirmed) {
-        if kind == ObjectKind::Segment && self.stored.len() >= MAX_OBJECTS && !self.holds(&name) {
+        self.insert(name, Stored { kind, size: confirmed.size, sha256: confirmed.sha256 });
+    }
+
+    /// The bucket has confirmed an object, while nobody listened.
+    pub(super) fn insert(&mut self, name: String, stored: Stored) {
+        if stored.kind == ObjectKind::Segment && self.stored.len() >= MAX_OBJECTS && !self.holds(&name) {
             self.omitted += 1;
             return;
         }
-        self.stored.insert(name, Stored { kind, size: confirmed.size, sha256: confirmed.sha256 });
+        self.stored.insert(name, stored);
     }
 
     /// Whether the bucket holds an object of this name.
@@ -41,9 +46,9 @@ impl Objects {
         self.stored.contains_key(name)
     }
 
-    /// Whether the bucket holds an object of this name with these bytes.
-    pub(super) fn is_same(&self, name: &str, sha256: &str) -> bool {
-        self.stored.get(name).is_some_and(|stored| stored.sha256 == sha256)
+    /// Whether the bucket holds this object.
+    pub(super) fn has(&self, name: &str, object: &Stored) -> bool {
+        self.stored.get(name) == Some(object)
     }
 
     /// The objects, by name.

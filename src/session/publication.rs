@@ -4,7 +4,9 @@
 //! A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
 //! as long as it can have been.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 use crate::codec::playlist::{Entry, Playlist};
@@ -16,17 +18,23 @@ use crate::units::{Ticks, WallMs};
 pub(super) struct Publication {
     plan: Plan,
     start: WallMs,
-    playlists: BTreeMap<PlaylistId, Progress>,
-    /// Media files by name: playlist, and the segment's place in it or none for its init segment.
-    waiting: HashMap<String, (PlaylistId, Option<usize>)>,
-    made: u64,
-    stored: u64,
+    now: Standing,
     /// Whether what is made was made before, by an earlier run of the worker.
     again: bool,
 }
 
+/// How the playlists stand; part of a session's checkpoint.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Standing {
+    playlists: BTreeMap<PlaylistId, Progress>,
+    /// Media files by name: playlist, and the segment's place in it or none for its init segment.
+    waiting: BTreeMap<String, (PlaylistId, Option<usize>)>,
+    made: u64,
+    stored: u64,
+}
+
 /// How far a playlist is.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Progress {
     init_stored: bool,
     segments: Vec<(Entry, bool)>,
@@ -56,7 +64,22 @@ pub(super) struct Change {
 impl Publication {
     /// Nothing is made yet; tick 0 is at `start`.
     pub(super) fn new(plan: Plan, start: WallMs) -> Self {
-        Self { plan, start, playlists: BTreeMap::new(), waiting: HashMap::new(), made: 0, stored: 0, again: false }
+        Self { plan, start, now: Standing::default(), again: false }
+    }
+
+    /// How the playlists stand.
+    pub(super) const fn standing(&self) -> &Standing {
+        &self.now
+    }
+
+    /// Goes on from there. What follows until [`Self::caught_up`] was made before.
+    pub(super) fn go_on(&mut self, standing: Standing) {
+        self.now = standing;
+        for progress in self.now.playlists.values_mut() {
+            progress.floor = usize::MAX;
+            progress.rendered = None;
+            progress.finished = false;
+        }
     }
 
     /// What follows until [`Self::caught_up`] was made before.
@@ -67,17 +90,17 @@ impl Publication {
     /// Everything that an earlier run can have made is made again. The playlists that can be given out now.
     pub(super) fn caught_up(&mut self) -> Vec<PlaylistId> {
         self.again = false;
-        for progress in self.playlists.values_mut() {
+        for progress in self.now.playlists.values_mut() {
             progress.floor = progress.segments.len();
         }
         let sayable = |progress: &Progress| progress.is_whole() && (progress.prefix > 0 || progress.closed);
-        let ready = self.playlists.iter().filter(|(_, progress)| sayable(progress));
+        let ready = self.now.playlists.iter().filter(|(_, progress)| sayable(progress));
         ready.map(|(playlist, _)| playlist.clone()).collect()
     }
 
     /// A playlist is in the bucket since an earlier run.
     pub(super) fn is_there(&mut self, playlist: &PlaylistId) {
-        if let Some(progress) = self.playlists.get_mut(playlist) {
+        if let Some(progress) = self.now.playlists.get_mut(playlist) {
             progress.listed = true;
         }
     }
@@ -85,9 +108,9 @@ impl Publication {
     /// A playlist begins; the name of its init segment.
     pub(super) fn begin(&mut self, playlist: &PlaylistId) -> String {
         let again = self.again;
-        self.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
+        self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
         let name = self.plan.stem(playlist).init();
-        self.waiting.insert(name.clone(), (playlist.clone(), None));
+        self.now.waiting.insert(name.clone(), (playlist.clone(), None));
         name
     }
 
@@ -95,32 +118,32 @@ impl Publication {
     pub(super) fn add(&mut self, segment: &Segment) -> String {
         let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start));
         let again = self.again;
-        let progress = self.playlists.entry(segment.playlist.clone()).or_insert_with(|| Progress::new(again));
+        let progress = self.now.playlists.entry(segment.playlist.clone()).or_insert_with(|| Progress::new(again));
         let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
-        self.waiting.insert(name.clone(), (segment.playlist.clone(), Some(progress.segments.len())));
+        self.now.waiting.insert(name.clone(), (segment.playlist.clone(), Some(progress.segments.len())));
         progress.segments.push((entry, false));
-        self.made += 1;
+        self.now.made += 1;
         name
     }
 
     /// No more segments come for a playlist. True when its text changes by that now; else the confirmation of its last
     /// segment will say so.
     pub(super) fn close(&mut self, playlist: &PlaylistId) -> bool {
-        let Some(progress) = self.playlists.get_mut(playlist) else { return false };
+        let Some(progress) = self.now.playlists.get_mut(playlist) else { return false };
         progress.closed = true;
         !self.again && progress.is_whole()
     }
 
     /// The bucket holds a media file.
     pub(super) fn stored(&mut self, name: &str) -> Change {
-        let Some((playlist, segment)) = self.waiting.remove(name) else { return Change::default() };
-        let progress = self.playlists.get_mut(&playlist).expect("waiting names playlists that were begun");
+        let Some((playlist, segment)) = self.now.waiting.remove(name) else { return Change::default() };
+        let progress = self.now.playlists.get_mut(&playlist).expect("waiting names playlists that were begun");
         let before = progress.sayable();
         match segment {
             None => progress.init_stored = true,
             Some(place) => {
                 progress.segments[place].1 = true;
-                self.stored += 1;
+                self.now.stored += 1;
                 while progress.segments.get(progress.prefix).is_some_and(|(_, stored)| *stored) {
                     progress.prefix += 1;
                 }
@@ -132,7 +155,7 @@ impl Publication {
 
     /// The bucket holds a playlist's text with this digest.
     pub(super) fn playlist_stored(&mut self, playlist: &PlaylistId, digest: &str) -> Change {
-        let Some(progress) = self.playlists.get_mut(playlist) else { return Change::default() };
+        let Some(progress) = self.now.playlists.get_mut(playlist) else { return Change::default() };
         let first = !progress.listed;
         progress.listed = true;
         progress.finished |= progress.rendered.as_ref().is_some_and(|(last, ended)| *ended && last == digest);
@@ -141,7 +164,7 @@ impl Publication {
 
     /// The text of a playlist as it may be uploaded now, and its name.
     pub(super) fn render(&self, playlist: &PlaylistId) -> Option<(String, String)> {
-        let progress = self.playlists.get(playlist)?;
+        let progress = self.now.playlists.get(playlist)?;
         let stem = self.plan.stem(playlist);
         let mut text = Playlist::new(self.plan.segment.as_secs().into(), stem.init(), self.start);
         text.entries = progress.segments[..progress.sayable()].iter().map(|(entry, _)| entry.clone()).collect();
@@ -151,7 +174,7 @@ impl Publication {
 
     /// The text that [`Self::render`] gave was handed over for upload.
     pub(super) fn handed_over(&mut self, playlist: &PlaylistId, digest: String) {
-        if let Some(progress) = self.playlists.get_mut(playlist) {
+        if let Some(progress) = self.now.playlists.get_mut(playlist) {
             let ended = progress.closed && progress.is_whole();
             progress.rendered = Some((digest, ended));
         }
@@ -159,38 +182,38 @@ impl Publication {
 
     /// Which playlist has this file name.
     pub(super) fn playlist_named(&self, name: &str) -> Option<PlaylistId> {
-        self.playlists.keys().find(|playlist| self.plan.stem(playlist).playlist() == name).cloned()
+        self.now.playlists.keys().find(|playlist| self.plan.stem(playlist).playlist() == name).cloned()
     }
 
     /// Whether all that was made, and each final playlist, is in the bucket.
     pub(super) fn is_complete(&self) -> bool {
-        self.waiting.is_empty() && self.playlists.values().all(|progress| progress.finished)
+        self.now.waiting.is_empty() && self.now.playlists.values().all(|progress| progress.finished)
     }
 
     /// All playlists, the mix first.
     pub(super) fn playlists(&self) -> impl Iterator<Item = &PlaylistId> {
-        self.playlists.keys()
+        self.now.playlists.keys()
     }
 
     /// All segments made, playlist by playlist.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
+        self.now.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
     }
 
     /// Whether a playlist is in the bucket.
     pub(super) fn is_listed(&self, playlist: &PlaylistId) -> bool {
-        self.playlists.get(playlist).is_some_and(|progress| progress.listed)
+        self.now.playlists.get(playlist).is_some_and(|progress| progress.listed)
     }
 
     /// Segments made, and segments in the bucket.
     pub(super) const fn counts(&self) -> (u64, u64) {
-        (self.made, self.stored)
+        (self.now.made, self.now.stored)
     }
 
     /// Where the longest playlist ends.
     pub(super) fn end(&self) -> Ticks {
         let last = |progress: &Progress| progress.segments.last().map_or(Ticks::ZERO, |(entry, _)| entry.end());
-        self.playlists.values().map(last).max().unwrap_or_default()
+        self.now.playlists.values().map(last).max().unwrap_or_default()
     }
 }
 

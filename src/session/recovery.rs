@@ -111,7 +111,7 @@ async fn one(inner: Arc<Inner>, found: Found, _listed: Listed, records: Records)
 
 /// Uploads what was ended before.
 async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Result<(), String> {
-    if found.report.borrow().started.is_none() && records.beginning().await.is_none() {
+    if found.report.borrow().started.is_none() && records.start().await.is_none() {
         let (desk, _) = Source::of(inner, found).0.open()?;
         ending::called_off(desk, LeaveCode::Stopped).await;
         return Ok(());

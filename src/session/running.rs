@@ -11,7 +11,7 @@ use super::live::Command;
 use super::presence::Presence;
 use super::tape::Tape;
 use super::timebase::Timebase;
-use super::works::Works;
+use super::works::{Position, Works};
 use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, EndReason, News};
 use crate::recording::{Input, Selection, TimedInput};
@@ -93,6 +93,11 @@ impl Running {
                 Ending { works, confirmations, commands, presence }.run(cause).await;
             }
             Exit::HandedOver => {
+                // The next run is back sooner when it need not replay.
+                if works.ship().await.is_ok() && works.can_be_kept() {
+                    let down = works.report().state == State::Recovering;
+                    tape.append(&works.keep(Position { presence, last, finished: None, down }));
+                }
                 tape.finish().await;
                 works.desk().settle().await;
                 tracing::info!(sid = %works.desk().plan.sid, "the next run of the worker goes on with this recording");
@@ -125,9 +130,20 @@ impl Running {
             if let Err(exit) = shipped {
                 return exit;
             }
+            self.keep_if_due();
             if self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Cause::Left(LeaveCode::Idle).into();
             }
+        }
+    }
+
+    /// Puts the recording down in the journal, so that older files of it can go.
+    fn keep_if_due(&mut self) {
+        let desk = self.works.desk();
+        if desk.journal.checkpoint_due(&desk.plan.sid) && self.works.can_be_kept() {
+            let down = self.works.report().state == State::Recovering;
+            let position = Position { presence: self.presence.clone(), last: self.last, finished: None, down };
+            self.tape.append(&self.works.keep(position));
         }
     }
 

@@ -2,7 +2,9 @@
 //! a live session and for one that is recovered from the journal.
 
 mod again;
+mod kept;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::again::Again;
+pub(super) use self::kept::{Kept, Position};
 use super::ending::LastLog;
 use super::live::Desk;
 use super::manifest::Sources;
-use super::objects::Objects;
+use super::objects::{Objects, Stored};
 use super::presence::Presence;
 use super::publication::{Change, Publication};
 use super::speech::Speech;
@@ -40,6 +43,8 @@ pub(super) struct Works {
     publication: Publication,
     queue: UploadQueue,
     objects: Objects,
+    /// Media files that are in the spool and not confirmed, by name.
+    unconfirmed: BTreeMap<String, Stored>,
     speech: Speech,
     progress_told: Instant,
     watch: Watch,
@@ -51,14 +56,18 @@ pub(super) struct Works {
 impl Works {
     /// Begins; tick 0 is at the start of `spec`.
     pub(super) fn new(desk: Desk, spec: Spec, queue: UploadQueue) -> Self {
-        let start = spec.start;
+        Self::with(desk, spec.start, Recorder::new(spec), queue)
+    }
+
+    fn with(desk: Desk, start: WallMs, recorder: Recorder, queue: UploadQueue) -> Self {
         Self {
             publication: Publication::new(desk.plan.clone(), start),
-            recorder: Recorder::new(spec),
+            recorder,
             desk,
             start,
             queue,
             objects: Objects::default(),
+            unconfirmed: BTreeMap::new(),
             speech: Speech::default(),
             progress_told: Instant::now(),
             watch: Watch::default(),
@@ -146,6 +155,7 @@ impl Works {
                     }
                     _ => self.publication.stored(&name),
                 };
+                self.unconfirmed.remove(&name);
                 self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
                 self.refresh();
@@ -249,8 +259,16 @@ impl Works {
     }
 
     async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
-        if self.is_there_already(name, kind, &bytes).await {
-            return Ok(());
+        if !kind.follows() {
+            let stored = Stored { kind, size: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(&bytes)) };
+            if self.objects.has(name, &stored) {
+                self.publication.stored(name);
+                return Ok(());
+            }
+            self.unconfirmed.insert(name.to_owned(), stored);
+            if self.is_left(name, &bytes).await {
+                return Ok(());
+            }
         }
         let kept = self.desk.spool.put(name, kind, bytes).await;
         self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;

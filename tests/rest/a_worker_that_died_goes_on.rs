@@ -18,9 +18,19 @@ const DURABLE: Duration = Duration::from_millis(1500);
 
 #[test]
 fn a_recording_goes_on_under_its_sid() {
+    goes_on(&Wishes::default());
+}
+
+#[test]
+fn a_recording_goes_on_from_a_checkpoint() {
+    // Files that hold a fraction of a second: by far most of the journal is gone when the worker dies.
+    goes_on(&Wishes { journal_file_bytes: 16 << 10, ..Wishes::default() });
+}
+
+fn goes_on(wishes: &Wishes) {
     let outside = Runtime::new().unwrap();
     let place = Arc::new(outside.block_on(Place::new()));
-    let (task, before) = run_that_dies(&place, Wishes::default(), async |world: World| {
+    let (task, before) = run_that_dies(&place, wishes.clone(), async |world: World| {
         let mut client = world.client();
         client["recordingConfig"]["alsoIndividual"] = json!(true);
         let task = world.record("mix", "room", "1", &client).await;
@@ -32,9 +42,12 @@ fn a_recording_goes_on_under_its_sid() {
         (task.clone(), playlists(&world, &task))
     });
     assert_eq!(before.len(), 2);
+    let first = place.journal()[0].clone();
+    let whole = first.file_name().unwrap() == "00000000.journal";
+    assert_eq!(whole, wishes.journal_file_bytes > 1 << 20, "{}", first.display());
 
     let known =
-        run_that_dies(&place, Wishes { ahead: Duration::from_secs(12), ..Wishes::default() }, async |world: World| {
+        run_that_dies(&place, Wishes { ahead: Duration::from_secs(12), ..wishes.clone() }, async |world: World| {
             let early = world.query(&task).await;
             assert_eq!((early.status, &early.body["serverResponse"]["status"]), (StatusCode::OK, &json!(5)));
             assert!(early.body["serverResponse"]["sliceStartTime"].as_u64() > Some(0));
@@ -54,6 +67,7 @@ fn a_recording_goes_on_under_its_sid() {
             known
         });
     assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("partial")));
+    judge_objects(&place, &task);
     let gap = restarts(&known).remove(0);
     assert!(gap.0.abs_diff(8980) <= 20 && gap.1 > 12_000, "{gap:?}");
     let length = known["durationMs"].as_u64().unwrap();
@@ -70,6 +84,15 @@ fn a_recording_goes_on_under_its_sid() {
 
 #[test]
 fn a_worker_that_dies_again_and_again_goes_on_each_time() {
+    dies_again_and_again(&Wishes::default());
+}
+
+#[test]
+fn a_worker_that_dies_again_and_again_goes_on_from_checkpoints() {
+    dies_again_and_again(&Wishes { journal_file_bytes: 16 << 10, ..Wishes::default() });
+}
+
+fn dies_again_and_again(wishes: &Wishes) {
     const RUNS: u64 = 6;
     let outside = Runtime::new().unwrap();
     let place = Arc::new(outside.block_on(Place::new()));
@@ -77,7 +100,7 @@ fn a_worker_that_dies_again_and_again_goes_on_each_time() {
     for run in 0..RUNS {
         // Every third run dies at once, while it is still at its beginning.
         let short = run % 3 == 2;
-        let wishes = Wishes { ahead: Duration::from_secs(10 * run), ..Wishes::default() };
+        let wishes = Wishes { ahead: Duration::from_secs(10 * run), ..wishes.clone() };
         task = Some(run_that_dies(&place, wishes, async |world: World| {
             let task = match task {
                 Some(task) => task,
@@ -91,7 +114,7 @@ fn a_worker_that_dies_again_and_again_goes_on_each_time() {
         }));
     }
     let task = task.unwrap();
-    let wishes = Wishes { ahead: Duration::from_secs(10 * RUNS), ..Wishes::default() };
+    let wishes = Wishes { ahead: Duration::from_secs(10 * RUNS), ..wishes.clone() };
     let known = run_that_dies(&place, wishes, async |world: World| {
         let stage = world.stage(&task).await;
         stage.enter(0, "7", 1).await;
@@ -102,6 +125,7 @@ fn a_worker_that_dies_again_and_again_goes_on_each_time() {
         known
     });
     assert_eq!(known["state"], "ended");
+    judge_objects(&place, &task);
     let gaps = restarts(&known);
     assert!(gaps.len() >= 4, "each run that lived long enough was met again: {gaps:?}");
     let sound = media::decode(&place.objects().join(known["fileList"][0]["fileName"].as_str().unwrap()));
@@ -109,6 +133,25 @@ fn a_worker_that_dies_again_and_again_goes_on_each_time() {
     for (_, to) in gaps {
         assert!(tone(sound.part(to + 500, to + 2500), 440.0) > 0.1, "the run that began at {to} is heard");
     }
+}
+
+/// The manifest lists every media file that is there, as it is.
+fn judge_objects(place: &Place, task: &Task) {
+    let folder = place.objects().join("rec");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let manifest: Value = serde_json::from_slice(&read(&format!("{}_room_manifest.json", task.sid))).unwrap();
+    let mut listed: Vec<String> = Vec::new();
+    for object in manifest["objects"].as_array().unwrap() {
+        let name = object["name"].as_str().unwrap();
+        let bytes = read(name);
+        assert_eq!(object["size"], bytes.len(), "{name}");
+        assert_eq!(object["sha256"], media::sha256(&bytes), "{name}");
+        listed.push(name.to_owned());
+    }
+    let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut there: Vec<String> = names.filter(|name| !name.ends_with(".json") && !name.ends_with(".jsonl")).collect();
+    (listed.sort(), there.sort());
+    assert_eq!(listed, there);
 }
 
 /// Every playlist of a recording, by name.

@@ -19,7 +19,7 @@ use cloud_recorder::clock;
 use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
-use cloud_recorder::storage::journal::Writer;
+use cloud_recorder::storage::journal::{Limits, Writer};
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
@@ -63,6 +63,8 @@ pub(crate) struct Wishes {
     /// What the spool is written to.
     pub(crate) files: Arc<dyn Files>,
     pub(crate) spool: SpoolLimits,
+    /// Bytes of a journal file.
+    pub(crate) journal_file_bytes: u64,
 }
 
 impl Default for Wishes {
@@ -78,6 +80,7 @@ impl Default for Wishes {
             seal_key: "0f",
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
+            journal_file_bytes: Limits::default().file_bytes,
         }
     }
 }
@@ -120,6 +123,14 @@ impl Place {
         .unwrap();
         bucket.ensure_bucket(BUCKET).await.unwrap();
         Self { dir, bucket }
+    }
+
+    /// The journal's files.
+    pub(crate) fn journal(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.dir.path().join("journal")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some()).collect();
+        files.sort();
+        files
     }
 
     /// Where the bucket's objects lie.
@@ -356,6 +367,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
+    let limits = Limits { file_bytes: wishes.journal_file_bytes, ..Limits::default() };
     let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
     // The embedded bucket ends a PUT whose sender died, so nothing lands late.
     let patience = Patience { doubt: Duration::from_millis(100), ..Patience::default() };
@@ -363,7 +375,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
         dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
         store: store.clone(),
         sealer: Sealer::from_hex(&wishes.seal_key.repeat(32).into()).unwrap(),
-        journal: Writer::open(dir.join("journal")).unwrap(),
+        journal: Writer::with_limits(dir.join("journal"), limits).unwrap(),
         spool: Spool::open_on(Arc::clone(&wishes.files), dir.join("spool"), wishes.spool.clone()).unwrap(),
         disk: DiskWatch::new(disk, 0),
         uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience)),

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::callback::event::{self, ErrorLevel, Module};
 use crate::session::live::Command;
-use crate::session::works::Works;
+use crate::session::presence::Presence;
+use crate::session::works::{Position, Works};
 use crate::store::SessionUpdate;
+use crate::units::Ticks;
 
 use super::cause::UPLOAD_TIMEOUT;
 
+/// How often the recording is put down, where its journal asks for it.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// What is known of a recording whose bucket takes so long.
 const LATE: &str = "the bucket has not taken everything in time; it is tried again until it does";
 
@@ -21,48 +26,76 @@ pub(super) struct HandedOver;
 /// How long a wait goes without a word, and whom it listens to.
 #[derive(Debug)]
 pub(super) struct Patience {
-    end: Instant,
-    over: bool,
+    /// When it is said that the bucket takes too long.
+    end: Option<Instant>,
+    /// When the recording is put down in the journal, so that its older files can go.
+    keep: Instant,
     deaf: bool,
+}
+
+/// What happened while the bucket did nothing.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A command, or none will come any more.
+    Told(Option<Command>),
+    /// It takes too long.
+    Late,
+    /// It takes so long that the recording should be put down.
+    Keep,
 }
 
 impl Patience {
     pub(super) fn new(patience: Duration) -> Self {
-        Self { end: Instant::now() + patience, over: false, deaf: false }
+        let now = Instant::now();
+        Self { end: Some(now + patience), keep: now + KEEP_EVERY, deaf: false }
     }
 
-    /// When it is said that the bucket takes too long.
-    pub(super) const fn end(&self) -> Instant {
-        self.end
+    /// Waits for what is not about the bucket. Cancelling loses nothing.
+    pub(super) async fn next(&self, commands: &mut mpsc::Receiver<Command>) -> Event {
+        tokio::select! {
+            command = commands.recv(), if !self.deaf => Event::Told(command),
+            () = sleep_until(self.end.unwrap_or(self.keep)), if self.end.is_some() => Event::Late,
+            () = sleep_until(self.keep) => Event::Keep,
+        }
     }
 
-    /// Whether that was said.
-    pub(super) const fn is_over(&self) -> bool {
-        self.over
-    }
-
-    /// Whether commands can come.
-    pub(super) const fn listens(&self) -> bool {
-        !self.deaf
+    /// Does what it asks for.
+    pub(super) async fn heed(
+        &mut self,
+        event: Event,
+        works: &mut Works,
+        presence: &Presence,
+    ) -> Result<(), HandedOver> {
+        match event {
+            Event::Told(Some(Command::Rekey(bucket))) => works.use_bucket(bucket),
+            Event::Told(Some(Command::HandOver)) => return Err(HandedOver),
+            Event::Told(Some(Command::Stop(_) | Command::Select(_))) => {}
+            Event::Told(None) => self.deaf = true,
+            Event::Late => self.late(works).await,
+            Event::Keep => self.keep(works, presence),
+        }
+        Ok(())
     }
 
     /// Says that the bucket takes too long; nothing is given up.
-    pub(super) async fn over(&mut self, works: &mut Works) {
-        self.over = true;
+    async fn late(&mut self, works: &mut Works) {
+        self.end = None;
         works.note(|report| _ = report.failure.get_or_insert_with(|| LATE.to_owned()));
         let said = event::error(Module::Platform, ErrorLevel::Major, UPLOAD_TIMEOUT, LATE);
         let update = SessionUpdate { summary: Some(works.desk().summary()), ..SessionUpdate::default() };
         works.tell(update, vec![said]).await;
     }
 
-    /// A command to a recording that is over.
-    pub(super) fn obey(&mut self, works: &Works, command: Option<Command>) -> Result<(), HandedOver> {
-        match command {
-            Some(Command::Rekey(bucket)) => works.use_bucket(bucket),
-            Some(Command::HandOver) => return Err(HandedOver),
-            Some(Command::Stop(_) | Command::Select(_)) => {}
-            None => self.deaf = true,
+    fn keep(&mut self, works: &Works, presence: &Presence) {
+        self.keep = Instant::now() + KEEP_EVERY;
+        let desk = works.desk();
+        if !desk.journal.checkpoint_due(&desk.plan.sid) || !works.can_be_kept() {
+            return;
         }
-        Ok(())
+        let end = Ticks::from_ms(works.report().duration_ms);
+        let position = Position { presence: presence.clone(), last: end, finished: Some(end), down: false };
+        if let Err(error) = desk.journal.append(&works.keep(position)) {
+            tracing::warn!(sid = %desk.plan.sid, "the journal keeps more than it needs: {error}");
+        }
     }
 }

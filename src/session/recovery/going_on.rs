@@ -28,8 +28,8 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     let known = found.report.borrow().started.filter(|_| found.state == SessionState::Recording);
     let start = match known {
         Some(start) => start,
-        None => match records.beginning().await {
-            Some(spec) => spec.start,
+        None => match records.start().await {
+            Some(start) => start,
             None => return begin(inner, found).await,
         },
     };

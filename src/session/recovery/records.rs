@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::fault::Explain;
-use crate::recording::Spec;
+use crate::session::works::Kept;
 use crate::storage::journal::{self, Record};
-use crate::units::Sid;
+use crate::units::{Sid, WallMs};
 
 /// Records that are read ahead of each session's core.
 const READ_AHEAD: usize = 1_024;
@@ -28,13 +28,14 @@ pub(super) struct Records {
 pub(super) struct Parts(BTreeMap<Sid, mpsc::Sender<Line>>);
 
 impl Records {
-    /// The beginning, if the journal has it.
-    pub(super) async fn beginning(&mut self) -> Option<&Spec> {
+    /// Wall time of tick 0, if the journal has the beginning.
+    pub(super) async fn start(&mut self) -> Option<WallMs> {
         if self.first.is_none() {
             self.first = self.rest.recv().await;
         }
         match &self.first {
-            Some(Ok(Record::Started { spec })) => Some(spec),
+            Some(Ok(Record::Started { spec })) => Some(spec.start),
+            Some(Ok(Record::Checkpoint { state, .. })) => Kept::start(state).ok(),
             _ => None,
         }
     }

@@ -7,13 +7,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::found::Found;
 use super::records::{Line, Records};
-use crate::recording::{Input, TimedInput};
+use crate::recording::{Input, Spec, TimedInput};
 use crate::session::live::{Command, Desk, begun};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
 use crate::session::running::feed;
 use crate::session::sessions::Inner;
-use crate::session::works::Works;
+use crate::session::works::{Kept, Position, Works};
 use crate::session::{Report, ending, sealed};
 use crate::storage::journal::Record;
 use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
@@ -52,6 +52,12 @@ pub(super) enum Replay {
     Lost(Lost),
 }
 
+/// What a replay begins with.
+enum Beginning {
+    Spec(Spec),
+    Kept(Box<Kept>),
+}
+
 /// A recording without its journal.
 pub(super) struct Lost {
     desk: Box<Desk>,
@@ -62,16 +68,29 @@ pub(super) struct Lost {
 /// Makes a recording again. An error says what keeps this worker from it.
 pub(super) async fn replay(source: Source, mut records: Records) -> Result<Replay, String> {
     let (desk, (queue, confirmations)) = source.open()?;
-    let works = match records.next().await {
-        Some(Ok(Record::Started { spec })) => Works::new(desk, spec, queue),
+    let begun = match records.next().await {
+        Some(Ok(Record::Started { spec })) => Some(Beginning::Spec(spec)),
+        Some(Ok(Record::Checkpoint { state, .. })) => match Kept::read(&state) {
+            Ok(kept) => Some(Beginning::Kept(Box::new(kept))),
+            Err(error) if error.is_foreign() => return Err(error.to_string()),
+            Err(error) => {
+                tracing::error!(sid = %desk.plan.sid, "{error}");
+                None
+            }
+        },
         Some(Err(error)) => return Err(error.to_string()),
-        _ => {
+        _ => None,
+    };
+    let (works, position) = match begun {
+        Some(Beginning::Spec(spec)) => (Works::new(desk, spec, queue), Position::default()),
+        Some(Beginning::Kept(kept)) => Works::go_on(desk, queue, *kept),
+        None => {
             queue.resume(desk.spool.list().await.map_err(|error| error.to_string())?);
             return Ok(Replay::Lost(Lost { desk: Box::new(desk), queue, confirmations }));
         }
     };
-    let (presence, last) = (Presence::default(), Ticks::ZERO);
-    let mut replayed = Replayed { works, confirmations, presence, last, finished: None, down: false };
+    let Position { presence, last, finished, down } = position;
+    let mut replayed = Replayed { works, confirmations, presence, last, finished, down };
     replayed.run(&mut records).await?;
     Ok(Replay::Done(Box::new(replayed)))
 }

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::Works;
 use crate::callback::event;
 use crate::session::told::Told;
-use crate::storage::{ObjectKind, SpoolError, SpooledObject};
+use crate::storage::{SpoolError, SpooledObject};
 use crate::store::StoreError;
 
 /// What the spool held when the worker came back, by name.
@@ -25,8 +24,14 @@ impl Works {
         self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
-        self.queue.resume(left.clone());
-        self.again = Some(Again { left: left.into_iter().map(|object| (object.name.clone(), object)).collect() });
+        let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };
+        self.queue.resume(left);
+        // What left the spool was confirmed, after the checkpoint from which this recording goes on.
+        for (name, stored) in self.unconfirmed.extract_if(.., |name, _| !again.left.contains_key(name)) {
+            self.publication.stored(&name);
+            self.objects.insert(name, stored);
+        }
+        self.again = Some(again);
         Ok(())
     }
 
@@ -51,14 +56,10 @@ impl Works {
         Ok(())
     }
 
-    /// Whether media that is made again is in the bucket, or on its way, byte for byte.
-    pub(super) async fn is_there_already(&mut self, name: &str, kind: ObjectKind, bytes: &Bytes) -> bool {
-        let Some(again) = self.again.as_mut().filter(|_| !kind.follows()) else { return false };
-        if self.objects.is_same(name, &format!("{:x}", Sha256::digest(bytes))) {
-            self.publication.stored(name);
-            return true;
-        }
-        let Some(left) = again.left.remove(name).filter(|left| left.size == bytes.len() as u64) else { return false };
+    /// Whether media that is made again is in the spool since an earlier run, byte for byte.
+    pub(super) async fn is_left(&mut self, name: &str, bytes: &Bytes) -> bool {
+        let left = self.again.as_mut().and_then(|again| again.left.remove(name));
+        let Some(left) = left.filter(|left| left.size == bytes.len() as u64) else { return false };
         // What can't be read any more was confirmed meanwhile; putting it once more does no harm.
         self.desk.spool.read(&left).await.is_ok_and(|known| known == *bytes)
     }
