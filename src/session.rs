@@ -12,6 +12,7 @@ mod draining;
 mod ending;
 mod endpoint;
 mod error;
+mod health;
 mod letters;
 mod live;
 mod manifest;
@@ -41,6 +42,7 @@ mod vitals;
 mod works;
 
 pub use error::Error;
+pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
 pub use manifest::{Loss, Manifest, Object};
 pub use presence::{Muted, Stay};

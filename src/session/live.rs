@@ -38,6 +38,8 @@ pub(super) enum Command {
     Select(Selection),
     /// Write with the credentials of this handle from here on.
     Rekey(Bucket),
+    /// Bring the report up to now, and say so.
+    Look(oneshot::Sender<()>),
     /// Leave and end nothing: the next run of the worker goes on with it.
     HandOver,
 }
@@ -145,6 +147,8 @@ impl Accepted {
                         selection = Some(changed);
                     }
                     Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
+                    // The report is as true as it can be: nothing is recorded yet.
+                    Some(Command::Look(_)) => {}
                     Some(Command::Stop(code)) => return Joined::CalledOff(code),
                     Some(Command::HandOver) => return Joined::HandedOver,
                     None => return Joined::CalledOff(LeaveCode::Interrupted),

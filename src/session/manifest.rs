@@ -5,6 +5,8 @@
 //! measured from the recording's start. Every list is bounded; what is past a bound is counted in `unlisted`, in a uid's
 //! `gapsOmitted` or in `objectsOmitted`. `cloud-recorder verify` checks a bucket against it.
 
+mod lines;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -14,16 +16,19 @@ use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
 use super::{Note, Report};
-use crate::recording::{Cause, Ledger, Mode, TrackLedger, Verdict};
+use crate::recording::{Cause, Ledger, Mode, Peaks, TrackLedger, Verdict};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
-/// The version of this format. 2 added `software`, `failure`, `lost`, `objectsOmitted`, `muted` in members, `start` and
+/// The version of this format. 2 added `software`, `failure`, `lost`, `peaks`, `objectsOmitted`, `muted` in members, `start` and
 /// `duration` in objects.
 const VERSION: u32 = 2;
 
 /// Gaps that are listed, over all uids: 30 MB of JSON.
 const MAX_GAPS: usize = 500_000;
+
+/// Values of waveforms that are listed, over all uids: an hour of 55 talkers, 8 MB of JSON.
+const MAX_PEAKS: usize = 2_000_000;
 
 /// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +64,10 @@ pub struct Manifest {
     pub members: Vec<Stay>,
     /// Who sent sound when.
     pub speech: Vec<Span>,
-    /// Stays, muted stretches and spans of speech that are too many to be listed.
+    /// Waveforms for players: of the mix and uid by uid.
+    #[serde(default)]
+    pub peaks: Peaks,
+    /// Stays, muted stretches, spans of speech and waveforms that are too many to be listed.
     pub unlisted: u64,
     /// Per uid, what was expected, recorded, concealed, missing, and why.
     pub ledger: Ledger,
@@ -111,17 +119,20 @@ pub(super) struct Sources<'a> {
     pub(super) speech: &'a Speech,
     pub(super) objects: &'a Objects,
     pub(super) publication: &'a Publication,
+    pub(super) peaks: Peaks,
     /// The object key of a name.
     pub(super) key: &'a dyn Fn(&str) -> String,
 }
 
 impl Sources<'_> {
     /// The manifest's text.
-    pub(super) fn render(&self) -> String {
-        serde_json::to_string_pretty(&self.manifest()).expect("a manifest has string keys and finite numbers only")
+    pub(super) fn render(mut self) -> String {
+        let (peaks, unlisted) = listed(std::mem::take(&mut self.peaks));
+        let manifest = self.manifest(peaks, unlisted);
+        lines::render(&manifest).expect("a manifest has string keys and finite numbers only")
     }
 
-    fn manifest(&self) -> Manifest {
+    fn manifest(&self, peaks: Peaks, peaks_untold: u64) -> Manifest {
         let report = self.report;
         let (stays, stays_untold) = self.presence.stays();
         let (spans, spans_untold) = self.speech.spans();
@@ -141,7 +152,8 @@ impl Sources<'_> {
             playlists: report.files.iter().map(|file| file.key.clone()).collect(),
             members: stays.to_vec(),
             speech: spans.to_vec(),
-            unlisted: stays_untold + spans_untold,
+            peaks,
+            unlisted: stays_untold + spans_untold + peaks_untold,
             ledger: bounded(&report.ledger),
             objects: self.objects(),
             objects_omitted: self.objects.omitted(),
@@ -170,6 +182,19 @@ fn lost(ledger: &Ledger) -> Vec<Loss> {
     lacking.map(loss).collect()
 }
 
+/// The first waveforms, at most [`MAX_PEAKS`] values, and how many are left out.
+fn listed(mut peaks: Peaks) -> (Peaks, u64) {
+    let mut room = MAX_PEAKS - peaks.mix.as_ref().map_or(0, |mix| mix.values.len()).min(MAX_PEAKS);
+    let all = peaks.uids.len();
+    peaks.uids.retain(|uid| {
+        let fits = uid.waveform.values.len() <= room;
+        room -= if fits { uid.waveform.values.len() } else { 0 };
+        fits
+    });
+    let left_out = all - peaks.uids.len();
+    (peaks, left_out as u64)
+}
+
 /// The ledger with at most [`MAX_GAPS`] gaps.
 fn bounded(ledger: &Ledger) -> Ledger {
     let (mut ledger, mut room) = (ledger.clone(), MAX_GAPS);
@@ -184,7 +209,7 @@ fn bounded(ledger: &Ledger) -> Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{Gap, PacketCounts};
+    use crate::recording::{Gap, PacketCounts, PeakSource, UidWaveform, Waveform};
 
     fn uid(name: &str, missing_ms: u64, gaps: Vec<Gap>) -> TrackLedger {
         TrackLedger {
@@ -230,5 +255,13 @@ mod tests {
         let counts: Vec<_> = ledger.uids.iter().map(|uid| (uid.gaps.len(), uid.gaps_omitted)).collect();
         let half = MAX_GAPS / 2;
         assert_eq!(counts, [(half + 1, 0), (half - 1, 2), (0, half as u64 + 1)]);
+    }
+
+    #[test]
+    fn past_the_limit_waveforms_are_counted_not_listed() {
+        let waveform = || Waveform { source: PeakSource::Decoded, step_ms: 100, values: vec![1; MAX_PEAKS / 2] };
+        let uid = |name| UidWaveform { uid: Uid::new(name).unwrap(), waveform: waveform() };
+        let (peaks, left_out) = listed(Peaks { mix: Some(waveform()), uids: vec![uid("1"), uid("2")] });
+        assert_eq!((peaks.uids.len(), left_out), (1, 1));
     }
 }

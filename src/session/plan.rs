@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IdleRule, Listing, Note, Report, State, Upload};
+use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
 use crate::codec::names::Stem;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
 use crate::storage::KeyPrefix;
@@ -87,6 +87,7 @@ impl Plan {
             packets_dropped: 0,
             ledger: Arc::new(Ledger::default()),
             upload: Upload::default(),
+            health: Health::default(),
             failure: None,
         }
     }

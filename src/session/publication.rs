@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::Stock;
 use super::plan::Plan;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::recording::{PlaylistId, Segment};
@@ -27,10 +28,20 @@ pub(super) struct Publication {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Standing {
     playlists: BTreeMap<PlaylistId, Progress>,
-    /// Media files by name: playlist, and the segment's place in it or none for its init segment.
-    waiting: BTreeMap<String, (PlaylistId, Option<usize>)>,
+    /// Media files by name.
+    waiting: BTreeMap<String, Waiting>,
     made: u64,
     stored: u64,
+}
+
+/// A media file that the bucket did not confirm yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Waiting {
+    playlist: PlaylistId,
+    /// The segment's place in it; none for its init segment.
+    place: Option<usize>,
+    /// Bytes.
+    size: u64,
 }
 
 /// How far a playlist is.
@@ -50,6 +61,8 @@ struct Progress {
     finished: bool,
     /// How many segments an earlier run may have named: no shorter text is given out.
     floor: usize,
+    /// Where its bytes are.
+    stock: Stock,
 }
 
 /// What a confirmation led to.
@@ -105,12 +118,13 @@ impl Publication {
         }
     }
 
-    /// A playlist begins; the name of its init segment.
-    pub(super) fn begin(&mut self, playlist: &PlaylistId) -> String {
+    /// A playlist begins; the name of its init segment, which has `size` bytes.
+    pub(super) fn begin(&mut self, playlist: &PlaylistId, size: u64) -> String {
         let again = self.again;
-        self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
+        let progress = self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
+        progress.stock.bytes_spooled += size;
         let name = self.plan.stem(playlist).init();
-        self.now.waiting.insert(name.clone(), (playlist.clone(), None));
+        self.now.waiting.insert(name.clone(), Waiting { playlist: playlist.clone(), place: None, size });
         name
     }
 
@@ -120,8 +134,11 @@ impl Publication {
         let again = self.again;
         let progress = self.now.playlists.entry(segment.playlist.clone()).or_insert_with(|| Progress::new(again));
         let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
-        self.now.waiting.insert(name.clone(), (segment.playlist.clone(), Some(progress.segments.len())));
+        let (playlist, place, size) =
+            (segment.playlist.clone(), Some(progress.segments.len()), segment.bytes.len() as u64);
+        self.now.waiting.insert(name.clone(), Waiting { playlist, place, size });
         progress.segments.push((entry, false));
+        progress.stock.bytes_spooled += size;
         self.now.made += 1;
         name
     }
@@ -136,10 +153,12 @@ impl Publication {
 
     /// The bucket holds a media file.
     pub(super) fn stored(&mut self, name: &str) -> Change {
-        let Some((playlist, segment)) = self.now.waiting.remove(name) else { return Change::default() };
+        let Some(Waiting { playlist, place, size }) = self.now.waiting.remove(name) else { return Change::default() };
         let progress = self.now.playlists.get_mut(&playlist).expect("waiting names playlists that were begun");
         let before = progress.sayable();
-        match segment {
+        progress.stock.bytes_spooled -= size;
+        progress.stock.bytes_safe += size;
+        match place {
             None => progress.init_stored = true,
             Some(place) => {
                 progress.segments[place].1 = true;
@@ -205,6 +224,11 @@ impl Publication {
         self.now.playlists.get(playlist).is_some_and(|progress| progress.listed)
     }
 
+    /// Where the bytes of each playlist are.
+    pub(super) fn stocks(&self) -> impl Iterator<Item = (&PlaylistId, Stock)> {
+        self.now.playlists.iter().map(|(playlist, progress)| (playlist, progress.stock))
+    }
+
     /// Segments made, and segments in the bucket.
     pub(super) const fn counts(&self) -> (u64, u64) {
         (self.now.made, self.now.stored)
@@ -218,7 +242,7 @@ impl Publication {
 }
 
 impl Progress {
-    const fn new(again: bool) -> Self {
+    fn new(again: bool) -> Self {
         Self {
             init_stored: false,
             segments: Vec::new(),
@@ -228,6 +252,7 @@ impl Progress {
             listed: false,
             finished: false,
             floor: if again { usize::MAX } else { 0 },
+            stock: Stock::default(),
         }
     }
 
@@ -267,7 +292,7 @@ mod tests {
     #[test]
     fn a_playlist_names_only_what_is_stored_without_a_hole() {
         let mut publication = publication();
-        let init = publication.begin(&MIX);
+        let init = publication.begin(&MIX, 1);
         let names: Vec<String> = (0..3).map(|index| publication.add(&segment(index))).collect();
         assert_eq!(named(&publication), 0);
         assert_eq!(publication.stored(&names[0]).grown, None, "the init segment is not there yet");
@@ -283,7 +308,7 @@ mod tests {
     #[test]
     fn it_is_complete_only_with_the_final_text_in_the_bucket() {
         let mut publication = publication();
-        let init = publication.begin(&MIX);
+        let init = publication.begin(&MIX, 1);
         let name = publication.add(&segment(0));
         publication.stored(&init);
         publication.stored(&name);
@@ -302,7 +327,7 @@ mod tests {
     #[test]
     fn a_closed_playlist_waits_for_its_last_segment() {
         let mut publication = publication();
-        let init = publication.begin(&MIX);
+        let init = publication.begin(&MIX, 1);
         let name = publication.add(&segment(0));
         publication.stored(&init);
         assert!(!publication.close(&MIX));
@@ -315,7 +340,7 @@ mod tests {
     fn a_playlist_that_is_made_again_is_not_given_out_shorter_than_it_was() {
         let mut publication = publication();
         publication.make_again();
-        let init = publication.begin(&MIX);
+        let init = publication.begin(&MIX, 1);
         let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
         assert_eq!(publication.stored(&init).grown, None);
         assert_eq!(publication.stored(&names[0]).grown, None);
@@ -330,7 +355,7 @@ mod tests {
     fn what_is_there_already_when_it_has_caught_up_is_given_out_at_once() {
         let mut publication = publication();
         publication.make_again();
-        let init = publication.begin(&MIX);
+        let init = publication.begin(&MIX, 1);
         let name = publication.add(&segment(0));
         publication.stored(&init);
         publication.stored(&name);

@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::live::Command;
 use super::{Report, State};
 use crate::units::{AppId, Sid};
+
+/// How long a recording's task has to say how things are: it may be waiting for its disk.
+const LOOK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// All running recordings, found by sid. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +38,17 @@ impl Entry {
     /// What is known of it now.
     pub(super) fn report(&self) -> Report {
         self.report.borrow().clone()
+    }
+
+    /// What is true of it now, as far as its task says so in [`LOOK_PATIENCE`]; else what is known.
+    pub(super) async fn look(&self) -> Report {
+        let (done, looked) = oneshot::channel();
+        let recording = matches!(self.report.borrow().state, State::Recording | State::Recovering);
+        if recording && self.commands.try_send(Command::Look(done)).is_ok() {
+            // Whether it answers or not: what is known then is the best that there is.
+            let _known = timeout(LOOK_PATIENCE, looked).await;
+        }
+        self.report()
     }
 
     /// Whether this is the first to ask for a stop.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listing, Note, Upload};
+use super::{Health, Listing, Note, Upload};
 use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
 
@@ -65,7 +65,7 @@ impl State {
 }
 
 /// Everything that a caller may learn about a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Its id.
@@ -107,6 +107,9 @@ pub struct Report {
     /// The way to the bucket.
     #[serde(default)]
     pub upload: Upload,
+    /// Who is heard, and how much of it is safe.
+    #[serde(default)]
+    pub health: Health,
     /// Why it failed, or what went wrong on the way.
     pub failure: Option<String>,
 }

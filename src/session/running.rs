@@ -2,6 +2,8 @@
 //!
 //! It sleeps until there is news, a confirmation, a command, or the core or the idle rule has something to do (law 9).
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +24,9 @@ use crate::units::Ticks;
 /// News taken in one go.
 const BATCH: usize = 256;
 
+/// How far apart two reports for callers are at least; each copies the ledger.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// A recording whose bot is in the channel.
 pub(super) struct Running {
     works: Works,
@@ -34,6 +39,8 @@ pub(super) struct Running {
     /// Arrival of the last input: arrivals never decrease.
     last: Ticks,
     idle_since: Option<Instant>,
+    /// When the report was brought up to date for a caller.
+    looked: Option<Instant>,
 }
 
 /// Why the loop ended.
@@ -61,7 +68,7 @@ impl Running {
         timebase: Timebase,
     ) -> Self {
         let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
-        Self { works, confirmations, handle, tape, commands, presence, timebase, last, idle_since }
+        Self { works, confirmations, handle, tape, commands, presence, timebase, last, idle_since, looked: None }
     }
 
     /// Goes on in the middle: who is there, and the arrival of the last input. Whether nobody is there counts from now.
@@ -119,7 +126,7 @@ impl Running {
                 }
                 command = self.commands.recv() => self.obey(command),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    self.works.advance(self.timebase.now().max(self.last));
+                    self.pass_time();
                     Ok(())
                 }
             };
@@ -151,6 +158,11 @@ impl Running {
         match command {
             Some(Command::Select(selection)) => self.select(selection),
             Some(Command::Rekey(bucket)) => self.works.use_bucket(bucket),
+            Some(Command::Look(done)) => {
+                self.look();
+                // A caller that waits no longer has its answer.
+                let _gone = done.send(());
+            }
             Some(Command::Stop(code)) => return Err(Cause::Left(code).into()),
             Some(Command::HandOver) => return Err(Exit::HandedOver),
             None => return Err(Cause::Left(LeaveCode::Interrupted).into()),
@@ -186,6 +198,26 @@ impl Running {
         if feed(&mut self.works, &mut self.presence, timed) {
             let idle = self.presence.is_idle(self.works.desk().plan.idle.kind);
             self.idle_since = if idle { self.idle_since.or(Some(arrival)) } else { None };
+        }
+    }
+
+    /// Tells the core that time passed, once it has everything that arrived until now. What arrives later does not count as
+    /// earlier: the journal says what the core saw (law 6).
+    fn pass_time(&mut self) {
+        let now = self.timebase.now();
+        if self.handle.news.is_empty() {
+            self.last = self.last.max(now);
+            self.works.advance(self.last);
+        }
+    }
+
+    /// Brings the report up to now, unless it was just brought.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if self.looked.is_none_or(|looked| now >= looked + LOOK_EVERY) {
+            self.looked = Some(now);
+            self.pass_time();
+            self.works.look(self.timebase.now().max(self.last));
         }
     }
 

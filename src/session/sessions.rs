@@ -102,9 +102,9 @@ impl Sessions {
         Ok(id)
     }
 
-    /// What is known of a running recording; [`Error::Gone`] with what is known of one that is over.
+    /// How a running recording does at this moment; [`Error::Gone`] with what is known of one that is over.
     pub async fn query(&self, task: &TaskRef) -> Result<Report, Error> {
-        Ok(self.running(task).await?.report())
+        Ok(self.running(task).await?.look().await)
     }
 
     /// Changes who is recorded, from here on.
@@ -150,7 +150,7 @@ impl Sessions {
     /// What is known of a recording, running or over, for as long as the store remembers it.
     pub async fn report(&self, app: &AppId, sid: &Sid) -> Result<Report, Error> {
         if let Some(entry) = self.0.registry.get(sid).filter(|entry| entry.app == *app) {
-            return Ok(entry.report());
+            return Ok(entry.look().await);
         }
         self.remembered(app, sid).await?.ok_or(Error::Gone(None))
     }

@@ -24,7 +24,7 @@ use super::publication::{Change, Publication};
 use super::speech::Speech;
 use super::told::Told;
 use super::upload::{SpoolState, Watch};
-use super::{Report, State};
+use super::{Health, Report, State};
 use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
@@ -107,6 +107,14 @@ impl Works {
     /// Ends the timeline at `at`.
     pub(super) fn finish(&mut self, at: Ticks) {
         self.recorder.finish(at);
+        self.note(|report| report.health.hush());
+    }
+
+    /// Brings ledger and health in the report up to `now`.
+    pub(super) fn look(&self, now: Ticks) {
+        let (ledger, health) =
+            (Arc::new(self.recorder.ledger()), Health::at(now, self.recorder.health(), &self.publication));
+        self.note(|report| (report.ledger, report.health) = (ledger, health));
     }
 
     /// Goes on with fresh credentials.
@@ -204,7 +212,8 @@ impl Works {
         let (report, start) = (&self.report(), self.start);
         let Self { speech, objects, publication, .. } = self;
         let key = &|name: &str| self.desk.plan.key(name);
-        Sources { report, start, presence, speech, objects, publication, key }.render()
+        let peaks = self.recorder.peaks();
+        Sources { report, start, presence, speech, objects, publication, peaks, key }.render()
     }
 
     /// Plan, log and report of the session.
@@ -224,7 +233,7 @@ impl Works {
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
-        let name = self.publication.begin(playlist);
+        let name = self.publication.begin(playlist, bytes.len() as u64);
         self.put(&name, ObjectKind::Init, bytes).await
     }
 
@@ -339,6 +348,7 @@ impl Works {
             report.upload = upload;
             (report.segments_made, report.segments_stored) = (made, stored);
             report.duration_ms = self.publication.end().as_ms();
+            report.health.restock(&self.publication);
         });
     }
 

@@ -32,6 +32,7 @@ mod letters_get_a_second_chance;
 mod metrics_name_what_happens;
 mod no_secret_is_written_anywhere;
 mod only_what_is_in_the_bucket_is_named;
+mod queries_are_true_now;
 mod resources_expire;
 mod spools_are_bounded;
 mod stops_are_idempotent;

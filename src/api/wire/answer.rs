@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Claimed;
 use crate::fault::Explain;
 use crate::recording::{Mode, TrackLedger};
-use crate::session::{Error, File, Listing, Note, Report, ResourceId, TaskRef};
+use crate::session::{Error, File, Listing, Note, Report, ResourceId, Stock, TaskRef, UidHealth};
 
 /// The four names at the top of every answer about a task.
 pub(crate) fn task(report: &Report) -> Map<String, Value> {
@@ -163,12 +163,34 @@ fn totals(report: &Report) -> Value {
             "concealedMs": uid.concealed_ms,
             "missingMs": uid.missing_ms,
             "gapCount": uid.gaps.len(),
+            "causesMs": uid.by_cause(),
         })
     };
     json!({ "uids": report.ledger.uids.iter().map(uid).collect::<Vec<Value>>() })
 }
 
-/// Additive: state, files, length, verdict, ledger.
+/// Who is heard, and how much of it is safe; a level is told to a tenth of a decibel.
+fn health(report: &Report) -> Value {
+    let stock = |stock: Stock| json!({ "bytesSafe": stock.bytes_safe, "bytesSpooled": stock.bytes_spooled });
+    let uid = |uid: &UidHealth| {
+        json!({
+            "uid": uid.uid,
+            "lastPacketAgeMs": uid.last_packet_age_ms,
+            "levelDbfs": uid.level_dbfs.map(|level| (f64::from(level) * 10.0).round() / 10.0),
+            "bytesSafe": uid.stock.map(|stock| stock.bytes_safe),
+            "bytesSpooled": uid.stock.map(|stock| stock.bytes_spooled),
+        })
+    };
+    let total = report.health.total();
+    json!({
+        "uids": report.health.uids.iter().map(uid).collect::<Vec<Value>>(),
+        "mix": report.health.mix.map(stock),
+        "bytesSafe": total.bytes_safe,
+        "bytesSpooled": total.bytes_spooled,
+    })
+}
+
+/// Additive: state, files, length, verdict, health, ledger.
 fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("state".into(), json!(report.state));
     body.insert("fileList".into(), file_list(report));
@@ -177,6 +199,7 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
     body.insert("upload".into(), json!(report.upload));
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
+    body.insert("health".into(), health(report));
     body.insert("ledger".into(), totals(report));
     if let Some(ended) = report.ended {
         body.insert("endedMs".into(), json!(ended));

@@ -68,6 +68,8 @@ impl Returning {
             command = self.commands.recv() => match command {
                 Some(Command::Select(selection)) => self.rejoin.select(selection),
                 Some(Command::Rekey(bucket)) => self.bucket = Some(bucket),
+                // While the journal is replayed the report is as an earlier run left it.
+                Some(Command::Look(_)) => {}
                 Some(Command::Stop(code)) => self.stop(code),
                 Some(Command::HandOver) => {
                     self.rejoin.leave();

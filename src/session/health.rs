@@ -1,0 +1,126 @@
+//! How a recording does at the moment of the question: who is heard, and how much of it is safe. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::publication::Publication;
+use crate::recording::{self, PlaylistId};
+use crate::units::{Ticks, Uid};
+
+/// How a recording does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// Who is to be recorded and is in the channel, or has a playlist; ordered by uid.
+    pub uids: Vec<UidHealth>,
+    /// The files of the mix; none without one.
+    pub mix: Option<Stock>,
+}
+
+/// How one uid does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UidHealth {
+    /// Who.
+    pub uid: Uid,
+    /// Milliseconds since its last packet with sound arrived; none before the first, and when nothing is taken any more.
+    pub last_packet_age_ms: Option<u64>,
+    /// How loud it was in the second that lies about two seconds back, in dBFS; none where nobody knows.
+    pub level_dbfs: Option<f32>,
+    /// The files of its own playlist; none without one.
+    pub stock: Option<Stock>,
+}
+
+/// Where the media files of a playlist are. Playlists themselves do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stock {
+    /// Bytes that the bucket confirmed.
+    pub bytes_safe: u64,
+    /// Bytes that were made and that the bucket did not confirm yet.
+    pub bytes_spooled: u64,
+}
+
+impl Health {
+    /// How things are at `now`.
+    pub(super) fn at(now: Ticks, uids: Vec<recording::Health>, publication: &Publication) -> Self {
+        let uid = |uid: recording::Health| UidHealth {
+            last_packet_age_ms: uid.last_packet.map(|at| (now - at).as_ms()),
+            level_dbfs: uid.level_dbfs,
+            uid: uid.uid,
+            stock: None,
+        };
+        let mut health = Self { uids: uids.into_iter().map(uid).collect(), mix: None };
+        health.restock(publication);
+        health
+    }
+
+    /// Takes note of what was made and what was stored.
+    pub(super) fn restock(&mut self, publication: &Publication) {
+        for (playlist, stock) in publication.stocks() {
+            match playlist {
+                PlaylistId::Mix => self.mix = Some(stock),
+                PlaylistId::Individual(uid) => self.of(uid).stock = Some(stock),
+            }
+        }
+    }
+
+    /// Nothing is taken any more: who is heard means nothing.
+    pub(super) fn hush(&mut self) {
+        for uid in &mut self.uids {
+            (uid.last_packet_age_ms, uid.level_dbfs) = (None, None);
+        }
+        self.uids.retain(|uid| uid.stock.is_some());
+    }
+
+    /// All playlists together.
+    pub fn total(&self) -> Stock {
+        let stocks = self.uids.iter().filter_map(|uid| uid.stock).chain(self.mix);
+        stocks.fold(Stock::default(), |total, stock| Stock {
+            bytes_safe: total.bytes_safe + stock.bytes_safe,
+            bytes_spooled: total.bytes_spooled + stock.bytes_spooled,
+        })
+    }
+
+    fn of(&mut self, uid: &Uid) -> &mut UidHealth {
+        let place = self.uids.binary_search_by(|known| known.uid.cmp(uid)).unwrap_or_else(|place| {
+            let new = UidHealth { uid: uid.clone(), last_packet_age_ms: None, level_dbfs: None, stock: None };
+            self.uids.insert(place, new);
+            place
+        });
+        &mut self.uids[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::recording::Segment;
+    use crate::session::plan::tests::plan;
+    use crate::units::WallMs;
+
+    fn uid(name: &str) -> Uid {
+        Uid::new(name).unwrap()
+    }
+
+    #[test]
+    fn ages_and_stocks_are_told_uid_by_uid() {
+        let mut publication = Publication::new(plan(), WallMs(1_700_000_000_000));
+        let own = PlaylistId::Individual(uid("7"));
+        let init = publication.begin(&own, 5);
+        let (start, duration, bytes) = (Ticks::ZERO, Ticks::from_secs(6), Bytes::from_static(b"segment"));
+        publication.add(&Segment { playlist: own, index: 0, start, duration, bytes });
+        publication.stored(&init);
+        let heard = |name, last_packet| recording::Health { uid: uid(name), last_packet, level_dbfs: Some(-20.0) };
+        let now = Ticks::from_secs(10);
+        let uids = vec![heard("5", Some(Ticks::from_ms(9_980))), heard("8", None)];
+        let mut health = Health::at(now, uids, &publication);
+        let told: Vec<_> = health.uids.iter().map(|uid| (uid.uid.as_str(), uid.last_packet_age_ms)).collect();
+        assert_eq!(told, [("5", Some(20)), ("7", None), ("8", None)]);
+        assert_eq!(health.uids[1].stock, Some(Stock { bytes_safe: 5, bytes_spooled: 7 }));
+        assert_eq!(health.total(), Stock { bytes_safe: 5, bytes_spooled: 7 });
+        health.hush();
+        assert_eq!(health.uids.len(), 1, "those without files are gone with their sound");
+    }
+}
