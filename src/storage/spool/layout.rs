@@ -34,7 +34,12 @@ pub(super) fn scan(dir: &Path) -> Result<Vec<SpooledObject>, SpoolError> {
         if path.extension().is_some_and(|extension| extension == HALF) {
             continue;
         }
-        objects.push(describe(&path).map_err(|_| SpoolError::Damaged(path.display().to_string()))?);
+        match describe(&path) {
+            Ok(object) => objects.push(object),
+            // Confirmed while we read the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return Err(SpoolError::Damaged(path.display().to_string())),
+        }
     }
     objects.sort_by_key(|object: &SpooledObject| object.order);
     Ok(objects)
