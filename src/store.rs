@@ -15,6 +15,7 @@ pub mod canonical;
 mod deliveries;
 mod error;
 mod events;
+mod kicking_rules;
 mod resources;
 mod retention;
 mod rows;
@@ -34,6 +35,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 pub use deliveries::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
+pub use kicking_rules::KickingRule;
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
 pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
 pub use undelivered::{Lack, Outstanding, Place};

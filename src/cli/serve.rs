@@ -5,6 +5,7 @@ pub(super) mod development;
 mod directory;
 mod housekeeping;
 mod logging;
+mod rule_keeper;
 mod signals;
 mod worker;
 

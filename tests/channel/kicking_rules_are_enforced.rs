@@ -1,8 +1,13 @@
 //! Kicking rules (facts/agora.md section 7): made, listed, changed and deleted over REST, and what members feel of them.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use cloud_recorder::channel::livekit::Talker;
+use cloud_recorder::channel_server::rules::{KeeperError, NewRule, Rule, RuleId, RuleKeeper};
 use cloud_recorder::channel_server::{LeftReason, RoomEvent, Settings};
 use cloud_recorder::recording::{Input, Selection};
+use cloud_recorder::units::WallMs;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message;
@@ -215,4 +220,45 @@ async fn what_is_no_rule_is_refused_by_name() {
     rule(&house, Method::POST, old).await;
     let listed = get(&house, &format!("kicking-rule?appid={APP}")).await["rules"][0].clone();
     assert_eq!((&listed["uid"], &listed["privileges"]), (&json!(1000), &json!(["join_channel"])));
+}
+
+/// A keeper that lives longer than a server.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Vec<Rule>>);
+
+#[async_trait]
+impl RuleKeeper for Kept {
+    async fn load(&self, _: WallMs) -> Result<Vec<Rule>, KeeperError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn insert(&self, order: &NewRule) -> Result<RuleId, KeeperError> {
+        let mut rules = self.0.lock().unwrap();
+        let id = RuleId(rules.len() as u64 + 1);
+        rules.push(Rule { id, order: order.clone(), updated: order.created });
+        Ok(id)
+    }
+
+    async fn change(&self, _: RuleId, _: WallMs, _: WallMs) -> Result<(), KeeperError> {
+        Err("the disk is full".into())
+    }
+
+    async fn remove(&self, _: RuleId) -> Result<(), KeeperError> {
+        Err("the disk is full".into())
+    }
+}
+
+#[tokio::test]
+async fn a_kept_rule_counts_after_a_restart_and_one_that_can_not_be_changed_stays() {
+    let keeper = Arc::new(Kept::default());
+    let kept = || Settings { rule_keeper: Some(Arc::clone(&keeper) as Arc<dyn RuleKeeper>), ..settings() };
+    let house = House::set(kept()).await;
+    let id = rule(&house, Method::POST, ban(&json!({ "uid": 7 }), "join_channel")).await["id"].clone();
+    house.server.shutdown().await;
+
+    let house = House::set(kept()).await;
+    assert_eq!(door(&house, "7", "room").await, banned("UID_BANNED"));
+    let (status, answer) = call(&house, Method::DELETE, "kicking-rule", Some(json!({ "appid": APP, "id": id }))).await;
+    assert!(status == 500 && !answer["message"].as_str().unwrap().contains("disk"), "{answer}");
+    assert_eq!(door(&house, "7", "room").await, banned("UID_BANNED"), "what is not written did not happen");
 }

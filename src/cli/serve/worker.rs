@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::directory::Directory;
+use super::rule_keeper::StoredRules;
 use super::{development, housekeeping};
 use crate::api::{self, ApiState, Credentials, KeyPair};
 use crate::callback::{self, Dispatcher};
@@ -77,7 +78,7 @@ impl Worker {
         if let Some(bucket) = bucket.filter(|_| development) {
             development::point_at_bucket(&mut config, bucket)?;
         }
-        let channel_server = start_channel_server(&config).await?;
+        let channel_server = start_channel_server(&config, &store).await?;
         let meters = Meters::default();
         let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
         let backing = Backing {
@@ -188,7 +189,7 @@ async fn start_bucket(config: &Config) -> anyhow::Result<Option<BucketServer>> {
     Ok(Some(server))
 }
 
-async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelServer>> {
+async fn start_channel_server(config: &Config, store: &Store) -> anyhow::Result<Option<ChannelServer>> {
     if !config.channel_server.enabled {
         return Ok(None);
     }
@@ -204,7 +205,7 @@ async fn start_channel_server(config: &Config) -> anyhow::Result<Option<ChannelS
         udp_listen: config.channel_server.udp_listen,
         announce: config.channel_server.announce,
         trusted_proxies: config.channel_server.trusted_proxies.clone(),
-        rule_keeper: None,
+        rule_keeper: Some(Arc::new(StoredRules(store.clone()))),
         limits: Limits::default(),
     };
     Ok(Some(ChannelServer::start(settings).await?))
