@@ -150,7 +150,8 @@ fn judge_objects(place: &Place, task: &Task) {
     }
     let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut there: Vec<String> = names.filter(|name| !name.ends_with(".json") && !name.ends_with(".jsonl")).collect();
-    (listed.sort(), there.sort());
+    listed.sort();
+    there.sort();
     assert_eq!(listed, there);
 }
 

@@ -13,7 +13,7 @@ pub(super) struct StoredRules(pub(super) Store);
 #[async_trait]
 impl RuleKeeper for StoredRules {
     async fn load(&self, now: WallMs) -> Result<Vec<Rule>, KeeperError> {
-        self.0.kicking_rules(now).await?.into_iter().map(rule).collect()
+        self.0.kicking_rules(now).await?.iter().map(rule).collect()
     }
 
     async fn insert(&self, order: &NewRule) -> Result<RuleId, KeeperError> {
@@ -44,7 +44,7 @@ fn row(order: &NewRule) -> KickingRule {
     }
 }
 
-fn rule(row: KickingRule) -> Result<Rule, KeeperError> {
+fn rule(row: &KickingRule) -> Result<Rule, KeeperError> {
     let cname = row.cname.as_deref().map(Cname::new).transpose()?;
     let uid = row.uid.as_deref().map(Uid::new).transpose()?;
     let ip = row.ip.as_deref().map(str::parse).transpose()?;
