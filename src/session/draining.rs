@@ -27,6 +27,7 @@ impl Sessions {
         if timeout(patience, ended).await.is_err() {
             tracing::info!("recordings still run; the next run of the worker goes on with them");
         }
+        self.0.registry.close();
         let left = self.underway();
         let handed_over = join_all(left.iter().map(|entry| entry.hand_over()));
         if timeout(HAND_OVER_PATIENCE, handed_over).await.is_err() {

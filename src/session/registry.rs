@@ -17,7 +17,14 @@ const LOOK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// All running recordings, found by sid. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Registry(Arc<Mutex<HashMap<Sid, Arc<Entry>>>>);
+pub(super) struct Registry(Arc<List>);
+
+#[derive(Debug, Default)]
+struct List {
+    entries: Mutex<HashMap<Sid, Arc<Entry>>>,
+    /// What is handed over to the next run of the worker stays on the list: callers must not take it for ended.
+    closing: AtomicBool,
+}
 
 /// A running recording, seen from outside its task.
 #[derive(Debug)]
@@ -73,7 +80,12 @@ pub(super) struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.sid);
+        let handed_over = |entry: &Arc<Entry>| !entry.report.borrow().state.is_over();
+        let closing = self.registry.0.closing.load(Ordering::Relaxed);
+        let mut entries = self.registry.lock();
+        if !(closing && entries.get(&self.sid).is_some_and(handed_over)) {
+            entries.remove(&self.sid);
+        }
     }
 }
 
@@ -83,6 +95,11 @@ impl Registry {
     pub(super) fn insert(&self, sid: Sid, entry: Arc<Entry>) -> Listed {
         self.lock().insert(sid.clone(), entry);
         Listed { registry: self.clone(), sid }
+    }
+
+    /// The worker goes: what does not end before is handed over.
+    pub(super) fn close(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self, sid: &Sid) -> Option<Arc<Entry>> {
@@ -104,6 +121,6 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Entry>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

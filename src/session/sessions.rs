@@ -132,7 +132,8 @@ impl Sessions {
         self.0.backing.store.session_stopping(&task.sid).await?;
         let told = entry.commands.send(Command::Stop(LeaveCode::Stopped)).await;
         if told.is_err() {
-            return Err(Error::AlreadyStopping(Box::new(entry.report())));
+            // Handed over just now: the next run of the worker ends it.
+            return Ok(Stopped::Underway(entry.report()));
         }
         if at_once {
             // Where it ends is in the journal by then.
