@@ -26,6 +26,27 @@ async fn sqlite_in_a_file_holds_the_contract_and_remembers() {
     assert_eq!(reopened.session_get(&sid(3)).await.unwrap().unwrap().state, SessionState::Starting);
 }
 
+#[tokio::test]
+async fn a_disk_that_was_full_takes_everything_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store.db")).await.unwrap();
+    store.resource_create(&new_resource("r-1", "room-1"), NOW).await.unwrap();
+    store.resource_bind(&new_session(1, "r-1", "room-1"), [1; 32], NOW).await.unwrap();
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.writer).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages + 4)))
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let event = || NewEvent { event_type: 1, service_type: 0, details: json!({ "text": "x".repeat(9000) }) };
+    let mut written = 0;
+    while store.append_event(&sid(1), event(), NOW).await.is_ok() {
+        written += 1;
+        assert!(written < 100, "the database does not notice that it is full");
+    }
+    // The limit was the connection's, and the connection is gone with the transaction that it could not end.
+    assert_eq!(store.append_event(&sid(1), event(), NOW).await.unwrap().sequence, written);
+}
+
 /// Every promise of the API on an empty store.
 async fn holds(store: &Store) {
     a_resource_is_bound_once(store).await;
