@@ -15,6 +15,8 @@ use crate::rest::{Rest, Task};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(70);
+/// How soon everybody knows that a worker ended by itself.
+const OBITUARY: Duration = Duration::from_millis(200);
 
 /// Watches one recording.
 pub(crate) struct Watcher {
@@ -65,8 +67,10 @@ async fn query(rest: Rest, task: Task, seen: Arc<Seen>) {
         let after = before || seen.stopping.load(Ordering::SeqCst);
         let wrong = match &answer {
             Some((status, body)) => judge(*status, body, &task, after),
-            None if rest.address() == address => Some("no answer from a living worker".into()),
-            None => None,
+            None => {
+                tokio::time::sleep(OBITUARY).await;
+                (rest.address() == address).then(|| "no answer from a living worker".into())
+            }
         };
         *seen.answers.lock().unwrap() += u64::from(answer.is_some());
         seen.nonsense.lock().unwrap().extend(wrong.map(|wrong| format!("query of {}: {wrong}", task.sid)));
