@@ -20,8 +20,10 @@ pub struct Vitals {
     pub recordings: Vec<(State, usize)>,
     /// Whether it takes new recordings.
     pub ready: bool,
-    /// Bytes that wait for buckets.
+    /// Bytes that wait for buckets on disk.
     pub spool_bytes: u64,
+    /// Bytes that wait in memory, because the disk did not take them.
+    pub spool_memory_bytes: u64,
     /// The disk of the data directory.
     pub disk: Disk,
     /// The journal.
@@ -42,6 +44,7 @@ impl Sessions {
             recordings: State::UNDERWAY.into_iter().map(count).collect(),
             ready: self.readiness().await.is_empty(),
             spool_bytes: backing.spool.bytes(),
+            spool_memory_bytes: backing.spool.memory_bytes(),
             disk: backing.disk.look().await,
             journal: backing.journal.stats(),
             callbacks,

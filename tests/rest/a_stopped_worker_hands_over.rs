@@ -25,6 +25,9 @@ fn what_runs_goes_on_with_the_next_run() {
         let log = world.log(&task).await;
         world.sessions.drain(Duration::from_millis(100)).await;
         stage.left().await;
+        let answer = world.query(&task).await;
+        assert_eq!(answer.status, StatusCode::OK, "404 would mean that it is over: {}", answer.body);
+        assert_eq!(answer.body["serverResponse"]["status"], 5);
         (task, log.len())
     });
     let known =
