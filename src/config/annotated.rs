@@ -53,6 +53,11 @@ fn every_knob_of_the_file_is_one() {
 }
 
 #[test]
+fn the_configuration_of_the_compose_file_is_one() {
+    Config::parse(include_str!("../../deploy/compose.toml"), std::iter::empty()).unwrap();
+}
+
+#[test]
 fn every_knob_stands_in_the_file() {
     let file: Table = toml::from_str(&uncommented()).unwrap();
     let mut tables = vec![(String::new(), file)];
