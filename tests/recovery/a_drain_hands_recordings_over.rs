@@ -6,6 +6,7 @@ use std::time::Duration;
 use cloud_recorder::clock;
 use tokio::time::sleep;
 
+use crate::checks::Allowance;
 use crate::figures::Kill;
 use crate::place::{Place, Wishes};
 use crate::stage::{RECORDER, Stage};
@@ -14,6 +15,9 @@ use crate::stage::{RECORDER, Stage};
 const DRAIN: Duration = Duration::from_secs(6);
 /// What it may need on top to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(10);
+
+/// How soon twenty recorders are back in their rooms.
+const ALL_BACK_MS: u64 = 5_000;
 
 /// Drains a worker that is recording these rooms with talkers, and as many with nobody in them.
 async fn drain(talking: usize, silent: usize) {
@@ -45,7 +49,8 @@ async fn drain(talking: usize, silent: usize) {
     assert_eq!(status, 200, "the refused start can be sent again: {answer}");
     sleep(Duration::from_millis(3_000)).await;
     stage.stop().await;
-    stage.judge().await.print("a drain");
+    let allowance = Allowance { after: ALL_BACK_MS, ..Allowance::default() };
+    stage.judge_with(allowance).await.print("a drain");
 }
 
 /// What a worker says that takes no more recordings.

@@ -20,12 +20,14 @@ pub(crate) struct Kills(pub(crate) Vec<Kill>);
 pub(crate) struct Figures {
     /// Processes that were killed.
     pub(crate) kills: usize,
-    /// Sound that was sent to a living worker and is not in the recording.
+    /// Sound before a kill that is not in the recording.
     pub(crate) lost: Vec<u64>,
     /// From the kill until the next run answers.
     pub(crate) ready: Vec<u64>,
     /// From there until sound is recorded again.
     pub(crate) back: Vec<u64>,
+    /// The two together: sound that was sent while a worker ran, and is missing.
+    pub(crate) cost: Vec<u64>,
     /// From the last sound before to the first one after.
     pub(crate) silent: Vec<u64>,
 }
@@ -36,7 +38,13 @@ impl Figures {
         self.lost.extend(other.lost);
         self.ready.extend(other.ready);
         self.back.extend(other.back);
+        self.cost.extend(other.cost);
         self.silent.extend(other.silent);
+    }
+
+    /// What a kill usually costs: the median.
+    pub(crate) fn usual_cost(&self) -> u64 {
+        share(&self.cost, 0.5).unwrap_or(0)
     }
 
     /// Prints the table.
@@ -50,14 +58,20 @@ impl Figures {
             ("sound lost before a kill", &self.lost),
             ("kill to the next run's first answer", &self.ready),
             ("first answer to first sound", &self.back),
+            ("missing though a worker ran", &self.cost),
             ("silence in the recording", &self.silent),
         ] {
-            let mut sorted = values.clone();
-            sorted.sort_unstable();
-            let at = |share: f64| sorted.get((share * (sorted.len().max(1) - 1) as f64).round() as usize).copied();
-            let cell = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-            let (p50, p99, max) = (cell(at(0.5)), cell(at(0.99)), cell(sorted.last().copied()));
-            println!("  {what:<44} {:>7} {p50:>8} {p99:>8} {max:>8}", sorted.len());
+            let [p50, p99, max] = [0.5, 0.99, 1.0]
+                .map(|part| share(values, part).map_or_else(|| "-".to_owned(), |value| value.to_string()));
+            println!("  {what:<44} {:>7} {p50:>8} {p99:>8} {max:>8}", values.len());
         }
     }
+}
+
+/// The value that this share of the values does not exceed.
+fn share(values: &[u64], part: f64) -> Option<u64> {
+    let mut sorted = values.to_owned();
+    sorted.sort_unstable();
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((part * last as f64).ceil() as usize).copied()
 }

@@ -2,7 +2,7 @@
 
 use cloud_recorder::clock;
 
-use crate::checks::{Told, assert_right, judge};
+use crate::checks::{Allowance, Told, assert_right, judge};
 use crate::crowd::Crowd;
 use crate::disk::files;
 use crate::figures::{Figures, Kill, Kills};
@@ -98,11 +98,21 @@ impl Stage {
 
     /// Judges everything, and says what the kills cost.
     pub(crate) async fn judge(self) -> Figures {
-        self.judge_without(0).await
+        self.judge_with(Allowance::default()).await
     }
 
-    /// As [`Self::judge`], where the scenario destroyed some milliseconds of sound before each kill on purpose.
-    pub(crate) async fn judge_without(self, destroyed: u64) -> Figures {
+    /// As [`Self::judge`], where the scenario excuses more.
+    pub(crate) async fn judge_with(self, allowance: Allowance) -> Figures {
+        let (problems, figures) = self.weigh(allowance).await;
+        if !problems.is_empty() {
+            figures.print("before the failure");
+        }
+        assert_right(&problems);
+        figures
+    }
+
+    /// What is wrong, and what the kills cost.
+    pub(crate) async fn weigh(self, allowance: Allowance) -> (Vec<String>, Figures) {
         self.crowd.assert_talking();
         let mut figures = Figures { kills: self.kills.0.len(), ..Figures::default() };
         let mut problems = Vec::new();
@@ -110,18 +120,14 @@ impl Stage {
             // After its end a kill costs a recording nothing.
             let ended = recording.stop.map_or(u64::MAX, |(called, _)| called);
             let kills = Kills(self.kills.0.iter().filter(|kill| kill.at < ended).copied().collect());
-            let told = Told { task: recording.task.clone(), kills, stop: recording.stop, destroyed };
+            let told = Told { task: recording.task.clone(), kills, stop: recording.stop, allowance };
             let (wrong, cost) = judge(&self.place, &told).await;
             problems.extend(wrong);
             problems.extend(recording.watcher.problems());
             figures.add(cost);
         }
         problems.extend(self.leftovers().await);
-        if !problems.is_empty() {
-            figures.print("before the failure");
-        }
-        assert_right(&problems);
-        figures
+        (problems, figures)
     }
 
     /// What is in the bucket needs no room on the worker's disk.
