@@ -115,6 +115,8 @@ impl Ending {
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
+        // The manifest says what lies in the bucket in the end.
+        self.until_drained(patience).await?;
         let plan = self.works.desk().plan.clone();
         let manifest = self.works.manifest(&self.presence);
         self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;

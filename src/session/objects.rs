@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::storage::{Confirmed, ObjectKind};
 
@@ -24,6 +25,13 @@ pub(super) struct Stored {
     pub(super) size: u64,
     /// Lower-case hexadecimal.
     pub(super) sha256: String,
+}
+
+impl Stored {
+    /// What the bucket will confirm of these bytes.
+    pub(super) fn of(kind: ObjectKind, bytes: &[u8]) -> Self {
+        Self { kind, size: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(bytes)) }
+    }
 }
 
 impl Objects {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use self::again::Again;
 pub(super) use self::kept::{Kept, Position};
@@ -32,6 +32,8 @@ use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, U
 use crate::store::{NewEvent, SessionUpdate};
 use crate::units::{Ticks, WallMs};
 
+/// How long a recording that is made again waits before it asks a full disk once more.
+const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 /// How far apart two events 33 are at least (facts/agora.md section 5.1).
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
@@ -161,9 +163,15 @@ impl Works {
                     (ObjectKind::Playlist, Some(playlist)) => {
                         self.publication.playlist_stored(&playlist, &confirmed.sha256)
                     }
-                    _ => self.publication.stored(&name),
+                    // What an earlier run had made, with sound that the crash took from the journal: the newer one follows.
+                    _ if self.unconfirmed.get(&name).is_some_and(|newer| newer.sha256 != confirmed.sha256) => {
+                        Change::default()
+                    }
+                    _ => {
+                        self.unconfirmed.remove(&name);
+                        self.publication.stored(&name)
+                    }
                 };
-                self.unconfirmed.remove(&name);
                 self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
                 self.refresh();
@@ -269,7 +277,7 @@ impl Works {
 
     async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
         if !kind.follows() {
-            let stored = Stored { kind, size: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(&bytes)) };
+            let stored = Stored::of(kind, &bytes);
             if self.objects.has(name, &stored) {
                 self.publication.stored(name);
                 return Ok(());
@@ -279,7 +287,13 @@ impl Works {
                 return Ok(());
             }
         }
-        let kept = self.desk.spool.put(name, kind, bytes).await;
+        let kept = loop {
+            match self.desk.spool.put(name, kind, bytes.clone()).await {
+                // The journal has the sound: better late than lost.
+                Err(SpoolError::NoRoom(_)) if self.again.is_some() => sleep(ROOM_PATIENCE).await,
+                kept => break kept,
+            }
+        };
         self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;
         self.queue.submit(kept?);
         Ok(())
@@ -290,7 +304,9 @@ impl Works {
         let (start, end) = (segment.start, segment.start + segment.duration);
         tracing::error!(sid = %self.desk.plan.sid, name, "a segment is lost: neither disk nor memory has room for it");
         self.recorder.lose(&segment.playlist, start, end);
-        self.queue.submit(self.desk.spool.put_last_resort(name, segment.silenced().bytes).await?);
+        let silence = segment.silenced().bytes;
+        self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
+        self.queue.submit(self.desk.spool.put_last_resort(name, silence).await?);
         Ok(())
     }
 
