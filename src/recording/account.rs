@@ -58,8 +58,8 @@ impl Account {
         }
     }
 
-    /// What was booked in `from..to` as a stall of the sender turns out to be lost for another reason.
-    pub(super) fn correct(&mut self, from: i64, to: i64, cause: Cause, due: Due) {
+    /// What was booked in `from..to` for one of the causes in `taken_for`, none of which was due, has another one.
+    pub(super) fn correct(&mut self, from: i64, to: i64, taken_for: &[Cause], cause: Cause, due: Due) {
         let (from, to) = (ticks(from), ticks(to));
         let first = self.gaps.partition_point(|gap| gap.to <= from).saturating_sub(1);
         let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
@@ -69,7 +69,7 @@ impl Account {
         let mut parts = Vec::with_capacity(affected.len() + 2);
         for gap in affected {
             let (start, stop) = (gap.from.max(from), gap.to.min(to));
-            if gap.cause != Cause::SenderStall || start >= stop {
+            if !taken_for.contains(&gap.cause) || start >= stop {
                 join(&mut parts, gap.clone());
                 continue;
             }
@@ -148,6 +148,8 @@ fn ticks(position: i64) -> Ticks {
 mod tests {
     use super::*;
 
+    const STALL: &[Cause] = &[Cause::SenderStall];
+
     fn gaps(account: &Account) -> Vec<(u64, u64, Cause)> {
         account.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect()
     }
@@ -174,9 +176,9 @@ mod tests {
         account.gap(9_600, 19_200, Cause::Muted, Due::Nothing);
         account.gap(19_200, 28_800, Cause::SenderStall, Due::Nothing);
         for from in [4_800, 5_760] {
-            account.correct(from, from + 960, Cause::Late, Due::Missing);
+            account.correct(from, from + 960, STALL, Cause::Late, Due::Missing);
         }
-        account.correct(8_640, 48_000, Cause::WorkerRestart, Due::Missing);
+        account.correct(8_640, 48_000, STALL, Cause::WorkerRestart, Due::Missing);
         assert_eq!(
             gaps(&account),
             [

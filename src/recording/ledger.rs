@@ -112,7 +112,7 @@ pub enum Cause {
     NotPublishing,
     /// Not selected for recording.
     Excluded,
-    /// The worker was dead.
+    /// The worker was dead, or back and had not heard the member again, who was to be heard.
     WorkerRestart,
     /// The channel was out of reach.
     ChannelDisconnected,

@@ -1,12 +1,16 @@
 //! One uid of the channel: what is known of it, its timeline once it is recorded, its playlist, and whether packets come.
 
+mod absence;
+
 use serde::{Deserialize, Serialize};
 
+use self::absence::Absence;
 use super::hole::Piece;
 use super::individual::Individual;
 use super::meter::Meter;
 use super::peaks::{PeakSource, Waveform};
-use super::presence::Presence;
+use super::pen::STALL;
+use super::presence::{GRACE, Presence};
 use super::receiving::Receiving;
 use super::timeline::Timeline;
 use super::{Output, Packet, TrackLedger};
@@ -33,6 +37,7 @@ pub(super) struct Member {
     /// The levels that its packets say, if they do and nobody decodes them.
     levels: Option<Meter>,
     tracks: Vec<(TrackId, bool)>,
+    absence: Option<Absence>,
 }
 
 impl Member {
@@ -50,6 +55,7 @@ impl Member {
             last_packet: None,
             levels: None,
             tracks: Vec::new(),
+            absence: None,
         }
     }
 
@@ -59,10 +65,12 @@ impl Member {
             state.present = true;
             state.dead &= state.publishing;
         });
+        self.is_met();
     }
 
     /// Out of the channel, with all its tracks.
     pub(super) fn left(&mut self, at: i64, out: &mut impl Extend<Output>) {
+        self.absence = None;
         self.presence.change(at, |state| (state.present, state.dead) = (false, false));
         self.overloaded(false, at);
         for (track, _) in std::mem::take(&mut self.tracks) {
@@ -84,6 +92,7 @@ impl Member {
             self.forget(oldest);
         }
         self.tracks.push((track, muted));
+        self.comes_back(muted, at);
         self.presence.change(at, |state| (state.present, state.dead) = (true, false));
         if let Some(timeline) = &mut self.timeline {
             timeline.mute(track, muted, at);
@@ -127,19 +136,6 @@ impl Member {
         }
     }
 
-    /// The worker was dead `from..at`: its tracks are gone until they are announced again.
-    pub(super) fn restarted(&mut self, from: i64, at: i64, out: &mut impl Extend<Output>) {
-        self.overloaded(false, at);
-        if self.presence.now().present {
-            self.presence.change(from, |state| state.dead = true);
-            self.correct(from, at);
-        }
-        for (track, _) in std::mem::take(&mut self.tracks) {
-            self.forget(track);
-        }
-        self.receiving.stop(&self.uid, at, out);
-    }
-
     /// The channel is out of reach since `from`, which was noticed at `at`; or in reach again.
     pub(super) fn reach(&mut self, down: bool, from: i64, at: i64) {
         self.presence.change(from, |state| state.down = down);
@@ -148,17 +144,13 @@ impl Member {
         }
     }
 
-    /// Given up: it did not come back after the worker's restart.
-    pub(super) fn give_up(&mut self, at: i64) {
-        if self.presence.now().dead {
-            self.presence.change(at, |state| (state.dead, state.present, state.publishing) = (false, false, false));
-        }
-    }
-
     /// A packet of one of its tracks.
     pub(super) fn packet(&mut self, packet: &Packet, at: i64, out: &mut impl Extend<Output>) {
         if !packet.payload.is_empty() {
             self.last_packet = Some(at);
+            if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
+                self.is_heard_again(at);
+            }
         }
         if let Some(timeline) = self.timeline.as_mut().filter(|_| self.selected) {
             timeline.offer(packet, at);
@@ -249,11 +241,12 @@ impl Member {
         [cut, self.receiving.deadline()].into_iter().flatten().min()
     }
 
-    /// Brings presence and receiving in line with the tracks.
+    /// Brings presence and receiving in line with the tracks. While nobody knows its tracks since a restart, they count as before.
     fn look(&mut self, at: i64, out: &mut impl Extend<Output>) {
         let (publishing, muted) = (!self.tracks.is_empty(), self.tracks.iter().all(|(_, muted)| *muted));
         let before = self.presence.now();
-        if (before.publishing, before.muted) != (publishing, publishing && muted) {
+        let unknown = self.absence.as_ref().is_some_and(Absence::is_unknown);
+        if !unknown && (before.publishing, before.muted) != (publishing, publishing && muted) {
             self.presence.change(at, |state| (state.publishing, state.muted) = (publishing, publishing && muted));
         }
         if muted || !self.selected {
@@ -270,7 +263,7 @@ impl Member {
     /// What was taken for a stall in `from..to` has the cause that is known now.
     fn correct(&mut self, from: i64, to: i64) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.explain(from, to, &self.presence);
+            timeline.explain(from - GRACE, to, STALL, &self.presence);
         }
     }
 }

@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use super::account::{Account, Due};
 use super::hole::{Hole, Kind, Last, Piece};
-use super::presence::Presence;
+use super::presence::{Presence, Why};
 use super::stream::Queued;
 use super::timeline::FRAME;
 use crate::codec::opus;
+
+/// What a hole without a known reason is taken for.
+pub(super) const STALL: &[Cause] = &[Cause::SenderStall];
 
 /// The shortest filler: differences below it are carried.
 pub(super) const SHORTEST: i64 = 120;
@@ -79,7 +82,7 @@ impl Pen {
     /// Fills up to `end` as well as fillers can. `resumes`: sound follows.
     pub(super) fn close(&mut self, end: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
         if kind == Kind::Loss {
-            self.account.correct(self.hole.start, self.cursor, Cause::NetworkLoss, Due::Missing);
+            self.account.correct(self.hole.start, self.cursor, STALL, Cause::NetworkLoss, Due::Missing);
         }
         if resumes {
             let kind = if kind == Kind::Stall && Hole::is_short(end - self.cursor) { Kind::Step } else { kind };
@@ -93,13 +96,20 @@ impl Pen {
         self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
     }
 
-    /// What was taken for a stall in `from..to` has a cause that is known now.
-    pub(super) fn explain(&mut self, from: i64, to: i64, presence: &Presence) {
+    /// What was `taken_for` something else in `from..to` has a cause that is known now.
+    pub(super) fn explain(&mut self, from: i64, to: i64, taken_for: &[Cause], presence: &Presence) {
         presence.causes(from, to.min(self.cursor), |from, to, why| {
             if let Some(why) = why {
-                self.account.correct(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing });
+                let due = if why.due { Due::Missing } else { Due::Nothing };
+                self.account.correct(from, to, taken_for, why.cause, due);
             }
         });
+    }
+
+    /// Nothing came in `from..to`: what was taken for a pause after the last sound is missing, for this cause.
+    pub(super) fn doubt(&mut self, from: i64, to: i64, cause: Cause) {
+        let sounded = self.last.as_ref().map_or(0, |last| last.end);
+        self.account.lose(from.max(sounded), to.min(self.cursor), cause);
     }
 
     /// What was written in `from..to` could not be kept.
@@ -126,12 +136,21 @@ impl Pen {
     }
 }
 
-/// Books a stretch without sound: for what is known of the member, else as what it looks like.
+/// Books a stretch without sound: for what is known of the member, else as what it looks like. A restart nearby explains what
+/// looks like a stall, not a loss or a pause.
 fn book(account: &mut Account, from: i64, length: i64, looks_like: Option<(Cause, Due)>, presence: &Presence) {
-    presence.causes(from, from + length, |from, to, why| match (why, looks_like) {
-        (Some(why), Some((_, Due::Concealed))) if why.due => account.gap(from, to, why.cause, Due::Concealed),
-        (Some(why), _) => account.gap(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing }),
-        (None, Some((cause, due))) => account.gap(from, to, cause, due),
-        (None, None) => account.sound(to - from),
+    presence.causes(from, from + length, |from, to, why: Option<Why>| {
+        match (why.filter(|why| explains(*why, looks_like)), looks_like) {
+            (Some(why), Some((_, Due::Concealed))) if why.due => account.gap(from, to, why.cause, Due::Concealed),
+            (Some(why), _) => account.gap(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing }),
+            (None, Some((cause, due))) => account.gap(from, to, cause, due),
+            (None, None) => account.sound(to - from),
+        }
     });
+}
+
+/// Whether what is known of a member is why there is a stretch that looks like this.
+fn explains(why: Why, looks_like: Option<(Cause, Due)>) -> bool {
+    let stall = looks_like.is_some_and(|(cause, _)| cause == Cause::SenderStall);
+    stall || !(why.near && why.cause == Cause::WorkerRestart)
 }

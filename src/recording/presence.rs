@@ -10,7 +10,7 @@ use crate::units::Ticks;
 
 /// A stretch without sound that ends, or began, this close to a known cause has that cause: the last packet before a mute does
 /// not arrive in the tick of the word "muted".
-const GRACE: i64 = Ticks::from_ms(500).0 as i64;
+pub(super) const GRACE: i64 = Ticks::from_ms(500).0 as i64;
 
 /// Most changes that are remembered; past it the oldest is forgotten.
 const MAX_CHANGES: usize = 256;
@@ -41,22 +41,24 @@ pub(super) struct Why {
     pub(super) cause: Cause,
     /// The member spoke, as far as we know; it did not reach us.
     pub(super) due: bool,
+    /// It did not hold yet, or not any more, but is within [`GRACE`].
+    pub(super) near: bool,
 }
 
 impl State {
     fn why(self) -> Option<Why> {
-        let speaks = self.present && self.publishing && !self.muted && !self.excluded;
+        let speaks = self.publishing && !self.muted;
         let (cause, due) = match self {
-            Self { dead: true, .. } => (Cause::WorkerRestart, speaks),
             Self { excluded: true, .. } => (Cause::Excluded, false),
             Self { present: false, .. } => (Cause::Left, false),
-            Self { down: true, .. } => (Cause::ChannelDisconnected, speaks),
-            Self { overloaded: true, .. } => (Cause::Overload, speaks),
+            Self { dead: true, .. } if speaks => (Cause::WorkerRestart, true),
+            Self { dead: false, down: true, .. } => (Cause::ChannelDisconnected, speaks),
+            Self { dead: false, overloaded: true, .. } => (Cause::Overload, speaks),
             Self { publishing: false, .. } => (Cause::NotPublishing, false),
             Self { muted: true, .. } => (Cause::Muted, false),
             _ => return None,
         };
-        Some(Why { cause, due })
+        Some(Why { cause, due, near: false })
     }
 }
 
@@ -77,11 +79,11 @@ impl Presence {
         self.states.back().map(|(_, state)| *state).unwrap_or_default()
     }
 
-    /// Changes the state from `since` on, which may lie in the past.
+    /// Changes the state from `since` on, which may lie in the past; what is forgotten stays as it was written.
     pub(super) fn change(&mut self, since: i64, change: impl Fn(&mut State)) {
         let index = self.states.partition_point(|(at, _)| *at < since);
-        let before = index.checked_sub(1).map(|index| self.states[index].1).unwrap_or_default();
-        if self.states.get(index).is_none_or(|(at, _)| *at > since) {
+        let before = index.checked_sub(1).and_then(|index| self.states.get(index)).map(|(_, state)| *state);
+        if let Some(before) = before.filter(|_| self.states.get(index).is_none_or(|(at, _)| *at > since)) {
             self.states.insert(index, (since, before));
         }
         for (_, state) in self.states.range_mut(index..) {
@@ -89,6 +91,15 @@ impl Presence {
         }
         while self.states.len() > MAX_CHANGES {
             self.states.pop_front();
+        }
+    }
+
+    /// Changes the state in `since..until`.
+    pub(super) fn change_until(&mut self, since: i64, until: i64, change: impl Fn(&mut State)) {
+        self.change(until, |_| ());
+        self.change(since, |_| ());
+        for (_, state) in self.states.iter_mut().filter(|(at, _)| (since..until).contains(at)) {
+            change(state);
         }
     }
 
@@ -122,11 +133,11 @@ impl Presence {
                 let before = if later.is_some() { (sounding_until - GRACE).clamp(after, end) } else { end };
                 book(*start, after, earlier);
                 book(after, before, None);
-                book(before, end, later);
+                book(before, end, later.map(|why| Why { near: true, ..why }));
                 earlier = None;
                 continue;
             };
-            earlier = Some(Why { due: false, ..why });
+            earlier = Some(Why { due: false, near: true, ..why });
             book(*start, end, Some(why));
         }
     }
@@ -180,6 +191,15 @@ mod tests {
                 (9 * SECOND, 10 * SECOND, Some(Cause::ChannelDisconnected)),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_made_up() {
+        let mut presence = speaking_from(SECOND);
+        presence.change(5 * SECOND, |state| state.muted = true);
+        presence.forget(9 * SECOND);
+        presence.change(2 * SECOND, |state| state.dead = true);
+        assert_eq!(causes(&presence, 0, 9 * SECOND), [(5 * SECOND, 9 * SECOND, Some(Cause::Muted))]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Recorder {
     now: i64,
     /// Arrival of the last input.
     last_input: i64,
-    /// Arrival of the last packet, of whomever.
+    /// Arrival of the last packet, of whomever, or the worker's return after it.
     last_packet: i64,
     next_step: i64,
     restarted: Option<i64>,
@@ -221,6 +221,7 @@ impl Recorder {
             Input::WorkerRestarted => {
                 self.tracks.clear();
                 self.restarted = Some(at);
+                self.last_packet = at;
                 for member in &mut self.members {
                     member.restarted(self.last_input, at, &mut self.out);
                 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, Due};
 use super::hole::{Kind, Piece};
 use super::pace::{Pace, Step};
-use super::pen::{Pen, SHORTEST};
+use super::pen::{Pen, SHORTEST, STALL};
 use super::presence::Presence;
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
@@ -64,7 +64,7 @@ impl Timeline {
             Offer::Overflow => counts.overflow += 1,
             Offer::Late { place, duration } => {
                 counts.late += 1;
-                self.pen.account.correct(place, place + duration, Cause::Late, Due::Missing);
+                self.pen.account.correct(place, place + duration, STALL, Cause::Late, Due::Missing);
             }
         }
     }
@@ -79,9 +79,19 @@ impl Timeline {
         self.voices.remove(track);
     }
 
-    /// What was taken for a stall in `from..to` has a cause that is known now.
-    pub(super) fn explain(&mut self, from: i64, to: i64, presence: &Presence) {
-        self.pen.explain(from, to, presence);
+    /// What was `taken_for` something else in `from..to` has a cause that is known now.
+    pub(super) fn explain(&mut self, from: i64, to: i64, taken_for: &[Cause], presence: &Presence) {
+        self.pen.explain(from, to, taken_for, presence);
+    }
+
+    /// What was booked in `from..to` for one of the causes in `taken_for` is missing, for this cause.
+    pub(super) fn rebook(&mut self, from: i64, to: i64, taken_for: &[Cause], cause: Cause) {
+        self.pen.account.correct(from, to.min(self.pen.cursor), taken_for, cause, Due::Missing);
+    }
+
+    /// Nothing came in `from..to`: what was taken for a pause after the last sound is missing, for this cause.
+    pub(super) fn doubt(&mut self, from: i64, to: i64, cause: Cause) {
+        self.pen.doubt(from, to, cause);
     }
 
     /// What was written in `from..to` could not be kept.
@@ -197,7 +207,8 @@ impl Timeline {
             self.pen.leave_out();
         } else {
             self.pen.account.packets.late += 1;
-            self.pen.account.correct(place.at, place.at + taken.packet.duration, Cause::Late, Due::Missing);
+            let end = place.at + taken.packet.duration;
+            self.pen.account.correct(place.at, end, STALL, Cause::Late, Due::Missing);
         }
     }
 

@@ -23,8 +23,22 @@ fn the_workers_death_is_missing_sound_from_the_last_input_on() {
     let account = recording.account("7");
     let restart = recording.gap_ms("7", Cause::WorkerRestart);
     assert!(restart.abs_diff(11_000) <= 40, "{:?}", causes(&account.gaps));
-    assert!(account.missing_ms.abs_diff(10_500) <= 60, "dead or not met again: {account:?}");
+    assert_eq!(account.missing_ms, restart, "dead, not met again or not heard yet");
     assert_eq!(causes(&recording.account("8").gaps).last(), Some(&(Cause::Left, 35_000, 40_000)), "it never came back");
+}
+
+#[test]
+fn until_its_first_packet_nothing_is_missing_of_who_joins() {
+    for delay in [10, 300, 3_000] {
+        let mut talker = Talker::new(1, 7);
+        let sent = talker.talk(10 * SECOND, 20 * SECOND);
+        let mut story = Story::default();
+        story.joins((10_030 - delay) * MS, "7", 1).hears(sent.clone());
+        let recording = story.record(spec(Mode::Individual), 21 * SECOND);
+        recording.assert_all_in_place("7", &sent, 30 * MS);
+        let account = recording.account("7");
+        assert_eq!((account.missing_ms, account.concealed_ms), (0, 0), "{delay} ms: {:?}", causes(&account.gaps));
+    }
 }
 
 #[test]

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod a_full_disk_costs_what_it_took;
+mod a_restart_in_a_pause;
+mod a_restart_is_named_and_nothing_else_is_missing;
+mod a_restart_of_three_hours;
 mod absences_are_named;
 mod any_story_holds;
+mod crash;
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
 mod fixtures_replay_as_committed;
@@ -20,5 +24,7 @@ mod senders_change;
 mod stories;
 mod taken_up_in_mid_speech;
 mod talkers_can_be_told_apart;
+mod twenty_restarts_in_a_row;
 mod verify_says_what_is_wrong;
+mod who_is_met_again_and_who_is_not;
 mod world;

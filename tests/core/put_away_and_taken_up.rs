@@ -5,8 +5,9 @@ use cloud_recorder::codec::fmp4;
 use cloud_recorder::recording::{Mode, Output, PlaylistId, Recorder, Segment, Spec};
 use proptest::prelude::*;
 
+use crate::crash::{Again, Crash};
 use crate::stories::{act, network, play};
-use crate::world::{Dice, Recording, Story, spec};
+use crate::world::{Dice, MS, Recording, SECOND, Story, spec};
 
 /// Records a story; one time in `often` before an input, the recorder is put away and taken up again, with and without outputs
 /// that wait.
@@ -49,6 +50,23 @@ proptest! {
         let (other, _, second) = play("ben", 101, &ben, &network);
         story.meanwhile(other);
         let end = first.max(second);
+        let (whole, parted) =
+            (story.record(spec(Mode::Individual), end), interrupted(&story, spec(Mode::Individual), end, moments));
+        prop_assert_eq!(whole.ledger, parted.ledger);
+        prop_assert!(whole.outputs == parted.outputs, "the outputs differ");
+    }
+
+    #[test]
+    fn around_a_restart_too(
+        anna in proptest::collection::vec((act(), 1_000..5_000_u64), 2..5),
+        network in network(),
+        (died, dead, met) in (2_000..10_000_u64, 50..30_000_u64, any::<bool>()),
+        moments in (any::<u64>(), prop_oneof![Just(1_000_u64), Just(20)]),
+    ) {
+        let (mut story, _, end) = play("anna", 1, &anna, &network);
+        let back = [Again { name: "anna", track: 1, muted: false }];
+        Crash { died: died * MS, back: (died + dead) * MS }.strike(&mut story, if met { &back } else { &[] });
+        let end = end.max((died + dead) * MS + 20 * SECOND);
         let (whole, parted) =
             (story.record(spec(Mode::Individual), end), interrupted(&story, spec(Mode::Individual), end, moments));
         prop_assert_eq!(whole.ledger, parted.ledger);

@@ -145,6 +145,13 @@ impl Story {
         self
     }
 
+    /// Changes what happened, in order of arrival.
+    pub(crate) fn rewrite(&mut self, change: impl FnOnce(Vec<(u64, Input)>) -> Vec<(u64, Input)>) -> &mut Self {
+        self.0.sort_by_key(|(at, _)| *at);
+        self.0 = change(std::mem::take(&mut self.0));
+        self
+    }
+
     /// All of another story happens too.
     pub(crate) fn meanwhile(&mut self, other: Self) -> &mut Self {
         self.0.extend(other.0);
