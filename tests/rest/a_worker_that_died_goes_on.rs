@@ -36,7 +36,11 @@ fn goes_on(wishes: &Wishes) {
         let task = world.record("mix", "room", "1", &client).await;
         let stage = world.stage(&task).await;
         stage.enter(0, "7", 1).await;
-        stage.talk(&mut [Talker::new(1, 440.0)], 0, 9000).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        stage.talk(&mut talker, 0, 8000).await;
+        // A batch is on the disk and its file full: what comes now finds a checkpoint due.
+        tokio::time::sleep(DURABLE).await;
+        stage.talk(&mut talker, 8000, 9000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
         tokio::time::sleep(DURABLE).await;
         (task.clone(), playlists(&world, &task))
