@@ -50,7 +50,7 @@ impl Explain for SnapshotError {
 
 impl Recorder {
     /// Everything that the recorder knows, as bytes; what was polled is no part of it. See the
-    /// [module's documentation](self) for what holds when they are taken up again.
+    /// module's documentation for what holds when they are taken up again.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());

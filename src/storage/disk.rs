@@ -101,7 +101,7 @@ impl DiskWatch {
         Self(Arc::new(Watch { dir: dir.into(), reserve, looks: Mutex::default() }))
     }
 
-    /// How the disk is, as of at most [`FRESH`] ago. Waits up to 2 s for it.
+    /// How the disk is, as of at most one second ago. Waits up to 2 s for it.
     pub async fn look(&self) -> Disk {
         let mut looks = self.0.looks.lock().await;
         if let Some((at, disk)) = &looks.last
