@@ -89,7 +89,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, sequence, now).await?;
+            promote(&mut transaction, sid, now).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -124,23 +124,22 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, sequence, now).await?;
+            promote(&mut transaction, sid, now).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 }
 
-/// `sequence`, which was next, is done: the first pending one behind it is next, if it is there yet.
-async fn promote(connection: &mut SqliteConnection, sid: &Sid, sequence: u64, now: WallMs) -> Result<(), StoreError> {
+/// Nothing is due in a session: its first pending event is next, if it is there yet.
+pub(super) async fn promote(connection: &mut SqliteConnection, sid: &Sid, now: WallMs) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = (SELECT min(sequence) FROM deliveries \
-         WHERE sid = ? AND sequence > ? AND delivered IS NULL AND dead IS NULL)",
+         WHERE sid = ? AND delivered IS NULL AND dead IS NULL)",
     )
     .bind(signed(now.0))
     .bind(sid.as_str())
     .bind(sid.as_str())
-    .bind(signed(sequence))
     .execute(connection)
     .await?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::deliveries::{DELIVERIES, delivery};
+use super::deliveries::{DELIVERIES, delivery, promote};
 use super::rows::{parsed, signed};
 use super::{Delivery, Store, StoreError};
 use crate::units::{AppId, Sid, WallMs};
@@ -95,15 +95,7 @@ impl Store {
                 .bind(sid.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query(
-                "UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = (SELECT min(sequence) FROM deliveries \
-                 WHERE sid = ? AND delivered IS NULL AND dead IS NULL)",
-            )
-            .bind(signed(now.0))
-            .bind(sid.as_str())
-            .bind(sid.as_str())
-            .execute(&mut *transaction)
-            .await?;
+            promote(&mut transaction, sid, now).await?;
         }
         transaction.commit().await?;
         Ok(revived.len() as u64)
