@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+from peers.holes import ledger
 from peers.product import ELSEWHERE, Product
 from peers.program import wait_for
 from peers.staircase import Heard
@@ -73,11 +74,6 @@ def covered(silence, excused):
         if start <= at + FRAME:
             at = max(at, end)
     return at + FRAME >= silence[1]
-
-
-def ledger(recorded, uid):
-    entry = next(entry for entry in recorded.manifest["ledger"]["uids"] if entry["uid"] == uid)
-    return [(gap["from"] / 48_000, gap["to"] / 48_000, gap["cause"]) for gap in entry["gaps"]]
 
 
 def report(silences, kills):
