@@ -36,8 +36,8 @@ def test_everybody_is_in_the_mix_and_alone_in_their_own_playlist(product, browse
     tones = {"alice": 440, "bob": 660, "carol": 880}
     for name, own in tones.items():
         playlist = single.individual(name)
-        sound, zero = playlist.sound, playlist.start
-        start, stop = heard_throughout(single, sound, name, own)
+        zero = playlist.start
+        sound, start, stop = heard_throughout(single, playlist, name, own)
         assert stop - start > 3
         for other in tones.values():
             if other != own:
