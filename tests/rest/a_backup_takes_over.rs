@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use cloud_recorder::units::Sid;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -66,9 +67,12 @@ async fn what_waits_is_copied_and_comes_home() {
     assert_eq!(known["upload"]["backup"]["away"], true);
     assert_eq!(world.query(&task).await.status, StatusCode::NOT_FOUND);
     assert_eq!(world.spooled(), 1, "nothing left the spool before it was at home");
+    let row = async || world.store.session_get(&Sid::new(&task.sid).unwrap()).await.unwrap().unwrap();
+    assert_eq!(row().await.ended, None, "what is away is not forgotten");
 
     std::fs::rename(&away, &there).unwrap();
     came_home(&world, &task, &there.join("rec")).await;
+    assert!(row().await.ended.is_some());
     assert_eq!(said(&world, &task, "ended").await.len(), 1);
     // The init segments were at home before the backup was used, so they were made again.
     assert_eq!(same_files(&copies, &there.join("rec"), "_init.mp4"), 2);
@@ -127,6 +131,39 @@ fn a_worker_that_dies_on_the_way_loses_nothing() {
         let log = world.log(&task).await;
         assert_eq!(types(&log, &[41, 32, 31, 11]), [41, 32, 11, 31], "and nothing is said again");
     });
+}
+
+#[test]
+fn a_worker_that_dies_at_any_moment_of_the_end_says_everything_once() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let (there, away) = (place.objects(), place.objects().with_extension("away"));
+    let wishes = || Wishes { backup: Some(Duration::from_millis(20)), ..Wishes::default() };
+    let task = run_that_dies(&place, wishes(), async |world: World| {
+        let mut client = world.client();
+        client["recordingConfig"]["alsoIndividual"] = json!(true);
+        let task = world.record("mix", "room", "1", &client).await;
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        stage.talk(&mut talker, 0, 5000).await;
+        until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(2)).then_some(())).await;
+        std::fs::rename(&there, &away).unwrap();
+        stage.talk(&mut talker, 5000, 15_000).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let stop = task.body(&json!({ "async_stop": true }));
+        assert_eq!(world.post(&task.path("stop"), stop).await.status, StatusCode::OK);
+        task
+    });
+    for ms in [1, 10, 25, 50, 80, 120, 170, 250] {
+        run_that_dies(&place, wishes(), async |_: World| tokio::time::sleep(Duration::from_millis(ms)).await);
+    }
+    run_that_dies(&place, wishes(), async |world: World| _ = world.over(&task).await);
+    std::fs::rename(&away, &there).unwrap();
+    for ms in [1, 10, 25, 50] {
+        run_that_dies(&place, wishes(), async |_: World| tokio::time::sleep(Duration::from_millis(ms)).await);
+    }
+    run_that_dies(&place, wishes(), async |world: World| came_home(&world, &task, &there.join("rec")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
