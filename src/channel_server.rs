@@ -41,7 +41,6 @@ use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
 pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed};
-pub use ids::ChannelSid;
 pub use limits::Limits;
 pub use moderation::Term;
 pub use news::{LeftReason, MemberSummary, Person, RoomEvent, RoomNews, RoomSummary};

@@ -23,7 +23,7 @@ use cloud_recorder::storage::journal::{Limits, Writer};
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
-use cloud_recorder::units::{AppId, WallMs};
+use cloud_recorder::units::{AppId, EventTypes, WallMs};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -53,6 +53,8 @@ pub(crate) struct Wishes {
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
     pub(crate) news: callback::Settings,
+    /// Which of them.
+    pub(crate) events: EventTypes,
     /// How far wall time is ahead when the worker starts.
     pub(crate) ahead: Duration,
     /// What the first bots find.
@@ -74,6 +76,7 @@ impl Default for Wishes {
             private_endpoints: true,
             callbacks: None,
             news: callback::Settings::default(),
+            events: EventTypes::All,
             ahead: Duration::ZERO,
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
@@ -82,6 +85,13 @@ impl Default for Wishes {
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
         }
+    }
+}
+
+impl Wishes {
+    fn target(&self, url: &Url) -> Target {
+        let target = Target::new(url.clone(), "callback-secret".to_owned().into());
+        Target { private: true, recording: self.events.clone(), channel: EventTypes::All, ..target }
     }
 }
 
@@ -360,9 +370,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
         upload_patience: wishes.upload_patience,
         ..Settings::new(BTreeMap::from(apps))
     };
-    let targets = wishes.callbacks.iter().map(|url| {
-        (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
-    });
+    let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));
     let meters = settings.meters.clone();
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
