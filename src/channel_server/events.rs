@@ -3,9 +3,13 @@
 //! A recorder is a member like the others here, told apart by its `clientType`, as with the original. Times and durations on
 //! the wire are seconds. A member that is no number has one made from its identity; `account` always is the identity.
 
+mod farewell;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+pub use farewell::farewell;
 
 use super::ids::uid_number;
 use super::news::{LeftReason, Person, RoomEvent, RoomNews};
@@ -13,6 +17,9 @@ use super::platform::Platform;
 use super::roles::Role;
 use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
 
+/// The vendor's numbers of a channel's begin and end.
+const CREATED: u16 = 101;
+const DESTROYED: u16 = 102;
 /// `clientType` of a cloud recorder.
 const CLOUD_RECORDING: u8 = 10;
 
@@ -114,8 +121,8 @@ impl ChannelEvent {
     /// The vendor's number for it.
     pub const fn event_type(&self) -> u16 {
         match &self.kind {
-            ChannelEventKind::Created => 101,
-            ChannelEventKind::Destroyed { .. } => 102,
+            ChannelEventKind::Created => CREATED,
+            ChannelEventKind::Destroyed { .. } => DESTROYED,
             ChannelEventKind::Joined(who) => match who.role {
                 Role::Host => 103,
                 Role::Audience => 105,

@@ -70,6 +70,25 @@ impl Store {
         Ok(refused)
     }
 
+    /// The sessions of an app's channels without an event of this type, up to `limit` of them.
+    pub async fn channel_sessions_without(
+        &self,
+        app: &AppId,
+        event_type: u16,
+        limit: u32,
+    ) -> Result<Vec<ChannelSid>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT sid FROM channel_events c WHERE app = ? AND NOT EXISTS (SELECT 1 FROM channel_events d \
+             WHERE d.sid = c.sid AND d.event_type = ?) ORDER BY sid LIMIT ?",
+        )
+        .bind(app.as_str())
+        .bind(i64::from(event_type))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| parsed(row, "sid")).collect()
+    }
+
     /// Forgets up to `limit` channel events from before `before`, but for those that still wait behind younger ones of their
     /// channel. Says how many.
     pub async fn forget_channel_notices(&self, before: WallMs, limit: u32) -> Result<u64, StoreError> {

@@ -85,6 +85,20 @@ def test_recording_and_channel_events_reach_a_strict_receiver(strict, crowd, roo
     assert sum(len(entry["log"]) for entry in listed) == receiver.attempts
 
 
+def test_channels_of_a_killed_worker_are_ended_by_its_next_run(strict, crowd, room):
+    receiver, product = strict(app_keys='callback_channel_events = "all"')
+    crowd.join(product.url, product.token(room, "4711"), tone=440)
+    receiver.wait("the member", lambda: [one for one in receiver.channels(room) if 107 in types(one)])
+    product.program.kill()
+    product.program.start()
+    receiver.wait("the end", lambda: [one for one in receiver.channels(room) if 102 in types(one)])
+    session = receiver.channels(room)[0]
+    assert types(session) == [101, 107, 108, 102]
+    assert session[2]["payload"]["reason"] == 4, "the server's doing"
+    assert session[2]["payload"]["clientSeq"] > session[1]["payload"]["clientSeq"]
+    assert not receiver.faults, receiver.faults
+
+
 def test_only_the_chosen_events_are_posted(strict, crowd, room, tmp_path):
     receiver, product = strict(app_keys="callback_events = [1, 11, 12, 31, 40]")
     crowd.join(product.url, product.token(room, "1"), tone=440)

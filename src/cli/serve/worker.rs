@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::channel_news::ChannelNews;
+use super::channel_news::{self, ChannelNews};
 use super::directory::Directory;
 use super::judged::Judged;
 use super::rule_keeper::StoredRules;
@@ -84,10 +84,17 @@ impl Worker {
         let channel_server = start_channel_server(&config, &store).await?;
         let meters = Meters::default();
         let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
-        let channel_news = channel_server.as_ref().map(|server| {
-            let intake = Intake::spawn(store.clone(), dispatcher.clone(), meters.clone());
-            ChannelNews::spawn(server.channel_events(), intake)
-        });
+        let channel_news = match &channel_server {
+            Some(server) => {
+                let intake = Intake::spawn(store.clone(), dispatcher.clone(), meters.clone());
+                for app in &config.apps {
+                    channel_news::end_earlier(&store, &intake, &app.id).await?;
+                    dispatcher.nudge_channel(&app.id);
+                }
+                Some(ChannelNews::spawn(server.channel_events(), intake))
+            }
+            None => None,
+        };
         let backing = Backing {
             store: store.clone(),
             sealer,

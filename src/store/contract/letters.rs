@@ -43,6 +43,9 @@ async fn channel_events_are_delivered_in_the_order_of_their_session(store: &Stor
     let foreign = AppId::new(&"b".repeat(32)).unwrap();
     assert_eq!(store.redeliver::<ChannelNotice>(&foreign, None, NOW, 10).await.unwrap(), 0);
     let one = session(1);
+    assert_eq!(store.channel_sessions_without(&app(), 102, 9).await.unwrap(), [session(2)]);
+    assert_eq!(store.channel_sessions_without(&app(), 111, 1).await.unwrap(), [session(1)]);
+    assert!(store.channel_sessions_without(&foreign, 102, 9).await.unwrap().is_empty());
     assert_eq!(store.redeliver::<ChannelNotice>(&app(), Some(one.as_str()), NOW, 10).await.unwrap(), 1);
     assert_eq!(heads(store).await[0].event.sequence, 0, "and comes first again when it is asked for");
 }
