@@ -7,7 +7,8 @@
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
 //!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
-//!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
+//!   `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all`, `POST …/callbacks/redeliver` and
+//!   `POST …/callbacks/test`.
 //! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.

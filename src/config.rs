@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
+
 pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage};
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
@@ -134,6 +136,28 @@ impl Config {
                     "is needed with callback_url: callbacks are signed with it",
                 );
             }
+            if app.callback_url.as_ref().is_some_and(|url| url.is_private()) && !app.allow_private_endpoints {
+                return invalid(
+                    format!("apps[{index}].callback_url"),
+                    "is in a loopback, private or link-local range; set allow_private_endpoints = true if that is meant",
+                );
+            }
+            let choices = [
+                ("callback_events", &app.callback_events, &RECORDING_EVENTS[..]),
+                ("callback_channel_events", &app.callback_channel_events, &CHANNEL_EVENTS[..]),
+            ];
+            for (key, choice, known) in choices {
+                if let Some(number) = choice.stranger(known) {
+                    let problem = format!("names event {number}, which the vendor does not have; these are: {known:?}");
+                    return invalid(format!("apps[{index}].{key}"), &problem);
+                }
+            }
+            if app.callback_channel_events != EventTypes::none() && !matches!(app.channel, ChannelChoice::Embedded) {
+                return invalid(
+                    format!("apps[{index}].callback_channel_events"),
+                    "needs channel = \"embedded\": only the embedded channel server tells what happens in its channels",
+                );
+            }
         }
         Ok(self)
     }
@@ -208,6 +232,32 @@ mod tests {
             let text = format!("{ANNOTATED}\n{backup}after_minutes = {minutes}\n");
             assert!(parse(&text).unwrap_err().to_string().contains("apps[0].backup.after_minutes"));
         }
+    }
+
+    #[test]
+    fn events_that_do_not_exist_are_refused() {
+        let with = |key: &str, old: &str, new: &str| {
+            parse(&ANNOTATED.replace(&format!("\n{key} = \"{old}\""), &format!("\n{key} = {new}")))
+        };
+        let chosen = with("callback_events", "all", "[1, 31]").unwrap();
+        assert_eq!(chosen.apps[0].callback_events, EventTypes::Only([1, 31].into()));
+        let refused = with("callback_events", "all", "[1, 101]").unwrap_err().to_string();
+        assert!(refused.contains("apps[0].callback_events: names event 101"), "{refused}");
+        let chosen = with("callback_channel_events", "none", "\"all\"").unwrap();
+        assert_eq!(chosen.apps[0].callback_channel_events, EventTypes::All);
+        assert!(with("callback_channel_events", "none", "[40]").is_err());
+    }
+
+    #[test]
+    fn a_private_receiver_needs_leave() {
+        let text = |leave: bool| {
+            let text = ANNOTATED.replace("# callback_url = \"https://example.com", "callback_url = \"http://10.0.0.7");
+            let text = text.replace("# callback_secret", "callback_secret");
+            text.replace("allow_private_endpoints = true", &format!("allow_private_endpoints = {leave}"))
+        };
+        parse(&text(true)).unwrap();
+        let refused = parse(&text(false)).unwrap_err().to_string();
+        assert!(refused.contains("apps[0].callback_url") && !refused.contains("10.0.0.7"), "{refused}");
     }
 
     #[test]

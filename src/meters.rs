@@ -38,6 +38,8 @@ struct Counts {
     callback_failures: ByReason,
     callbacks_given_up: Counter,
     circuits_open: Gauge,
+    channel_events_written: Counter,
+    channel_events_lost: Counter,
 }
 
 impl Meters {
@@ -127,6 +129,16 @@ impl Meters {
         self.0.circuits_open.dec();
     }
 
+    /// Channel events were written down for their receivers.
+    pub fn channel_events_written(&self, count: u64) {
+        self.0.channel_events_written.inc_by(count);
+    }
+
+    /// Channel events got lost between the channel and the database.
+    pub fn channel_events_lost(&self, count: u64) {
+        self.0.channel_events_lost.inc_by(count);
+    }
+
     /// Names every count. Units are part of the names, as Prometheus wants it.
     pub fn register(&self, registry: &mut Registry) {
         let counts = &*self.0;
@@ -140,6 +152,12 @@ impl Meters {
         count("events_written", "Events committed to the logs of recordings", &counts.events_written);
         count("callbacks_delivered", "Callbacks that a receiver answered with 200", &counts.callbacks_delivered);
         count("callbacks_given_up", "Callbacks that became dead letters", &counts.callbacks_given_up);
+        count("channel_events_written", "Channel events written down for receivers", &counts.channel_events_written);
+        count(
+            "channel_events_lost",
+            "Channel events lost because the database or a receiver did not keep up",
+            &counts.channel_events_lost,
+        );
         registry.register_with_unit(
             "uploaded",
             "Bytes of objects that a bucket confirmed, playlists each time",
@@ -160,7 +178,7 @@ impl Meters {
         registry.register("refusals", "Calls that were refused", counts.refusals.clone());
         registry.register(
             "callback_circuits_open",
-            "Receivers that failed last and are only probed",
+            "Ways to receivers that failed last and are only probed",
             counts.circuits_open.clone(),
         );
     }

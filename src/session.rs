@@ -60,4 +60,5 @@ pub use speech::Span;
 pub use upload::{SpoolState, Upload, UploadState};
 pub use vitals::Vitals;
 
+pub use crate::channel::TokenError;
 pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

@@ -39,6 +39,7 @@ pub(crate) async fn answer(
         Target::Events { sid } => plain(door, events(sessions, &app, sid, query).await),
         Target::Callbacks => plain(door, callbacks::list(sessions, &app, query).await),
         Target::Redeliver => plain(door, redeliver(sessions, &app, body).await),
+        Target::TestCallback => plain(door, test_callback(sessions, &app, body).await),
     }
 }
 
@@ -81,6 +82,10 @@ async fn events(sessions: &Sessions, app: &AppId, sid: &str, query: Option<&str>
 
 async fn redeliver(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
     callbacks::redeliver(sessions, app, &body::json(body).await?).await
+}
+
+async fn test_callback(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
+    callbacks::test(sessions, app, &body::json(body).await?).await
 }
 
 /// How many entries a page may have: as asked, 1 to [`MAX_PAGE`].

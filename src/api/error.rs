@@ -16,7 +16,7 @@ use super::path::Door;
 use super::wire::answer;
 use super::wire::fields::BadField;
 use crate::fault::{Blame, Explain};
-use crate::session::{Error, MalformedResourceId};
+use crate::session::{Error, MalformedResourceId, TokenError};
 
 /// What the vendor's gateway refuses, with a `message` and no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,10 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
                 _ => (502, "Failed to allocate worker"),
             };
             (StatusCode::SERVICE_UNAVAILABLE, code, Some(reason))
+        }
+        Error::Token(TokenError::Expired(_)) => (StatusCode::BAD_REQUEST, 109, Some("dynamic key expired")),
+        Error::Token(TokenError::Invalid(_)) => {
+            (StatusCode::BAD_REQUEST, 110, Some("invalid token, authorized failed"))
         }
         Error::Channel(_) => (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker")),
         Error::Store(_) | Error::Worker(_) => (StatusCode::INTERNAL_SERVER_ERROR, 500, Some("internal_error")),

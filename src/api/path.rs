@@ -29,6 +29,8 @@ pub(crate) enum Target<'a> {
     Callbacks,
     /// `POST …/callbacks/redeliver`
     Redeliver,
+    /// `POST …/callbacks/test`
+    TestCallback,
 }
 
 /// Which call it is, without its parts.
@@ -48,7 +50,9 @@ impl Target<'_> {
             Self::Acquire => Door::Acquire,
             Self::Start { .. } => Door::Start,
             Self::Task { action, .. } => Door::Task(action),
-            Self::Recording { .. } | Self::Events { .. } | Self::Callbacks | Self::Redeliver => Door::Additive,
+            Self::Recording { .. } | Self::Events { .. } | Self::Callbacks | Self::Redeliver | Self::TestCallback => {
+                Door::Additive
+            }
         }
     }
 }
@@ -107,6 +111,7 @@ pub(crate) fn parse<'a>(method: &Method, path: &'a str) -> Option<Call<'a>> {
         ["recordings", sid, "events"] if get => Target::Events { sid },
         ["callbacks"] if get => Target::Callbacks,
         ["callbacks", "redeliver"] if post => Target::Redeliver,
+        ["callbacks", "test"] if post => Target::TestCallback,
         _ => return None,
     };
     Some(Call { app, target })

@@ -126,6 +126,19 @@ pub fn session_exit(status: ExitStatus) -> NewEvent {
     event(11, PLATFORM, json!({"msgName": "session_exit", "exitStatus": status as u8}))
 }
 
+/// Event 12: the worker that recorded died, or was replaced, and the recording goes on. The vendor's recorder comes back with a
+/// random uid; ours keeps its own, which `newUid` repeats as a number. Between `interrupted` and `resumed` nothing was recorded.
+pub fn session_failover(uid: &Uid, resumed: WallMs, interrupted: WallMs) -> NewEvent {
+    let number = uid.as_str().parse::<u32>().unwrap_or_default();
+    let details = json!({
+        "msgName": "session_failover",
+        "newUid": number,
+        "resumedUtcMs": resumed.0,
+        "interruptedUtcMs": interrupted.0,
+    });
+    event(12, PLATFORM, details)
+}
+
 /// Event 30: uploads have begun to be possible.
 pub fn uploader_started() -> NewEvent {
     event(30, UPLOADER, json!({"msgName": "uploader_started", "status": 0}))
@@ -147,6 +160,12 @@ pub fn backuped(files: &[UploadedFile]) -> NewEvent {
 /// [`PROGRESS_COMPLETE`] says that the recorder is gone too; larger values are taken for it.
 pub fn uploading_progress(progress: u16) -> NewEvent {
     event(33, UPLOADER, json!({"msgName": "uploading_progress", "progress": progress.min(PROGRESS_COMPLETE)}))
+}
+
+/// Event 34: the temporary credentials of the bucket have expired; `update` with a fresh `storageConfig` brings new ones. The
+/// vendor names it in its console alone, so nothing but the name is known.
+pub fn sts_expired() -> NewEvent {
+    event(34, UPLOADER, json!({"msgName": "STSExpired"}))
 }
 
 /// Event 40: the recorder is in the channel.
@@ -247,6 +266,13 @@ mod tests {
             ),
             (file_infos("p/a.m3u8"), 4, 0, r#"{"msgName":"cloud_recording_file_infos","fileList":"p/a.m3u8"}"#),
             (session_exit(ExitStatus::Normal), 11, 0, r#"{"msgName":"session_exit","exitStatus":0}"#),
+            (
+                session_failover(&Uid::new("527").unwrap(), at, WallMs(5)),
+                12,
+                0,
+                r#"{"msgName":"session_failover","newUid":527,"resumedUtcMs":1700000000000,"interruptedUtcMs":5}"#,
+            ),
+            (sts_expired(), 34, 2, r#"{"msgName":"STSExpired"}"#),
             (uploader_started(), 30, 2, r#"{"msgName":"uploader_started","status":0}"#),
             (uploading_progress(20_000), 33, 2, r#"{"msgName":"uploading_progress","progress":10000}"#),
             (recorder_started(), 40, 1, r#"{"msgName":"recorder_started","status":0}"#),

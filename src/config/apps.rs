@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::text::{self, PrivateUrl};
-use crate::units::AppId;
+use crate::units::{AppId, EventTypes};
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +23,12 @@ pub struct App {
     pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.
     pub callback_secret: Option<SecretString>,
+    /// Which recording events (productId 3) are posted.
+    #[serde(default = "every_event")]
+    pub callback_events: EventTypes,
+    /// Which events of the app's channels in the embedded channel server (productId 1) are posted.
+    #[serde(default = "EventTypes::none")]
+    pub callback_channel_events: EventTypes,
     /// Where the app's channels live.
     #[serde(default)]
     pub channel: ChannelChoice,
@@ -32,7 +38,7 @@ pub struct App {
     /// Bytes that may wait on disk for this app's buckets, in GiB; with as much waiting it begins no new recording.
     #[serde(default = "default_spool_gib")]
     pub spool_gib: u32,
-    /// Whether `storageConfig` endpoints may be loopback, private or link-local addresses.
+    /// Whether `storageConfig` endpoints and `callback_url` may be loopback, private or link-local addresses.
     #[serde(default)]
     pub allow_private_endpoints: bool,
     /// Used when a start brings no storage of its own.
@@ -112,6 +118,10 @@ pub struct BackupStorage {
 
 const fn default_after_minutes() -> u16 {
     5
+}
+
+const fn every_event() -> EventTypes {
+    EventTypes::All
 }
 
 const fn default_max_recordings() -> u32 {

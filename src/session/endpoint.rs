@@ -1,8 +1,10 @@
 //! Which endpoints a caller may name: without leave, none inside our own networks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
+
+use crate::units::is_public;
 
 /// Refuses an endpoint that is, or whose name resolves to, an address that is not public. The text names the problem.
 ///
@@ -26,44 +28,6 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
     } else {
         Err("it is in a loopback, private or link-local range, which this app may not use".into())
     }
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    let shared = first == 100 && (64..128).contains(&second);
-    let benchmark = first == 198 && (second == 18 || second == 19);
-    let protocol = first == 192 && second == 0 && third == 0;
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || shared
-        || benchmark
-        || protocol
-        || first == 0
-        || first >= 240)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embeds_v4 = segments[0] == 0x2002 || segments[..2] == [0x64, 0xff9b];
-    !(address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
-        || embeds_v4)
 }
 
 #[cfg(test)]

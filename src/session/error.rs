@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Report;
-use crate::channel::JoinError;
+use crate::channel::{JoinError, TokenError};
 use crate::fault::{Explain, Fault};
 use crate::storage::{BucketError, DiskTrouble, SpoolError};
 use crate::store::StoreError;
@@ -62,6 +62,9 @@ pub enum Error {
     /// The bot did not get into the channel.
     #[error(transparent)]
     Channel(#[from] JoinError),
+    /// The caller's token does not open the channel.
+    #[error("clientRequest.token can't be used: {0}; mint one for this channel and uid that outlives the recording")]
+    Token(#[from] TokenError),
     /// The recording is stopping already.
     #[error("the recording is already stopping")]
     AlreadyStopping(Box<Report>),
@@ -102,6 +105,7 @@ impl Explain for Error {
             Self::Worker(_) => Fault::ours("worker_failed", true),
             Self::Destination(error) => error.fault(),
             Self::Channel(error) => error.fault(),
+            Self::Token(error) => error.fault(),
             Self::Store(error) => error.fault(),
         }
     }

@@ -41,6 +41,8 @@ pub(super) enum Command {
     Rekey(Bucket),
     /// Bring the report up to now, and say so.
     Look(oneshot::Sender<()>),
+    /// A call was refused because of this recording; why, as a word.
+    Misfit(&'static str),
     /// Leave and end nothing: the next run of the worker goes on with it.
     HandOver,
 }
@@ -151,7 +153,7 @@ impl Accepted {
                     }
                     Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
                     // The report is as true as it can be: nothing is recorded yet.
-                    Some(Command::Look(_)) => {}
+                    Some(Command::Look(_) | Command::Misfit(_)) => {}
                     Some(Command::Stop(code)) => return Joined::CalledOff(code),
                     Some(Command::HandOver) => return Joined::HandedOver,
                     None => return Joined::CalledOff(LeaveCode::Interrupted),

@@ -29,6 +29,9 @@ pub(super) struct Plan {
     /// Folders in front of every object's name, joined with slashes.
     pub(super) prefix: String,
     pub(super) created: WallMs,
+    /// When the caller's right to have the channel recorded ends.
+    #[serde(default)]
+    pub(super) token_until: Option<WallMs>,
 }
 
 impl Plan {
@@ -128,6 +131,7 @@ pub(super) mod tests {
             notes: Vec::new(),
             prefix: "a/b".into(),
             created: WallMs(1_700_000_000_000),
+            token_until: None,
         }
     }
 

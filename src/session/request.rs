@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{HandleHours, ResourceId};
@@ -63,6 +64,8 @@ pub struct StartOptions {
     pub listing: Listing,
     /// What was asked for and is not done, to be said in answers.
     pub notes: Vec<Note>,
+    /// The caller's right to have the channel recorded, where it brings one.
+    pub token: Option<SecretString>,
 }
 
 /// When a recording ends by itself.

@@ -14,6 +14,7 @@ use super::scribe::Scribe;
 use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
+use crate::fault::Explain;
 use crate::recording::Selection;
 use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
@@ -225,6 +226,15 @@ impl Inner {
         let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
         let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
         Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience })
+    }
+
+    /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.
+    pub(super) fn misfit(&self, sid: &Sid, refusal: Error) -> Error {
+        if let Some(entry) = self.registry.get(sid) {
+            // A recording that is busy has more to say than this.
+            let _told = entry.commands.try_send(Command::Misfit(refusal.fault().code));
+        }
+        refusal
     }
 
     /// Whether the app may have one more recording.

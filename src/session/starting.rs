@@ -56,12 +56,16 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         }
         Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
     };
+    let token_until = match &request.options.token {
+        Some(token) if row.bound.is_none() => app.channel.admits(token, &request.cname, &request.uid, inner.now())?,
+        _ => None,
+    };
     let destination = destination(app, &request).await?;
     let bucket = Bucket::connect(&destination);
     if row.bound.is_none() {
         bucket.prove().await?;
     }
-    let plan = plan(&inner, app, &request, &destination);
+    let plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
     let turn = inner.binding.lock().await;
     if row.bound.is_none() && inner.registry.is_closing() {
         return Err(Error::ShuttingDown);
@@ -107,8 +111,8 @@ async fn bind(
             Ok(Bound::New { entry, entered, resource })
         }
         Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::AlreadyStarted(sid)),
-        Binding::OtherStart(sid) => Err(Error::AlreadyStarted(sid)),
-        Binding::Conflict(sid) => Err(Error::TaskConflict(sid)),
+        Binding::OtherStart(sid) => Err(inner.misfit(&sid, Error::AlreadyStarted(sid.clone()))),
+        Binding::Conflict(sid) => Err(inner.misfit(&sid, Error::TaskConflict(sid.clone()))),
         Binding::Expired => Err(Error::ResourceExpired),
         Binding::UnknownResource => Err(Error::ForeignResource),
     }
@@ -147,6 +151,7 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
         notes: options.notes.clone(),
         prefix: destination.prefix.to_string(),
         created: inner.now(),
+        token_until: None,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::units::{Sid, WallMs};
 const ERROR: u16 = 1;
 const WARNING: u16 = 2;
 const UPLOADING_PROGRESS: u16 = 33;
+const STS_EXPIRED: u16 = 34;
 const STREAM_STATE: u16 = 43;
 
 /// Events read from the store in one go.
@@ -55,8 +56,8 @@ impl Told {
             let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
             self.note(event.event_type, &details);
         }
-        // These two may be said again in the same words.
-        if !matches!(event.event_type, WARNING | UPLOADING_PROGRESS) {
+        // These may be said again in the same words.
+        if !matches!(event.event_type, WARNING | UPLOADING_PROGRESS | STS_EXPIRED) {
             self.earlier.insert((event.event_type, event.details));
         }
     }

@@ -2,6 +2,7 @@
 //! a live session and for one that is recovered from the journal.
 
 mod again;
+mod failover;
 mod kept;
 mod second;
 
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::again::Again;
+use self::failover::Failover;
 pub(super) use self::kept::{Kept, Position};
 use super::backup::Backup;
 use super::ending::LastLog;
@@ -30,7 +32,7 @@ use super::{Health, Report, State};
 use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
-use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
+use crate::storage::{Bucket, BucketError, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
 use crate::store::{NewEvent, SessionUpdate};
 use crate::units::{Ticks, WallMs};
 
@@ -58,6 +60,8 @@ pub(super) struct Works {
     promised: Vec<(String, Stored)>,
     /// While the recording is made again from its journal.
     again: Option<Again>,
+    /// Since it goes on after its worker died.
+    failover: Option<Failover>,
 }
 
 impl Works {
@@ -82,6 +86,7 @@ impl Works {
             watch: Watch::default(),
             told: Told::default(),
             again: None,
+            failover: None,
         }
     }
 
@@ -260,10 +265,8 @@ impl Works {
     async fn add(&mut self, segment: Segment) -> Result<(), SpoolError> {
         let name = self.publication.add(&segment);
         self.desk.meters.segment_made();
-        if segment.index == 0 {
-            let start = self.start.plus(segment.start);
-            self.say(vec![event::recorder_slice_start(&segment.playlist, start, start)]).await;
-        }
+        let begins = self.slice_start(&segment);
+        self.say(begins.into_iter().collect()).await;
         match self.put(&name, ObjectKind::Segment, segment.bytes.clone()).await {
             Err(SpoolError::NoRoom(_)) => self.lose(&name, &segment).await,
             kept => kept,
@@ -345,8 +348,9 @@ impl Works {
         tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
         let now = (Instant::now(), (self.desk.clock)());
         let news = self.watch.failed(error, attempt, &self.queue.progress(), now);
+        let expired = news.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));
         self.refresh();
-        self.say(news.into_iter().collect()).await;
+        self.say(news.into_iter().chain(expired.then(event::sts_expired)).collect()).await;
     }
 
     /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,

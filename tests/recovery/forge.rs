@@ -6,7 +6,7 @@ use cloud_recorder::clock;
 use cloud_recorder::recording::{Input, Packet, Spec, TimedInput};
 use cloud_recorder::session::ResourceId;
 use cloud_recorder::storage::journal::{Record, Writer};
-use cloud_recorder::store::{Binding, NewEvent, NewResource, NewSession, SessionRow, SessionUpdate, Store};
+use cloud_recorder::store::{Attempt, Binding, NewEvent, NewResource, NewSession, SessionRow, SessionUpdate, Store};
 use cloud_recorder::units::{AppId, Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
 use serde_json::Value;
 
@@ -46,7 +46,8 @@ impl Forge {
         let update = SessionUpdate { state: Some(row.state), ended: row.ended, summary, ..SessionUpdate::default() };
         self.tell(&row, &task, &update).await;
         for event in self.store.events(&sid, None, 1000).await.unwrap() {
-            self.store.mark_delivered(&sid, event.sequence, clock::now()).await.unwrap();
+            let attempt = Attempt { at: clock::now(), took_ms: 1, status: Some(200), error: None };
+            self.store.mark_delivered(&event, &attempt, clock::now()).await.unwrap();
         }
     }
 

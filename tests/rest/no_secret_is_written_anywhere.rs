@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use cloud_recorder::channel::livekit::Talker;
@@ -69,6 +69,14 @@ const SECRETS: [(&str, &str); 20] = [
     ("refused session token", BAD_TOKEN),
     ("channel token in start", CHANNEL_TOKEN),
 ];
+
+/// What the starts that are to succeed bring: opens the channel.
+static START_TOKEN: LazyLock<String> = LazyLock::new(|| {
+    let (room, identity) = (Cname::new("room").unwrap(), Uid::new("9").unwrap());
+    let (now, lifetime) = (clock::now(), 3600);
+    let mint = MintLiveKit { key: APP, app: None, room: &room, identity: &identity, publish: false, now, lifetime };
+    mint_livekit(mint, &SecretString::from(CERTIFICATE))
+});
 
 /// A caller that keeps every answer.
 struct Caller {
@@ -145,7 +153,8 @@ async fn every_byte_is_searched() {
     let bearers = bucket.bearers();
     assert!(!bearers.is_empty(), "the channel server of the far app was asked");
     let bearers = bearers.iter().map(|bearer| ("token for the channel server", bearer.as_str()));
-    let needles = Needles::of(&SECRETS.into_iter().chain(bearers).collect::<Vec<_>>());
+    let start = [("token of a start", START_TOKEN.as_str())];
+    let needles = Needles::of(&SECRETS.into_iter().chain(bearers).chain(start).collect::<Vec<_>>());
     let (mut found, files, bytes) = needles.find_below(&written);
     found.extend(needles.find("an answer of the API", &caller.answers.lock().unwrap()));
     found.extend(needles.find("the output of `config`", &[checked.stdout, checked.stderr].concat()));
@@ -209,6 +218,10 @@ async fn starts_that_fail(caller: &Caller, bucket: &EchoingBucket) {
         client["recordingConfig"] = recording;
         assert_eq!(caller.start(APP, &resource, "room", &client).await.0, 400);
     }
+    let mut forged = client(bucket, ACCESS_KEY, SECRET_KEY, TOKEN);
+    forged["token"] = json!(CHANNEL_TOKEN);
+    let (status, answer) = caller.start(APP, &resource, "room", &forged).await;
+    assert_eq!((status, &answer["code"]), (400, &json!(110)), "{answer}");
     let mut misplaced = client(bucket, ACCESS_KEY, SECRET_KEY, TOKEN);
     misplaced["recordingFileConfig"] = json!({ "avFileType": [CALLBACK_SECRET] });
     assert_eq!(caller.start(APP, &resource, "room", &misplaced).await.0, 400);
@@ -300,7 +313,7 @@ async fn talk(url: String) {
 fn client(bucket: &EchoingBucket, access: &str, secret: &str, token: &str) -> Value {
     let storage = client_storage(bucket, access, secret, token);
     let recording = json!({ "channelType": 1, "streamTypes": 0 });
-    json!({ "token": CHANNEL_TOKEN, "recordingConfig": recording, "storageConfig": storage })
+    json!({ "token": *START_TOKEN, "recordingConfig": recording, "storageConfig": storage })
 }
 
 fn client_storage(bucket: &EchoingBucket, access: &str, secret: &str, token: &str) -> Value {

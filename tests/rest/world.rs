@@ -24,7 +24,7 @@ use cloud_recorder::storage::vendor;
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
-use cloud_recorder::units::{AppId, WallMs};
+use cloud_recorder::units::{AppId, EventTypes, WallMs};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -57,6 +57,8 @@ pub(crate) struct Wishes {
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
     pub(crate) news: callback::Settings,
+    /// Which of them.
+    pub(crate) events: EventTypes,
     /// How far wall time is ahead when the worker starts.
     pub(crate) ahead: Duration,
     /// What the first bots find.
@@ -80,6 +82,7 @@ impl Default for Wishes {
             private_endpoints: true,
             callbacks: None,
             news: callback::Settings::default(),
+            events: EventTypes::All,
             ahead: Duration::ZERO,
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
@@ -89,6 +92,13 @@ impl Default for Wishes {
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
         }
+    }
+}
+
+impl Wishes {
+    fn target(&self, url: &Url) -> Target {
+        let target = Target::new(url.clone(), "callback-secret".to_owned().into());
+        Target { private: true, recording: self.events.clone(), channel: EventTypes::All, ..target }
     }
 }
 
@@ -385,9 +395,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
         upload_patience: wishes.upload_patience,
         ..Settings::new(BTreeMap::from(apps))
     };
-    let targets = wishes.callbacks.iter().map(|url| {
-        (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
-    });
+    let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));
     let meters = settings.meters.clone();
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.

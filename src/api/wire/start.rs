@@ -42,7 +42,7 @@ fn identity(cname: &str, uid: &str, mode: Mode, mut client: Value) -> RequestHas
 }
 
 fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
-    client.text("token")?;
+    let token = client.text("token")?.filter(|token| !token.is_empty()).map(|token| token.to_owned().into());
     refuse_other_services(client)?;
     let recording = client.object("recordingConfig")?;
     let mut notes = Vec::new();
@@ -72,6 +72,7 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
         storage: storage::parse(&client.object("storageConfig")?)?,
         listing,
         notes,
+        token,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A worker, put together from its configuration: every room gets its settings here and nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::channel_news::{self, ChannelNews};
 use super::directory::Directory;
+use super::judged::Judged;
 use super::rule_keeper::StoredRules;
 use super::{development, housekeeping};
 use crate::api::{self, ApiState, Credentials, KeyPair};
-use crate::callback::{self, Dispatcher};
+use crate::callback::{self, Dispatcher, Intake};
 use crate::channel::Channel;
 use crate::channel::livekit::{self, LiveKitChannel};
 use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
@@ -50,6 +52,7 @@ pub(in crate::cli) struct Worker {
     sessions: Sessions,
     dispatcher: Dispatcher,
     channel_server: Option<ChannelServer>,
+    channel_news: Option<ChannelNews>,
     bucket_server: Option<BucketServer>,
     store: Store,
     stop: CancellationToken,
@@ -81,6 +84,17 @@ impl Worker {
         let channel_server = start_channel_server(&config, &store).await?;
         let meters = Meters::default();
         let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
+        let channel_news = match &channel_server {
+            Some(server) => {
+                let intake = Intake::spawn(store.clone(), dispatcher.clone(), meters.clone());
+                for app in &config.apps {
+                    channel_news::end_earlier(&store, &intake, &app.id).await?;
+                    dispatcher.nudge_channel(&app.id);
+                }
+                Some(ChannelNews::spawn(server.channel_events(), intake))
+            }
+            None => None,
+        };
         let backing = Backing {
             store: store.clone(),
             sealer,
@@ -118,6 +132,7 @@ impl Worker {
             sessions,
             dispatcher,
             channel_server,
+            channel_news,
             bucket_server,
             store,
             stop,
@@ -143,6 +158,9 @@ impl Worker {
         self.housekeeping.abort();
         if let Some(server) = self.channel_server {
             server.shutdown().await;
+        }
+        if let Some(news) = self.channel_news {
+            news.finish().await;
         }
         self.stop.cancel();
         // Long polls and sockets of clients that do not go are cut off here.
@@ -212,12 +230,19 @@ async fn start_channel_server(config: &Config, store: &Store) -> anyhow::Result<
 }
 
 fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
-    let target = |app: &App| {
-        let (url, secret) = (app.callback_url.clone()?.0, app.callback_secret.clone()?);
-        Some((app.id.clone(), callback::Target { url, secret }))
-    };
-    let targets: HashMap<_, _> = config.apps.iter().filter_map(target).collect();
-    callback::Settings { targets, meters: meters.clone(), ..callback::Settings::default() }
+    let targets = config.apps.iter().filter_map(|app| Some((app.id.clone(), receiver(app)?)));
+    callback::Settings { targets: targets.collect(), meters: meters.clone(), ..callback::Settings::default() }
+}
+
+/// An app's callback receiver, if it has one.
+pub(in crate::cli) fn receiver(app: &App) -> Option<callback::Target> {
+    let (url, secret) = (app.callback_url.clone()?.0, app.callback_secret.clone()?);
+    Some(callback::Target {
+        recording: app.callback_events.clone(),
+        channel: app.callback_channel_events.clone(),
+        private: app.allow_private_endpoints,
+        ..callback::Target::new(url, secret)
+    })
 }
 
 fn credentials(config: &Config) -> Credentials {
@@ -262,7 +287,11 @@ fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
             }
         }
     };
-    Ok(Arc::new(LiveKitChannel::new(settings)?))
+    let channel = LiveKitChannel::new(settings)?;
+    Ok(match &app.certificate {
+        Some(certificate) => Arc::new(Judged::new(channel, app.id.clone(), certificate.clone())),
+        None => Arc::new(channel),
+    })
 }
 
 fn storage(app: &App) -> anyhow::Result<Option<Destination>> {

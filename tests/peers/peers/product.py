@@ -22,7 +22,8 @@ SEGMENT_SECONDS = 2
 
 
 class Product:
-    def __init__(self, folder, callback_url, livekit=None):
+    def __init__(self, folder, callback_url, livekit=None, app_keys=""):
+        """`app_keys` are more lines for the embedded app."""
         self.port, self.bucket_port = free_port(), free_port()
         self.data = folder / "data"
         secret = secrets.token_hex(16)
@@ -64,9 +65,10 @@ callback_url = "{callback_url}"
 callback_secret = "{SECRET}"
 channel = {channel}
 allow_private_endpoints = true
+{app_keys if app == EMBEDDED else ""}
 """
             )
-        config = folder / "product.toml"
+        self.config = config = folder / "product.toml"
         config.write_text("".join(sections))
         self.origin = f"http://{LOOPBACK}:{self.port}"
         self.program = Program("cloud-recorder", [PRODUCT, "serve", "--config", config], folder / "product.log", self._answers)
