@@ -2,8 +2,10 @@
 //!
 //! Nothing here reads a clock or does I/O. A value that exists is valid: constructors parse, so no later code checks again.
 
+mod address;
 mod ids;
 mod time;
 
+pub use address::is_public;
 pub use ids::{AppId, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
 pub use time::{TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};

@@ -24,13 +24,13 @@ use self::replay::{Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
 use super::ending::{self, Cause, LastLog};
+use super::endpoint;
 use super::plan::Plan;
 use super::registry::Listed;
 use super::sealed;
 use super::sessions::Inner;
 use super::tape::Tape;
 use crate::callback::event::LeaveCode;
-use crate::storage::Bucket;
 use crate::store::{SessionRow, SessionState};
 
 /// How many recordings that only have to be uploaded are replayed at a time. Those that go on are all replayed at once.
@@ -137,7 +137,8 @@ async fn write_last_log(inner: Arc<Inner>, row: SessionRow) {
         Ok(spool) => spool,
         Err(error) => return tracing::warn!(%sid, "the event log in the bucket lacks its last lines: {error}"),
     };
-    let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), spool.clone());
+    let bucket = endpoint::connect(inner.settings.apps.get(&plan.app), &destination);
+    let (queue, confirmations) = inner.backing.uploader.spawn(bucket, spool.clone());
     let store = inner.backing.store.clone();
     LastLog { plan, store, spool, queue, confirmations }.write().await;
 }

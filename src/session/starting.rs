@@ -58,7 +58,7 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
     };
     let destination = destination(app, &request).await?;
-    let bucket = Bucket::connect(&destination);
+    let bucket = endpoint::connect(Some(app), &destination);
     if row.bound.is_none() {
         bucket.prove().await?;
     }

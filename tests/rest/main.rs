@@ -30,6 +30,7 @@ mod ends_survive_the_worker;
 mod every_odd_request_of_real_callers;
 mod letters_get_a_second_chance;
 mod metrics_name_what_happens;
+mod names_that_lead_inside_get_nothing;
 mod no_secret_is_written_anywhere;
 mod only_what_is_in_the_bucket_is_named;
 mod queries_are_true_now;
