@@ -10,6 +10,7 @@
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
 //! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
+//! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
 //!   query then says why, in `worker`.
 
 mod auth;
@@ -20,6 +21,7 @@ mod error;
 mod health;
 mod metrics;
 mod path;
+mod rate;
 mod wire;
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
-pub use auth::{Credentials, KeyPair};
+pub use auth::{Credentials, KeyPair, RestSecret};
 
 use crate::session::Sessions;
 use crate::units::WallMs;

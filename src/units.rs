@@ -4,8 +4,10 @@
 
 mod address;
 mod ids;
+mod secret_hash;
 mod time;
 
 pub use address::is_public;
 pub use ids::{AppId, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
+pub use secret_hash::SecretHash;
 pub use time::{TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};

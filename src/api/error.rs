@@ -35,6 +35,10 @@ pub(crate) enum Refusal {
     Interrupted,
     /// More calls at once than [`super::MAX_CALLS`].
     Busy,
+    /// More calls of an app in a second than it may make.
+    TooOften { per_second: u32, wait: Duration },
+    /// More calls without valid credentials than are answered.
+    TooManyStrangers { wait: Duration },
 }
 
 /// Why a call was refused, as a word for metrics; an extension of its response.
@@ -56,30 +60,66 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::Interrupted => "interrupted",
             Self::Busy => "busy",
+            Self::TooOften { .. } => "rate_limited",
+            Self::TooManyStrangers { .. } => "too_many_strangers",
+        }
+    }
+
+    /// Whole seconds until another try makes sense, where that is known.
+    fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Busy => Some(RETRY_SOON),
+            Self::TooOften { wait, .. } | Self::TooManyStrangers { wait } => {
+                Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
+            }
+            _ => None,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthorized | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::WrongApp | Self::Interrupted => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooOften { .. } | Self::TooManyStrangers { .. } => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The gateway's own words where it has some (facts/agora.md section 3).
+    fn message(self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthorized => "Unauthorized".into(),
+            Self::WrongCredentials => "Invalid authentication credentials".into(),
+            Self::WrongApp => "appid is invalid".into(),
+            Self::NoRoute => "no Route matched with those values".into(),
+            Self::TooLarge => "Request size limit exceeded".into(),
+            Self::Interrupted => "the request's body could not be read".into(),
+            Self::Busy => "too many calls are under way on this worker; try again in a few seconds".into(),
+            Self::TooOften { per_second, .. } => format!(
+                "API rate limit exceeded: this app may send {per_second} requests a second; wait as Retry-After says, or have \
+                 apps.requests_per_second raised"
+            )
+            .into(),
+            Self::TooManyStrangers { .. } => {
+                "API rate limit exceeded: too many requests without valid credentials reach this worker; check yours, and wait as \
+                 Retry-After says"
+                    .into()
+            }
         }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, message) = match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "Invalid authentication credentials"),
-            Self::WrongApp => (StatusCode::BAD_REQUEST, "appid is invalid"),
-            Self::NoRoute => (StatusCode::NOT_FOUND, "no Route matched with those values"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request size limit exceeded"),
-            Self::Interrupted => (StatusCode::BAD_REQUEST, "the request's body could not be read"),
-            Self::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many calls are under way on this worker; try again in a few seconds",
-            ),
-        };
-        let mut response = (status, Json(json!({ "message": message }))).into_response();
+        let status = self.status();
+        let mut response = (status, Json(json!({ "message": self.message() }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cloud-recorder\""));
         }
-        if self == Self::Busy {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_SOON.into());
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(Refused(self.word()));
         response

@@ -15,7 +15,7 @@ use url::Url;
 use super::directory::Directory;
 use super::rule_keeper::StoredRules;
 use super::{development, housekeeping};
-use crate::api::{self, ApiState, Credentials, KeyPair};
+use crate::api::{self, ApiState, Credentials, KeyPair, RestSecret};
 use crate::callback::{self, Dispatcher};
 use crate::channel::Channel;
 use crate::channel::livekit::{self, LiveKitChannel};
@@ -220,13 +220,16 @@ fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
     callback::Settings { targets, meters: meters.clone(), ..callback::Settings::default() }
 }
 
+/// Plain secrets become hashes here.
 fn credentials(config: &Config) -> Credentials {
-    let pair = |app: &App| KeyPair {
-        key: app.customer_id.clone(),
-        secret: app.customer_secret.clone(),
-        apps: BTreeSet::from([app.id.clone()]),
+    let pairs = |app: &App| {
+        let plain = app.customer_secret.iter().map(RestSecret::from);
+        let secrets = plain.chain(app.customer_secret_hash.0.iter().cloned().map(RestSecret::from));
+        let (key, apps) = (app.customer_id.clone(), BTreeSet::from([app.id.clone()]));
+        secrets.map(|secret| KeyPair { key: key.clone(), secret, apps: apps.clone() }).collect::<Vec<_>>()
     };
-    Credentials::new(config.apps.iter().map(pair).collect())
+    let limits = config.apps.iter().map(|app| (app.id.clone(), app.requests_per_second));
+    Credentials::new(config.apps.iter().flat_map(pairs).collect()).with_limits(limits)
 }
 
 fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::units::AppId, AppSettings>> {
@@ -300,7 +303,7 @@ fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyh
         app_id: app.id.clone(),
         channel_url: None,
         rest_key: app.customer_id.clone(),
-        rest_secret: app.customer_secret.clone(),
+        rest_secret: app.customer_secret.clone().context("the development app has a plain REST secret")?,
         bucket: DevBucket {
             endpoint,
             name: config.bucket.name.clone(),
