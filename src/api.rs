@@ -6,11 +6,12 @@
 //! * Additive, beside the vendor's: `state`, `fileList`, `durationMs`, `verdict`, `health`, `ledger` in answers, also in the 404 after the
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
-//!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
+//!   `GET /v1/apps/{appid}/recordings?cname=&uid=&state=&limit=&cursor=`, `…/recordings/{sid}` and
+//!   `…/recordings/{sid}/events?after=&limit=`; the header `Idempotency-Key` on acquire and start;
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
 //! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
-//! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
+//! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
 
 mod auth;
@@ -20,8 +21,10 @@ mod calls;
 mod error;
 mod health;
 mod metrics;
+mod once;
 mod path;
 mod rate;
+mod recordings;
 mod wire;
 
 use std::sync::Arc;
@@ -109,5 +112,5 @@ async fn answer(state: &ApiState, calls: &Semaphore, call: Call<'_>, head: &Part
     let Ok(_place) = calls.try_acquire() else {
         return Refusal::Busy.into_response();
     };
-    calls::answer(&state.sessions, app, call.target, head.uri.query(), body).await
+    calls::answer(&state.sessions, app, call.target, head, body).await
 }

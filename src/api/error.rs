@@ -5,6 +5,12 @@
 //!
 //! A worker that takes no new recordings answers acquire and start with HTTP 503, on which the official clients try again
 //! within 3 to 12 s (facts/callers.md section 1), and with `Retry-After`.
+//!
+//! An `Idempotency-Key` that comes again with another request is HTTP 422 with code 2, as the IETF's draft on that header has it: the
+//! official clients try no 4xx again but 429, and a retry could not help.
+
+use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -204,9 +210,11 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::ResourceMismatch(_) => (StatusCode::BAD_REQUEST, 432, None),
         Error::AlreadyStarted(_) => (StatusCode::CREATED, 7, Some("already started")),
         Error::TaskConflict(_) => (StatusCode::BAD_REQUEST, 53, Some("task conflict")),
-        Error::Overloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
+        Error::Overloaded(_) | Error::WorkerOverloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
+        Error::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, 2, None),
+        Error::TooManyKeys => (StatusCode::TOO_MANY_REQUESTS, 406, Some("vendor_over_load")),
         Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
-        Error::Gone(_) => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
+        Error::Gone(_) | Error::NeverStarted => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
         Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
         Error::ShuttingDown | Error::Disk(_) | Error::Journal(_) | Error::Spool(_) | Error::StoreSilent => {
             let (code, reason) = match door {
@@ -215,7 +223,9 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
             };
             (StatusCode::SERVICE_UNAVAILABLE, code, Some(reason))
         }
-        Error::Channel(_) => (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker")),
+        Error::Channel(_) | Error::StartFailed => {
+            (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker"))
+        }
         Error::Store(_) | Error::Worker(_) => (StatusCode::INTERNAL_SERVER_ERROR, 500, Some("internal_error")),
     }
 }

@@ -90,7 +90,8 @@ impl Worker {
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
             dispatcher: dispatcher.clone(),
         };
-        let mut settings = Settings { meters, ..Settings::new(apps(&config, http)?) };
+        let max_sessions = config.server.max_recordings as usize;
+        let mut settings = Settings { meters, max_sessions, ..Settings::new(apps(&config, http)?) };
         settings.capture.clone_from(&config.server.capture_dir);
         let sessions = Sessions::open(settings, backing).await?;
 
