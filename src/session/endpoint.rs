@@ -36,19 +36,20 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
 /// The bucket at a destination of this app, reached as far as the app may reach. An app that is not served any more reaches public
 /// addresses.
 pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination) -> Bucket {
-    Bucket::connect_within(destination, reach(app, destination))
+    let (own, private) = (app.and_then(|app| app.storage.as_ref()), app.is_some_and(|app| app.private_endpoints));
+    Bucket::connect_within(destination, reach(own, private, destination))
 }
 
-/// What the operator named himself may be anywhere; so may Amazon, whose names are ours.
-fn reach(app: Option<&AppSettings>, destination: &Destination) -> Reach {
-    let Some(endpoint) = &destination.endpoint else { return Reach::Anywhere };
-    let own = app.and_then(|app| app.storage.as_ref()?.endpoint.as_ref());
-    if own == Some(endpoint) || app.is_some_and(|app| app.private_endpoints) { Reach::Anywhere } else { Reach::Public }
+/// What the operator named himself, as the app's `own` storage, may be anywhere; so may Amazon, whose names are ours.
+fn reach(own: Option<&Destination>, private: bool, destination: &Destination) -> Reach {
+    let named_by_us = destination.endpoint.is_none() || own.is_some_and(|own| own.endpoint == destination.endpoint);
+    if private || named_by_us { Reach::Anywhere } else { Reach::Public }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
 
     #[tokio::test]
     async fn addresses_inside_are_refused_however_they_are_spelt() {
@@ -75,5 +76,35 @@ mod tests {
         for url in ["https://93.184.216.34/", "https://[2606:4700::1111]/"] {
             assert_eq!(refuse_private(&Url::parse(url).unwrap()).await, Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn names_that_callers_chose_reach_public_addresses_alone() {
+        let at = |endpoint: &str| {
+            let parts = StorageConfigParts {
+                vendor: Some(11),
+                bucket: Some("calls".into()),
+                access_key: Some("access".into()),
+                secret_key: Some("secret".into()),
+                extension_params: Some(ExtensionParams {
+                    endpoint: Some(endpoint.into()),
+                    ..ExtensionParams::default()
+                }),
+                ..StorageConfigParts::default()
+            };
+            vendor::destination(&parts).unwrap()
+        };
+        let (ours, theirs) = (at("http://store.internal:9000"), at("http://store.example.com"));
+        for (own, private, destination, allowed) in [
+            (None, false, &theirs, Reach::Public),
+            (Some(&ours), false, &theirs, Reach::Public),
+            (Some(&ours), false, &ours, Reach::Anywhere),
+            (None, false, &ours, Reach::Public),
+            (None, true, &theirs, Reach::Anywhere),
+        ] {
+            assert_eq!(reach(own, private, destination), allowed);
+        }
+        let amazon = Destination { endpoint: None, ..theirs };
+        assert_eq!(reach(None, false, &amazon), Reach::Anywhere);
     }
 }

@@ -14,7 +14,7 @@ use crate::units::{AppId, Sid, WallMs};
 /// How long a key is good for, in milliseconds: a day.
 pub const KEY_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// Keys that an app may have at a time.
-pub const MAX_KEYS: u32 = 100_000;
+pub const MAX_KEYS: u32 = 250_000;
 /// How many that are too old are forgotten for each new one.
 const FORGOTTEN_AT_ONCE: u32 = 8;
 

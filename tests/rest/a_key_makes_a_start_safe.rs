@@ -90,6 +90,19 @@ async fn a_start_that_failed_gives_its_key_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_failed_after_its_answer_gives_its_key_back_too() {
+    let world = World::new().await;
+    world.channel.next_door(Door::SlowlyRefuses(Duration::from_millis(2300)));
+    let first = start(&world, "k", &world.acquire("room", "1").await, &world.client()).await;
+    assert_eq!((first.status, &first.body["state"]), (StatusCode::OK, &json!("starting")), "{}", first.body);
+    let known = format!("/v1/apps/{APP}/recordings/{}", first.body["sid"].as_str().unwrap());
+    until(async || (world.get(&known).await.body["state"] == "failed").then_some(())).await;
+    let again = start(&world, "k", &world.acquire("room", "1").await, &world.client()).await;
+    assert_eq!((again.status, &again.body["state"]), (StatusCode::OK, &json!("recording")), "{}", again.body);
+    assert_ne!(again.body["sid"], first.body["sid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_good_for_a_day_also_when_its_recording_is_over() {
     let world = World::new().await;
     let resource = world.acquire("room", "1").await;
