@@ -35,8 +35,12 @@ async fn a_retried_start_is_the_same_recording_on_whatever_resource() {
     // Without the key it is what it always was.
     let spare = world.acquire("room", "1").await;
     assert_eq!(world.start(&spare, "mix", "room", "1", &world.client()).await.body["code"], 53);
-    let foreign = call(&world, "other:secret", "k", OTHER_APP, "acquire", &acquire_body("room", "1")).await;
-    assert_eq!(foreign.status, StatusCode::OK, "another app's key is another key");
+    let foreign = async |what: &str, body: Value| call(&world, "other:secret", "k", OTHER_APP, what, &body).await;
+    let resource = foreign("acquire", acquire_body("room", "1")).await.body["resourceId"].as_str().unwrap().to_owned();
+    let body = json!({ "cname": "room", "uid": "1", "clientRequest": world.client() });
+    let started = foreign(&format!("resourceid/{resource}/mode/mix/start"), body).await;
+    assert_eq!((started.status, &started.body["resourceId"]), (StatusCode::OK, &json!(resource)));
+    assert_ne!(started.body["sid"], first.body["sid"], "another app's key is another key");
 }
 
 #[tokio::test(flavor = "multi_thread")]

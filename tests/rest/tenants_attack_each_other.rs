@@ -53,6 +53,8 @@ struct Names {
     cname: String,
     uid: String,
     rule: String,
+    /// The idempotency key of the start.
+    key: &'static str,
 }
 
 impl Names {
@@ -66,6 +68,7 @@ impl Names {
             cname: "no-such-room".into(),
             uid: "8".into(),
             rule: "987654321".into(),
+            key: "no-such-key",
         }
     }
 
@@ -127,14 +130,14 @@ async fn nothing_of_a_tenant_is_seen_or_changed_by_another() {
 
 /// Every endpoint, with these names: the attacker's own app in the path, and the other's.
 fn attacks(names: &Names) -> Vec<Call> {
-    let Names { app, resource, sid, spare, cname, uid, rule } = names;
+    let Names { app, resource, sid, spare, cname, uid, rule, key } = names;
     let mut calls = Vec::new();
     for path_app in [ATTACKER.app, app] {
         let recording = format!("/v1/apps/{path_app}/cloud_recording");
         let body = json!({ "cname": cname, "uid": "1", "clientRequest": {} });
         for resource in [resource, spare] {
             let start = format!("{recording}/resourceid/{resource}/mode/mix/start");
-            calls.push(Call { key: Some(KEY), ..Call::post(&start, body.clone()) });
+            calls.push(Call { key: Some(key), ..Call::post(&start, body.clone()) });
             calls.push(Call::post(&start, body.clone()));
         }
         let task = format!("{recording}/resourceid/{resource}/sid/{sid}/mode/mix");
@@ -255,7 +258,8 @@ async fn victim(house: &House, bucket: &str) -> Names {
     let rule = json!({ "appid": VICTIM.app, "cname": "another-room", "time": 60 });
     let rule = own(&Call::change(Method::POST, rule)).await["id"].to_string();
     let sid = started["sid"].as_str().unwrap().to_owned();
-    let names = Names { app: VICTIM.app.into(), resource, sid, spare, cname: ROOM.into(), uid: "7".into(), rule };
+    let names =
+        Names { app: VICTIM.app.into(), resource, sid, spare, cname: ROOM.into(), uid: "7".into(), rule, key: KEY };
     until(async || (state(house, &names).await["uids"] == json!(["7"])).then_some(())).await;
     names
 }
