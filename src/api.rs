@@ -6,10 +6,12 @@
 //! * Additive, beside the vendor's: `state`, `fileList`, `durationMs`, `verdict`, `health`, `ledger` in answers, also in the 404 after the
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
-//!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
+//!   `GET /v1/apps/{appid}/recordings?cname=&uid=&state=&limit=&cursor=`, `…/recordings/{sid}` and
+//!   `…/recordings/{sid}/events?after=&limit=`; the header `Idempotency-Key` on acquire and start;
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all`, `POST …/callbacks/redeliver` and
 //!   `POST …/callbacks/test`.
 //! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
+//! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
 
@@ -20,7 +22,10 @@ mod calls;
 mod error;
 mod health;
 mod metrics;
+mod once;
 mod path;
+mod rate;
+mod recordings;
 mod wire;
 
 use std::sync::Arc;
@@ -35,7 +40,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
-pub use auth::{Credentials, KeyPair};
+pub use auth::{Credentials, KeyPair, RestSecret};
 
 use crate::session::Sessions;
 use crate::units::WallMs;
@@ -108,5 +113,5 @@ async fn answer(state: &ApiState, calls: &Semaphore, call: Call<'_>, head: &Part
     let Ok(_place) = calls.try_acquire() else {
         return Refusal::Busy.into_response();
     };
-    calls::answer(&state.sessions, app, call.target, head.uri.query(), body).await
+    calls::answer(&state.sessions, app, call.target, head, body).await
 }

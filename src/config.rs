@@ -18,9 +18,12 @@ use serde::Deserialize;
 
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
-pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage};
+pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, MAX_SECRETS, SecretHashes};
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
+
+/// The most that `apps.requests_per_second` may be.
+const MAX_REQUESTS_PER_SECOND: u32 = 100_000;
 
 /// Everything `serve` can be told.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,6 +117,15 @@ impl Config {
             }
             if app.backup.as_ref().is_some_and(|backup| !(1..=1440).contains(&backup.after_minutes)) {
                 return invalid(format!("apps[{index}].backup.after_minutes"), "must be 1 to 1440 minutes");
+            }
+            if app.customer_secret.is_none() && app.customer_secret_hash.0.is_empty() {
+                return invalid(
+                    format!("apps[{index}].customer_secret_hash"),
+                    "is missing: give what `cloud-recorder token hash-secret` prints, or customer_secret",
+                );
+            }
+            if !(1..=MAX_REQUESTS_PER_SECOND).contains(&app.requests_per_second) {
+                return invalid(format!("apps[{index}].requests_per_second"), "must be 1 to 100000");
             }
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
@@ -235,6 +247,21 @@ mod tests {
     }
 
     #[test]
+    fn an_app_has_a_secret_or_its_hashes_and_neither_is_printed() {
+        let plain = "customer_secret = \"change-me-secret\"";
+        let hash = crate::units::SecretHash::of(b"secret", [1; 16]).to_string();
+        let with = |line: &str| parse(&ANNOTATED.replace(plain, line));
+        let config = with(&format!("customer_secret_hash = \"{hash} {hash}\"")).unwrap();
+        assert_eq!(config.apps[0].customer_secret_hash.0.len(), 2);
+        assert!(config.apps[0].customer_secret.is_none() && !format!("{config:?}").contains(&hash[10..20]));
+        assert!(with("").unwrap_err().to_string().contains("apps[0].customer_secret_hash"));
+        for wrong in ["", "change-me-secret", &vec![hash.as_str(); MAX_SECRETS + 1].join(" ")] {
+            let error = with(&format!("customer_secret_hash = \"{wrong}\"")).unwrap_err().to_string();
+            assert!(error.contains("line ") && !error.contains("change-me-secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn events_that_do_not_exist_are_refused() {
         let with = |key: &str, old: &str, new: &str| {
             parse(&ANNOTATED.replace(&format!("\n{key} = \"{old}\""), &format!("\n{key} = {new}")))
@@ -258,6 +285,14 @@ mod tests {
         parse(&text(true)).unwrap();
         let refused = parse(&text(false)).unwrap_err().to_string();
         assert!(refused.contains("apps[0].callback_url") && !refused.contains("10.0.0.7"), "{refused}");
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_refused() {
+        for rate in ["0", "100001"] {
+            let text = ANNOTATED.replace("requests_per_second = 200", &format!("requests_per_second = {rate}"));
+            assert!(parse(&text).unwrap_err().to_string().contains("apps[0].requests_per_second"));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One recording's life: resources, the state machine, one task a recording, publication, going on after a crash.
 //!
 //! Invariants:
-//! * One resource never gives two recordings; an app, channel and recorder uid have at most one running recording.
+//! * One resource never gives two recordings, nor does one idempotency key; an app, channel and recorder uid have at most one running recording.
 //! * A playlist never names what the bucket has not confirmed (law 1); what an event says is committed before it is sent (law 2).
 //! * A recording owns its task and all its state; when it fails it harms no other.
 //!
@@ -15,9 +15,11 @@ mod endpoint;
 mod error;
 mod health;
 mod letters;
+mod listing;
 mod live;
 mod manifest;
 mod objects;
+mod once;
 mod plan;
 mod presence;
 mod publication;
@@ -46,7 +48,9 @@ pub use backup::BackupUse;
 pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
+pub use listing::{ListPlace, RecordingFilter, RecordingPage};
 pub use manifest::{Loss, Manifest, Object};
+pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
 pub use report::{File, Report, State};
 pub use request::{

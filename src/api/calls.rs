@@ -5,36 +5,35 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::error::Failure;
 use super::path::{Action, Door, Target};
 use super::wire::fields::BadField;
-use super::wire::{Claimed, acquire, answer, start, task};
-use super::{body, callbacks, health};
+use super::wire::{Claimed, acquire, answer, digest, start, task};
+use super::{body, callbacks, health, once, recordings};
 use crate::callback;
-use crate::session::{Error, Report, ResourceId, Sessions, Stopped, TaskRef};
+use crate::session::{Error, IdempotencyKey, Once, Report, ResourceId, Sessions, Stopped, TaskRef};
 use crate::units::{AppId, Sid};
 
 /// Entries of a list in one answer.
 const MAX_PAGE: u32 = 500;
 
 /// Answers a call that is allowed for `app`.
-pub(crate) async fn answer(
-    sessions: &Sessions,
-    app: AppId,
-    target: Target<'_>,
-    query: Option<&str>,
-    body: Body,
-) -> Response {
-    let door = target.door();
+pub(crate) async fn answer(sessions: &Sessions, app: AppId, target: Target<'_>, head: &Parts, body: Body) -> Response {
+    let (door, query) = (target.door(), head.uri.query());
     match target {
-        Target::Acquire => plain(door, acquire(sessions, app, body).await),
-        Target::Start { resource, mode } => plain(door, start(sessions, app, resource, mode, body).await),
+        Target::Acquire => plain(door, acquire(sessions, app, once::key(&head.headers), body).await),
+        Target::Start { resource, mode } => {
+            let key = once::key(&head.headers);
+            plain(door, start(sessions, app, resource, mode, key, body).await)
+        }
         Target::Task { resource, sid, mode, action } => {
             TaskCall { sessions, app, resource, sid, mode }.answer(action, body).await
         }
+        Target::Recordings => plain(door, recordings::list(sessions, &app, query).await),
         Target::Recording { sid } => plain(door, recording(sessions, &app, sid).await),
         Target::Events { sid } => plain(door, events(sessions, &app, sid, query).await),
         Target::Callbacks => plain(door, callbacks::list(sessions, &app, query).await),
@@ -43,18 +42,31 @@ pub(crate) async fn answer(
     }
 }
 
-async fn acquire(sessions: &Sessions, app: AppId, body: Body) -> Result<Value, Failure> {
-    let request = acquire::parse(app, &body::json(body).await?)?;
+/// What the header `Idempotency-Key` holds.
+type Key = Result<Option<IdempotencyKey>, BadField>;
+
+async fn acquire(sessions: &Sessions, app: AppId, key: Key, body: Body) -> Result<Value, Failure> {
+    let body = body::json(body).await?;
+    let request = acquire::parse(app, &body)?;
+    let once = key?.map(|key| Once { key, request: digest(&body) });
     let (cname, uid) = (request.cname.clone(), request.uid.clone());
-    let resource = sessions.acquire(request).await?;
+    let resource = sessions.acquire(request, once).await?;
     Ok(json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() }))
 }
 
-async fn start(sessions: &Sessions, app: AppId, resource: &str, mode: &str, body: Body) -> Result<Value, Failure> {
+async fn start(
+    sessions: &Sessions,
+    app: AppId,
+    resource: &str,
+    mode: &str,
+    key: Key,
+    body: Body,
+) -> Result<Value, Failure> {
     let body = body::json(body).await?;
     let resource = ResourceId::parse(resource)?;
     let request = start::parse(app, resource, mode, &body)?;
-    Ok(answer::started(&sessions.start(request).await?))
+    let once = key?.map(|key| Once { key, request: request.identity });
+    Ok(answer::started(&sessions.start(request, once).await?))
 }
 
 async fn recording(sessions: &Sessions, app: &AppId, sid: &str) -> Result<Value, Failure> {
@@ -128,7 +140,10 @@ impl TaskCall<'_> {
     ) -> Result<(StatusCode, Map<String, Value>), Failure> {
         // A query means nothing by its body, and one client sends `null` with each.
         let body = if action == Action::Query { Value::Null } else { body::json(body).await? };
-        let sid = Sid::new(self.sid).map_err(|_| Error::Gone(None))?;
+        let Ok(sid) = Sid::new(self.sid) else {
+            let resource = ResourceId::parse(self.resource).ok();
+            return Err(self.sessions.nothing(&self.app, resource.as_ref()).await.into());
+        };
         let resource = if self.resource.is_empty() { None } else { Some(ResourceId::parse(self.resource)?) };
         let task = TaskRef { app: self.app.clone(), sid, resource };
         let (status, report, mut answer) = match action {

@@ -21,6 +21,8 @@ pub(crate) enum Target<'a> {
     Start { resource: &'a str, mode: &'a str },
     /// `…/cloud_recording/resourceid/{resource}/sid/{sid}/mode/{mode}/{action}`
     Task { resource: &'a str, sid: &'a str, mode: &'a str, action: Action },
+    /// `GET …/recordings`
+    Recordings,
     /// `GET …/recordings/{sid}`
     Recording { sid: &'a str },
     /// `GET …/recordings/{sid}/events`
@@ -50,7 +52,12 @@ impl Target<'_> {
             Self::Acquire => Door::Acquire,
             Self::Start { .. } => Door::Start,
             Self::Task { action, .. } => Door::Task(action),
-            Self::Recording { .. } | Self::Events { .. } | Self::Callbacks | Self::Redeliver | Self::TestCallback => {
+            Self::Recordings
+            | Self::Recording { .. }
+            | Self::Events { .. }
+            | Self::Callbacks
+            | Self::Redeliver
+            | Self::TestCallback => {
                 Door::Additive
             }
         }
@@ -107,6 +114,7 @@ pub(crate) fn parse<'a>(method: &Method, path: &'a str) -> Option<Call<'a>> {
             };
             Target::Task { resource, sid, mode, action }
         }
+        ["recordings"] if get => Target::Recordings,
         ["recordings", sid] if get => Target::Recording { sid },
         ["recordings", sid, "events"] if get => Target::Events { sid },
         ["callbacks"] if get => Target::Callbacks,
@@ -128,6 +136,9 @@ mod tests {
         let call = parse(&Method::GET, "/v1/apps/a/cloud_recording/resourceid/r/sid/s/mode/mix/query");
         let task = Target::Task { resource: "r", sid: "s", mode: "mix", action: Action::Query };
         assert_eq!(call, Some(Call { app: "a", target: task }));
+        for path in ["/v1/apps/a/recordings", "/v1/apps/a/recordings/"] {
+            assert_eq!(parse(&Method::GET, path), Some(Call { app: "a", target: Target::Recordings }), "{path}");
+        }
     }
 
     #[test]
@@ -145,6 +156,7 @@ mod tests {
             (Method::POST, "/v1/apps/a/cloud_recording/resourceid/r/sid/s/mode/mix/query"),
             (Method::GET, "/"),
             (Method::GET, "/xx/v1/apps/a/recordings/s"),
+            (Method::POST, "/v1/apps/a/recordings"),
             (Method::GET, "/v1/apps/a/recordings/../s"),
         ] {
             assert_eq!(parse(&method, path), None, "{method} {path}");

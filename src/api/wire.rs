@@ -10,4 +10,5 @@ mod subscribe;
 pub(super) mod task;
 mod who;
 
+pub(super) use hash::of as digest;
 pub(super) use who::Claimed;

@@ -1,10 +1,13 @@
 //! Receivers in our own networks: without leave none is asked, whatever its name resolves to at the moment of asking.
 
+use std::error::Error;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::reach::look_up_public;
 use crate::units::is_public;
 
 /// What is said of them.
@@ -28,12 +31,11 @@ pub(super) struct PublicOnly;
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err(REFUSED.into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
+            let addresses = look_up_public(name.as_str()).await.map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => REFUSED.into(),
+                _ => Box::<dyn Error + Send + Sync>::from(error),
+            })?;
+            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }

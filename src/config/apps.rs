@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::text::{self, PrivateUrl};
-use crate::units::{AppId, EventTypes};
+use crate::units::{AppId, EventTypes, InvalidId, SecretHash};
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,8 +17,14 @@ pub struct App {
     pub certificate: Option<SecretString>,
     /// User name of REST Basic authentication.
     pub customer_id: String,
-    /// Password of REST Basic authentication.
-    pub customer_secret: SecretString,
+    /// Password of REST Basic authentication, as it is; for development, and for secrets that come from the environment.
+    pub customer_secret: Option<SecretString>,
+    /// The same as `cloud-recorder token hash-secret` prints it, or several of these, with blanks between: all are good.
+    #[serde(default)]
+    pub customer_secret_hash: SecretHashes,
+    /// Requests that the app may send in a second, over a longer time; after a pause twice as many at once.
+    #[serde(default = "default_requests_per_second")]
+    pub requests_per_second: u32,
     /// Where callbacks are posted; without it events are only logged, queried and stored.
     pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.
@@ -38,13 +44,34 @@ pub struct App {
     /// Bytes that may wait on disk for this app's buckets, in GiB; with as much waiting it begins no new recording.
     #[serde(default = "default_spool_gib")]
     pub spool_gib: u32,
-    /// Whether `storageConfig` endpoints and `callback_url` may be loopback, private or link-local addresses.
+    /// Whether `storageConfig` endpoints and `callback_url` may be, or lead to, loopback, private or link-local addresses.
     #[serde(default)]
     pub allow_private_endpoints: bool,
     /// Used when a start brings no storage of its own.
     pub storage: Option<DefaultStorage>,
     /// Where recordings go too while their own bucket takes nothing.
     pub backup: Option<BackupStorage>,
+}
+
+/// Hashes of an app's REST secrets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SecretHashes(pub Vec<SecretHash>);
+
+/// Secrets that an app may have at a time: every call is compared with as many.
+pub const MAX_SECRETS: usize = 4;
+
+impl TryFrom<String> for SecretHashes {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let hashes: Vec<SecretHash> = text.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        if (1..=MAX_SECRETS).contains(&hashes.len()) {
+            Ok(Self(hashes))
+        } else {
+            Err(InvalidId { what: "customer_secret_hash", problem: "must be one to four hashes, with blanks between" })
+        }
+    }
 }
 
 /// Where an app's channels live.
@@ -126,6 +153,10 @@ const fn every_event() -> EventTypes {
 
 const fn default_max_recordings() -> u32 {
     50
+}
+
+const fn default_requests_per_second() -> u32 {
+    200
 }
 
 const fn default_spool_gib() -> u32 {

@@ -53,6 +53,7 @@ pub(super) const SCALARS: [&str; 13] = [
     "segment_seconds",
     "remember_days",
     "max_recordings",
+    "requests_per_second",
     "enabled",
     "public_read",
     "allow_private_endpoints",

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::AppSettings;
+use crate::reach::Reach;
+use crate::storage::{Bucket, Destination};
 use crate::units::is_public;
 
 /// Refuses an endpoint that is, or whose name resolves to, an address that is not public. The text names the problem.
 ///
-/// The check is made once, at start: it keeps callers from probing a network, it does not replace a firewall.
+/// The check at start tells the caller at once. A name is looked at again for each connection ([`connect`]).
 pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
     let addresses: Vec<IpAddr> = match endpoint.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
@@ -30,9 +33,23 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
     }
 }
 
+/// The bucket at a destination of this app, reached as far as the app may reach. An app that is not served any more reaches public
+/// addresses.
+pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination) -> Bucket {
+    let (own, private) = (app.and_then(|app| app.storage.as_ref()), app.is_some_and(|app| app.private_endpoints));
+    Bucket::connect_within(destination, reach(own, private, destination))
+}
+
+/// What the operator named himself, as the app's `own` storage, may be anywhere; so may Amazon, whose names are ours.
+fn reach(own: Option<&Destination>, private: bool, destination: &Destination) -> Reach {
+    let named_by_us = destination.endpoint.is_none() || own.is_some_and(|own| own.endpoint == destination.endpoint);
+    if private || named_by_us { Reach::Anywhere } else { Reach::Public }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
 
     #[tokio::test]
     async fn addresses_inside_are_refused_however_they_are_spelt() {
@@ -59,5 +76,35 @@ mod tests {
         for url in ["https://93.184.216.34/", "https://[2606:4700::1111]/"] {
             assert_eq!(refuse_private(&Url::parse(url).unwrap()).await, Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn names_that_callers_chose_reach_public_addresses_alone() {
+        let at = |endpoint: &str| {
+            let parts = StorageConfigParts {
+                vendor: Some(11),
+                bucket: Some("calls".into()),
+                access_key: Some("access".into()),
+                secret_key: Some("secret".into()),
+                extension_params: Some(ExtensionParams {
+                    endpoint: Some(endpoint.into()),
+                    ..ExtensionParams::default()
+                }),
+                ..StorageConfigParts::default()
+            };
+            vendor::destination(&parts).unwrap()
+        };
+        let (ours, theirs) = (at("http://store.internal:9000"), at("http://store.example.com"));
+        for (own, private, destination, allowed) in [
+            (None, false, &theirs, Reach::Public),
+            (Some(&ours), false, &theirs, Reach::Public),
+            (Some(&ours), false, &ours, Reach::Anywhere),
+            (None, false, &ours, Reach::Public),
+            (None, true, &theirs, Reach::Anywhere),
+        ] {
+            assert_eq!(reach(own, private, destination), allowed);
+        }
+        let amazon = Destination { endpoint: None, ..theirs };
+        assert_eq!(reach(None, false, &amazon), Reach::Anywhere);
     }
 }

@@ -80,6 +80,16 @@ impl Health {
         }
     }
 
+    /// The media files of one playlist; none where it has none.
+    pub fn stock_of(&self, playlist: &PlaylistId) -> Option<Stock> {
+        match playlist {
+            PlaylistId::Mix => self.mix,
+            PlaylistId::Individual(uid) => {
+                self.uids.iter().find(|known| known.uid == *uid).and_then(|known| known.stock)
+            }
+        }
+    }
+
     /// All playlists together.
     pub fn total(&self) -> Stock {
         let stocks = self.uids.iter().filter_map(|uid| uid.stock).chain(self.mix);

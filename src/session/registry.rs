@@ -125,6 +125,11 @@ impl Registry {
         self.lock().values().filter(|entry| entry.app == *app && entry.report.borrow().state.is_running()).count()
     }
 
+    /// How many of all apps do.
+    pub(super) fn all_running(&self) -> usize {
+        self.lock().values().filter(|entry| entry.report.borrow().state.is_running()).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Entry>>> {
         self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

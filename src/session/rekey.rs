@@ -2,8 +2,8 @@
 
 use super::live::Command;
 use super::sessions::Sessions;
-use super::{Error, Report, StorageConfigParts, TaskRef, sealed};
-use crate::storage::{Bucket, Destination, vendor};
+use super::{Error, Report, StorageConfigParts, TaskRef, endpoint, sealed};
+use crate::storage::{Destination, vendor};
 use crate::store::{Sealed, SessionUpdate};
 
 impl Sessions {
@@ -21,7 +21,7 @@ impl Sessions {
             return Err(Error::Invalid(format!("clientRequest.storageConfig {problem}")));
         }
         let destination = Destination { credentials: asked.credentials, ..known };
-        let bucket = Bucket::connect(&destination);
+        let bucket = endpoint::connect(self.0.settings.apps.get(&task.app), &destination);
         bucket.prove().await?;
         let sealed = Sealed::Replace(sealed::seal(&backing.sealer, &destination));
         backing.store.session_update(&task.sid, &SessionUpdate { sealed, ..SessionUpdate::default() }).await?;

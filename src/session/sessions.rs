@@ -11,14 +11,14 @@ use super::live::{Command, Desk};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
 use super::scribe::Scribe;
-use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef, recovery};
+use super::{AcquireRequest, Error, Once, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
 use crate::fault::Explain;
 use crate::recording::Selection;
 use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
-use crate::store::{Event, NewResource, SessionRow, SessionUpdate, Store};
+use crate::store::{Event, SessionRow, SessionUpdate, Store};
 use crate::units::{AppId, Sid, WallMs};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
@@ -81,21 +81,10 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// Gives out a resource.
-    pub async fn acquire(&self, request: AcquireRequest) -> Result<ResourceId, Error> {
-        self.0.check_worker().await?;
-        self.0.check_capacity(&request.app)?;
-        let id = ResourceId::from_random(rand::random());
-        let resource = NewResource {
-            id: id.as_str().to_owned(),
-            app: request.app,
-            cname: request.cname,
-            uid: request.uid,
-            expired_hours: request.hours.as_hours(),
-            start_parameter: request.promised.map(|promise| promise.0),
-        };
-        self.0.backing.store.resource_create(&resource, self.0.now()).await?;
-        Ok(id)
+    /// Gives out a resource. With a key that was sent with the same request before, the same one, as long as it can be started
+    /// or was.
+    pub async fn acquire(&self, request: AcquireRequest, once: Option<Once>) -> Result<ResourceId, Error> {
+        self.0.acquire(request, once).await
     }
 
     /// How a running recording does at this moment; [`Error::Gone`] with what is known of one that is over.
@@ -145,6 +134,16 @@ impl Sessions {
         }
     }
 
+    /// Why there is nothing to a sid that nobody knows: the resource that it came with waits for its start, or no reason is known.
+    pub async fn nothing(&self, app: &AppId, resource: Option<&ResourceId>) -> Error {
+        let Some(resource) = resource else { return Error::Gone(None) };
+        match self.0.backing.store.resource_get(resource.as_str()).await {
+            Ok(Some(row)) if row.resource.app == *app && row.bound.is_none() => Error::NeverStarted,
+            Ok(_) => Error::Gone(None),
+            Err(error) => error.into(),
+        }
+    }
+
     /// What is known of a recording, running or over, for as long as the store remembers it.
     pub async fn report(&self, app: &AppId, sid: &Sid) -> Result<Report, Error> {
         if let Some(entry) = self.0.registry.get(sid).filter(|entry| entry.app == *app) {
@@ -169,8 +168,10 @@ impl Sessions {
     /// The same, or of one that is over and on its way home from the backup.
     pub(super) async fn uploading(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
         let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
-            let known = self.remembered(&task.app, &task.sid).await?;
-            return Err(Error::Gone(known.map(Box::new)));
+            return Err(match self.remembered(&task.app, &task.sid).await? {
+                Some(known) => Error::Gone(Some(Box::new(known))),
+                None => self.nothing(&task.app, task.resource.as_ref()).await,
+            });
         };
         let report = entry.report();
         if report.state.is_over() && !report.is_away() {
@@ -243,6 +244,9 @@ impl Inner {
         let settings = self.settings.apps.get(app).ok_or_else(unknown)?;
         if self.registry.running(app) >= settings.max_sessions {
             return Err(Error::Overloaded(settings.max_sessions));
+        }
+        if self.registry.all_running() >= self.settings.max_sessions {
+            return Err(Error::WorkerOverloaded(self.settings.max_sessions));
         }
         self.backing.spool.check(app)?;
         Ok(settings)

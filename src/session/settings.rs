@@ -26,9 +26,14 @@ pub struct Settings {
     pub clock: WallClock,
     /// What is counted.
     pub meters: Meters,
+    /// Recordings of all apps together that may run at the same time.
+    pub max_sessions: usize,
     /// How long a recording that is over waits for its bucket before that is said; it waits on all the same.
     pub upload_patience: Duration,
 }
+
+/// [`Settings::max_sessions`] where nobody says otherwise.
+const MAX_SESSIONS: usize = 500;
 
 /// [`Settings::upload_patience`] of a worker: a day.
 const UPLOAD_PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -37,7 +42,7 @@ impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
         let (clock, meters) = (Arc::new(clock::now), Meters::default());
-        Self { apps, capture: None, clock, meters, upload_patience: UPLOAD_PATIENCE }
+        Self { apps, capture: None, clock, meters, max_sessions: MAX_SESSIONS, upload_patience: UPLOAD_PATIENCE }
     }
 }
 

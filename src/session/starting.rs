@@ -13,28 +13,42 @@ use super::registry::Entry;
 use super::sealed;
 use super::sessions::{Inner, Sessions};
 use super::tape::Tape;
-use super::{AppSettings, Error, Report, RequestHash, StartRequest, State};
+use super::{AppSettings, Error, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::storage::{Bucket, Destination, vendor};
-use crate::store::{Binding, NewSession, Sealed, SessionState, SessionUpdate};
+use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUpdate};
 use crate::units::Sid;
 
 /// How long start waits for the bot to be in the channel.
-const ENTER_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const ENTER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Sessions {
     /// Starts a recording. Answers when the bot is in the channel, or after 2 s while it still tries.
     ///
     /// The same request again answers with the same recording; also when the first call is not answered yet, or its caller
-    /// went away: a start that was begun is finished.
-    pub async fn start(&self, request: StartRequest) -> Result<Report, Error> {
+    /// went away: a start that was begun is finished. With the same key it may come on another resource.
+    pub async fn start(&self, request: StartRequest, once: Option<Once>) -> Result<Report, Error> {
         let inner = Arc::clone(&self.0);
-        let begun = tokio::spawn(async move { start(inner, request).await });
+        let begun = tokio::spawn(async move { start(inner, request, once.map(Once::into_key)).await });
         begun.await.map_err(|error| Error::Worker(error.to_string()))?
     }
 }
 
-async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error> {
+/// Once, where there is a key.
+async fn start(inner: Arc<Inner>, request: StartRequest, key: Option<CallKey>) -> Result<Report, Error> {
+    let Some(key) = key else { return attempt(inner, request, None).await };
+    let app = request.app.clone();
+    if let Some(report) = inner.started_before(&app, &key).await? {
+        return Ok(report);
+    }
+    match attempt(Arc::clone(&inner), request, Some(&key)).await {
+        // Another start with this key may have been quicker, and be what stands in the way of this one.
+        Err(refusal) => inner.started_before(&app, &key).await?.ok_or(refusal),
+        started => started,
+    }
+}
+
+async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>) -> Result<Report, Error> {
     let resource = inner.backing.store.resource_get(request.resource.as_str()).await?;
     let row = resource.filter(|row| row.resource.app == request.app).ok_or(Error::ForeignResource)?;
     if row.resource.cname != request.cname {
@@ -61,7 +75,7 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         _ => None,
     };
     let destination = destination(app, &request).await?;
-    let bucket = Bucket::connect(&destination);
+    let bucket = endpoint::connect(Some(app), &destination);
     if row.bound.is_none() {
         bucket.prove().await?;
     }
@@ -70,7 +84,11 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
     if row.bound.is_none() && inner.registry.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    let bound = bind(&inner, app, plan, bucket, request.identity, &destination).await;
+    // Others may have begun while the destination was proven.
+    if inner.backing.store.resource_get(request.resource.as_str()).await?.is_some_and(|row| row.bound.is_none()) {
+        inner.check_capacity(&request.app)?;
+    }
+    let bound = bind(&inner, app, plan, bucket, request.identity, key, &destination).await;
     drop(turn);
     match bound? {
         Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
@@ -91,6 +109,7 @@ async fn bind(
     plan: Plan,
     bucket: Bucket,
     identity: RequestHash,
+    key: Option<&CallKey>,
     destination: &Destination,
 ) -> Result<Bound, Error> {
     let new = NewSession {
@@ -103,7 +122,7 @@ async fn bind(
         request: plan.to_value(),
         sealed: Some(sealed::seal(&inner.backing.sealer, destination)),
     };
-    match inner.backing.store.resource_bind(&new, identity.0, inner.now()).await? {
+    match inner.backing.store.resource_bind_once(&new, identity.0, key, inner.now()).await? {
         Binding::Bound => {
             inner.settings.meters.recording_started();
             let resource = plan.resource.clone();
@@ -115,6 +134,9 @@ async fn bind(
         Binding::Conflict(sid) => Err(inner.misfit(&sid, Error::TaskConflict(sid.clone()))),
         Binding::Expired => Err(Error::ResourceExpired),
         Binding::UnknownResource => Err(Error::ForeignResource),
+        Binding::SameKey(_) => Err(Error::StartFailed),
+        Binding::OtherKey => Err(Error::KeyReused),
+        Binding::TooManyKeys => Err(Error::TooManyKeys),
     }
 }
 

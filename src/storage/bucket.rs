@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::destination::{Credentials, Destination, Encryption};
 use super::spool::ObjectKind;
+use crate::reach::Reach;
 use error::{Action, Place, refuses_checksums};
 
 pub use error::BucketError;
@@ -34,6 +35,7 @@ pub const PROOF_TIME: Duration = Duration::from_secs(3);
 pub struct Bucket {
     client: Client,
     destination: Arc<Destination>,
+    reach: Reach,
     checksums: Arc<AtomicU8>,
 }
 
@@ -65,16 +67,22 @@ pub enum Proof {
 impl Bucket {
     /// Prepares the connection; nothing is sent.
     pub fn connect(destination: &Destination) -> Self {
+        Self::connect_within(destination, Reach::Anywhere)
+    }
+
+    /// The same, and the store's name may lead no further, at any time.
+    pub fn connect_within(destination: &Destination, reach: Reach) -> Self {
         Self {
-            client: client::build(destination),
+            client: client::build(destination, reach),
             destination: Arc::new(destination.clone()),
+            reach,
             checksums: Arc::default(),
         }
     }
 
     /// The same bucket, written to with other credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
-        Self::connect(&Destination { credentials, ..(*self.destination).clone() })
+        Self::connect_within(&Destination { credentials, ..(*self.destination).clone() }, self.reach)
     }
 
     /// The key of the recording's object called `name`.
@@ -94,7 +102,7 @@ impl Bucket {
             }
             Ok(())
         };
-        self.within(PROOF_TIME, Action::Write, proof).await
+        self.timed(PROOF_TIME, Action::Write, proof).await
     }
 
     /// Puts an object and has it confirmed, both within `limit`. One request where the store takes and answers checksums; never
@@ -106,7 +114,7 @@ impl Bucket {
         bytes: Bytes,
         kind: ObjectKind,
     ) -> Result<Confirmed, BucketError> {
-        self.within(limit, Action::Write, self.put(key, bytes, kind)).await
+        self.timed(limit, Action::Write, self.put(key, bytes, kind)).await
     }
 
     /// Whether the bucket holds, now, what was confirmed under this key.
@@ -123,7 +131,7 @@ impl Bucket {
                 Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
             }
         };
-        self.within(limit, Action::Read, held).await
+        self.timed(limit, Action::Read, held).await
     }
 
     /// Deletes an object; one that is not there is deleted already.
@@ -132,10 +140,10 @@ impl Bucket {
             let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(key).send().await;
             deleted.map(|_| ()).map_err(|error| BucketError::sort(self.place(Action::Delete), &error))
         };
-        self.within(limit, Action::Delete, deleted).await
+        self.timed(limit, Action::Delete, deleted).await
     }
 
-    async fn within<T>(
+    async fn timed<T>(
         &self,
         limit: Duration,
         action: Action,

@@ -111,6 +111,12 @@ pub enum Binding {
     Expired,
     /// There is no such resource for this app.
     UnknownResource,
+    /// The same request was started with this idempotency key before, as this session.
+    SameKey(Sid),
+    /// Another request was sent with this idempotency key.
+    OtherKey,
+    /// The app has as many idempotency keys as it may.
+    TooManyKeys,
 }
 
 /// A change to a session; the default changes nothing.

@@ -24,6 +24,8 @@ pub(crate) enum Door {
     Slow(Duration),
     /// Its token is refused.
     Refuses,
+    /// Its token is refused after this long.
+    SlowlyRefuses(Duration),
     /// Nobody answers.
     Dead,
 }
@@ -76,6 +78,10 @@ impl Channel for Script {
         match door {
             None => {}
             Some(Door::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(Door::SlowlyRefuses(pause)) => {
+                tokio::time::sleep(pause).await;
+                return Err(JoinError::Refused("invalid token".into()));
+            }
             Some(Door::Refuses) => return Err(JoinError::Refused("invalid token".into())),
             Some(Door::Dead) => return Err(JoinError::Unreachable("connection refused".into())),
         }

@@ -53,6 +53,10 @@ const BACKUP: &str = "backup";
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     pub(crate) max_sessions: usize,
+    /// The same for all apps together.
+    pub(crate) worker_sessions: usize,
+    /// Of each app; none is no limit.
+    pub(crate) requests_per_second: Option<u32>,
     pub(crate) private_endpoints: bool,
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
@@ -79,6 +83,8 @@ impl Default for Wishes {
     fn default() -> Self {
         Self {
             max_sessions: 10,
+            worker_sessions: 100,
+            requests_per_second: None,
             private_endpoints: true,
             callbacks: None,
             news: callback::Settings::default(),
@@ -189,7 +195,7 @@ impl World {
         wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
         let sessions = open(&place, &store, &channel, &ahead_ms, &wishes).await;
-        Self { channel, store, api: router(&sessions), sessions, place, ahead_ms }
+        Self { channel, store, api: router(&sessions, &wishes), sessions, place, ahead_ms }
     }
 
     /// The stage of a recording, once its bot is in the channel.
@@ -366,11 +372,12 @@ pub(crate) async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     found.await.expect("what the test waits for never happened")
 }
 
-fn router(sessions: &Sessions) -> Router {
+fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
     let app = |id: &str| AppId::new(id).unwrap();
     let pair =
         |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
-    let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]);
+    let limits = wishes.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
+    let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]).with_limits(limits);
     api::router(ApiState {
         sessions: sessions.clone(),
         credentials: Arc::new(credentials),
@@ -393,6 +400,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let settings = Settings {
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
         upload_patience: wishes.upload_patience,
+        max_sessions: wishes.worker_sessions,
         ..Settings::new(BTreeMap::from(apps))
     };
     let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));

@@ -55,16 +55,36 @@ pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     body
 }
 
-/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with
-/// every gap.
+/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with every gap, and for each file how many
+/// bytes of its media the bucket confirmed.
 pub(crate) fn recording(report: &Report) -> Value {
     let mut body = task(report);
     body.insert("mode".into(), json!(report.mode));
     body.insert("status".into(), json!(report.state.status()));
     body.insert("sliceStartTime".into(), json!(report.started.map_or(0, |at| at.0)));
     body.insert("createdMs".into(), json!(report.created));
+    body.insert("startedMs".into(), json!(report.started));
     insert_knowledge(&mut body, report);
+    if let Some(Value::Array(entries)) = body.get_mut("fileList") {
+        for (entry, file) in entries.iter_mut().zip(&report.files) {
+            entry["bytes"] = json!(report.health.stock_of(&file.playlist).map(|stock| stock.bytes_safe));
+        }
+    }
     body.insert("ledger".into(), json!(report.ledger));
+    Value::Object(body)
+}
+
+/// A recording in the additive list `…/recordings`.
+pub(crate) fn listed(report: &Report) -> Value {
+    let mut body = task(report);
+    body.insert("mode".into(), json!(report.mode));
+    body.insert("state".into(), json!(report.state));
+    body.insert("status".into(), json!(report.state.status()));
+    body.insert("createdMs".into(), json!(report.created));
+    body.insert("startedMs".into(), json!(report.started));
+    body.insert("endedMs".into(), json!(report.ended));
+    body.insert("durationMs".into(), json!(report.duration_ms));
+    body.insert("verdict".into(), json!(report.verdict()));
     Value::Object(body)
 }
 
@@ -109,6 +129,9 @@ pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
         }
         Error::Gone(None) => {
             body.insert("state".into(), json!("unknown"));
+        }
+        Error::NeverStarted => {
+            body.insert("state".into(), json!("never_started"));
         }
         Error::AlreadyStopping(report) => body.extend(stopped(report)),
         _ => {}

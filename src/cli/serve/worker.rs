@@ -17,7 +17,7 @@ use super::directory::Directory;
 use super::judged::Judged;
 use super::rule_keeper::StoredRules;
 use super::{development, housekeeping};
-use crate::api::{self, ApiState, Credentials, KeyPair};
+use crate::api::{self, ApiState, Credentials, KeyPair, RestSecret};
 use crate::callback::{self, Dispatcher, Intake};
 use crate::channel::Channel;
 use crate::channel::livekit::{self, LiveKitChannel};
@@ -104,7 +104,8 @@ impl Worker {
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
             dispatcher: dispatcher.clone(),
         };
-        let mut settings = Settings { meters, ..Settings::new(apps(&config, http)?) };
+        let max_sessions = config.server.max_recordings as usize;
+        let mut settings = Settings { meters, max_sessions, ..Settings::new(apps(&config, http)?) };
         settings.capture.clone_from(&config.server.capture_dir);
         let sessions = Sessions::open(settings, backing).await?;
 
@@ -245,13 +246,16 @@ pub(in crate::cli) fn receiver(app: &App) -> Option<callback::Target> {
     })
 }
 
+/// Plain secrets become hashes here.
 fn credentials(config: &Config) -> Credentials {
-    let pair = |app: &App| KeyPair {
-        key: app.customer_id.clone(),
-        secret: app.customer_secret.clone(),
-        apps: BTreeSet::from([app.id.clone()]),
+    let pairs = |app: &App| {
+        let plain = app.customer_secret.iter().map(RestSecret::from);
+        let secrets = plain.chain(app.customer_secret_hash.0.iter().cloned().map(RestSecret::from));
+        let (key, apps) = (app.customer_id.clone(), BTreeSet::from([app.id.clone()]));
+        secrets.map(|secret| KeyPair { key: key.clone(), secret, apps: apps.clone() }).collect::<Vec<_>>()
     };
-    Credentials::new(config.apps.iter().map(pair).collect())
+    let limits = config.apps.iter().map(|app| (app.id.clone(), app.requests_per_second));
+    Credentials::new(config.apps.iter().flat_map(pairs).collect()).with_limits(limits)
 }
 
 fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::units::AppId, AppSettings>> {
@@ -349,7 +353,7 @@ fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyh
         app_id: app.id.clone(),
         channel_url: None,
         rest_key: app.customer_id.clone(),
-        rest_secret: app.customer_secret.clone(),
+        rest_secret: app.customer_secret.clone().context("the development app has a plain REST secret")?,
         bucket: DevBucket {
             endpoint,
             name: config.bucket.name.clone(),

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::session::Report;
 use crate::session::ending::LastLog;
+use crate::session::endpoint;
 use crate::session::live::{Command, MAX_COMMANDS};
 use crate::session::plan::Plan;
 use crate::session::registry::{Entry, Listed};
@@ -13,7 +14,6 @@ use crate::session::sealed;
 use crate::session::sessions::{Inner, from_row};
 use crate::session::told::Told;
 use crate::session::upload::Watch;
-use crate::storage::Bucket;
 use crate::store::SessionRow;
 
 /// See the module's documentation. One that is away is found by callers from here on: they may have fresh keys for it.
@@ -48,7 +48,8 @@ impl Over {
         let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
         let told = Told::load(&desk.store, &desk.plan.sid).await.map_err(|error| error.to_string())?;
         let left = desk.spool.list().await.map_err(|error| error.to_string())?;
-        let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), desk.spool.clone());
+        let bucket = endpoint::connect(inner.settings.apps.get(&desk.plan.app), &destination);
+        let (queue, confirmations) = inner.backing.uploader.spawn(bucket, desk.spool.clone());
         queue.resume(left);
         Ok((LastLog { desk, queue, confirmations, commands, watch: Watch::default(), told }, listed))
     }
