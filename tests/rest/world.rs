@@ -20,7 +20,9 @@ use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::{Limits, Writer};
-use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
+use cloud_recorder::storage::{
+    Destination, DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader,
+};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, WallMs};
@@ -65,6 +67,8 @@ pub(crate) struct Wishes {
     pub(crate) spool: SpoolLimits,
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
+    /// The apps' default storage.
+    pub(crate) storage: Option<Destination>,
 }
 
 impl Default for Wishes {
@@ -81,6 +85,7 @@ impl Default for Wishes {
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
+            storage: None,
         }
     }
 }
@@ -131,6 +136,14 @@ impl Place {
         let mut files: Vec<_> = files.filter(|path| path.extension().is_some()).collect();
         files.sort();
         files
+    }
+
+    /// A storageConfig for its bucket.
+    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+        json!({
+            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.bucket.endpoint() },
+        })
     }
 
     /// Where the bucket's objects lie.
@@ -243,10 +256,7 @@ impl World {
 
     /// A storageConfig for the scenario's bucket.
     pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
-        json!({
-            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
-            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.place.bucket.endpoint() },
-        })
+        self.place.storage(prefix)
     }
 
     /// A plain clientRequest into the scenario's bucket.
@@ -348,7 +358,7 @@ fn router(sessions: &Sessions) -> Router {
 async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
-        storage: None,
+        storage: wishes.storage.clone(),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
         private_endpoints: wishes.private_endpoints,
