@@ -20,9 +20,7 @@ use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::{Limits, Writer};
-use cloud_recorder::storage::{
-    Destination, DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader,
-};
+use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, WallMs};
@@ -68,7 +66,7 @@ pub(crate) struct Wishes {
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
     /// The apps' default storage.
-    pub(crate) storage: Option<Destination>,
+    pub(crate) storage: Option<cloud_recorder::storage::Destination>,
 }
 
 impl Default for Wishes {
