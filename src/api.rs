@@ -68,11 +68,25 @@ pub struct ApiState {
 /// The API, to be merged with the routes of other doors: it answers, as the fallback, every path that no other door knows, so
 /// that an unknown path gets JSON too.
 pub fn router(state: ApiState) -> Router {
+    let calls = Arc::new(Semaphore::new(MAX_CALLS));
+    numbered(Router::new().fallback(dispatch).with_state(Desk { state, calls }))
+}
+
+/// All doors together: a wrong method is answered like an unknown path, in JSON, and every answer has a request id.
+pub fn complete(doors: Router) -> Router {
+    numbered(doors.method_not_allowed_fallback(no_route))
+}
+
+async fn no_route() -> Response {
+    Refusal::NoRoute.into_response()
+}
+
+/// Gives each answer the request's id, or a new one.
+fn numbered(router: Router) -> Router {
     let id = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id());
-    let calls = Arc::new(Semaphore::new(MAX_CALLS));
-    Router::new().fallback(dispatch).with_state(Desk { state, calls }).layer(id)
+    router.layer(id)
 }
 
 /// What answers calls.

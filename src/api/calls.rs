@@ -47,11 +47,15 @@ type Key = Result<Option<IdempotencyKey>, BadField>;
 
 async fn acquire(sessions: &Sessions, app: AppId, key: Key, body: Body) -> Result<Value, Failure> {
     let body = body::json(body).await?;
-    let request = acquire::parse(app, &body)?;
+    let acquire = acquire::parse(app, &body)?;
     let once = key?.map(|key| Once { key, request: digest(&body) });
-    let (cname, uid) = (request.cname.clone(), request.uid.clone());
-    let resource = sessions.acquire(request, once).await?;
-    Ok(json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() }))
+    let (cname, uid) = (acquire.request.cname.clone(), acquire.request.uid.clone());
+    let resource = sessions.acquire(acquire.request, once).await?;
+    let mut answer = json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() });
+    if !acquire.notes.is_empty() {
+        answer["notes"] = json!(acquire.notes);
+    }
+    Ok(answer)
 }
 
 async fn start(
@@ -140,6 +144,7 @@ impl TaskCall<'_> {
     ) -> Result<(StatusCode, Map<String, Value>), Failure> {
         // A query means nothing by its body, and one client sends `null` with each.
         let body = if action == Action::Query { Value::Null } else { body::json(body).await? };
+        *claimed = Claimed::of(&body);
         let Ok(sid) = Sid::new(self.sid) else {
             let resource = ResourceId::parse(self.resource).ok();
             return Err(self.sessions.nothing(&self.app, resource.as_ref()).await.into());
@@ -157,8 +162,13 @@ impl TaskCall<'_> {
                 (StatusCode::OK, report, answer)
             }
             Action::Update | Action::UpdateLayout => {
-                let update = task::update(&body)?;
-                *claimed = update.claimed.clone();
+                let update = match action {
+                    Action::UpdateLayout => task::update_layout(&body)?,
+                    _ => task::update(&body)?,
+                };
+                if action == Action::UpdateLayout && update.layout {
+                    self.refuse_layout(&task).await?;
+                }
                 let mut report = match &update.storage {
                     Some(storage) => self.sessions.rekey(&task, storage).await?,
                     None => self.sessions.query(&task).await?,
@@ -167,20 +177,32 @@ impl TaskCall<'_> {
                     report = self.sessions.select(&task, selection).await?;
                 }
                 let mut answer = answer::task(&report);
-                if update.layout {
-                    answer.insert("notes".into(), json!(["a layout has no effect: video is not recorded"]));
+                let video = [
+                    (update.layout, "a layout has no effect: video is not recorded"),
+                    (update.video, "a list of video subscriptions has no effect: video is not recorded"),
+                ];
+                let notes: Vec<&str> = video.into_iter().filter_map(|(told, note)| told.then_some(note)).collect();
+                if !notes.is_empty() {
+                    answer.insert("notes".into(), json!(notes));
                 }
                 (StatusCode::OK, report, answer)
             }
             Action::Stop => {
                 let stop = task::stop(&body)?;
-                *claimed = stop.claimed;
                 let stopped = self.sessions.stop(&task, stop.at_once).await?;
                 stop_answer(stopped, stop.at_once)
             }
         };
         answer::insert_mismatches(&mut answer, &report, &task, self.mode, claimed);
         Ok((status, answer))
+    }
+
+    /// Only a mix has a layout, whatever mode the path says.
+    async fn refuse_layout(&self, task: &TaskRef) -> Result<(), Failure> {
+        if self.sessions.query(task).await?.mode.mixes() {
+            return Ok(());
+        }
+        Err(BadField::new("mode", "is individual, which has no layout; updateLayout is for mode mix").into())
     }
 }
 

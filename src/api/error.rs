@@ -1,6 +1,6 @@
 //! Refusals on the wire: HTTP status, the vendor's code and reason (facts/agora.md section 3), and what we can add.
 //!
-//! Chosen where the vendor's documents are silent: 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
+//! Chosen where the vendor's documents are silent: 8, 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
 //! wrong and what to do next; `reason` stays the vendor's own words where it has fixed ones.
 //!
 //! A worker that takes no new recordings answers acquire and start with HTTP 503, on which the official clients try again
@@ -156,7 +156,10 @@ impl Failure {
     pub(crate) fn into_response(self, door: Door, about: Map<String, Value>) -> Response {
         let (status, code, reason) = match &self {
             Self::Gateway(refusal) => return refusal.into_response(),
-            Self::Field(error) => (StatusCode::BAD_REQUEST, 2, Some(error.to_string())),
+            Self::Field(error) => {
+                let reason = error.reason.map_or_else(|| error.to_string(), str::to_owned);
+                (StatusCode::BAD_REQUEST, error.code, Some(reason))
+            }
             Self::Resource(_) => (StatusCode::BAD_REQUEST, 1001, None),
             Self::Session(error) => {
                 let (status, code, reason) = wire(error, door);
@@ -201,7 +204,11 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::PromiseBroken => (StatusCode::BAD_REQUEST, 2, Some("request_hash mismatch!")),
         Error::Destination(error) if error.fault().retry => {
-            (StatusCode::INTERNAL_SERVER_ERROR, 62, Some("request timeout"))
+            let status = match door {
+                Door::Task(_) => StatusCode::GATEWAY_TIMEOUT,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, 62, Some("request timeout"))
         }
         Error::Destination(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::ForeignResource => (StatusCode::BAD_REQUEST, 1003, None),
@@ -242,5 +249,21 @@ fn log(error: &Error, status: StatusCode) {
         Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Destination => tracing::warn!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Caller => tracing::debug!(code = fault.code, "{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::path::Action;
+    use super::*;
+    use crate::storage::BucketError;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_the_vendors_time_out_of_that_call() {
+        for (door, status) in [(Door::Start, 500), (Door::Task(Action::Update), 504)] {
+            let silent = Error::Destination(BucketError::TimedOut { place: "calls".into() });
+            let (told, code, reason) = wire(&silent, door);
+            assert_eq!((told.as_u16(), code, reason), (status, 62, Some("request timeout")));
+        }
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod acquire;
 pub(super) mod answer;
 pub(super) mod fields;
 mod hash;
+mod layout;
 pub(super) mod start;
 mod storage;
 mod subscribe;

@@ -107,6 +107,8 @@ pub enum Note {
     Mp4NotWritten,
     /// Individual tracks were asked for transcoded.
     NotTranscoded,
+    /// Parameters came along that nobody documents.
+    UnknownParams,
 }
 
 impl Note {
@@ -118,6 +120,9 @@ impl Note {
             }
             Self::Mp4NotWritten => "avFileType mp4: no MP4 file is written; the HLS playlist holds the whole recording",
             Self::NotTranscoded => "streamMode: individual tracks keep the sender's Opus packets in every streamMode",
+            Self::UnknownParams => {
+                "privateParams: correctEXTINF is what playlists are like anyway; the rest has no effect"
+            }
         }
     }
 }

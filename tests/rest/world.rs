@@ -77,6 +77,8 @@ pub(crate) struct Wishes {
     pub(crate) spool: SpoolLimits,
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
+    /// The apps' default storage.
+    pub(crate) storage: Option<cloud_recorder::storage::Destination>,
 }
 
 impl Default for Wishes {
@@ -97,6 +99,7 @@ impl Default for Wishes {
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
+            storage: None,
         }
     }
 }
@@ -155,6 +158,14 @@ impl Place {
         let mut files: Vec<_> = files.filter(|path| path.extension().is_some()).collect();
         files.sort();
         files
+    }
+
+    /// A storageConfig for its bucket.
+    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+        json!({
+            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.bucket.endpoint() },
+        })
     }
 
     /// Where the bucket's objects lie.
@@ -282,10 +293,7 @@ impl World {
 
     /// A storageConfig for the scenario's bucket.
     pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
-        json!({
-            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
-            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.place.bucket.endpoint() },
-        })
+        self.place.storage(prefix)
     }
 
     /// A plain clientRequest into the scenario's bucket.
@@ -389,7 +397,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let dir = place.dir.path();
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
-        storage: None,
+        storage: wishes.storage.clone(),
         backup: wishes.backup.map(|after| place.backup(after)),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),

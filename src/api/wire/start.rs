@@ -45,7 +45,7 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
     let token = client.text("token")?.filter(|token| !token.is_empty()).map(|token| token.to_owned().into());
     refuse_other_services(client)?;
     let recording = client.object("recordingConfig")?;
-    let mut notes = Vec::new();
+    let mut notes = params_note(&recording)?;
     if video_asked(&recording)? {
         notes.push(Note::VideoNotRecorded);
     }
@@ -67,7 +67,7 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
     Ok(StartOptions {
         mode,
         profile: profile(&recording)?,
-        selection: subscribe::selection(&recording)?.unwrap_or_default(),
+        selection: subscribe::at_start(&recording)?,
         idle: idle(&recording)?,
         storage: storage::parse(&client.object("storageConfig")?)?,
         listing,
@@ -130,6 +130,14 @@ fn refuse_encryption(recording: &Fields<'_>) -> Result<(), BadField> {
         Some(0) | None => Ok(()),
         Some(_) => Err(recording.bad("decryptionMode", "asks to decrypt media, which is not offered; use 0")),
     }
+}
+
+/// `privateParams` holds JSON in a string.
+fn params_note(recording: &Fields<'_>) -> Result<Vec<Note>, BadField> {
+    let text = recording.text("privateParams")?.map_or("", str::trim);
+    let params: Value = serde_json::from_str(text).unwrap_or_default();
+    let known = params.as_object().is_some_and(|params| params.keys().all(|name| name == "correctEXTINF"));
+    Ok(if text.is_empty() || known { Vec::new() } else { vec![Note::UnknownParams] })
 }
 
 fn profile(recording: &Fields<'_>) -> Result<AudioProfile, BadField> {
@@ -216,6 +224,8 @@ mod tests {
             (json!({ "recordingConfig": { "audioProfile": 3 } }), "recordingConfig.audioProfile"),
             (json!({ "recordingConfig": { "streamMode": "loud" } }), "recordingConfig.streamMode"),
             (json!({ "recordingConfig": { "decryptionMode": 1 } }), "recordingConfig.decryptionMode"),
+            (json!({ "recordingConfig": { "subscribeVideoUids": ["1"] } }), "recordingConfig.subscribeVideoUids"),
+            (json!({ "recordingConfig": { "privateParams": {} } }), "recordingConfig.privateParams"),
             (json!({ "recordingConfig": [] }), "recordingConfig"),
             (json!({ "recordingFileConfig": { "avFileType": ["mp4"] } }), "recordingFileConfig.avFileType"),
             (json!({ "recordingFileConfig": { "avFileType": ["hls", "mkv"] } }), "recordingFileConfig.avFileType"),
@@ -228,6 +238,16 @@ mod tests {
         }
         assert!(read_mode("web", &json!({})).unwrap_err().starts_with("mode is web"));
         assert!(read_mode("", &json!({})).unwrap_err().starts_with("mode "));
+    }
+
+    #[test]
+    fn parameters_that_nobody_documents_are_noted() {
+        for (params, noted) in
+            [(r#"{"correctEXTINF":true}"#, false), ("", false), (r#"{"correctEXTINF":true,"x":1}"#, true), ("x", true)]
+        {
+            let notes = read(&json!({ "recordingConfig": { "privateParams": params } })).unwrap().options.notes;
+            assert_eq!(notes.contains(&Note::UnknownParams), noted, "{params}");
+        }
     }
 
     #[test]

@@ -118,6 +118,7 @@ impl Worker {
             router = router.merge(server.router());
         }
         router = router.merge(channel_server::rest::router(channel_server.clone(), Arc::new(directory)));
+        let router = api::complete(router);
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
         let serving = tokio::spawn(
