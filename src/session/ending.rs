@@ -115,6 +115,14 @@ impl Ending {
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
+        // Whole files are made of what the bucket has.
+        while self.works.make_last_files().await {
+            tokio::select! {
+                made = self.works.made() => self.works.take_made(made).await,
+                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
+                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+            }
+        }
         // The manifest says what lies in the bucket in the end.
         self.until_drained(patience).await?;
         let plan = self.works.desk().plan.clone();
@@ -160,7 +168,7 @@ impl Ending {
             let files = report.files.iter().filter(|file| file.playable).map(|file| UploadedFile {
                 file_name: file.key.clone(),
                 playlist: file.playlist.clone(),
-                slice_start: self.works.start(),
+                slice_start: self.works.start().plus(file.start()),
             });
             let files: Vec<_> = files.collect();
             news.push(event::uploading_progress(PROGRESS_COMPLETE));

@@ -18,6 +18,7 @@ use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
@@ -56,6 +57,8 @@ pub(super) struct Desk {
     pub(super) meters: Meters,
     /// How long a recording that is over waits for its bucket before that is said.
     pub(super) upload_patience: Duration,
+    /// How long whole files are.
+    pub(super) roll: Roll,
 }
 
 impl Desk {

@@ -219,7 +219,8 @@ impl Inner {
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
         let meters = self.settings.meters.clone();
         let upload_patience = self.settings.upload_patience;
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, upload_patience })
+        let roll = self.settings.roll;
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, upload_patience, roll })
     }
 
     /// Whether the app may have one more recording.

@@ -2,6 +2,7 @@
 //! a live session and for one that is recovered from the journal.
 
 mod again;
+mod files;
 mod kept;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::again::Again;
+use self::files::Files;
 pub(super) use self::kept::{Kept, Position};
 use super::ending::LastLog;
 use super::live::Desk;
@@ -53,6 +55,7 @@ pub(super) struct Works {
     told: Told,
     /// While the recording is made again from its journal.
     again: Option<Again>,
+    files: Files,
 }
 
 impl Works {
@@ -64,6 +67,7 @@ impl Works {
     fn with(desk: Desk, start: WallMs, recorder: Recorder, queue: UploadQueue) -> Self {
         Self {
             publication: Publication::new(desk.plan.clone(), start),
+            files: Files::new(&desk),
             recorder,
             desk,
             start,
@@ -176,6 +180,9 @@ impl Works {
                 self.react(change).await?;
                 self.refresh();
                 self.tell_progress().await;
+                if kind == ObjectKind::Segment {
+                    self.make_full_files().await;
+                }
             }
             UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
             UploadReport::Recovered => {
@@ -378,6 +385,7 @@ impl Works {
                 None => files.push(super::File { playable, ..self.desk.plan.file(playlist) }),
             }
         }
+        files.extend(self.whole_files());
         files
     }
 }

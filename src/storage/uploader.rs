@@ -3,6 +3,7 @@
 //! * An object leaves the spool only after the bucket confirmed it; nothing is ever given up (law 1).
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
 //!   there. A later one of the same name takes its place in the queue.
+//! * Whole files go last: one at a time of a session, beside its segments and never in their place.
 //! * Segments of a session are put side by side, at most [`WIDTH`] at a time; in trouble one at a time.
 //! * A playlist or document whose earlier text may still land (its PUT had no answer) is watched until that is over: whatever
 //!   comes late, the newest text lies in the bucket in the end. Until then it counts as waiting and stays in the spool.
@@ -36,7 +37,9 @@ pub use retry::{Patience, RetryPolicy};
 pub const MAX_PUTS: usize = 32;
 /// The same over all sessions whose bucket failed last: a dead bucket takes no place from the others.
 pub const MAX_PROBES: usize = 8;
-/// Most PUTs of a session at a time.
+/// Most PUTs of whole files of a worker at a time, beside the others: they are large, and segments must not wait behind them.
+pub const MAX_WHOLES: usize = 4;
+/// Most PUTs of a session at a time; one of a whole file is not counted, and is the only one of its kind.
 pub const WIDTH: usize = 4;
 /// Reports that may wait for the session; when it does not read them, the upload waits for it.
 pub const MAX_REPORTS: usize = 256;
@@ -46,6 +49,7 @@ pub const MAX_REPORTS: usize = 256;
 pub struct Uploader {
     puts: Arc<Gate>,
     probes: Arc<Gate>,
+    wholes: Arc<Gate>,
     retry: RetryPolicy,
     patience: Patience,
     seed: AtomicU64,
@@ -57,6 +61,7 @@ impl Uploader {
         Self {
             puts: Gate::new(MAX_PUTS),
             probes: Gate::new(MAX_PROBES),
+            wholes: Gate::new(MAX_WHOLES),
             retry,
             patience: Patience::default(),
             seed: AtomicU64::new(seed),
@@ -81,7 +86,13 @@ impl Uploader {
         });
         let random = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
         let task = task::Task::new(
-            attempt::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
+            attempt::Context {
+                bucket,
+                spool,
+                puts: Arc::clone(&self.puts),
+                probes: Arc::clone(&self.probes),
+                wholes: Arc::clone(&self.wholes),
+            },
             Arc::clone(&shared),
             reports,
             retry::Backoff::new(self.retry, random),

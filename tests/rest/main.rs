@@ -38,3 +38,6 @@ mod spools_are_bounded;
 mod stops_are_idempotent;
 mod tenants_are_apart;
 mod the_bot_may_not_get_in;
+mod whole_files_are_given_up_first;
+mod whole_files_lie_beside_the_playlists;
+mod whole_files_outlive_the_worker;

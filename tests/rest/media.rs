@@ -61,3 +61,10 @@ pub(crate) fn verify(place: &Path) {
     let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+/// What `cloud-recorder verify` says of a recording that is not sound.
+pub(crate) fn verify_fails(place: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

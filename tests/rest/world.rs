@@ -16,6 +16,7 @@ use cloud_recorder::api::{self, ApiState, Credentials, KeyPair};
 use cloud_recorder::callback::{self, Dispatcher, Target};
 use cloud_recorder::channel::Channel;
 use cloud_recorder::clock;
+use cloud_recorder::codec::whole::Roll;
 use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
@@ -65,6 +66,8 @@ pub(crate) struct Wishes {
     pub(crate) spool: SpoolLimits,
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
+    /// How long whole files are.
+    pub(crate) roll: Roll,
 }
 
 impl Default for Wishes {
@@ -81,6 +84,7 @@ impl Default for Wishes {
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
+            roll: Roll::default(),
         }
     }
 }
@@ -358,6 +362,7 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let settings = Settings {
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
         upload_patience: wishes.upload_patience,
+        roll: wishes.roll,
         ..Settings::new(BTreeMap::from(apps))
     };
     let targets = wishes.callbacks.iter().map(|url| {

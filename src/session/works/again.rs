@@ -24,6 +24,7 @@ impl Works {
         self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
+        self.take_up_files(&left).await?;
         let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };
         self.queue.resume(left);
         // What left the spool was confirmed, after the checkpoint from which this recording goes on.
@@ -53,6 +54,7 @@ impl Works {
         let ledger = Arc::new(self.recorder.ledger());
         self.note(|report| report.ledger = ledger);
         self.refresh();
+        self.make_full_files().await;
         Ok(())
     }
 
