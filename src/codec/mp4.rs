@@ -54,7 +54,8 @@ impl Table {
     /// Adds the next segment.
     pub fn add(&mut self, segment: &Segment) -> Result<(), TooLarge> {
         let size = segment.media().len();
-        let chunk = u32::try_from(size).ok().filter(|size| self.bytes + u64::from(*size) <= MAX_MEDIA).ok_or(TooLarge)?;
+        let chunk =
+            u32::try_from(size).ok().filter(|size| self.bytes + u64::from(*size) <= MAX_MEDIA).ok_or(TooLarge)?;
         self.bytes += u64::from(chunk);
         self.chunks.push(chunk);
         let (first_chunk, samples_per_chunk) = (self.chunks.len() as u32, segment.samples.len() as u32);

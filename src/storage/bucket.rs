@@ -162,8 +162,7 @@ impl Bucket {
     }
 
     async fn put_body(&self, key: &str, body: &Body, kind: ObjectKind) -> Result<Confirmed, BucketError> {
-        let confirmed =
-            |proof| Confirmed { size: body.len(), sha256: hex(body.sha256()), proof };
+        let confirmed = |proof| Confirmed { size: body.len(), sha256: hex(body.sha256()), proof };
         let checksums = self.checksums.load(Ordering::Relaxed);
         if checksums != REFUSED {
             match self.put_with(key, body, kind, Some(BASE64.encode(body.sha256()))).await {

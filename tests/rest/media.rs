@@ -21,10 +21,18 @@ impl Sound {
     }
 }
 
-/// Decodes a playlist; a word of warning from ffmpeg fails the test.
+/// Decodes a playlist or a whole file; a word of warning from ffmpeg fails the test.
 pub(crate) fn decode(playlist: &Path) -> Sound {
     let output = Command::new("ffmpeg")
-        .args(["-v", "warning", "-nostdin", "-allowed_extensions", "ALL", "-i"])
+        .args(["-v", "warning", "-nostdin"])
+        .args(
+            playlist
+                .extension()
+                .filter(|kind| *kind == "m3u8")
+                .into_iter()
+                .flat_map(|_| ["-allowed_extensions", "ALL"]),
+        )
+        .arg("-i")
         .arg(playlist)
         .args(["-ac", "1", "-ar", "48000", "-f", "f32le", "-"])
         .output()

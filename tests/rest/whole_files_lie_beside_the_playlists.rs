@@ -98,7 +98,8 @@ async fn each_uid_has_its_file_and_long_ones_are_cut_while_the_recording_runs() 
     let (list, length) = (known["fileList"].as_array().unwrap(), known["durationMs"].as_u64().unwrap());
     let started = known["sliceStartTime"].as_u64().unwrap();
     for (uid, frequency) in [("7", 440.0), ("8", 1250.0)] {
-        let own = list.iter().filter(|file| file["uid"] == uid && !file["fileName"].as_str().unwrap().ends_with(".m3u8"));
+        let own =
+            list.iter().filter(|file| file["uid"] == uid && !file["fileName"].as_str().unwrap().ends_with(".m3u8"));
         let own: Vec<_> = own.collect();
         let name = |index: usize| format!("rec/{}_room__uid_s_{uid}__uid_e_audio_{index}.mp4", task.sid);
         let starts: Vec<u64> = own.iter().map(|file| file["sliceStartTime"].as_u64().unwrap() - started).collect();

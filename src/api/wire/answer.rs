@@ -133,7 +133,9 @@ pub(crate) fn asked(call: Option<&ResourceId>, sid: Option<&str>, claimed: &Clai
 /// `fileListMode` and `fileList`, present also when nothing is recorded.
 fn server_response(report: &Report) -> Map<String, Value> {
     let list = match report.listing {
-        Listing::String => json!(report.files.iter().find(|file| file.is_mix() && file.part.is_none()).map_or("", |file| file.key.as_str())),
+        Listing::String => json!(
+            report.files.iter().find(|file| file.is_mix() && file.part.is_none()).map_or("", |file| file.key.as_str())
+        ),
         Listing::Json => file_list(report),
     };
     object(json!({ "fileListMode": report.listing, "fileList": list }))

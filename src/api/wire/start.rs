@@ -250,7 +250,9 @@ mod tests {
             let options = read_mode(mode, &files(json!(["ogg", "hls", "mp4", "mp4"]))).unwrap().options;
             assert_eq!((options.files, options.listing), (vec![FileType::Mp4, FileType::Ogg], Listing::Json));
             assert!(read_mode(mode, &files(json!(["hls"]))).unwrap().options.files.is_empty());
-            assert!(read_mode(mode, &files(json!(["ogg"]))).is_err() && read_mode(mode, &files(json!(["mp4"]))).is_err());
+            assert!(
+                read_mode(mode, &files(json!(["ogg"]))).is_err() && read_mode(mode, &files(json!(["mp4"]))).is_err()
+            );
         }
     }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::codec::names::Stem;
 use crate::codec::fmp4;
+use crate::codec::names::Stem;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::codec::whole::{FileType, Roll};
 use crate::recording::{Output, PlaylistId, Spec};

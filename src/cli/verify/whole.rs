@@ -75,7 +75,11 @@ pub(super) async fn check(
         } else if let (Some(packets), Some(segments)) = (packets, segments.clone())
             && packets.of() != segments.of()
         {
-            report.add(Kind::Malformed, &last.name, &format!("the files hold other packets than their playlist {playlist}"));
+            report.add(
+                Kind::Malformed,
+                &last.name,
+                &format!("the files hold other packets than their playlist {playlist}"),
+            );
         }
     }
 }

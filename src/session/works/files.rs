@@ -78,6 +78,11 @@ impl Files {
         }
         Self { kinds, roll: desk.roll, docket: Docket::default(), making: None }
     }
+
+    /// Whether any were asked for, and not given up.
+    fn are_made(&self) -> bool {
+        !self.kinds.is_empty() && self.docket.given_up.is_none()
+    }
 }
 
 impl Docket {
@@ -94,7 +99,7 @@ impl Docket {
 impl Works {
     /// Begins to make the next file that is full, if none is being made. Nothing waits for it.
     pub(super) async fn make_full_files(&mut self) {
-        if self.again.is_some() || self.files.kinds.is_empty() {
+        if self.again.is_some() {
             return;
         }
         if self.files.making.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
@@ -106,7 +111,7 @@ impl Works {
 
     /// Begins to make the next file at the end of the recording, when every segment is in the bucket. Whether one is being made.
     pub(in crate::session) async fn make_last_files(&mut self) -> bool {
-        if !self.publication.is_complete() && !self.files.kinds.is_empty() && self.files.docket.given_up.is_none() {
+        if self.files.are_made() && !self.publication.is_complete() {
             self.give_up_files("some of it is not in its bucket".to_owned()).await;
         }
         self.begin_next(true).await
@@ -181,7 +186,7 @@ impl Works {
         if self.files.making.is_some() {
             return true;
         }
-        if self.files.docket.given_up.is_some() {
+        if !self.files.are_made() {
             return false;
         }
         if let Some(why) = self.desk.spool.keeping_trouble() {
@@ -193,7 +198,8 @@ impl Works {
             PlaylistId::Mix => self.desk.plan.profile.channels(),
             PlaylistId::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
         };
-        let names = self.files.kinds.iter().map(|kind| (*kind, self.desk.plan.stem(&part.playlist).whole(*kind, part.index)));
+        let names =
+            self.files.kinds.iter().map(|kind| (*kind, self.desk.plan.stem(&part.playlist).whole(*kind, part.index)));
         let maker = Maker {
             spool: self.desk.spool.clone(),
             queue: self.queue.clone(),
@@ -215,7 +221,8 @@ impl Works {
             let stored = || self.publication.stored_from(playlist, first);
             let (from, to) = (stored().next()?.start, stored().last()?.end());
             // Else a look at each segment would come with each confirmation.
-            let may_be_full = to - from >= self.files.roll.length || self.desk.spool.kept_bytes() > self.files.roll.bytes;
+            let may_be_full =
+                to - from >= self.files.roll.length || self.desk.spool.kept_bytes() > self.files.roll.bytes;
             let sizes = stored().map(|entry| (entry.duration, self.objects.size(&entry.name)));
             let full = if may_be_full { self.files.roll.fill(sizes) } else { None };
             let count = full.or_else(|| last.then(|| stored().count()))?;
@@ -228,7 +235,9 @@ impl Works {
 
     /// No more files are made: says so. The playlists hold everything.
     async fn give_up_files(&mut self, why: String) {
-        let text = format!("no more whole files (mp4, ogg) are made of this recording: {why}; the HLS playlists hold all of it");
+        let text = format!(
+            "no more whole files (mp4, ogg) are made of this recording: {why}; the HLS playlists hold all of it"
+        );
         tracing::warn!(sid = %self.desk.plan.sid, "{text}");
         self.files.docket.given_up = Some(why.clone());
         if let Err(error) = self.desk.spool.give_up_keeping(why).await {

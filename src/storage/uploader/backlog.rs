@@ -150,7 +150,8 @@ impl Backlog {
     /// before it, a whole file by all media before it and by another one in flight, everything by its own name in flight.
     fn free(&self, well: bool) -> impl Iterator<Item = &Entry> {
         let (mut media_before, mut any_before) = (false, false);
-        let smaller = |entry: &Entry| matches!(entry.object.kind, ObjectKind::Init | ObjectKind::Segment | ObjectKind::Playlist);
+        let smaller =
+            |entry: &Entry| matches!(entry.object.kind, ObjectKind::Init | ObjectKind::Segment | ObjectKind::Playlist);
         let no_wholes = self.whole.is_some() || (!well && self.entries.values().any(smaller));
         self.entries.values().take(WINDOW).filter(move |entry| {
             let held = match entry.object.kind {
@@ -211,8 +212,14 @@ mod tests {
     #[tokio::test]
     async fn whole_files_go_one_at_a_time_and_hold_nothing_back_but_documents() {
         let now = Instant::now();
-        let (mut backlog, objects) =
-            backlog(&[("1", Segment), ("a.mp4", Mp4), ("a.ogg", Ogg), ("2", Segment), ("a", Playlist), ("d", Document)]);
+        let (mut backlog, objects) = backlog(&[
+            ("1", Segment),
+            ("a.mp4", Mp4),
+            ("a.ogg", Ogg),
+            ("2", Segment),
+            ("a", Playlist),
+            ("d", Document),
+        ]);
         assert_eq!(orders(&mut backlog, now), [0, 3], "a file is made of the segments before it");
         backlog.confirmed(&objects[0]);
         assert_eq!(orders(&mut backlog, now), [1]);

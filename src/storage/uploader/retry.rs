@@ -49,7 +49,8 @@ impl Patience {
     /// How long an attempt with so many bytes may take after so many that took too long: an eighth more for each full MiB, which
     /// is 280 kB/s of a large file at first, and 70 kB/s in the end.
     pub(super) fn limit(&self, timeouts: u32, size: u64) -> Duration {
-        let limit = self.attempt.saturating_mul(1u32.checked_shl(timeouts).unwrap_or(u32::MAX)).min(self.longest_attempt);
+        let limit =
+            self.attempt.saturating_mul(1u32.checked_shl(timeouts).unwrap_or(u32::MAX)).min(self.longest_attempt);
         limit + (limit / 8).saturating_mul(u32::try_from(size >> 20).unwrap_or(u32::MAX))
     }
 }
