@@ -34,6 +34,59 @@ fn a_file_is_made_of_what_several_runs_received() {
     dies_and_returns(&Wishes { journal_file_bytes: 16 << 10, ..Wishes::default() });
 }
 
+#[test]
+fn a_file_that_was_on_its_way_arrives_after_the_crash_and_is_not_named_before() {
+    let wishes = Wishes { roll: Roll { length: Ticks::from_secs(4), ..Roll::default() }, ..Wishes::default() };
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let spool = place.spool();
+    let obstacle = |task: &Task| place.objects().join(format!("rec/{}_room_0.mp4", task.sid));
+    let task = run_that_dies(&place, wishes.clone(), async |world: World| {
+        let mut client = world.client();
+        client["recordingFileConfig"] = json!({ "avFileType": ["hls", "mp4"] });
+        let task = world.record("mix", "room", "1", &client).await;
+        // In the place of the file there is a folder: the bucket takes everything else.
+        std::fs::create_dir_all(obstacle(&task)).unwrap();
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        stage.talk(&mut talker, 0, 9000).await;
+        let docket = spool.join(&task.sid).join("session.note");
+        until(async || docket.exists().then_some(())).await;
+        stage.talk(&mut talker, 9000, 15_000).await;
+        let query = until(async || {
+            let body = world.query(&task).await.body;
+            let whole = body["segments"]["stored"].as_u64() >= Some(6) && body["upload"]["state"] != "ok";
+            whole.then_some(body)
+        })
+        .await;
+        assert_eq!(query["fileList"].as_array().unwrap().len(), 1, "segments do not wait for it, and nobody names it");
+        tokio::time::sleep(DURABLE).await;
+        task
+    });
+    std::fs::remove_dir(obstacle(&task)).unwrap();
+    let ahead = Duration::from_secs(16);
+    let known = run_that_dies(&place, Wishes { ahead, ..wishes }, async |world: World| {
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
+        until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
+        assert_eq!(world.stop(&task).await.status, StatusCode::OK);
+        let known = world.over(&task).await;
+        until(async || (world.spooled() == 0).then_some(())).await;
+        known
+    });
+    assert_eq!(known["state"], "ended", "{known}");
+    media::verify(&place.objects().join(format!("rec/{}_room_manifest.json", task.sid)));
+    let first = known["fileList"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|file| file["fileName"].as_str().unwrap().ends_with("_0.mp4"));
+    let sound = media::decode(&place.objects().join(first.unwrap()["fileName"].as_str().unwrap()));
+    assert!(sound.ms().abs_diff(4000) <= 40 && tone(sound.part(1000, 3000), 440.0) > 0.1, "{}", sound.ms());
+}
+
 fn dies_and_returns(wishes: &Wishes) {
     const RUNS: u64 = 3;
     let outside = Runtime::new().unwrap();

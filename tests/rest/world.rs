@@ -137,6 +137,11 @@ impl Place {
         files
     }
 
+    /// What waits for buckets.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.dir.path().join("spool")
+    }
+
     /// Where the bucket's objects lie.
     pub(crate) fn objects(&self) -> PathBuf {
         self.dir.path().join("buckets").join(BUCKET)

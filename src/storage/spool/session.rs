@@ -1,6 +1,7 @@
 //! One session's directory in the spool, and its objects in memory while the disk takes none.
 
 mod kept;
+mod making;
 
 use std::fs;
 use std::io;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use self::kept::Keeping;
-pub use self::kept::{Kept, SpooledFile};
+pub use self::making::{Kept, SpooledFile};
 use super::files::Files;
 use super::layout::{check_name, file_name, scan, scan_kept};
 use super::limits::Usage;
