@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_stands_in_front_costs_about_four_bytes_a_packet() {
         let head = |count: usize| {
-            let (packets, mut table) = (samples(&vec![960; 300]), Table::default());
+            let (packets, mut table) = (samples(&[960; 300]), Table::default());
             let segment = read_segment(&media_segment(1, Ticks::ZERO, &packets)).unwrap();
             (0..count).for_each(|_| table.add(&segment).unwrap());
             table.head(1).len()
