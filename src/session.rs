@@ -42,6 +42,7 @@ mod timebase;
 mod told;
 mod upload;
 mod vitals;
+pub(crate) mod whole;
 mod works;
 
 pub use backup::BackupUse;
@@ -49,10 +50,10 @@ pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
 pub use listing::{ListPlace, RecordingFilter, RecordingPage};
-pub use manifest::{Loss, Manifest, Object};
+pub use manifest::{Loss, Manifest, Object, WholeFile};
 pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
-pub use report::{File, Report, State};
+pub use report::{File, FilePart, Report, State};
 pub use request::{
     AcquireRequest, IdleKind, IdleRule, Listing, MAX_SELECTED_UIDS, Note, RequestHash, StartOptions, StartRequest,
     TaskRef,

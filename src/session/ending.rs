@@ -131,6 +131,15 @@ impl Ending {
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
+        // Whole files are made of what the bucket has.
+        while self.works.make_last_files().await {
+            tokio::select! {
+                made = self.works.made() => self.works.take_made(made).await,
+                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
+                news = self.works.backup_news() => self.works.tend_backup(news).await,
+                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+            }
+        }
         if self.works.is_complete() {
             // The manifest says what lies in the bucket in the end.
             self.until_held(patience, false).await?;

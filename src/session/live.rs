@@ -19,6 +19,7 @@ use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
@@ -61,6 +62,8 @@ pub(super) struct Desk {
     pub(super) backup: Option<Means>,
     /// How long a recording that is over waits for its bucket before that is said.
     pub(super) upload_patience: Duration,
+    /// How long whole files are.
+    pub(super) roll: Roll,
 }
 
 impl Desk {

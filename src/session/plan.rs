@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
 use crate::codec::names::Stem;
+use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
 use crate::storage::KeyPrefix;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
@@ -24,6 +25,9 @@ pub(super) struct Plan {
     pub(super) selection: Selection,
     pub(super) segment: SegmentLength,
     pub(super) idle: IdleRule,
+    /// Whole files beside the playlists.
+    #[serde(default)]
+    pub(super) files: Vec<FileType>,
     pub(super) listing: Listing,
     pub(super) notes: Vec<Note>,
     /// Folders in front of every object's name, joined with slashes.
@@ -103,7 +107,7 @@ impl Plan {
     /// A playlist as it is listed, not playable yet.
     pub(super) fn file(&self, playlist: &PlaylistId) -> super::File {
         let key = self.key(&self.stem(playlist).playlist());
-        super::File { key, playlist: playlist.clone(), playable: false }
+        super::File { key, playlist: playlist.clone(), playable: false, part: None }
     }
 }
 
@@ -127,6 +131,7 @@ pub(super) mod tests {
             selection: Selection::All,
             segment: SegmentLength::default(),
             idle: IdleRule { after: Duration::from_secs(30), kind: IdleKind::NoMember },
+            files: Vec::new(),
             listing: Listing::String,
             notes: Vec::new(),
             prefix: "a/b".into(),

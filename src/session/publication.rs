@@ -223,6 +223,12 @@ impl Publication {
         self.now.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
     }
 
+    /// The segments of a playlist that are in the bucket, from `first` on as far as there is no hole.
+    pub(super) fn stored_from(&self, playlist: &PlaylistId, first: usize) -> impl Iterator<Item = &Entry> {
+        let segments = self.now.playlists.get(playlist).map_or(&[][..], |known| &known.segments[..known.prefix]);
+        segments.iter().skip(first).map(|(entry, _)| entry)
+    }
+
     /// Whether a playlist is in the bucket.
     pub(super) fn is_listed(&self, playlist: &PlaylistId) -> bool {
         self.now.playlists.get(playlist).is_some_and(|progress| progress.listed)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Health, Listing, Note, Upload};
+use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
-use crate::units::{AppId, Cname, Sid, Uid, WallMs};
+use crate::units::{AppId, Cname, Sid, Ticks, Uid, WallMs};
 
 /// Where a recording is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ pub struct Report {
     pub ended: Option<WallMs>,
     /// Length of the timeline, as far as it is in files.
     pub duration_ms: u64,
-    /// Its playlists, the mix first.
+    /// Its playlists, the mix first, and behind them the whole files that the bucket confirmed.
     pub files: Vec<File>,
     /// Media files made so far.
     pub segments_made: u64,
@@ -140,16 +141,33 @@ impl Report {
     }
 }
 
-/// A playlist of a recording.
+/// A playlist of a recording, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Its object key, with the prefix.
     pub key: String,
-    /// Which playlist.
+    /// Which playlist, or of which one it is made.
     pub playlist: PlaylistId,
     /// Whether the bucket holds it with at least one segment.
     pub playable: bool,
+    /// What a whole file holds; none for a playlist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<FilePart>,
+}
+
+/// The part of a playlist that a whole file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FilePart {
+    /// What kind of file it is.
+    pub kind: FileType,
+    /// Counts the parts of the playlist from 0.
+    pub index: u32,
+    /// Where it begins on the timeline.
+    pub start: Ticks,
+    /// How long it is.
+    pub duration: Ticks,
 }
 
 impl File {
@@ -159,6 +177,11 @@ impl File {
             PlaylistId::Mix => "0",
             PlaylistId::Individual(uid) => uid.as_str(),
         }
+    }
+
+    /// Where it begins on the timeline.
+    pub fn start(&self) -> Ticks {
+        self.part.map_or(Ticks::ZERO, |part| part.start)
     }
 
     /// Whether everybody is in it.

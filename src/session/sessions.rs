@@ -226,7 +226,8 @@ impl Inner {
         let upload_patience = self.settings.upload_patience;
         let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
         let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience })
+        let roll = self.settings.roll;
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience, roll })
     }
 
     /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock;
+use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::SegmentLength;
 use crate::storage::Destination;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub max_sessions: usize,
     /// How long a recording that is over waits for its bucket before that is said; it waits on all the same.
     pub upload_patience: Duration,
+    /// How long whole files beside the playlists are.
+    pub roll: Roll,
 }
 
 /// [`Settings::max_sessions`] where nobody says otherwise.
@@ -42,7 +45,15 @@ impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
         let (clock, meters) = (Arc::new(clock::now), Meters::default());
-        Self { apps, capture: None, clock, meters, max_sessions: MAX_SESSIONS, upload_patience: UPLOAD_PATIENCE }
+        Self {
+            apps,
+            capture: None,
+            clock,
+            meters,
+            max_sessions: MAX_SESSIONS,
+            upload_patience: UPLOAD_PATIENCE,
+            roll: Roll::default(),
+        }
     }
 }
 

@@ -169,6 +169,7 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
         selection: options.selection.clone(),
         segment: app.segment,
         idle: options.idle,
+        files: options.files.clone(),
         listing: options.listing,
         notes: options.notes.clone(),
         prefix: destination.prefix.to_string(),

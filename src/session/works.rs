@@ -3,6 +3,7 @@
 
 mod again;
 mod failover;
+mod files;
 mod kept;
 mod second;
 
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use self::again::Again;
 use self::failover::Failover;
+use self::files::Files;
 pub(super) use self::kept::{Kept, Position};
 use super::backup::Backup;
 use super::ending::LastLog;
@@ -62,6 +64,7 @@ pub(super) struct Works {
     again: Option<Again>,
     /// Since it goes on after its worker died.
     failover: Option<Failover>,
+    files: Files,
 }
 
 impl Works {
@@ -73,6 +76,7 @@ impl Works {
     fn with(desk: Desk, start: WallMs, recorder: Recorder, queue: UploadQueue) -> Self {
         Self {
             publication: Publication::new(desk.plan.clone(), start),
+            files: Files::new(&desk),
             recorder,
             backup: Backup::new(desk.backup.clone()),
             promised: Vec::new(),
@@ -189,6 +193,9 @@ impl Works {
                 self.end_backup(false).await;
                 self.refresh();
                 self.tell_progress().await;
+                if kind == ObjectKind::Segment {
+                    self.make_full_files().await;
+                }
             }
             UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
             UploadReport::Recovered => {
@@ -406,6 +413,7 @@ impl Works {
                 None => files.push(super::File { playable, ..self.desk.plan.file(playlist) }),
             }
         }
+        files.extend(self.whole_files());
         files
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! * An object leaves the spool only after the bucket confirmed it; nothing is ever given up (law 1).
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
-//!   there.
-//! * A later object of the same name takes the place of an earlier one in the queue.
+//!   there. A later one of the same name takes its place in the queue.
+//! * Whole files go last: one at a time of a session, beside its segments and never in their place.
 //! * Segments of a session are put side by side, at most [`WIDTH`] at a time; in trouble one at a time.
 //! * A playlist or document whose earlier text may still land (its PUT had no answer) is watched until that is over: whatever
 //!   comes late, the newest text lies in the bucket in the end. Until then it counts as waiting and stays in the spool.
@@ -44,7 +44,9 @@ pub const MAX_PUTS: usize = 32;
 pub const MAX_PROBES: usize = 8;
 /// The same over all copies for second buckets: they take no place from the first ones.
 pub const MAX_COPIES: usize = 8;
-/// Most PUTs of a session at a time.
+/// Most PUTs of whole files of a worker at a time, beside the others: they are large, and segments must not wait behind them.
+pub const MAX_WHOLES: usize = 4;
+/// Most PUTs of a session at a time; one of a whole file is not counted, and is the only one of its kind.
 pub const WIDTH: usize = 4;
 /// Reports that may wait for the session; when it does not read them, the upload waits for it.
 pub const MAX_REPORTS: usize = 256;
@@ -55,6 +57,7 @@ pub struct Uploader {
     puts: Arc<Gate>,
     probes: Arc<Gate>,
     copies: Arc<Gate>,
+    wholes: Arc<Gate>,
     retry: RetryPolicy,
     patience: Patience,
     seed: AtomicU64,
@@ -67,6 +70,7 @@ impl Uploader {
             puts: Gate::new(MAX_PUTS),
             probes: Gate::new(MAX_PROBES),
             copies: Gate::new(MAX_COPIES),
+            wholes: Gate::new(MAX_WHOLES),
             retry,
             patience: Patience::default(),
             seed: AtomicU64::new(seed),
@@ -82,16 +86,16 @@ impl Uploader {
     /// Starts a session's upload. What is left in the spool from before has to be submitted like anything new. The task ends
     /// when all queues are dropped and everything is confirmed.
     pub fn spawn(&self, bucket: Bucket, spool: SessionSpool) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
-        let (puts, probes) = (Arc::clone(&self.puts), Arc::clone(&self.probes));
-        self.run(attempt::Context { bucket, shelf: Shelf::Spool(spool), puts, probes })
+        let (puts, probes, wholes) = (Arc::clone(&self.puts), Arc::clone(&self.probes), Arc::clone(&self.wholes));
+        self.run(attempt::Context { bucket, shelf: Shelf::Spool(spool), puts, probes, wholes })
     }
 
     /// Starts a session's copies into a second bucket. The task ends with the queue, whatever waits then: the spool has it.
     pub fn spawn_copies(&self, bucket: Bucket, spool: SessionSpool) -> (CopyQueue, mpsc::Receiver<UploadReport>) {
         let copies = Copies::of(spool);
-        let (puts, probes) = (Arc::clone(&self.copies), Arc::clone(&self.copies));
-        let (queue, reports) =
-            self.run(attempt::Context { bucket, shelf: Shelf::Copies(copies.clone()), puts, probes });
+        let [puts, probes, wholes] = std::array::from_fn(|_| Arc::clone(&self.copies));
+        let shelf = Shelf::Copies(copies.clone());
+        let (queue, reports) = self.run(attempt::Context { bucket, shelf, puts, probes, wholes });
         (CopyQueue { queue, copies }, reports)
     }
 

@@ -50,3 +50,6 @@ mod tenants_are_apart;
 mod tenants_attack_each_other;
 mod the_bot_may_not_get_in;
 mod tokens_end_recordings;
+mod whole_files_are_given_up_first;
+mod whole_files_lie_beside_the_playlists;
+mod whole_files_outlive_the_worker;

@@ -16,6 +16,7 @@ use cloud_recorder::api::{self, ApiState, Credentials, KeyPair};
 use cloud_recorder::callback::{self, Dispatcher, Target};
 use cloud_recorder::channel::Channel;
 use cloud_recorder::clock;
+use cloud_recorder::codec::whole::Roll;
 use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Settings, StorageConfigParts};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
@@ -79,6 +80,8 @@ pub(crate) struct Wishes {
     pub(crate) journal_file_bytes: u64,
     /// The apps' default storage.
     pub(crate) storage: Option<cloud_recorder::storage::Destination>,
+    /// How long whole files are.
+    pub(crate) roll: Roll,
 }
 
 impl Default for Wishes {
@@ -100,6 +103,7 @@ impl Default for Wishes {
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
             storage: None,
+            roll: Roll::default(),
         }
     }
 }
@@ -166,6 +170,11 @@ impl Place {
             "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
             "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.bucket.endpoint() },
         })
+    }
+
+    /// What waits for buckets.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.dir.path().join("spool")
     }
 
     /// Where the bucket's objects lie.
@@ -409,6 +418,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
         upload_patience: wishes.upload_patience,
         max_sessions: wishes.worker_sessions,
+        roll: wishes.roll,
         ..Settings::new(BTreeMap::from(apps))
     };
     let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));

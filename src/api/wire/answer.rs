@@ -162,7 +162,9 @@ pub(crate) fn asked(call: Option<&ResourceId>, sid: Option<&str>, claimed: &Clai
 /// `fileListMode` and `fileList`, present also when nothing is recorded.
 fn server_response(report: &Report) -> Map<String, Value> {
     let list = match report.listing {
-        Listing::String => json!(report.files.iter().find(|file| file.is_mix()).map_or("", |file| file.key.as_str())),
+        Listing::String => json!(
+            report.files.iter().find(|file| file.is_mix() && file.part.is_none()).map_or("", |file| file.key.as_str())
+        ),
         Listing::Json => file_list(report),
     };
     object(json!({ "fileListMode": report.listing, "fileList": list }))
@@ -176,7 +178,7 @@ fn file_list(report: &Report) -> Value {
             "uid": file.uid(),
             "mixedAllUser": file.is_mix(),
             "isPlayable": file.playable,
-            "sliceStartTime": report.started.map_or(0, |at| at.0),
+            "sliceStartTime": report.started.map_or(0, |at| at.plus(file.start()).0),
         })
     };
     report.files.iter().map(entry).collect()

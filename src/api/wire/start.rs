@@ -1,11 +1,13 @@
 //! The body of start (facts/agora.md section 2): every field is honoured, has no meaning for audio, or is refused with a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::fields::{BadField, Fields};
 use super::{hash, storage, subscribe, who};
+use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Mode};
 use crate::session::{IdleKind, IdleRule, Listing, Note, RequestHash, ResourceId, StartOptions, StartRequest};
 use crate::units::AppId;
@@ -52,24 +54,18 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
     if transcoded_tracks_asked(&recording)? && mode == Mode::Individual {
         notes.push(Note::NotTranscoded);
     }
-    let mp4 = mp4_asked(&client.object("recordingFileConfig")?)?;
-    if mp4 && mode == Mode::Individual {
-        let files = client.object("recordingFileConfig")?;
-        return Err(files.bad("avFileType", "may only be [\"hls\"] in individual mode"));
-    }
-    if mp4 {
-        notes.push(Note::Mp4NotWritten);
-    }
+    let files = files_asked(&client.object("recordingFileConfig")?)?;
     refuse_encryption(&recording)?;
     recording.integer("subscribeUidGroup", 0, 5)?;
     let mode = both(mode, &recording)?;
-    let listing = if mode == Mode::Mix && !mp4 { Listing::String } else { Listing::Json };
+    let listing = if mode == Mode::Mix && files.is_empty() { Listing::String } else { Listing::Json };
     Ok(StartOptions {
         mode,
         profile: profile(&recording)?,
         selection: subscribe::at_start(&recording)?,
         idle: idle(&recording)?,
         storage: storage::parse(&client.object("storageConfig")?)?,
+        files,
         listing,
         notes,
         token,
@@ -96,16 +92,26 @@ fn transcoded_tracks_asked(recording: &Fields<'_>) -> Result<bool, BadField> {
     }
 }
 
-fn mp4_asked(files: &Fields<'_>) -> Result<bool, BadField> {
+/// Whole files beside HLS. Additive: `ogg`, and any of them in individual mode too, one for each uid.
+fn files_asked(files: &Fields<'_>) -> Result<Vec<FileType>, BadField> {
     let types = files.texts("avFileType")?;
-    if let Some(unknown) = types.iter().find(|kind| !matches!(**kind, "hls" | "mp4")) {
-        let unknown: String = unknown.chars().take(16).collect();
-        return Err(files.bad("avFileType", format!("holds {unknown:?}; use [\"hls\"]")));
+    let mut asked = BTreeSet::new();
+    for kind in &types {
+        match *kind {
+            "hls" => {}
+            "mp4" => _ = asked.insert(FileType::Mp4),
+            "ogg" => _ = asked.insert(FileType::Ogg),
+            unknown => {
+                let unknown: String = unknown.chars().take(16).collect();
+                let right = "use [\"hls\"], or \"mp4\" or \"ogg\" beside it";
+                return Err(files.bad("avFileType", format!("holds {unknown:?}; {right}")));
+            }
+        }
     }
     if !types.is_empty() && !types.contains(&"hls") {
-        return Err(files.bad("avFileType", "is [\"mp4\"] alone; use [\"hls\"]"));
+        return Err(files.bad("avFileType", "lacks \"hls\", which every recording has; use [\"hls\",\"mp4\"]"));
     }
-    Ok(types.contains(&"mp4"))
+    Ok(asked.into_iter().collect())
 }
 
 fn refuse_other_services(client: &Fields<'_>) -> Result<(), BadField> {
@@ -209,7 +215,7 @@ mod tests {
             "streamSubscribe": {}, "appsCollection": { "combinationPolicy": "default" }
         });
         let options = read(&client).unwrap().options;
-        assert_eq!(options.notes, [Note::VideoNotRecorded, Note::Mp4NotWritten]);
+        assert_eq!((&options.notes[..], &options.files[..]), (&[Note::VideoNotRecorded][..], &[FileType::Mp4][..]));
         assert_eq!((options.profile, options.listing), (AudioProfile::Stereo192, Listing::Json));
         assert_eq!(options.idle.kind, IdleKind::NoPublisher);
     }
@@ -256,6 +262,19 @@ mod tests {
         let individual = read_mode("individual", &json!({ "recordingConfig": { "alsoMix": true } })).unwrap().options;
         assert_eq!((mix.mode, individual.mode), (Mode::Both, Mode::Both));
         assert_eq!(mix.listing, Listing::Json);
+    }
+
+    #[test]
+    fn whole_files_come_beside_hls_in_every_mode() {
+        let files = |types: Value| json!({ "recordingFileConfig": { "avFileType": types } });
+        for mode in ["mix", "individual"] {
+            let options = read_mode(mode, &files(json!(["ogg", "hls", "mp4", "mp4"]))).unwrap().options;
+            assert_eq!((options.files, options.listing), (vec![FileType::Mp4, FileType::Ogg], Listing::Json));
+            assert!(read_mode(mode, &files(json!(["hls"]))).unwrap().options.files.is_empty());
+            assert!(
+                read_mode(mode, &files(json!(["ogg"]))).is_err() && read_mode(mode, &files(json!(["mp4"]))).is_err()
+            );
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ impl Works {
         self.backup.resume(self.told.backup_since());
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
+        self.take_up_files(&left).await?;
         let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };
         self.queue.resume(left);
         // What left the spool was confirmed, after the checkpoint from which this recording goes on.
@@ -51,6 +52,7 @@ impl Works {
             self.upload_playlist(&playlist).await?;
         }
         self.account();
+        self.make_full_files().await;
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub(super) puts: Arc<Gate>,
     /// For sessions whose bucket failed last.
     pub(super) probes: Arc<Gate>,
+    /// For whole files.
+    pub(super) wholes: Arc<Gate>,
 }
 
 /// What to do.
@@ -51,7 +53,11 @@ const PLACE_PART: u32 = 6;
 impl Context {
     /// Waits for a place, then takes at most `limit`.
     pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
-        let gate = if rank.streak > 0 { &self.probes } else { &self.puts };
+        let gate = match &attempt {
+            Attempt::Put(object) if object.kind.is_whole() => &self.wholes,
+            _ if rank.streak > 0 => &self.probes,
+            _ => &self.puts,
+        };
         let place = gate.enter(rank).await;
         let attempt = self.attempt(attempt, limit);
         tokio::pin!(attempt);
@@ -66,6 +72,10 @@ impl Context {
 
     async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
+            Attempt::Put(object) if object.kind.is_whole() => {
+                let put = self.put_whole(&object, limit).await;
+                Done::Put(object, put)
+            }
             Attempt::Put(object) => {
                 let put = match self.shelf.read(&object).await {
                     Ok(Found::Bytes(bytes)) => self.put(&object, bytes, limit).await,
@@ -80,6 +90,12 @@ impl Context {
                 Done::Looked { object, begun, held }
             }
         }
+    }
+
+    /// A whole file is sent from the disk.
+    async fn put_whole(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
+        let (key, file) = (self.bucket.key(&object.name), self.shelf.file(object).await?);
+        Ok(self.bucket.put_file_within(limit, &key, file, object.kind).await?)
     }
 
     async fn put(&self, object: &SpooledObject, bytes: Bytes, limit: Duration) -> Result<Confirmed, UploadError> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::storage::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
+use crate::storage::spool::{ObjectKind, SessionSpool, SpoolError, SpooledFile, SpooledObject};
 
 /// Where the bytes of a session's objects are. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,6 +49,14 @@ impl Shelf {
         match self {
             Self::Spool(spool) => spool.read(object).await.map(Found::Bytes),
             Self::Copies(copies) => copies.read(object).await,
+        }
+    }
+
+    /// A whole file, to be sent from the disk.
+    pub(super) async fn file(&self, object: &SpooledObject) -> Result<SpooledFile, SpoolError> {
+        match self {
+            Self::Spool(spool) => spool.file(object).await,
+            Self::Copies(copies) => copies.0.spool.file(object).await,
         }
     }
 

@@ -97,19 +97,24 @@ impl Task {
     fn start_what_may_go(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let width = if self.streak == 0 { WIDTH } else { 1 };
-        if self.attempts.len() >= width {
+        if self.abreast() >= width {
             return None;
         }
         if let Some(pause) = self.pause.filter(|pause| *pause > now) {
             return (!(self.backlog.is_empty() && self.guards.is_empty())).then_some(pause);
         }
-        while self.attempts.len() < width {
-            let Some(next) = self.backlog.start(now) else { return self.look(now) };
+        while self.abreast() < width {
+            let Some(next) = self.backlog.start(now, self.streak == 0) else { return self.look(now) };
             let rank = Rank { streak: self.streak, since: next.since };
-            let limit = self.patience.limit(next.timeouts);
+            let limit = self.patience.limit(next.timeouts, next.object.size);
             self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object), rank, limit));
         }
         None
+    }
+
+    /// Attempts that count for the width.
+    fn abreast(&self) -> usize {
+        self.attempts.len() - usize::from(self.backlog.whole_flies())
     }
 
     /// Looks at the texts that are due for it, when there is nothing to put.
@@ -127,7 +132,7 @@ impl Task {
             self.attempts.spawn(self.context.clone().run(look, rank, self.patience.attempt));
         }
         let looks = self.guards.values().filter_map(Guard::look);
-        self.backlog.wake().into_iter().chain(looks).min()
+        self.backlog.wake(self.streak == 0).into_iter().chain(looks).min()
     }
 
     async fn take_news(&mut self) {
