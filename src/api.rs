@@ -8,7 +8,7 @@
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
 //!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
-//! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
+//! * Without credentials: `GET /livez`, `GET /readyz`, `GET /openapi.json` and, where it is wanted, `GET /metrics`.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
 
@@ -19,6 +19,7 @@ mod calls;
 mod error;
 mod health;
 mod metrics;
+pub mod openapi;
 mod path;
 mod wire;
 
@@ -82,6 +83,9 @@ async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
         return metrics::answer(&state.sessions, began).await;
+    }
+    if openapi::is_asked(method, path) {
+        return openapi::answer();
     }
     if let Some(probe) = Probe::parse(method, path) {
         return probe.answer(&state.sessions).await;

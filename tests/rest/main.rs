@@ -4,6 +4,7 @@
 
 mod binary;
 mod channel;
+mod documented;
 mod echoing_bucket;
 mod media;
 mod needles;
