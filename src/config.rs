@@ -8,6 +8,7 @@
 mod annotated;
 mod apps;
 mod overlay;
+mod reference;
 mod refusal;
 mod sections;
 mod text;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use apps::{App, ChannelChoice, DefaultStorage};
+pub use reference::reference;
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
 
