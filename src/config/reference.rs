@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(without("capture_dir"), "off");
         assert_eq!(without("id"), "required");
         assert_eq!(without("announce"), "none");
-        assert_eq!(without("max_recordings"), "`50`");
+        assert_eq!(without("segment_seconds"), "`6`");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 mod binary;
 mod channel;
-mod documented;
 mod echoing_bucket;
 mod media;
 mod needles;

@@ -31,8 +31,11 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use url::Url;
 
+use self::documented::assert_documented;
 use crate::channel::{Door, Script, Stage};
-use crate::documented::assert_documented;
+
+#[path = "documented.rs"]
+mod documented;
 
 /// The app that scenarios call for, and another tenant.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
