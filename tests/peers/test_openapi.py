@@ -22,7 +22,7 @@ CHECKS = [
     "ignored_auth",
 ]
 # Requests for each call beside the examples and the edges; what they are is the same in every run.
-EXAMPLES, SEED, SECONDS = 12, 20, 90
+EXAMPLES, SEED, SECONDS = 12, 20, 60
 # Calls that need a resource or a recording mostly get one that exists.
 SETTINGS = """
 [dictionaries]

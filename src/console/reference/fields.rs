@@ -31,6 +31,7 @@ pub(super) fn kind(schema: &Value) -> String {
 
 fn word(kind: &str, schema: &Value) -> String {
     match kind {
+        "array" if schema["items"]["type"] == "object" => "list of objects".to_owned(),
         "array" => format!("list of {}", self::kind(&schema["items"])),
         "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
             (Some(low), Some(high)) => format!("whole number, {low} to {high}"),

@@ -207,10 +207,17 @@ fn ledger() -> Value {
         must("to", count("First sample after it")),
         must("cause", cause()),
     ]);
-    let packets = object(
-        ["received", "placed", "duplicate", "late", "malformed", "overflow", "leftOut", "superseded"]
-            .map(|name| must(name, count("Packets"))),
-    );
+    let packets = [
+        ("received", "Arrived while the uid was to be recorded, of every kind"),
+        ("placed", "In the recording"),
+        ("duplicate", "Copies of packets that were there already"),
+        ("late", "Came after their place had been written"),
+        ("malformed", "Not Opus, or with a time that makes no sense"),
+        ("overflow", "Came in greater number than the queue holds"),
+        ("leftOut", "Left out to follow the wall clock"),
+        ("superseded", "From an older track of the uid while a newer one sounded"),
+    ];
+    let packets = about(object(packets.map(|(name, text)| must(name, count(text)))), "What became of the packets");
     let more = [
         must("gaps", list(gap, "Stretches without the sender's own sound")),
         must("gapsOmitted", count("Gaps past the limit of the list; the sums have them")),
