@@ -5,7 +5,7 @@ PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
 .NOTPARALLEL:
-.PHONY: help demo test faults setup setup-demo page check fmt lint doc unit peers clean-peers
+.PHONY: help demo test faults setup setup-demo page reference check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -29,6 +29,11 @@ page: $(PAGE) ## Build the web pages that the binary embeds
 
 $(PAGE): $(PAGE_SOURCES)
 	scripts/page.sh
+
+reference: ## Write docs/openapi.json and docs/config.md anew; tests fail while they are stale
+	$(CARGO) build --locked
+	target/debug/cloud-recorder reference openapi >docs/openapi.json
+	target/debug/cloud-recorder reference config >docs/config.md
 
 check: fmt lint ## Quick checks before a commit
 

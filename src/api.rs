@@ -10,7 +10,7 @@
 //!   `…/recordings/{sid}/events?after=&limit=`; the header `Idempotency-Key` on acquire and start;
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all`, `POST …/callbacks/redeliver` and
 //!   `POST …/callbacks/test`.
-//! * Without credentials: `GET /livez`, `GET /readyz` and, where it is wanted, `GET /metrics`.
+//! * Without credentials: `GET /livez`, `GET /readyz`, `GET /openapi.json` and, where it is wanted, `GET /metrics`.
 //! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
@@ -23,6 +23,7 @@ mod error;
 mod health;
 mod metrics;
 mod once;
+pub mod openapi;
 mod path;
 mod rate;
 mod recordings;
@@ -102,6 +103,9 @@ async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
         return metrics::answer(&state.sessions, began).await;
+    }
+    if openapi::is_asked(method, path) {
+        return openapi::answer();
     }
     if let Some(probe) = Probe::parse(method, path) {
         return probe.answer(&state.sessions).await;

@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod reference;
 mod replay;
 mod serve;
 mod test_event;
@@ -28,6 +29,8 @@ enum Command {
     Demo(demo::Args),
     /// Check a configuration file and print what would be in force, secrets left out
     Config(config::Args),
+    /// Print the reference of the REST API or of the configuration
+    Reference(reference::Args),
     /// Replay a journal through the recording core: the same playlists and ledger, faster than real time
     Replay(replay::Args),
     /// Check that a recording is complete and consistent: objects, timeline, ledger, event log
@@ -44,6 +47,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Reference(args) => reference::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::TestEvent(args) => test_event::run(&args),

@@ -8,6 +8,7 @@
 mod annotated;
 mod apps;
 mod overlay;
+mod reference;
 mod refusal;
 mod sections;
 mod text;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
 pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, MAX_SECRETS, SecretHashes};
+pub use reference::reference;
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
 

@@ -1,6 +1,6 @@
-//! Pages for people, embedded in the binary: the voice room at `/room`.
+//! Pages for people, embedded in the binary: the voice room at `/room`, the REST API at `/docs`.
 //!
-//! The page is served to anybody who reaches the HTTP port; it holds no secrets. It needs a channel URL, a token and REST
+//! The voice room is served to anybody who reaches the HTTP port; it holds no secrets. It needs a channel URL, a token and REST
 //! credentials to be of use, and asks the person to paste them. Only a development server on loopback hands them out
 //! ([`DevSettings`]), and only to pages that it served itself.
 //!
@@ -11,6 +11,7 @@ mod dev;
 mod error;
 mod pages;
 mod policy;
+mod reference;
 
 use std::sync::Arc;
 
@@ -28,10 +29,13 @@ pub struct Settings {
     pub origins: Vec<url::Url>,
     /// Set in the development server alone.
     pub dev: Option<DevSettings>,
+    /// The OpenAPI document that `/docs` tells.
+    pub api: Option<&'static serde_json::Value>,
 }
 
-/// The routes `/room` and below it.
+/// The routes `/room` and `/docs`, and below them.
 pub fn router(settings: Settings) -> Router {
+    let api = settings.api;
     let pages = pages::Pages::new(policy::content_security_policy(&settings));
     let page_routes = Router::new()
         .route("/room", get(pages::index))
@@ -43,5 +47,6 @@ pub fn router(settings: Settings) -> Router {
         .route("/room/token", post(dev::token))
         .layer(axum::extract::DefaultBodyLimit::max(dev::BODY_LIMIT))
         .with_state(Arc::new(settings.dev));
-    page_routes.merge(dev_routes)
+    let reference = api.map(reference::router).unwrap_or_default();
+    page_routes.merge(dev_routes).merge(reference)
 }

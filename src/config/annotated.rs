@@ -8,8 +8,7 @@ use toml::{Table, Value};
 
 use super::*;
 use crate::config::overlay::SCALARS;
-
-const ANNOTATED: &str = include_str!("../../deploy/cloud-recorder.toml");
+use crate::config::reference::uncommented;
 
 /// Each table of the file by its header's path, and the struct that it fills.
 fn sections() -> [(&'static str, BTreeSet<&'static str>); 8] {
@@ -23,31 +22,6 @@ fn sections() -> [(&'static str, BTreeSet<&'static str>); 8] {
         ("apps.storage", fields_of::<DefaultStorage>()),
         ("apps.backup", fields_of::<BackupStorage>()),
     ]
-}
-
-/// The file with every `# key = value` made a `key = value`, and every `# [section]` a section.
-fn uncommented() -> String {
-    let plain = |line: &str| {
-        let knob = line.strip_prefix("# ").filter(|rest| {
-            let plain = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b"_.".contains(&b));
-            let section = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            section.is_some_and(plain) || rest.split_once(" = ").is_some_and(|(key, _)| plain(key))
-        });
-        knob.unwrap_or(line).to_owned()
-    };
-    let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
-    for line in ANNOTATED.lines().map(plain) {
-        if line.starts_with('[') {
-            seen.clear();
-        }
-        let key = line.split_once(" = ").filter(|_| !line.starts_with('#')).map(|(key, _)| key.to_owned());
-        // A knob that has a value already may show another in a comment.
-        if key.is_none_or(|key| seen.insert(key)) {
-            lines.push(line);
-        }
-    }
-    lines.join("\n")
 }
 
 #[test]

@@ -153,7 +153,7 @@ mod tests {
     }
 
     async fn ask(dev: Option<DevSettings>, request: Request<Body>) -> (StatusCode, Value) {
-        let response = router(Settings { origins: Vec::new(), dev }).oneshot(request).await.unwrap();
+        let response = router(Settings { dev, ..Settings::default() }).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_default())

@@ -31,7 +31,7 @@ impl Pages {
         Self { policy: HeaderValue::try_from(policy).expect("the policy is made of origins, which are ASCII") }
     }
 
-    fn answer(&self, name: &str, content: Cow<'static, [u8]>, request: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, name: &str, content: Cow<'static, [u8]>, request: &HeaderMap) -> Response {
         let etag = etag(&content);
         let mut headers = HeaderMap::new();
         let content_type = match name.rsplit_once('.').map_or("", |(_, extension)| extension) {

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     fn settings(origins: &[&str]) -> Settings {
-        Settings { origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(), dev: None }
+        Settings { origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(), ..Settings::default() }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod channel_rest_lists;
 mod client;
 mod ear;
 mod events_are_the_vendors;
+mod every_documented_call_is_one;
 mod goodbyes_are_answered;
 mod hostile_clients_harm_only_themselves;
 mod hosts_and_audience;

@@ -1,20 +1,30 @@
 //! A caller of the channel management API.
 
+use cloud_recorder::api::openapi;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
 use crate::house::{CREDENTIALS, House};
 
-/// The status and the JSON of an answer, which every answer is and carries an id with.
+#[path = "../../src/api/openapi/check.rs"]
+mod check;
+
+/// The status and the JSON of an answer, which every answer is and carries an id with; it is as the OpenAPI document has it.
 pub(crate) async fn call(house: &House, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-    let mut request = Client::new().request(method, format!("http://{}/dev/v1/{path}", house.address));
+    let address = format!("http://{}/dev/v1/{path}", house.address).parse::<reqwest::Url>().unwrap();
+    let called = (method.to_string(), address.path().to_owned());
+    let mut request = Client::new().request(method, address);
     request = request.header("authorization", CREDENTIALS);
     if let Some(body) = body {
         request = request.json(&body);
     }
     let answer = request.send().await.unwrap();
     assert!(answer.headers().contains_key("x-request-id"));
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let (status, body) = (answer.status().as_u16(), answer.json().await.unwrap());
+    // Headers are the business of the door that checks credentials, which is another one here.
+    let documented = check::Judge(&openapi::DOCUMENT).answer((&called.0, &called.1), (status, &body), |_| true);
+    documented.unwrap_or_else(|problem| panic!("{problem}"));
+    (status, body)
 }
 
 pub(crate) async fn get(house: &House, path: &str) -> Value {

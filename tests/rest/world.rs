@@ -33,7 +33,11 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use url::Url;
 
+use self::documented::assert_documented;
 use crate::channel::{Door, Script, Stage};
+
+#[path = "documented.rs"]
+mod documented;
 
 /// The app that scenarios call for, and another tenant.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -250,14 +254,16 @@ impl World {
         self.api.clone()
     }
 
-    /// Sends a request as it is. Every answer has to be a JSON object with a request id.
+    /// Sends a request as it is. Every answer has to be a JSON object with a request id, and as the OpenAPI document has it.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let response = self.api.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&bytes).expect("every answer is JSON");
         assert!(body.is_object(), "every answer is an object: {body}");
         assert!(head.headers.contains_key("x-request-id"), "every answer has a request id");
+        assert_documented((&method, &path), head.status, &head.headers, &body);
         Answer { status: head.status, headers: head.headers, body }
     }
 

@@ -338,7 +338,8 @@ fn backup(app: &App) -> anyhow::Result<Option<BackupSettings>> {
 
 /// The pages, and in development what they need to record without anybody pasting credentials.
 fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyhow::Result<console::Settings> {
-    let mut settings = console::Settings { origins: origins(config, bucket), dev: None };
+    let mut settings =
+        console::Settings { origins: origins(config, bucket), dev: None, api: Some(&api::openapi::DOCUMENT) };
     let (Some(bucket), true, Some(app)) = (bucket, development, config.apps.first()) else { return Ok(settings) };
     let endpoint = Url::parse(&format!("http://{bucket}"))?;
     let secret_key = config.bucket.secret_key.clone().unwrap_or_else(|| String::new().into());

@@ -83,7 +83,8 @@ impl Works {
             return;
         }
         match object.kind {
-            ObjectKind::Playlist => {}
+            // Playlists have texts of their own there; whole files are made once all is at home.
+            ObjectKind::Playlist | ObjectKind::Mp4 | ObjectKind::Ogg => {}
             ObjectKind::Document => self.backup.copy(object, None),
             ObjectKind::Init | ObjectKind::Segment => {
                 // What is not waited for is at home.

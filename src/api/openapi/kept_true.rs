@@ -1,0 +1,247 @@
+//! The document says what the code does.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::check::Judge;
+use super::shapes::example;
+use super::{DOCUMENT, TEXT};
+use crate::api::path::{self, Action, Target};
+use crate::api::wire::{acquire, start, task};
+use crate::session::ResourceId;
+use crate::units::AppId;
+
+/// What a program calls it. A new target has to get a name here and an operation of this name in `paths`.
+fn operation_of(target: Target<'_>) -> &'static str {
+    match target {
+        Target::Acquire => "acquire",
+        Target::Start { .. } => "start",
+        Target::Task { action, .. } => match action {
+            Action::Query => "query",
+            Action::Update => "update",
+            Action::UpdateLayout => "updateLayout",
+            Action::Stop => "stop",
+        },
+        Target::Recording { .. } => "recording",
+        Target::Events { .. } => "events",
+        Target::Callbacks => "callbacks",
+        Target::Redeliver => "redeliver",
+    }
+}
+
+/// Takes a request's body as the API does, or says why not.
+fn take(shape: &str, body: &Value) -> Result<(), String> {
+    let app = AppId::new(example::APP).unwrap();
+    let resource = || ResourceId::parse(example::RESOURCE).unwrap();
+    match shape {
+        "AcquireRequest" => acquire::parse(app, body).map(drop),
+        // Some fields are looked at in one mode only.
+        "StartRequest" => {
+            let individual = start::parse(app.clone(), resource(), "individual", body);
+            start::parse(app, resource(), "mix", body).and(individual).map(drop)
+        }
+        "UpdateRequest" | "LayoutRequest" => task::update(body).map(drop),
+        "StopRequest" => task::stop(body).map(drop),
+        _ => return Ok(()),
+    }
+    .map_err(|error| error.to_string())
+}
+
+fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let of_path = |(path, item): (&'static String, &'static Value)| {
+        let methods = item.as_object().unwrap().iter();
+        methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    };
+    paths.iter().flat_map(of_path)
+}
+
+/// The path with the examples of its parameters.
+fn filled(path: &str) -> String {
+    let parameters = DOCUMENT["components"]["parameters"].as_object().unwrap();
+    parameters.iter().fold(path.to_owned(), |path, (name, parameter)| {
+        path.replace(&format!("{{{name}}}"), parameter["example"].as_str().unwrap())
+    })
+}
+
+/// Each `{"schema", "examples"}` of an operation, with its place in words.
+fn contents(operation: &'static Value) -> Vec<(String, &'static Value)> {
+    let id = operation["operationId"].as_str().unwrap();
+    let of = |place: String, holder: &'static Value| (place, &holder["content"]["application/json"]);
+    let request = operation.get("requestBody").map(|body| of(format!("the request of {id}"), body));
+    let responses = operation["responses"].as_object().unwrap().iter();
+    let responses = responses.map(|(status, response)| of(format!("the {status} of {id}"), response));
+    request.into_iter().chain(responses).filter(|(_, content)| !content.is_null()).collect()
+}
+
+#[test]
+fn every_path_is_a_route_and_every_route_has_its_operation() {
+    let mut ids = BTreeSet::new();
+    for (path, method, operation) in operations() {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(ids.insert(id), "{id} is there twice");
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        let full = filled(path);
+        let method = method.to_uppercase().parse().unwrap();
+        let call = path::parse(&method, &full).unwrap_or_else(|| panic!("{method} {full} is no route"));
+        assert_eq!(operation_of(call.target), id, "{method} {full}");
+        assert!(operation["responses"]["401"].is_object(), "{id} asks for credentials");
+    }
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/")) {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let known = item.get(method.to_lowercase()).is_some();
+            assert_eq!(path::parse(&method.parse().unwrap(), &filled(path)).is_some(), known, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn every_example_has_the_shape_that_it_is_an_example_of() {
+    for (_, _, operation) in operations() {
+        for (place, content) in contents(operation) {
+            for (name, example) in content["examples"].as_object().into_iter().flatten() {
+                let problems = Judge(&DOCUMENT).value(&content["schema"], &example["value"]);
+                assert!(problems.is_empty(), "{name}, an example of {place}:\n{}", problems.join("\n"));
+            }
+        }
+        for parameter in operation["parameters"].as_array().unwrap().iter().filter(|one| one.get("in").is_some()) {
+            let problems = Judge(&DOCUMENT).value(&parameter["schema"], &parameter["example"]);
+            assert!(problems.is_empty(), "{}: {problems:?}", parameter["name"]);
+        }
+    }
+}
+
+#[test]
+fn every_shape_is_used_and_every_reference_leads_somewhere() {
+    let mut used = BTreeSet::new();
+    let mut rest = vec![&*DOCUMENT];
+    while let Some(value) = rest.pop() {
+        rest.extend(value.as_object().into_iter().flat_map(|map| map.values()));
+        rest.extend(value.as_array().into_iter().flatten());
+        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+            Judge(&DOCUMENT).resolve(reference);
+            used.extend(reference.strip_prefix("#/components/schemas/"));
+        }
+    }
+    let shapes: BTreeSet<&str> =
+        DOCUMENT["components"]["schemas"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(shapes, used);
+}
+
+#[test]
+fn the_parsers_take_every_example() {
+    let mut taken = 0;
+    for (_, _, operation) in operations() {
+        let Some(content) = operation.get("requestBody").map(|body| &body["content"]["application/json"]) else {
+            continue;
+        };
+        let shape = content["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        for (name, example) in content["examples"].as_object().unwrap() {
+            take(shape, &example["value"]).unwrap_or_else(|problem| panic!("{shape} {name}: {problem}"));
+            taken += 1;
+        }
+    }
+    assert!(taken >= 10);
+}
+
+#[test]
+fn the_parsers_refuse_what_lies_beyond_a_limit_and_take_what_lies_within() {
+    let who = json!({ "cname": example::CNAME, "uid": "1" });
+    let busy = json!({ "clientRequest": { "streamSubscribe": { "audioUidList": { "subscribeAudioUids": [] } } } });
+    for (shape, base) in
+        [("AcquireRequest", &who), ("StartRequest", &who), ("UpdateRequest", &busy), ("StopRequest", &who)]
+    {
+        let mut limits = Vec::new();
+        collect(&DOCUMENT["components"]["schemas"][shape], "", &mut limits);
+        assert!(!limits.is_empty(), "{shape}");
+        for (place, value, right) in limits {
+            let mut body = base.clone();
+            let mut target = &mut body;
+            for name in place.split('/').skip(1) {
+                target = &mut target[name];
+            }
+            *target = value;
+            let outcome = take(shape, &body);
+            assert_eq!(outcome.is_ok(), right, "{shape} {place}: {body}: {outcome:?}");
+        }
+    }
+}
+
+/// Values at and beyond the limits of a shape's fields: place, value, whether it is within.
+fn collect(schema: &Value, place: &str, limits: &mut Vec<(String, Value, bool)>) {
+    let schema = schema["$ref"].as_str().map_or(schema, |reference| Judge(&DOCUMENT).resolve(reference));
+    let mut limit = |value: Value, right| limits.push((place.to_owned(), value, right));
+    match schema["type"].as_str() {
+        Some("object") => {
+            if !place.is_empty() {
+                limit(json!([]), false);
+            }
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                collect(field, &format!("{place}/{name}"), limits);
+            }
+        }
+        Some("integer") => {
+            limit(json!("x"), false);
+            limit(json!(-1), false);
+            if let Some(values) = schema["enum"].as_array() {
+                values.iter().for_each(|value| limit(value.clone(), true));
+                limit(json!(values.iter().filter_map(Value::as_u64).max().unwrap() + 1), false);
+            }
+            if let (Some(low), Some(high)) = (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+                [low, high].into_iter().for_each(|value| limit(json!(value), true));
+                [low.checked_sub(1), Some(high + 1)].into_iter().flatten().for_each(|value| limit(json!(value), false));
+            }
+        }
+        Some("string") => {
+            limit(json!({}), false);
+            if let Some(values) = schema["enum"].as_array() {
+                values.iter().for_each(|value| limit(value.clone(), true));
+                limit(json!("nonsense"), false);
+            }
+        }
+        Some("boolean") => {
+            limit(json!(true), true);
+            limit(json!("yes"), false);
+        }
+        Some("array") => {
+            limit(json!("x"), false);
+            limit(json!([]), true);
+            if let Some(most) = schema["maxItems"].as_u64() {
+                limit((0..most).collect(), true);
+                limit((0..=most).collect(), false);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_in_the_document_is_noticed() {
+    let judge = |call, status, body: Value, headers: &[&str]| {
+        Judge(&DOCUMENT).answer(call, (status, &body), |name| headers.contains(&name))
+    };
+    let (live, alive) = (("GET", "/livez"), json!({ "alive": true }));
+    let id = ["X-Request-Id"];
+    assert_eq!(judge(live, 200, alive.clone(), &id), Ok(()));
+    assert_eq!(judge(("GET", "/"), 404, json!({ "message": "no Route matched with those values" }), &id), Ok(()));
+    for (call, status, body, headers) in [
+        (live, 200, alive.clone(), &[][..]),
+        (live, 500, alive.clone(), &id),
+        (live, 200, json!({ "alive": true, "more": 1 }), &id),
+        (live, 200, json!({ "alive": "yes" }), &id),
+        (live, 200, json!({}), &id),
+        (("GET", "/nowhere"), 200, alive.clone(), &id),
+        (("POST", "/livez"), 200, alive, &id),
+    ] {
+        assert!(judge(call, status, body.clone(), headers).is_err(), "{call:?} {status} {body}");
+    }
+}
+
+#[test]
+fn the_committed_document_is_this_one() {
+    let committed = include_str!("../../../docs/openapi.json");
+    assert!(committed == *TEXT, "docs/openapi.json is stale: run `make reference` and commit it");
+}

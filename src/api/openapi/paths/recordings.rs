@@ -1,0 +1,51 @@
+//! What is known of a recording by its sid: additions.
+
+use serde_json::json;
+
+use super::{RECORDINGS, app_get};
+use crate::api::openapi::operation::Operation;
+use crate::api::openapi::refusals::{Refusal, coded};
+use crate::api::openapi::shapes::example;
+use crate::api::openapi::word::{between, count};
+
+pub(super) fn all() -> Vec<Operation> {
+    vec![recording(), events()]
+}
+
+fn recording() -> Operation {
+    app_get("/v1/apps/{appid}/recordings/{sid}", RECORDINGS, "recording", "Look at a recording")
+        .about(
+            "Answers 200 while the recording runs and for `recording.remember_days` after its end: files, length, verdict, and \
+             the ledger with every gap.",
+        )
+        .answers(200, "The recording", "Recording", [("ended", example::recording())])
+        .refuses(&[unknown()])
+}
+
+fn events() -> Operation {
+    app_get("/v1/apps/{appid}/recordings/{sid}/events", RECORDINGS, "events", "Read a recording's log")
+        .about(
+            "The numbered events as callbacks and `…_events.jsonl` in the bucket have them, in order. `next` is the `after` of the \
+             following page; an empty page says that you have everything so far.",
+        )
+        .query("after", count("The sequence number of the last event that you have"), 11)
+        .query("limit", between(1, 500, "Events on a page; 500 when left out"), 100)
+        .answers(200, "A page of the log", "Events", [("page", example::events())])
+        .refuses(&[
+            unknown(),
+            coded(400, "bad_limit", 2, "limit must be a number from 1 to 500", &json!({})),
+            coded(
+                400,
+                "bad_after",
+                2,
+                "after must be the sequence number of the last event that you have",
+                &json!({}),
+            ),
+        ])
+}
+
+fn unknown() -> Refusal {
+    let detail = "failed to find worker: no recording with this sid is running";
+    let more = json!({ "detail": detail, "state": "unknown", "fault": "not_running", "retry": false });
+    coded(404, "unknown_sid", 404, "Failed to find worker.", &more)
+}

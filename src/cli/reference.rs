@@ -1,0 +1,30 @@
+//! `cloud-recorder reference`: what this version understands, for programs and people.
+
+use std::process::ExitCode;
+
+use crate::api::openapi;
+use crate::config;
+
+/// Arguments of `reference`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Of what
+    #[arg(value_name = "WHAT")]
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// The REST API, as an OpenAPI 3.1 document
+    Openapi,
+    /// Every key of the configuration, as Markdown
+    Config,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match args.what {
+        What::Openapi => println!("{:#}", *openapi::DOCUMENT),
+        What::Config => print!("{}", config::reference()?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
