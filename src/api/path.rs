@@ -57,9 +57,7 @@ impl Target<'_> {
             | Self::Events { .. }
             | Self::Callbacks
             | Self::Redeliver
-            | Self::TestCallback => {
-                Door::Additive
-            }
+            | Self::TestCallback => Door::Additive,
         }
     }
 }
