@@ -56,8 +56,8 @@ impl Dispatcher {
     pub fn spawn(store: Store, settings: Settings) -> Result<Self, DispatcherError> {
         let clients = Arc::new(Clients::new(&settings)?);
         let targets: Vec<_> = settings.targets.clone().into_iter().collect();
-        let shared = || Arc::new(Shared::new(store.clone(), Arc::clone(&clients), settings.clone()));
-        let (recordings, channels) = (shared(), shared());
+        let recordings = Arc::new(Shared::new(store.clone(), Arc::clone(&clients), settings.clone()));
+        let channels = Arc::new(Shared::new(store, Arc::clone(&clients), settings));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let mut receivers = HashMap::new();

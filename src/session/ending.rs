@@ -224,7 +224,11 @@ impl Ending {
 fn files_of(report: &Report, files: &[File]) -> Vec<UploadedFile> {
     let slice_start = report.started.unwrap_or(report.created);
     let playable = files.iter().filter(|file| file.playable);
-    let file = |file: &File| UploadedFile { file_name: file.key.clone(), playlist: file.playlist.clone(), slice_start };
+    let file = |file: &File| UploadedFile {
+        file_name: file.key.clone(),
+        playlist: file.playlist.clone(),
+        slice_start: slice_start.plus(file.start()),
+    };
     playable.map(file).collect()
 }
 

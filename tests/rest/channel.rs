@@ -94,7 +94,7 @@ impl Channel for Script {
 
     /// `until <ms>` is good until then, `wrong` never, everything else for ever.
     fn admits(&self, token: &SecretString, _: &Cname, _: &Uid, now: WallMs) -> Result<Option<WallMs>, TokenError> {
-        match token.expose_secret().split_once(' ').unwrap_or((token.expose_secret(), "")) {
+        match token.expose_secret().split_once(' ').unwrap_or_else(|| (token.expose_secret(), "")) {
             ("until", end) => match WallMs(end.parse().unwrap()) {
                 end if end <= now => Err(TokenError::Expired("dynamic key expired".into())),
                 end => Ok(Some(end)),

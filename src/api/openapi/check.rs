@@ -150,7 +150,8 @@ impl<'a> Judge<'a> {
 }
 
 fn parts(path: &str) -> Vec<&str> {
-    path.trim_start_matches('/').strip_suffix('/').unwrap_or(path.trim_start_matches('/')).split('/').collect()
+    let path = path.trim_start_matches('/');
+    path.strip_suffix('/').unwrap_or(path).split('/').collect()
 }
 
 fn kinds(rule: &Value) -> impl Iterator<Item = &str> {

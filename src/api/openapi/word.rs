@@ -67,7 +67,9 @@ pub(super) fn one_of<T: Into<Value> + Clone>(values: &[T], about: &str) -> Value
 }
 
 pub(super) fn list(items: Value, about: &str) -> Value {
-    json!({ "type": "array", "description": about, "items": items })
+    let mut list = json!({ "type": "array", "description": about });
+    list["items"] = items;
+    list
 }
 
 /// A simple type or null.
