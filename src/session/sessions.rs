@@ -1,7 +1,6 @@
 //! The service that doors call: acquire, start, query, update, stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -55,7 +54,6 @@ pub(super) struct Inner {
     pub(super) registry: Registry,
     /// Held while a resource is bound and its task is listed.
     pub(super) binding: Mutex<()>,
-    pub(super) shutting_down: AtomicBool,
 }
 
 /// What came of a stop.
@@ -73,13 +71,7 @@ impl Sessions {
     /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
     /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let inner = Inner {
-            settings,
-            backing,
-            registry: Registry::default(),
-            binding: Mutex::new(()),
-            shutting_down: AtomicBool::new(false),
-        };
+        let inner = Inner { settings, backing, registry: Registry::default(), binding: Mutex::new(()) };
         let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
         recovery::take_up(&sessions.0, left);

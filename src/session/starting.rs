@@ -1,7 +1,6 @@
 //! Start: check, prove the destination, bind the resource, send the bot in.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -68,7 +67,7 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
     }
     let plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
     let turn = inner.binding.lock().await;
-    if row.bound.is_none() && inner.shutting_down.load(Ordering::Relaxed) {
+    if row.bound.is_none() && inner.registry.is_closing() {
         return Err(Error::ShuttingDown);
     }
     let bound = bind(&inner, app, plan, bucket, request.identity, &destination).await;

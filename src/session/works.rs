@@ -149,9 +149,7 @@ impl Works {
             }
         }
         if shipped && self.again.is_none() {
-            let ledger = Arc::new(self.recorder.ledger());
-            self.note(|report| report.ledger = ledger);
-            self.refresh();
+            self.account();
         }
         Ok(())
     }
@@ -349,6 +347,13 @@ impl Works {
         let share = u16::try_from(share).unwrap_or(PROGRESS_COMPLETE).min(PROGRESS_COMPLETE - 1);
         let update = SessionUpdate { summary: Some(self.desk.summary()), ..SessionUpdate::default() };
         self.tell(update, vec![event::uploading_progress(share)]).await;
+    }
+
+    /// Brings the report up to date, its ledger too.
+    fn account(&self) {
+        let ledger = Arc::new(self.recorder.ledger());
+        self.note(|report| report.ledger = ledger);
+        self.refresh();
     }
 
     async fn say(&mut self, news: Vec<NewEvent>) {

@@ -1,7 +1,6 @@
 //! A recording that is made again from its journal: what an earlier run of the worker left of it, and what it need not do twice.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -50,9 +49,7 @@ impl Works {
         for playlist in self.publication.caught_up() {
             self.upload_playlist(&playlist).await?;
         }
-        let ledger = Arc::new(self.recorder.ledger());
-        self.note(|report| report.ledger = ledger);
-        self.refresh();
+        self.account();
         Ok(())
     }
 

@@ -120,9 +120,9 @@ class Recording:
         )
         self.sid, self.window = started["sid"], (asked, time.time())
 
-    def post(self, path, client_request):
+    def post(self, path, client_request, expected=(200,)):
         answer = requests.post(self._url(path), json={**self.who, "clientRequest": client_request}, auth=customer_of(self.app), timeout=30)
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        assert answer.status_code in expected, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
     def query(self):
@@ -130,15 +130,17 @@ class Recording:
         answer = requests.get(self._url(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/query"), auth=customer_of(self.app), timeout=10)
         return answer.status_code, answer.json()
 
-    def stop(self):
-        """Stops, and returns the answer and the wall time at which it was asked for."""
+    def stop(self, late=False):
+        """Stops, and returns the answer and the wall time at which it was asked for. `late`: what is in the bucket may take longer
+        than an answer, as after an outage."""
         at = time.time()
-        answer = self.post(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/stop", {"async_stop": False})
+        expected = (200, 206) if late else (200,)
+        answer = self.post(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/stop", {"async_stop": False}, expected)
         return answer, at
 
-    def finish(self, folder, seconds=40):
+    def finish(self, folder, seconds=40, late=False):
         """Stops, waits until everything is in the bucket, checks it and the callbacks, and returns what was recorded."""
-        answer, at = self.stop()
+        answer, at = self.stop(late)
         return self.collect(folder, at, seconds), answer
 
     def collect(self, folder, stopped_at, seconds=40):
