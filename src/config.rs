@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
-pub use apps::{App, ChannelChoice, DefaultStorage};
+pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage};
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
 
@@ -111,6 +111,9 @@ impl Config {
                     format!("apps[{index}].spool_gib"),
                     "must be at least 1: recordings pass through the spool",
                 );
+            }
+            if app.backup.as_ref().is_some_and(|backup| !(1..=1440).contains(&backup.after_minutes)) {
+                return invalid(format!("apps[{index}].backup.after_minutes"), "must be 1 to 1440 minutes");
             }
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
@@ -243,6 +246,18 @@ mod tests {
         parse(&text(true)).unwrap();
         let refused = parse(&text(false)).unwrap_err().to_string();
         assert!(refused.contains("apps[0].callback_url") && !refused.contains("10.0.0.7"), "{refused}");
+    }
+
+    #[test]
+    fn a_backup_waits_for_minutes() {
+        let backup = "[apps.backup]\nvendor = 11\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key = \"hushed\"\n";
+        let config = parse(&format!("{ANNOTATED}\n{backup}")).unwrap();
+        assert_eq!(config.apps[0].backup.as_ref().unwrap().after_minutes, 5);
+        assert!(!format!("{config:?}").contains("hushed"));
+        for minutes in [0, 1441] {
+            let text = format!("{ANNOTATED}\n{backup}after_minutes = {minutes}\n");
+            assert!(parse(&text).unwrap_err().to_string().contains("apps[0].backup.after_minutes"));
+        }
     }
 
     #[test]

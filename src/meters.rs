@@ -30,6 +30,9 @@ struct Counts {
     segments_confirmed: Counter,
     uploaded: Counter,
     upload_failures: ByReason,
+    backup_objects: Counter,
+    backup: Counter,
+    backup_failures: ByReason,
     events_written: Counter,
     callbacks_delivered: Counter,
     callback_failures: ByReason,
@@ -85,6 +88,17 @@ impl Meters {
         self.0.upload_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
+    /// A second bucket confirmed an object of this many bytes.
+    pub fn backed_up(&self, bytes: u64) {
+        self.0.backup_objects.inc();
+        self.0.backup.inc_by(bytes);
+    }
+
+    /// An attempt to copy into a second bucket failed, and why.
+    pub fn backup_failed(&self, reason: &'static str) {
+        self.0.backup_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
     /// Events were committed to the log.
     pub fn events_written(&self, count: u64) {
         self.0.events_written.inc_by(count);
@@ -134,6 +148,7 @@ impl Meters {
         count("packets_dropped", "Media packets dropped because this worker did not keep up", &counts.packets_dropped);
         count("segments_made", "Media segments made", &counts.segments_made);
         count("segments_confirmed", "Media segments that a bucket confirmed", &counts.segments_confirmed);
+        count("backup_objects", "Objects that a backup bucket confirmed", &counts.backup_objects);
         count("events_written", "Events committed to the logs of recordings", &counts.events_written);
         count("callbacks_delivered", "Callbacks that a receiver answered with 200", &counts.callbacks_delivered);
         count("callbacks_given_up", "Callbacks that became dead letters", &counts.callbacks_given_up);
@@ -149,9 +164,16 @@ impl Meters {
             Unit::Bytes,
             counts.uploaded.clone(),
         );
+        registry.register_with_unit(
+            "backup",
+            "Bytes of objects that a backup bucket confirmed",
+            Unit::Bytes,
+            counts.backup.clone(),
+        );
         let mut family = |name: &str, help: &str, family: &ByReason| registry.register(name, help, family.clone());
         family("recordings_ended", "Recordings that came to their end", &counts.recordings_ended);
         family("upload_failures", "Failed attempts to upload, each followed by another", &counts.upload_failures);
+        family("backup_failures", "Failed attempts to copy into a backup bucket", &counts.backup_failures);
         family("callback_failures", "Failed attempts to deliver a callback", &counts.callback_failures);
         registry.register("refusals", "Calls that were refused", counts.refusals.clone());
         registry.register(

@@ -8,6 +8,7 @@
 //! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and
 //! [`Error`] into answers.
 
+mod backup;
 mod draining;
 mod ending;
 mod endpoint;
@@ -41,6 +42,7 @@ mod upload;
 mod vitals;
 mod works;
 
+pub use backup::BackupUse;
 pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
@@ -53,7 +55,7 @@ pub use request::{
 };
 pub use resource::{HandleHours, MalformedResourceId, ResourceId};
 pub use sessions::{Backing, Sessions, Stopped};
-pub use settings::{AppSettings, Settings, WallClock};
+pub use settings::{AppSettings, BackupSettings, Settings, WallClock};
 pub use speech::Span;
 pub use upload::{SpoolState, Upload, UploadState};
 pub use vitals::Vitals;

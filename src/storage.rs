@@ -20,6 +20,6 @@ pub use spool::{
     Spool, SpoolError, SpoolLimits, SpoolScope, SpooledObject,
 };
 pub use uploader::{
-    MAX_PROBES, MAX_PUTS, MAX_REPORTS, Patience, Progress, RetryPolicy, UploadError, UploadQueue, UploadReport,
-    Uploader, WIDTH,
+    CopyQueue, MAX_COPIES, MAX_PROBES, MAX_PUTS, MAX_REPORTS, Patience, Progress, RetryPolicy, UploadError,
+    UploadQueue, UploadReport, Uploader, WIDTH,
 };

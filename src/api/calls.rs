@@ -144,10 +144,10 @@ impl TaskCall<'_> {
             Action::Update | Action::UpdateLayout => {
                 let update = task::update(&body)?;
                 *claimed = update.claimed.clone();
-                let mut report = self.sessions.query(&task).await?;
-                if let Some(storage) = &update.storage {
-                    report = self.sessions.rekey(&task, storage).await?;
-                }
+                let mut report = match &update.storage {
+                    Some(storage) => self.sessions.rekey(&task, storage).await?,
+                    None => self.sessions.query(&task).await?,
+                };
                 if let Some(selection) = update.selection {
                     report = self.sessions.select(&task, selection).await?;
                 }
@@ -169,11 +169,12 @@ impl TaskCall<'_> {
     }
 }
 
-/// 200, or 206 with code 435 where nothing was recorded, or 206 with code 65 where a waiting caller has to hear that it is not
-/// done yet.
+/// 200, or 206 without a code where some of it is in the backup bucket alone, or 206 with code 435 where nothing was recorded, or 206
+/// with code 65 where a waiting caller has to hear that it is not done yet.
 fn stop_answer(stopped: Stopped, at_once: bool) -> (StatusCode, Report, Map<String, Value>) {
     let (status, report, code) = match stopped {
         Stopped::Uploaded(report) => (StatusCode::OK, report, None),
+        Stopped::Backuped(report) => (StatusCode::PARTIAL_CONTENT, report, None),
         Stopped::Underway(report) if at_once => (StatusCode::OK, report, None),
         Stopped::Underway(report) => (StatusCode::PARTIAL_CONTENT, report, Some((65, "request not completed"))),
         Stopped::Empty(report) => (StatusCode::PARTIAL_CONTENT, report, Some((435, "no recorded data"))),

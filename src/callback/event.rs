@@ -147,8 +147,13 @@ pub fn uploader_started() -> NewEvent {
 /// Event 31: all files are in the customer's bucket. The order of `files` matters: receivers take the first one's start as
 /// the recording's. `filename` is a copy for those that read the older name.
 pub fn uploaded(files: &[UploadedFile]) -> NewEvent {
-    let list: Vec<Value> = files.iter().map(uploaded_file).collect();
-    event(31, UPLOADER, json!({"msgName": "uploaded", "status": 0, "fileList": list}))
+    event(31, UPLOADER, json!({"msgName": "uploaded", "status": 0, "fileList": list(files)}))
+}
+
+/// Event 32: the recording is over, and at least one file is in the backup bucket alone. It is on its way to the customer's: event 31
+/// follows when all are there. Details as of 31; names are those in the customer's bucket.
+pub fn backuped(files: &[UploadedFile]) -> NewEvent {
+    event(32, UPLOADER, json!({"msgName": "backuped", "status": 0, "fileList": list(files)}))
 }
 
 /// Event 33: how much is uploaded of what is recorded, in ten-thousandths, at most once a minute.
@@ -208,6 +213,10 @@ pub fn audio_stream_state(uid: &Uid, receiving: bool, at: WallMs) -> NewEvent {
 
 const fn event(event_type: u16, service_type: u8, details: Value) -> NewEvent {
     NewEvent { event_type, service_type, details }
+}
+
+fn list(files: &[UploadedFile]) -> Vec<Value> {
+    files.iter().map(uploaded_file).collect()
 }
 
 fn uploaded_file(file: &UploadedFile) -> Value {
@@ -295,7 +304,11 @@ mod tests {
             playlist: PlaylistId::Individual(uid),
             slice_start: WallMs(5),
         };
+        let backuped = backuped(std::slice::from_ref(&file));
         let event = uploaded(&[file]);
+        assert_eq!((backuped.event_type, backuped.service_type), (32, 2));
+        assert_eq!(backuped.details["fileList"], event.details["fileList"]);
+        assert_eq!(backuped.details["msgName"], "backuped");
         assert_eq!((event.event_type, event.service_type), (31, 2));
         assert_eq!(
             event.details.to_string(),

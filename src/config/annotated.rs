@@ -12,7 +12,7 @@ use crate::config::overlay::SCALARS;
 const ANNOTATED: &str = include_str!("../../deploy/cloud-recorder.toml");
 
 /// Each table of the file by its header's path, and the struct that it fills.
-fn sections() -> [(&'static str, BTreeSet<&'static str>); 7] {
+fn sections() -> [(&'static str, BTreeSet<&'static str>); 8] {
     [
         ("", fields_of::<Config>()),
         ("server", fields_of::<Server>()),
@@ -21,14 +21,17 @@ fn sections() -> [(&'static str, BTreeSet<&'static str>); 7] {
         ("bucket", fields_of::<Bucket>()),
         ("apps", fields_of::<App>()),
         ("apps.storage", fields_of::<DefaultStorage>()),
+        ("apps.backup", fields_of::<BackupStorage>()),
     ]
 }
 
-/// The file with every `# key = value` made a `key = value`.
+/// The file with every `# key = value` made a `key = value`, and every `# [section]` a section.
 fn uncommented() -> String {
     let plain = |line: &str| {
         let knob = line.strip_prefix("# ").filter(|rest| {
-            rest.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            let plain = |key: &str| key.bytes().all(|b| b.is_ascii_lowercase() || b"_.".contains(&b));
+            let section = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            section.is_some_and(plain) || rest.split_once(" = ").is_some_and(|(key, _)| plain(key))
         });
         knob.unwrap_or(line).to_owned()
     };

@@ -43,6 +43,8 @@ pub struct App {
     pub allow_private_endpoints: bool,
     /// Used when a start brings no storage of its own.
     pub storage: Option<DefaultStorage>,
+    /// Where recordings go too while their own bucket takes nothing.
+    pub backup: Option<BackupStorage>,
 }
 
 /// Where an app's channels live.
@@ -89,6 +91,37 @@ pub struct DefaultStorage {
 
 const fn every_event() -> EventTypes {
     EventTypes::All
+}
+
+/// The app's second bucket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupStorage {
+    /// How long the oldest object of a recording waits for the recording's own bucket before what waits is copied here, in minutes,
+    /// 1 to 1440.
+    #[serde(default = "default_after_minutes")]
+    pub after_minutes: u16,
+    /// 1 Amazon S3, 11 S3-compatible.
+    pub vendor: u8,
+    /// The vendor's region number; ignored for vendor 11.
+    #[serde(default)]
+    pub region: u32,
+    /// Bucket name.
+    pub bucket: String,
+    /// Access key.
+    pub access_key: SecretString,
+    /// Secret key.
+    pub secret_key: SecretString,
+    /// Endpoint of an S3-compatible store (vendor 11).
+    #[serde(default, deserialize_with = "text::optional_url")]
+    pub endpoint: Option<Url>,
+    /// Put before each recording's own fileNamePrefix.
+    #[serde(default)]
+    pub prefix: Vec<String>,
+}
+
+const fn default_after_minutes() -> u16 {
+    5
 }
 
 const fn default_max_recordings() -> u32 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::backup::Means;
 use super::ending;
 use super::plan::Plan;
 use super::running::Running;
@@ -56,6 +57,8 @@ pub(super) struct Desk {
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
     pub(super) meters: Meters,
+    /// The app's second bucket.
+    pub(super) backup: Option<Means>,
     /// How long a recording that is over waits for its bucket before that is said.
     pub(super) upload_patience: Duration,
 }

@@ -63,8 +63,13 @@ impl Plan {
 
     /// The object key of a name.
     pub(super) fn key(&self, name: &str) -> String {
+        self.folder().key(name)
+    }
+
+    /// The folders in front of every object's name.
+    pub(super) fn folder(&self) -> KeyPrefix {
         let parts: Vec<&str> = self.prefix.split('/').filter(|part| !part.is_empty()).collect();
-        KeyPrefix::new(&parts).unwrap_or_default().key(name)
+        KeyPrefix::new(&parts).unwrap_or_default()
     }
 
     /// What is known before anything happened. The mix's name is known at once.

@@ -1,4 +1,4 @@
-//! Fresh credentials for a running recording: the bucket stays, who writes to it changes.
+//! Fresh credentials for a running recording, or one on its way home from the backup: the bucket stays, who writes to it changes.
 
 use super::live::Command;
 use super::sessions::Sessions;
@@ -9,7 +9,7 @@ use crate::store::{Sealed, SessionUpdate};
 impl Sessions {
     /// Writes with other credentials from here on. They are proven first; a recording can't move to another bucket.
     pub async fn rekey(&self, task: &TaskRef, parts: &StorageConfigParts) -> Result<Report, Error> {
-        let entry = self.running(task).await?;
+        let entry = self.uploading(task).await?;
         let asked = vendor::destination(parts).map_err(|error| Error::Invalid(error.to_string()))?;
         let backing = &self.0.backing;
         let row = backing.store.session_get(&task.sid).await?;

@@ -20,7 +20,7 @@ pub enum State {
     Recovering,
     /// Nothing more is recorded; the rest is being uploaded.
     Stopping,
-    /// Everything is in the bucket.
+    /// Everything is in the bucket, or safe in the backup bucket and on its way home ([`Report::is_away`]).
     Ended,
     /// Ended by an error, see [`Report::failure`]. What was recorded until then is in the bucket where that was possible.
     Failed,
@@ -118,6 +118,20 @@ impl Report {
     /// The verdict over the ledger.
     pub fn verdict(&self) -> Verdict {
         self.ledger.verdict()
+    }
+
+    /// Whether the recording is over with some of it in the backup bucket alone, and on its way home.
+    pub fn is_away(&self) -> bool {
+        self.state.is_over() && self.upload.backup.as_ref().is_some_and(|backup| backup.away)
+    }
+
+    /// All of it is in its own bucket.
+    pub(super) fn come_home(&mut self) {
+        self.segments_stored = self.segments_made;
+        self.files.iter_mut().for_each(|file| file.playable = true);
+        self.health.come_home();
+        let stored_bytes = self.upload.stored_bytes + self.upload.waiting_bytes;
+        self.upload = Upload { stored_bytes, ..Upload::default() };
     }
 
     /// Whether nobody sent any sound (code 435).

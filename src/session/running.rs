@@ -146,6 +146,10 @@ impl Running {
                 Some(news) = self.confirmations.recv() => {
                     self.works.uploaded(news).await.map_err(|error| Cause::from(error).into())
                 }
+                news = self.works.backup_news() => {
+                    self.works.tend_backup(news).await;
+                    Ok(())
+                }
                 command = self.commands.recv() => self.obey(command).await,
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.pass_time();

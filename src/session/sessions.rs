@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use super::backup::Means;
 use super::live::{Command, Desk};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
@@ -61,6 +62,8 @@ pub(super) struct Inner {
 pub enum Stopped {
     /// Everything is in the bucket.
     Uploaded(Report),
+    /// Everything is safe, some of it in the backup bucket alone.
+    Backuped(Report),
     /// Nobody sent any sound.
     Empty(Report),
     /// It goes on in the background: asked for, or not done in time.
@@ -135,6 +138,7 @@ impl Sessions {
         }
         match timeout(STOP_PATIENCE, entry.wait(State::is_over)).await {
             Ok(report) if report.is_empty() => Ok(Stopped::Empty(report)),
+            Ok(report) if report.is_away() => Ok(Stopped::Backuped(report)),
             Ok(report) if report.state == State::Ended => Ok(Stopped::Uploaded(report)),
             Ok(report) => Ok(Stopped::Underway(report)),
             Err(_) => Ok(Stopped::Underway(entry.report())),
@@ -157,12 +161,19 @@ impl Sessions {
 
     /// The task of a running recording, if the call may reach it.
     pub(super) async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
+        let entry = self.uploading(task).await?;
+        let report = entry.report();
+        if report.state.is_over() { Err(Error::Gone(Some(Box::new(report)))) } else { Ok(entry) }
+    }
+
+    /// The same, or of one that is over and on its way home from the backup.
+    pub(super) async fn uploading(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
         let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
             let known = self.remembered(&task.app, &task.sid).await?;
             return Err(Error::Gone(known.map(Box::new)));
         };
         let report = entry.report();
-        if report.state.is_over() {
+        if report.state.is_over() && !report.is_away() {
             return Err(Error::Gone(Some(Box::new(report))));
         }
         if let Some(resource) = &task.resource {
@@ -212,7 +223,9 @@ impl Inner {
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
         let meters = self.settings.meters.clone();
         let upload_patience = self.settings.upload_patience;
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, upload_patience })
+        let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
+        let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience })
     }
 
     /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.

@@ -48,10 +48,21 @@ pub struct AppSettings {
     pub channel: Arc<dyn Channel>,
     /// Where recordings go whose start names no storage.
     pub storage: Option<Destination>,
+    /// Where recordings go too while their own bucket takes nothing.
+    pub backup: Option<BackupSettings>,
     /// Recordings that may run at the same time.
     pub max_sessions: usize,
     /// Nominal length of a segment.
     pub segment: SegmentLength,
     /// Whether a start may name an endpoint in a loopback, private or link-local range.
     pub private_endpoints: bool,
+}
+
+/// The second bucket of one tenant's sessions.
+#[derive(Clone, Debug)]
+pub struct BackupSettings {
+    /// Where it is; its prefix is put before each recording's own.
+    pub destination: Destination,
+    /// How long the oldest object of a recording waits before what waits is copied.
+    pub after: Duration,
 }

@@ -4,6 +4,7 @@
 mod again;
 mod failover;
 mod kept;
+mod second;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use tokio::time::{Instant, sleep};
 use self::again::Again;
 use self::failover::Failover;
 pub(super) use self::kept::{Kept, Position};
+use super::backup::Backup;
 use super::ending::LastLog;
-use super::live::Desk;
+use super::live::{Command, Desk};
 use super::manifest::Sources;
 use super::objects::{Objects, Stored};
 use super::presence::Presence;
@@ -53,6 +55,9 @@ pub(super) struct Works {
     progress_told: Instant,
     watch: Watch,
     told: Told,
+    backup: Backup,
+    /// Final playlists that were handed over ahead of what they name.
+    promised: Vec<(String, Stored)>,
     /// While the recording is made again from its journal.
     again: Option<Again>,
     /// Since it goes on after its worker died.
@@ -69,6 +74,8 @@ impl Works {
         Self {
             publication: Publication::new(desk.plan.clone(), start),
             recorder,
+            backup: Backup::new(desk.backup.clone()),
+            promised: Vec::new(),
             desk,
             start,
             queue,
@@ -162,6 +169,7 @@ impl Works {
                 if kind == ObjectKind::Segment {
                     self.desk.meters.segment_confirmed();
                 }
+                let place = self.publication.place_of(&name);
                 let change = match (kind, self.publication.playlist_named(&name)) {
                     (ObjectKind::Playlist, Some(playlist)) => {
                         self.publication.playlist_stored(&playlist, &confirmed.sha256)
@@ -177,6 +185,8 @@ impl Works {
                 };
                 self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
+                self.came_home(place);
+                self.end_backup(false).await;
                 self.refresh();
                 self.tell_progress().await;
             }
@@ -188,7 +198,7 @@ impl Works {
                 self.refresh();
                 self.say(news.into_iter().collect()).await;
             }
-            UploadReport::Settled { .. } => {}
+            UploadReport::Settled { .. } | UploadReport::Gone { .. } => {}
         }
         Ok(())
     }
@@ -220,8 +230,8 @@ impl Works {
 
     /// The manifest's text.
     pub(super) fn manifest(&self, presence: &Presence) -> String {
-        let (report, start) = (&self.report(), self.start);
-        let Self { speech, objects, publication, .. } = self;
+        let (report, start, objects) = (&self.report(), self.start, &self.expected());
+        let Self { speech, publication, .. } = self;
         let key = &|name: &str| self.desk.plan.key(name);
         let peaks = self.recorder.peaks();
         Sources { report, start, presence, speech, objects, publication, peaks, key }.render()
@@ -238,9 +248,13 @@ impl Works {
     }
 
     /// What is left to be done when the recording is over.
-    pub(super) fn into_last_log(self, confirmations: mpsc::Receiver<UploadReport>) -> LastLog {
-        let Desk { plan, store, spool, .. } = self.desk;
-        LastLog { plan, store, spool, queue: self.queue, confirmations }
+    pub(super) fn into_last_log(
+        self,
+        confirmations: mpsc::Receiver<UploadReport>,
+        commands: mpsc::Receiver<Command>,
+    ) -> LastLog {
+        let Self { desk, queue, watch, told, .. } = self;
+        LastLog { desk, queue, confirmations, commands, watch, told }
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
@@ -296,7 +310,9 @@ impl Works {
             }
         };
         self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;
-        self.queue.submit(kept?);
+        let kept = kept?;
+        self.queue.submit(kept.clone());
+        self.copy(&kept);
         Ok(())
     }
 
@@ -307,7 +323,9 @@ impl Works {
         self.recorder.lose(&segment.playlist, start, end);
         let silence = segment.silenced().bytes;
         self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
-        self.queue.submit(self.desk.spool.put_last_resort(name, silence).await?);
+        let kept = self.desk.spool.put_last_resort(name, silence).await?;
+        self.queue.submit(kept.clone());
+        self.copy(&kept);
         Ok(())
     }
 
@@ -367,7 +385,8 @@ impl Works {
         }
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
-        let upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        let mut upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        upload.backup = self.backup.report();
         self.desk.report.send_modify(|report| {
             report.files = files;
             report.upload = upload;

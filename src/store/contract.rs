@@ -292,6 +292,13 @@ async fn old_sessions_are_forgotten_when_their_news_is_out(store: &Store) {
     assert_eq!(store.events(&sid(1), None, 10).await.unwrap(), []);
     assert_eq!(store.resource_get("r-1").await.unwrap(), None);
     assert!(store.session_get(&sid(3)).await.unwrap().is_some(), "a session that did not end stays");
+    let sealed = Sealed::Replace(vec![1]);
+    let away = SessionUpdate { state: Some(SessionState::Ended), sealed, ..SessionUpdate::default() };
+    store.session_update(&sid(3), &away).await.unwrap();
+    assert_eq!(store.forget(later, later, 10).await.unwrap(), 0, "one that is over and not at home stays too");
+    assert_eq!(store.sessions_sealed().await.unwrap()[0].session.sid, sid(3));
+    let before = SessionUpdate { state: Some(SessionState::Starting), ..SessionUpdate::default() };
+    store.session_update(&sid(3), &before).await.unwrap();
 }
 
 async fn resources_that_were_never_started_are_forgotten(store: &Store) {

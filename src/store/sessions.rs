@@ -86,10 +86,11 @@ impl Store {
 
     /// Sessions that are over and still have sealed secrets, oldest first: something of them may be on its way to the bucket.
     pub async fn sessions_sealed(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM sessions WHERE ended IS NOT NULL AND sealed IS NOT NULL ORDER BY ended, sid")
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM sessions WHERE state IN ('ended', 'failed') AND sealed IS NOT NULL ORDER BY created, sid",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(session).collect()
     }
 

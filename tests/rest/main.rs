@@ -13,6 +13,7 @@ mod receiver;
 mod talker;
 mod world;
 
+mod a_backup_takes_over;
 mod a_bucket_that_fails_loses_nothing;
 mod a_disk_that_fails_refuses_new_recordings;
 mod a_failover_is_told;

@@ -36,6 +36,8 @@ const SEAL_KEY: &str = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c92
 const EMBEDDED_SECRET: &str = "Embedded/Bucket+Secret/As6Df7Gh8";
 const DEFAULT_ACCESS_KEY: &str = "AKIAQ1D3F5A7U9L2T4K6";
 const DEFAULT_SECRET_KEY: &str = "dEfAuLt/Secret+Key/Of/The/App0Rr9Tt8Yy7U";
+const BACKUP_ACCESS_KEY: &str = "AKIAB8C6D4E2F0G1H3J5";
+const BACKUP_SECRET_KEY: &str = "bAcKuP/Secret+Key/Of/The/App1Ll2Mm3Nn4Oo";
 const ACCESS_KEY: &str = "AKIAX7YQ2N4V6B8M0K3J";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXQ1w2e3r";
 const FRESH_ACCESS_KEY: &str = "ASIAZ5T7R9E1W3Q5L7K9";
@@ -45,7 +47,7 @@ const FRESH_TOKEN: &str = "IQoJb3JpZ2luX2VjEHMa/New+Session+Token==Mk2Jn3Hb4Gv5F
 const BAD_TOKEN: &str = "IQoJb3JpZ2luX2VjEHMa/Bad+Session+Token==Xs1Za2Qw3Ed4Rf5";
 const CHANNEL_TOKEN: &str = "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUnpqq";
 
-const SECRETS: [(&str, &str); 18] = [
+const SECRETS: [(&str, &str); 20] = [
     ("app certificate", CERTIFICATE),
     ("customer secret", CUSTOMER_SECRET),
     ("callback secret", CALLBACK_SECRET),
@@ -56,6 +58,8 @@ const SECRETS: [(&str, &str); 18] = [
     ("embedded bucket's secret", EMBEDDED_SECRET),
     ("app's own access key", DEFAULT_ACCESS_KEY),
     ("app's own secret key", DEFAULT_SECRET_KEY),
+    ("backup's access key", BACKUP_ACCESS_KEY),
+    ("backup's secret key", BACKUP_SECRET_KEY),
     ("access key", ACCESS_KEY),
     ("secret key", SECRET_KEY),
     ("fresh access key", FRESH_ACCESS_KEY),
@@ -358,6 +362,13 @@ vendor = 11
 bucket = "recordings"
 access_key = "{DEFAULT_ACCESS_KEY}"
 secret_key = "{DEFAULT_SECRET_KEY}"
+endpoint = {endpoint}
+
+[apps.backup]
+vendor = 11
+bucket = "backup"
+access_key = "{BACKUP_ACCESS_KEY}"
+secret_key = "{BACKUP_SECRET_KEY}"
 endpoint = {endpoint}
 
 [[apps]]

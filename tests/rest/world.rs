@@ -2,7 +2,7 @@
 //! the API called in process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,9 +17,10 @@ use cloud_recorder::callback::{self, Dispatcher, Target};
 use cloud_recorder::channel::Channel;
 use cloud_recorder::clock;
 use cloud_recorder::recording::SegmentLength;
-use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
+use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Settings, StorageConfigParts};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::{Limits, Writer};
+use cloud_recorder::storage::vendor;
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
@@ -45,6 +46,9 @@ const SPOOL_LIMIT: u64 = 1 << 30;
 /// A limit for tests that would otherwise hang; no result depends on it.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
 
+/// The app's second bucket, for scenarios that use it.
+const BACKUP: &str = "backup";
+
 /// What differs between scenarios.
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
@@ -60,6 +64,8 @@ pub(crate) struct Wishes {
     /// What the first bots find.
     pub(crate) doors: Vec<Door>,
     pub(crate) upload_patience: Duration,
+    /// After which time the second bucket is used; without one there is none.
+    pub(crate) backup: Option<Duration>,
     /// The sealing key: these two digits, again and again.
     pub(crate) seal_key: &'static str,
     /// What the spool is written to.
@@ -80,6 +86,7 @@ impl Default for Wishes {
             ahead: Duration::ZERO,
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
+            backup: None,
             seal_key: "0f",
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
@@ -132,6 +139,7 @@ impl Place {
         .await
         .unwrap();
         bucket.ensure_bucket(BUCKET).await.unwrap();
+        bucket.ensure_bucket(BACKUP).await.unwrap();
         Self { dir, bucket }
     }
 
@@ -146,6 +154,21 @@ impl Place {
     /// Where the bucket's objects lie.
     pub(crate) fn objects(&self) -> PathBuf {
         self.dir.path().join("buckets").join(BUCKET)
+    }
+
+    /// Where the second bucket's objects lie.
+    pub(crate) fn copies(&self) -> PathBuf {
+        self.dir.path().join("buckets").join(BACKUP)
+    }
+
+    /// The second bucket, used after this time.
+    fn backup(&self, after: Duration) -> BackupSettings {
+        let parts: StorageConfigParts = serde_json::from_value(json!({
+            "vendor": 11, "bucket": BACKUP, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": ["copies"], "extensionParams": { "endpoint": self.bucket.endpoint() },
+        }))
+        .unwrap();
+        BackupSettings { destination: vendor::destination(&parts).unwrap(), after }
     }
 }
 
@@ -165,7 +188,7 @@ impl World {
         let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
         wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
-        let sessions = open(dir, &store, &channel, &ahead_ms, &wishes).await;
+        let sessions = open(&place, &store, &channel, &ahead_ms, &wishes).await;
         Self { channel, store, api: router(&sessions), sessions, place, ahead_ms }
     }
 
@@ -355,10 +378,12 @@ fn router(sessions: &Sessions) -> Router {
     })
 }
 
-async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+    let dir = place.dir.path();
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
         storage: None,
+        backup: wishes.backup.map(|after| place.backup(after)),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
         private_endpoints: wishes.private_endpoints,

@@ -90,7 +90,7 @@ async fn killed_in_the_middle() {
                     }
                 }
                 UploadReport::Recovered => recovered = true,
-                UploadReport::Settled { .. } => (),
+                UploadReport::Settled { .. } | UploadReport::Gone { .. } => (),
             },
         }
     };

@@ -7,6 +7,9 @@ use crate::fault::Explain;
 use crate::recording::{Mode, TrackLedger};
 use crate::session::{Error, File, Listing, Note, Report, ResourceId, Stock, TaskRef, UidHealth};
 
+/// `uploadingStatus` of a recording of which some is in the backup bucket alone.
+const BACKUPED: &str = "backuped";
+
 /// The four names at the top of every answer about a task.
 pub(crate) fn task(report: &Report) -> Map<String, Value> {
     object(json!({
@@ -40,8 +43,11 @@ pub(crate) fn query(report: &Report) -> Map<String, Value> {
 /// The answer to stop; also the base of the answers with codes 435 and 65.
 pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     let mut server = server_response(report);
-    let uploading =
-        if report.state.is_over() && report.segments_stored == report.segments_made { "uploaded" } else { "unknown" };
+    let uploading = match report {
+        report if report.is_away() => BACKUPED,
+        report if report.state.is_over() && report.segments_stored == report.segments_made => "uploaded",
+        _ => "unknown",
+    };
     server.insert("uploadingStatus".into(), json!(uploading));
     let mut body = task(report);
     body.insert("serverResponse".into(), Value::Object(server));
@@ -198,6 +204,9 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("verdict".into(), json!(report.verdict()));
     body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
     body.insert("upload".into(), json!(report.upload));
+    if report.is_away() {
+        body.insert("uploadingStatus".into(), json!(BACKUPED));
+    }
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
     body.insert("health".into(), health(report));
     body.insert("ledger".into(), totals(report));

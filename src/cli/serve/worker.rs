@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config::{App, ChannelChoice, Config};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
-use crate::session::{AppSettings, Backing, Sessions, Settings};
+use crate::session::{AppSettings, Backing, BackupSettings, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
 use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
 use crate::storage::{Destination, DiskWatch, RetryPolicy, Spool, SpoolLimits, Uploader, journal};
@@ -259,6 +259,7 @@ fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::uni
         let settings = AppSettings {
             channel: channel(app, http).with_context(|| format!("apps[{index}].channel"))?,
             storage: storage(app).with_context(|| format!("apps[{index}].storage"))?,
+            backup: backup(app).with_context(|| format!("apps[{index}].backup"))?,
             max_sessions: app.max_recordings as usize,
             segment: config.recording.segment_seconds,
             private_endpoints: app.allow_private_endpoints,
@@ -309,6 +310,25 @@ fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
         ..StorageConfigParts::default()
     };
     Ok(Some(vendor::destination(&parts)?))
+}
+
+fn backup(app: &App) -> anyhow::Result<Option<BackupSettings>> {
+    let Some(backup) = &app.backup else { return Ok(None) };
+    let parts = StorageConfigParts {
+        vendor: Some(backup.vendor.into()),
+        region: Some(backup.region.into()),
+        bucket: Some(backup.bucket.clone()),
+        access_key: Some(backup.access_key.clone()),
+        secret_key: Some(backup.secret_key.clone()),
+        file_name_prefix: Some(backup.prefix.clone()),
+        extension_params: Some(ExtensionParams {
+            endpoint: backup.endpoint.as_ref().map(Url::to_string),
+            ..ExtensionParams::default()
+        }),
+        ..StorageConfigParts::default()
+    };
+    let after = Duration::from_secs(u64::from(backup.after_minutes) * 60);
+    Ok(Some(BackupSettings { destination: vendor::destination(&parts)?, after }))
 }
 
 /// The pages, and in development what they need to record without anybody pasting credentials.

@@ -90,6 +90,15 @@ async fn check_segments(place: &Place, name: &str, playlist: &Playlist, report: 
         if seen.holds(&entry.name) {
             report.add(Kind::Malformed, &entry.name, "the playlist names it twice");
         }
+        if playlist.gaps.contains(&entry.name) {
+            report.add(
+                Kind::Missing,
+                &entry.name,
+                "the playlist marks it as a gap: only the customer's own bucket has it",
+            );
+            position = None;
+            continue;
+        }
         position = match read_segment(file) {
             Ok((bytes, segment)) => {
                 seen.add(&entry.name, &bytes, Some((segment.base, segment.duration())));

@@ -21,6 +21,7 @@ impl Works {
     /// it left in the spool.
     pub(in crate::session) async fn make_again(&mut self) -> Result<(), Trouble> {
         self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
+        self.backup.resume(self.told.backup_since());
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
         let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::gate::{Gate, Rank};
+use super::shelf::{Found, Shelf};
 use super::{Bucket, Confirmed, UploadError};
 use crate::storage::bucket::BucketError;
-use crate::storage::spool::{SessionSpool, SpooledObject};
+use crate::storage::spool::SpooledObject;
 
 /// What an attempt needs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) bucket: Bucket,
-    pub(super) spool: SessionSpool,
+    pub(super) shelf: Shelf,
     /// For sessions whose bucket is well.
     pub(super) puts: Arc<Gate>,
     /// For sessions whose bucket failed last.
@@ -34,7 +36,13 @@ pub(super) enum Attempt {
 #[derive(Debug)]
 pub(super) enum Done {
     Put(SpooledObject, Result<Confirmed, UploadError>),
-    Looked { object: SpooledObject, begun: Instant, held: Result<bool, BucketError> },
+    /// It left the spool before it could be copied.
+    Gone(SpooledObject),
+    Looked {
+        object: SpooledObject,
+        begun: Instant,
+        held: Result<bool, BucketError>,
+    },
 }
 
 /// An attempt gives its place back after this part of its time: a bucket that hangs does not keep the others waiting.
@@ -59,7 +67,11 @@ impl Context {
     async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
             Attempt::Put(object) => {
-                let put = self.put(&object, limit).await;
+                let put = match self.shelf.read(&object).await {
+                    Ok(Found::Bytes(bytes)) => self.put(&object, bytes, limit).await,
+                    Ok(Found::Gone) => return Done::Gone(object),
+                    Err(error) => Err(error.into()),
+                };
                 Done::Put(object, put)
             }
             Attempt::Look(object, confirmed) => {
@@ -70,8 +82,7 @@ impl Context {
         }
     }
 
-    async fn put(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
-        let bytes = self.spool.read(object).await?;
+    async fn put(&self, object: &SpooledObject, bytes: Bytes, limit: Duration) -> Result<Confirmed, UploadError> {
         Ok(self.bucket.put_within(limit, &self.bucket.key(&object.name), bytes, object.kind).await?)
     }
 }

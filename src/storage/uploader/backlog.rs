@@ -13,7 +13,7 @@ const WINDOW: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     entries: BTreeMap<u64, Entry>,
-    /// The newest playlist or document of each name.
+    /// The newest object of each name: of a segment too there are two, when a worker that came back made it again.
     newest: HashMap<String, u64>,
     /// The names in flight: few, and each once.
     flying: Vec<String>,
@@ -60,11 +60,8 @@ impl Backlog {
     /// Adds an object. Answers with the waiting one whose place it takes; one in flight is left to its end.
     pub(super) fn submit(&mut self, object: SpooledObject, now: Instant) -> Option<SpooledObject> {
         let order = object.order;
-        let mut superseded = None;
-        if object.kind.follows() {
-            let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
-            superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
-        }
+        let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
+        let superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
         self.entries
             .insert(order, Entry { object, since: now, in_flight: false, failures: 0, timeouts: 0, wait: None });
         superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
@@ -97,7 +94,7 @@ impl Backlog {
     /// An attempt failed. `true`: another follows; `false`: a newer object has taken its place, it is gone.
     pub(super) fn failed(&mut self, object: &SpooledObject, failure: Failure) -> bool {
         self.landed(object);
-        if object.kind.follows() && self.newest.get(&object.name) != Some(&object.order) {
+        if self.newest.get(&object.name) != Some(&object.order) {
             self.entries.remove(&object.order);
             return false;
         }
@@ -122,9 +119,14 @@ impl Backlog {
         }
     }
 
-    /// Whether a playlist or document of this name is on its way.
+    /// Whether an object of this name is on its way.
     pub(super) fn follows(&self, name: &str) -> bool {
         self.newest.contains_key(name)
+    }
+
+    /// Since when the oldest object waits.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.entries.values().next().map(|entry| entry.since)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -215,6 +217,20 @@ mod tests {
         assert!(orders(&mut backlog, now).is_empty(), "never two of one name at a time");
         assert!(!backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }));
         assert_eq!(orders(&mut backlog, now), [1]);
+    }
+
+    #[tokio::test]
+    async fn of_a_segment_that_was_made_again_the_newer_version_is_the_last_one() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment)]);
+        assert_eq!(orders(&mut backlog, now), [0]);
+        assert_eq!(backlog.submit(object(1, "1", Segment), now), None);
+        assert!(
+            !backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }),
+            "it is not tried again"
+        );
+        assert_eq!(backlog.submit(object(2, "1", Segment), now), Some(object(1, "1", Segment)));
+        assert_eq!(orders(&mut backlog, now), [2]);
     }
 
     #[tokio::test]
