@@ -106,6 +106,15 @@ fn row_31_everything_is_uploaded() {
     }
 }
 
+/// Row 32: "same as 31".
+#[test]
+fn row_32_something_is_in_the_backup() {
+    let files = [UploadedFile { file_name: "p/mix.m3u8".into(), playlist: PlaylistId::Mix, slice_start: AT }];
+    let (backuped, uploaded) = (event::backuped(&files), event::uploaded(&files));
+    is(&backuped, 32, 2, &json!({"msgName": "backuped", "status": 0}));
+    assert_eq!(backuped.details["fileList"], uploaded.details["fileList"]);
+}
+
 /// Row 33: "progress 0…10000".
 #[test]
 fn row_33_upload_progress() {
@@ -161,13 +170,13 @@ fn row_43_a_stream_comes_or_goes() {
     }
 }
 
-/// The other rows: 13 and 46, whose messages nobody has published; 32 needs a backup bucket; 44, 45, 47 and from 60 on are about
+/// The other rows: 13 and 46, whose messages nobody has published; 44, 45, 47 and from 60 on are about
 /// video, snapshots, web pages, transcoding and pushing.
 #[test]
 fn no_other_row_is_claimed() {
     let sent: Vec<u16> = samples(AT).iter().map(|sample| sample.event_type).collect();
     let others: Vec<u16> = RECORDING_EVENTS.into_iter().filter(|number| !sent.contains(number)).collect();
-    assert_eq!(others, [13, 32, 44, 45, 46, 47, 60, 61, 70, 71, 72, 73, 80, 81, 90, 100, 1001]);
+    assert_eq!(others, [13, 44, 45, 46, 47, 60, 61, 70, 71, 72, 73, 80, 81, 90, 100, 1001]);
 }
 
 /// A receiver that the examples are for can rely on their shape: details begin with msgName.
