@@ -52,15 +52,19 @@ async fn a_segment_that_the_bucket_refuses_holds_back_what_comes_after_it() {
     let mut talker = [Talker::new(1, 300.0)];
     stage.enter(0, "1", 1).await;
     stage.talk(&mut talker, 0, 8_000).await;
-    let folder = world.objects().join("rec");
+    let (there, away) = (world.objects(), world.objects().with_extension("away"));
+    let folder = there.join("rec");
     let first = until(async || segments(&folder).into_iter().next()).await;
-    let refused = folder.join(later(&first, 10));
-    // A folder where the object should be: the bucket can't store it.
-    std::fs::create_dir(&refused).unwrap();
+    // While the bucket is away much is made; when it is back, a folder lies where one of the objects should be.
+    std::fs::rename(&there, &away).unwrap();
     stage.talk(&mut talker, 8_000, 30_000).await;
+    until(async || (world.query(&task).await.body["segments"]["made"].as_u64() >= Some(12)).then_some(())).await;
+    let refused = later(&first, 10);
+    std::fs::create_dir(away.join("rec").join(&refused)).unwrap();
+    std::fs::rename(&away, &there).unwrap();
     until(async || (segments(&folder).len() >= 10).then_some(())).await;
     assert_eq!(read_all(&folder), 5, "the segments before it are named; those behind it are in the bucket and wait");
-    std::fs::remove_dir(&refused).unwrap();
+    std::fs::remove_dir(folder.join(refused)).unwrap();
     assert_eq!(world.stop(&task).await.status, StatusCode::OK);
     assert_eq!((read_all(&folder), segments(&folder).len()), (15, 15));
 }
