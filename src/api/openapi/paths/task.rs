@@ -68,7 +68,8 @@ fn stop() -> Operation {
             "uploaded",
             example::stopped(),
         )])
-        .answers(206, "Stopped, but nothing was recorded (code 435), or not everything is uploaded yet (65)", "Stopped", [(
+        .answers(206, "Stopped, but nothing was recorded (code 435), not everything is uploaded yet (65), or some of it is in the backup bucket \
+             alone (no code)", "Stopped", [(
             "empty", report,
         )])
 }

@@ -32,6 +32,7 @@ pub(super) fn all() -> Vec<Shape> {
             ]),
         ),
         ("Upload", upload()),
+        ("BackupUse", backup()),
         ("Health", health()),
         ("LedgerTotals", totals()),
         ("Ledger", ledger()),
@@ -58,6 +59,10 @@ pub(super) fn knowledge(field: fn(&'static str, Value) -> Field) -> Vec<Field> {
         field("verdict", one_of(&["complete", "partial", "empty"], "Whether everything that was sent is there")),
         field("segments", named("Segments")),
         field("upload", named("Upload")),
+        may(
+            "uploadingStatus",
+            one_of(&["backuped"], "There when some of an ended recording is in the backup bucket alone"),
+        ),
         field("packetsDropped", count("Packets that this worker had to drop because it did not keep up")),
         field("health", named("Health")),
         may("endedMs", count("When everything was done")),
@@ -155,7 +160,27 @@ fn upload() -> Value {
         must("storedBytes", count("Bytes that are")),
         must("spool", one_of(&["ok", "memory", "full"], "Where the waiting ones are kept; full: sound is being lost")),
         must("memoryBytes", count("Of their bytes, those that are in memory only")),
+        may("backup", named("BackupUse")),
     ])
+}
+
+fn backup() -> Value {
+    about(
+        object([
+            must("sinceMs", count("Since when what waits is copied there")),
+            must("state", one_of(&["ok", "retrying", "blocked"], "How copying goes")),
+            may("code", text("Why it fails, as a word for machines")),
+            must("attempts", count("Failed attempts in a row")),
+            must("objects", count("Objects copied there by this run of the worker")),
+            must("bytes", count("Their bytes")),
+            must("waitingObjects", count("Objects that wait to be copied")),
+            must(
+                "away",
+                truth("The recording is over, all of it is safe there, and it comes home when its own bucket takes it"),
+            ),
+        ]),
+        "The second bucket, while it is used",
+    )
 }
 
 fn health() -> Value {
