@@ -27,6 +27,7 @@ fn operation_of(target: Target<'_>) -> &'static str {
         Target::Events { .. } => "events",
         Target::Callbacks => "callbacks",
         Target::Redeliver => "redeliver",
+        Target::TestCallback => "testCallback",
     }
 }
 

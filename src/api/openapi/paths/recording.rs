@@ -96,6 +96,24 @@ fn start() -> Operation {
             &json!({ "fault": "foreign_resource", "retry": false }),
         ),
         coded(
+            400,
+            "token_expired",
+            109,
+            "dynamic key expired",
+            &json!({ "detail": "clientRequest.token has expired; mint a new one", "fault": "token_expired", "retry": false }),
+        ),
+        coded(
+            400,
+            "token_invalid",
+            110,
+            "invalid token, authorized failed",
+            &json!({
+                "detail": "clientRequest.token is no token of this app for this channel and uid",
+                "fault": "token_invalid",
+                "retry": false,
+            }),
+        ),
+        coded(
             500,
             "bucket_out_of_reach",
             62,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Shape, about};
-use crate::api::openapi::word::{Field, between, hex32, ignored, list, may, must, named, object, one_of, truth};
+use crate::api::openapi::word::{Field, between, ignored, list, may, must, named, object, one_of, text, truth};
 
 pub(super) fn all() -> Vec<Shape> {
     vec![
@@ -14,7 +14,11 @@ pub(super) fn all() -> Vec<Shape> {
         ("UpdateRequest", update()),
         ("LayoutRequest", layout()),
         ("StopRequest", stop()),
-        ("RedeliverRequest", object([may("sid", hex32("This recording's alone"))])),
+        ("RedeliverRequest", object([may("sid", text("This recording's alone, or this channel session's"))])),
+        (
+            "TestRequest",
+            object([may("eventType", between(0, u16::MAX.into(), "Which event; a harmless one when left out"))]),
+        ),
     ]
 }
 
