@@ -23,6 +23,7 @@ fn operation_of(target: Target<'_>) -> &'static str {
             Action::UpdateLayout => "updateLayout",
             Action::Stop => "stop",
         },
+        Target::Recordings => "recordings",
         Target::Recording { .. } => "recording",
         Target::Events { .. } => "events",
         Target::Callbacks => "callbacks",

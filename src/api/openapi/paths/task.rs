@@ -105,6 +105,16 @@ fn of_any_task(operation: Operation) -> Operation {
             "internal_error",
             &json!({ "detail": "the store failed", "fault": "store", "retry": true }),
         ),
+        of_task(
+            404,
+            "not_started_yet",
+            404,
+            "Failed to find worker.",
+            &json!({
+                "detail": "failed to find worker: this resourceId was acquired, and nothing was started with it",
+                "state": "never_started", "fault": "never_started", "retry": false,
+            }),
+        ),
         of_task(404, "ended", 404, "Failed to find worker.", &ended),
         of_task(
             404,

@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Shape> {
         ("Updated", updated()),
         ("Stopped", stopped()),
         ("Recording", recording()),
+        ("Recordings", recordings()),
         ("ServerResponse", server_response()),
         ("File", file()),
         (
@@ -73,8 +74,8 @@ pub(super) fn knowledge(field: fn(&'static str, Value) -> Field) -> Vec<Field> {
 
 fn state() -> Value {
     one_of(
-        &["starting", "recording", "recovering", "stopping", "ended", "failed", "unknown"],
-        "Where it is in its life; unknown where no recording has the sid",
+        &["starting", "recording", "recovering", "stopping", "ended", "failed", "never_started", "unknown"],
+        "Where it is in its life; never_started where a resource waits for its start, unknown where no recording has the sid",
     )
 }
 
@@ -115,6 +116,7 @@ fn recording() -> Value {
         must("status", status()),
         must("sliceStartTime", count("When the timeline began; 0 before that")),
         must("createdMs", count("When start was accepted")),
+        must("startedMs", or_null(count("When the recorder was in the channel"))),
     ]);
     object(fields.chain(knowledge(must)).chain([must("ledger", named("Ledger"))]))
 }
@@ -145,7 +147,24 @@ fn file() -> Value {
         must("mixedAllUser", truth("Whether everybody is in it")),
         must("isPlayable", truth("Whether the bucket holds it with at least one segment")),
         must("sliceStartTime", count("When its timeline began")),
+        may("bytes", or_null(count("Bytes of its media in the bucket; in `…/recordings/{sid}` alone"))),
     ])
+}
+
+fn recordings() -> Value {
+    let fields = task().into_iter().chain([
+        must("mode", one_of(&["mix", "individual", "both"], "What it makes")),
+        must("state", state()),
+        must("status", status()),
+        must("createdMs", count("When start was accepted")),
+        must("startedMs", or_null(count("When the recorder was in the channel"))),
+        must("endedMs", or_null(count("When everything was done"))),
+        must("durationMs", count("Length of the timeline, as far as it is in files")),
+        must("verdict", one_of(&["complete", "partial", "empty"], "Whether everything that was sent is there")),
+    ]);
+    let next =
+        json!({ "type": ["string", "null"], "description": "The `cursor` of the following page; null on the last" });
+    object([must("recordings", list(object(fields), "Newest first")), must("next", next)])
 }
 
 fn upload() -> Value {
