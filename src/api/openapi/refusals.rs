@@ -100,7 +100,7 @@ pub(super) fn too_often() -> Refusal {
 /// What any call with a body may get on top.
 pub(super) fn of_bodies() -> Vec<Refusal> {
     vec![
-        coded(400, "no_json", 2, "body is not JSON: line 1, column 9: Syntax", &json!({})),
+        coded(400, "no_json", 8, "body is not JSON: line 1, column 9: Syntax", &json!({})),
         gateway(400, "broken_off", "the request's body could not be read"),
         gateway(413, "too_long", "Request size limit exceeded"),
     ]
@@ -144,7 +144,7 @@ const fn describe(status: u16) -> &'static str {
         415 => "The body is not said to be JSON",
         422 => "The same key was sent with another request",
         429 => "Too many calls; wait and send it again",
-        500 => "Failed, by no fault of the request",
+        500 | 504 => "Failed, by no fault of the request",
         503 => "Not now; send it again later",
         _ => "Refused",
     }

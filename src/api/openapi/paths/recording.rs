@@ -19,6 +19,13 @@ fn acquire() -> Operation {
         )
         .body("AcquireRequest", [("least", example::acquire()), ("with_a_promise", example::acquire_with_promise())])
         .answers(200, "The resource", "Acquired", [("acquired", example::acquired())])
+        .refuses(&[coded(
+            400,
+            "bad_hours",
+            2,
+            "Acquire: invalid resourceExpiredHour value!",
+            &json!({ "detail": "clientRequest.resourceExpiredHour is 721, which is out of range; it must be 1 to 720" }),
+        )])
         .refuses(&[
             coded(400, "bad_field", 2, "uid is out of range; it must hold a whole number from 0 to 4294967295", &json!({})),
         ])

@@ -35,7 +35,7 @@ fn update() -> Operation {
         .answers(200, "Changed", "Updated", [("updated", example::task())])
         .refuses(&[
             nothing_to_change(),
-            of_task(500, "bucket_out_of_reach", 62, "request timeout", &json!({
+            of_task(504, "bucket_out_of_reach", 62, "request timeout", &json!({
                 "detail": "clientRequest.storageConfig can't be written to: the bucket does not answer",
                 "fault": "bucket_unreachable", "retry": true,
             })),
@@ -47,10 +47,18 @@ fn update_layout() -> Operation {
     let mut noted = example::task();
     noted["notes"] = json!(["a layout has no effect: video is not recorded"]);
     of_any_change(app_post(path, RECORDING, "updateLayout", "Change the layout"))
-        .about(&format!("Taken and without effect, since video is not recorded; `notes` says so. {FOUND_BY_SID}"))
+        .about(&format!(
+            "Checked as the original does, and without effect, since video is not recorded; `notes` says so. {FOUND_BY_SID}"
+        ))
         .body("LayoutRequest", [("best_fit", example::layout())])
         .answers(200, "Taken", "Updated", [("noted", noted)])
-        .refuses(&[nothing_to_change()])
+        .refuses(&[of_task(
+            400,
+            "no_layout",
+            2,
+            "mode is individual, which has no layout; updateLayout is for mode mix",
+            &json!({}),
+        )])
 }
 
 fn stop() -> Operation {

@@ -15,6 +15,7 @@ pub(super) fn all() -> Vec<Shape> {
                 must("cname", text("As sent")),
                 must("uid", text("As digits")),
                 must("resourceId", text("Opaque")),
+                notes(),
             ]),
         ),
         ("Started", started()),
@@ -39,6 +40,11 @@ pub(super) fn all() -> Vec<Shape> {
         ("Ledger", ledger()),
         ("Worker", worker()),
     ]
+}
+
+/// What was asked for and is not done.
+fn notes() -> Field {
+    may("notes", list(json!({ "type": "string" }), "What was asked for and is not done"))
 }
 
 /// The four names at the top of every answer about a task.
