@@ -6,9 +6,12 @@
 //! * Additive, beside the vendor's: `state`, `fileList`, `durationMs`, `verdict`, `health`, `ledger` in answers, also in the 404 after the
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`
 //!   (mode mix) and `recordingConfig.alsoMix` (mode individual) for both kinds of playlist from one task;
-//!   `GET /v1/apps/{appid}/recordings/{sid}` and `…/recordings/{sid}/events?after=&limit=`;
-//!   `GET /v1/apps/{appid}/callbacks?state=dead|pending` and `POST …/callbacks/redeliver`.
+//!   `GET /v1/apps/{appid}/recordings?cname=&uid=&state=&limit=&cursor=`, `…/recordings/{sid}` and
+//!   `…/recordings/{sid}/events?after=&limit=`; the header `Idempotency-Key` on acquire and start;
+//!   `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all`, `POST …/callbacks/redeliver` and
+//!   `POST …/callbacks/test`.
 //! * Without credentials: `GET /livez`, `GET /readyz`, `GET /openapi.json` and, where it is wanted, `GET /metrics`.
+//! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
 
@@ -19,8 +22,11 @@ mod calls;
 mod error;
 mod health;
 mod metrics;
+mod once;
 pub mod openapi;
 mod path;
+mod rate;
+mod recordings;
 mod wire;
 
 use std::sync::Arc;
@@ -35,7 +41,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
-pub use auth::{Credentials, KeyPair};
+pub use auth::{Credentials, KeyPair, RestSecret};
 
 use crate::session::Sessions;
 use crate::units::WallMs;
@@ -63,11 +69,25 @@ pub struct ApiState {
 /// The API, to be merged with the routes of other doors: it answers, as the fallback, every path that no other door knows, so
 /// that an unknown path gets JSON too.
 pub fn router(state: ApiState) -> Router {
+    let calls = Arc::new(Semaphore::new(MAX_CALLS));
+    numbered(Router::new().fallback(dispatch).with_state(Desk { state, calls }))
+}
+
+/// All doors together: a wrong method is answered like an unknown path, in JSON, and every answer has a request id.
+pub fn complete(doors: Router) -> Router {
+    numbered(doors.method_not_allowed_fallback(no_route))
+}
+
+async fn no_route() -> Response {
+    Refusal::NoRoute.into_response()
+}
+
+/// Gives each answer the request's id, or a new one.
+fn numbered(router: Router) -> Router {
     let id = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id());
-    let calls = Arc::new(Semaphore::new(MAX_CALLS));
-    Router::new().fallback(dispatch).with_state(Desk { state, calls }).layer(id)
+    router.layer(id)
 }
 
 /// What answers calls.
@@ -111,5 +131,5 @@ async fn answer(state: &ApiState, calls: &Semaphore, call: Call<'_>, head: &Part
     let Ok(_place) = calls.try_acquire() else {
         return Refusal::Busy.into_response();
     };
-    calls::answer(&state.sessions, app, call.target, head.uri.query(), body).await
+    calls::answer(&state.sessions, app, call.target, head, body).await
 }

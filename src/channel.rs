@@ -8,4 +8,4 @@ pub mod peer;
 
 mod port;
 
-pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
+pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};

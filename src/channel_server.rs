@@ -40,8 +40,7 @@ use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
-pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed};
-pub use ids::ChannelSid;
+pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed, farewell};
 pub use limits::Limits;
 pub use moderation::Term;
 pub use news::{LeftReason, MemberSummary, Person, RoomEvent, RoomNews, RoomSummary};

@@ -5,6 +5,7 @@ mod demo;
 mod reference;
 mod replay;
 mod serve;
+mod test_event;
 mod token;
 mod verify;
 
@@ -34,6 +35,8 @@ enum Command {
     Replay(replay::Args),
     /// Check that a recording is complete and consistent: objects, timeline, ledger, event log
     Verify(verify::Args),
+    /// Send the callback receiver a signed test event, and say what it made of it
+    TestEvent(test_event::Args),
     /// Mint a channel token and print it
     Token(token::Args),
 }
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Reference(args) => reference::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::TestEvent(args) => test_event::run(&args),
         Command::Token(args) => token::run(&args),
     };
     match outcome {

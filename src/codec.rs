@@ -1,9 +1,12 @@
-//! Bytes in, bytes out: Opus, fragmented MP4, playlists, file names. Pure: no I/O, no clock, no randomness.
+//! Bytes in, bytes out: Opus, fragmented MP4, playlists, whole files (MP4, Ogg), file names. Pure: no I/O, no clock, no randomness.
 //!
 //! All times are [`crate::units::Ticks`]: samples at 48 kHz, which is also the timescale of every box written here.
 
 pub mod fmp4;
+pub mod mp4;
 pub mod names;
+pub mod ogg;
 pub mod opus;
 pub mod playlist;
 pub(crate) mod raw;
+pub mod whole;

@@ -17,10 +17,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use apps::{App, ChannelChoice, DefaultStorage};
+use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
+
+pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, MAX_SECRETS, SecretHashes};
 pub use reference::reference;
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;
+
+/// The most that `apps.requests_per_second` may be.
+const MAX_REQUESTS_PER_SECOND: u32 = 100_000;
 
 /// Everything `serve` can be told.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -112,6 +117,18 @@ impl Config {
                     "must be at least 1: recordings pass through the spool",
                 );
             }
+            if app.backup.as_ref().is_some_and(|backup| !(1..=1440).contains(&backup.after_minutes)) {
+                return invalid(format!("apps[{index}].backup.after_minutes"), "must be 1 to 1440 minutes");
+            }
+            if app.customer_secret.is_none() && app.customer_secret_hash.0.is_empty() {
+                return invalid(
+                    format!("apps[{index}].customer_secret_hash"),
+                    "is missing: give what `cloud-recorder token hash-secret` prints, or customer_secret",
+                );
+            }
+            if !(1..=MAX_REQUESTS_PER_SECOND).contains(&app.requests_per_second) {
+                return invalid(format!("apps[{index}].requests_per_second"), "must be 1 to 100000");
+            }
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
             }
@@ -131,6 +148,28 @@ impl Config {
                 return invalid(
                     format!("apps[{index}].callback_secret"),
                     "is needed with callback_url: callbacks are signed with it",
+                );
+            }
+            if app.callback_url.as_ref().is_some_and(|url| url.is_private()) && !app.allow_private_endpoints {
+                return invalid(
+                    format!("apps[{index}].callback_url"),
+                    "is in a loopback, private or link-local range; set allow_private_endpoints = true if that is meant",
+                );
+            }
+            let choices = [
+                ("callback_events", &app.callback_events, &RECORDING_EVENTS[..]),
+                ("callback_channel_events", &app.callback_channel_events, &CHANNEL_EVENTS[..]),
+            ];
+            for (key, choice, known) in choices {
+                if let Some(number) = choice.stranger(known) {
+                    let problem = format!("names event {number}, which the vendor does not have; these are: {known:?}");
+                    return invalid(format!("apps[{index}].{key}"), &problem);
+                }
+            }
+            if app.callback_channel_events != EventTypes::none() && !matches!(app.channel, ChannelChoice::Embedded) {
+                return invalid(
+                    format!("apps[{index}].callback_channel_events"),
+                    "needs channel = \"embedded\": only the embedded channel server tells what happens in its channels",
                 );
             }
         }
@@ -195,6 +234,67 @@ mod tests {
         let printed = format!("{:?}", parse(&private).unwrap());
         assert!(printed.contains("https://example.com/…"), "{printed}");
         assert!(!printed.contains("hushed") && !printed.contains("sesame"), "{printed}");
+    }
+
+    #[test]
+    fn a_backup_waits_for_minutes() {
+        let backup = "[apps.backup]\nvendor = 11\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key = \"hushed\"\n";
+        let config = parse(&format!("{ANNOTATED}\n{backup}")).unwrap();
+        assert_eq!(config.apps[0].backup.as_ref().unwrap().after_minutes, 5);
+        assert!(!format!("{config:?}").contains("hushed"));
+        for minutes in [0, 1441] {
+            let text = format!("{ANNOTATED}\n{backup}after_minutes = {minutes}\n");
+            assert!(parse(&text).unwrap_err().to_string().contains("apps[0].backup.after_minutes"));
+        }
+    }
+
+    #[test]
+    fn an_app_has_a_secret_or_its_hashes_and_neither_is_printed() {
+        let plain = "customer_secret = \"change-me-secret\"";
+        let hash = crate::units::SecretHash::of(b"secret", [1; 16]).to_string();
+        let with = |line: &str| parse(&ANNOTATED.replace(plain, line));
+        let config = with(&format!("customer_secret_hash = \"{hash} {hash}\"")).unwrap();
+        assert_eq!(config.apps[0].customer_secret_hash.0.len(), 2);
+        assert!(config.apps[0].customer_secret.is_none() && !format!("{config:?}").contains(&hash[10..20]));
+        assert!(with("").unwrap_err().to_string().contains("apps[0].customer_secret_hash"));
+        for wrong in ["", "change-me-secret", &vec![hash.as_str(); MAX_SECRETS + 1].join(" ")] {
+            let error = with(&format!("customer_secret_hash = \"{wrong}\"")).unwrap_err().to_string();
+            assert!(error.contains("line ") && !error.contains("change-me-secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn events_that_do_not_exist_are_refused() {
+        let with = |key: &str, old: &str, new: &str| {
+            parse(&ANNOTATED.replace(&format!("\n{key} = \"{old}\""), &format!("\n{key} = {new}")))
+        };
+        let chosen = with("callback_events", "all", "[1, 31]").unwrap();
+        assert_eq!(chosen.apps[0].callback_events, EventTypes::Only([1, 31].into()));
+        let refused = with("callback_events", "all", "[1, 101]").unwrap_err().to_string();
+        assert!(refused.contains("apps[0].callback_events: names event 101"), "{refused}");
+        let chosen = with("callback_channel_events", "none", "\"all\"").unwrap();
+        assert_eq!(chosen.apps[0].callback_channel_events, EventTypes::All);
+        assert!(with("callback_channel_events", "none", "[40]").is_err());
+    }
+
+    #[test]
+    fn a_private_receiver_needs_leave() {
+        let text = |leave: bool| {
+            let text = ANNOTATED.replace("# callback_url = \"https://example.com", "callback_url = \"http://10.0.0.7");
+            let text = text.replace("# callback_secret", "callback_secret");
+            text.replace("allow_private_endpoints = true", &format!("allow_private_endpoints = {leave}"))
+        };
+        parse(&text(true)).unwrap();
+        let refused = parse(&text(false)).unwrap_err().to_string();
+        assert!(refused.contains("apps[0].callback_url") && !refused.contains("10.0.0.7"), "{refused}");
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_refused() {
+        for rate in ["0", "100001"] {
+            let text = ANNOTATED.replace("requests_per_second = 200", &format!("requests_per_second = {rate}"));
+            assert!(parse(&text).unwrap_err().to_string().contains("apps[0].requests_per_second"));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod config;
 pub mod console;
 pub mod fault;
 pub mod meters;
+pub mod reach;
 pub mod recording;
 pub mod session;
 pub mod storage;

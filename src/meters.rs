@@ -30,11 +30,16 @@ struct Counts {
     segments_confirmed: Counter,
     uploaded: Counter,
     upload_failures: ByReason,
+    backup_objects: Counter,
+    backup: Counter,
+    backup_failures: ByReason,
     events_written: Counter,
     callbacks_delivered: Counter,
     callback_failures: ByReason,
     callbacks_given_up: Counter,
     circuits_open: Gauge,
+    channel_events_written: Counter,
+    channel_events_lost: Counter,
 }
 
 impl Meters {
@@ -83,6 +88,17 @@ impl Meters {
         self.0.upload_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
+    /// A second bucket confirmed an object of this many bytes.
+    pub fn backed_up(&self, bytes: u64) {
+        self.0.backup_objects.inc();
+        self.0.backup.inc_by(bytes);
+    }
+
+    /// An attempt to copy into a second bucket failed, and why.
+    pub fn backup_failed(&self, reason: &'static str) {
+        self.0.backup_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
     /// Events were committed to the log.
     pub fn events_written(&self, count: u64) {
         self.0.events_written.inc_by(count);
@@ -113,6 +129,16 @@ impl Meters {
         self.0.circuits_open.dec();
     }
 
+    /// Channel events were written down for their receivers.
+    pub fn channel_events_written(&self, count: u64) {
+        self.0.channel_events_written.inc_by(count);
+    }
+
+    /// Channel events got lost between the channel and the database.
+    pub fn channel_events_lost(&self, count: u64) {
+        self.0.channel_events_lost.inc_by(count);
+    }
+
     /// Names every count. Units are part of the names, as Prometheus wants it.
     pub fn register(&self, registry: &mut Registry) {
         let counts = &*self.0;
@@ -122,23 +148,37 @@ impl Meters {
         count("packets_dropped", "Media packets dropped because this worker did not keep up", &counts.packets_dropped);
         count("segments_made", "Media segments made", &counts.segments_made);
         count("segments_confirmed", "Media segments that a bucket confirmed", &counts.segments_confirmed);
+        count("backup_objects", "Objects that a backup bucket confirmed", &counts.backup_objects);
         count("events_written", "Events committed to the logs of recordings", &counts.events_written);
         count("callbacks_delivered", "Callbacks that a receiver answered with 200", &counts.callbacks_delivered);
         count("callbacks_given_up", "Callbacks that became dead letters", &counts.callbacks_given_up);
+        count("channel_events_written", "Channel events written down for receivers", &counts.channel_events_written);
+        count(
+            "channel_events_lost",
+            "Channel events lost because the database or a receiver did not keep up",
+            &counts.channel_events_lost,
+        );
         registry.register_with_unit(
             "uploaded",
             "Bytes of objects that a bucket confirmed, playlists each time",
             Unit::Bytes,
             counts.uploaded.clone(),
         );
+        registry.register_with_unit(
+            "backup",
+            "Bytes of objects that a backup bucket confirmed",
+            Unit::Bytes,
+            counts.backup.clone(),
+        );
         let mut family = |name: &str, help: &str, family: &ByReason| registry.register(name, help, family.clone());
         family("recordings_ended", "Recordings that came to their end", &counts.recordings_ended);
         family("upload_failures", "Failed attempts to upload, each followed by another", &counts.upload_failures);
+        family("backup_failures", "Failed attempts to copy into a backup bucket", &counts.backup_failures);
         family("callback_failures", "Failed attempts to deliver a callback", &counts.callback_failures);
         registry.register("refusals", "Calls that were refused", counts.refusals.clone());
         registry.register(
             "callback_circuits_open",
-            "Receivers that failed last and are only probed",
+            "Ways to receivers that failed last and are only probed",
             counts.circuits_open.clone(),
         );
     }

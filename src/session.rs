@@ -1,22 +1,25 @@
 //! One recording's life: resources, the state machine, one task a recording, publication, going on after a crash.
 //!
 //! Invariants:
-//! * One resource never gives two recordings; an app, channel and recorder uid have at most one running recording.
+//! * One resource never gives two recordings, nor does one idempotency key; an app, channel and recorder uid have at most one running recording.
 //! * A playlist never names what the bucket has not confirmed (law 1); what an event says is committed before it is sent (law 2).
 //! * A recording owns its task and all its state; when it fails it harms no other.
 //!
 //! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and
 //! [`Error`] into answers.
 
+mod backup;
 mod draining;
 mod ending;
 mod endpoint;
 mod error;
 mod health;
 mod letters;
+mod listing;
 mod live;
 mod manifest;
 mod objects;
+mod once;
 mod plan;
 mod presence;
 mod publication;
@@ -39,23 +42,28 @@ mod timebase;
 mod told;
 mod upload;
 mod vitals;
+pub(crate) mod whole;
 mod works;
 
+pub use backup::BackupUse;
 pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
-pub use manifest::{Loss, Manifest, Object};
+pub use listing::{ListPlace, RecordingFilter, RecordingPage};
+pub use manifest::{Loss, Manifest, Object, WholeFile};
+pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
-pub use report::{File, Report, State};
+pub use report::{File, FilePart, Report, State};
 pub use request::{
     AcquireRequest, IdleKind, IdleRule, Listing, MAX_SELECTED_UIDS, Note, RequestHash, StartOptions, StartRequest,
     TaskRef,
 };
 pub use resource::{HandleHours, MalformedResourceId, ResourceId};
 pub use sessions::{Backing, Sessions, Stopped};
-pub use settings::{AppSettings, Settings, WallClock};
+pub use settings::{AppSettings, BackupSettings, Settings, WallClock};
 pub use speech::Span;
 pub use upload::{SpoolState, Upload, UploadState};
 pub use vitals::Vitals;
 
+pub use crate::channel::TokenError;
 pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

@@ -16,10 +16,10 @@ pub use bucket::{Bucket, BucketError, Confirmed, PROOF_TIME, Proof};
 pub use destination::{Credentials, Destination, Encryption, KeyPrefix};
 pub use disk::{Disk, DiskTrouble, DiskWatch};
 pub use spool::{
-    Files, LocalFiles, MAX_NAME_BYTES, MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE, ObjectKind, SessionSpool,
-    Spool, SpoolError, SpoolLimits, SpoolScope, SpooledObject,
+    Files, Fill, Kept, LocalFiles, MAX_NAME_BYTES, MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE, ObjectKind,
+    SessionSpool, Spool, SpoolError, SpoolLimits, SpoolScope, SpooledFile, SpooledObject,
 };
 pub use uploader::{
-    MAX_PROBES, MAX_PUTS, MAX_REPORTS, Patience, Progress, RetryPolicy, UploadError, UploadQueue, UploadReport,
-    Uploader, WIDTH,
+    CopyQueue, MAX_COPIES, MAX_PROBES, MAX_PUTS, MAX_REPORTS, MAX_WHOLES, Patience, Progress, RetryPolicy, UploadError,
+    UploadQueue, UploadReport, Uploader, WIDTH,
 };

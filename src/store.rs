@@ -1,4 +1,5 @@
-//! What must survive a restart besides media: resources, sessions, the event log and the state of its delivery.
+//! What must survive a restart besides media: resources, sessions, the event log, channel events for receivers, and the state of
+//! their delivery.
 //!
 //! SQLite in one file, write-ahead log, every commit on disk before the call returns (`synchronous = FULL`), so a state that
 //! an event reports is durable before anybody can hear of it (law 2).
@@ -11,18 +12,23 @@
 //! A [`Store`] is a handle: clones share one database. Migrations lie in `src/store/migrations`, one file a version, embedded
 //! when this file is compiled; a released one never changes.
 
+mod attempts;
 pub mod canonical;
+mod channel_notices;
 mod deliveries;
 mod error;
 mod events;
+mod keys;
 mod kicking_rules;
+mod letters;
+mod line;
+mod listing;
 mod resources;
 mod retention;
 mod rows;
 pub mod seal;
 mod session_row;
 mod sessions;
-mod undelivered;
 
 #[cfg(test)]
 mod contract;
@@ -33,13 +39,18 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+pub use attempts::{Attempt, MAX_ATTEMPTS_KEPT};
+pub use channel_notices::{ChannelNotice, MAX_PENDING_NOTICES, NewChannelNotice};
 pub use deliveries::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
+pub use keys::{CallKey, Claim, Creation, KEY_LIFE_MS, MAX_KEYS};
 pub use kicking_rules::KickingRule;
+pub use letters::{Outstanding, Place, Standing};
+pub use line::Line;
+pub use listing::{SessionFilter, SessionPlace};
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
 pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
-pub use undelivered::{Lack, Outstanding, Place};
 
 #[cfg(doc)]
 use crate::units::WallMs;

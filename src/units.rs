@@ -2,8 +2,14 @@
 //!
 //! Nothing here reads a clock or does I/O. A value that exists is valid: constructors parse, so no later code checks again.
 
+mod address;
+mod events;
 mod ids;
+mod secret_hash;
 mod time;
 
-pub use ids::{AppId, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
+pub use address::is_public;
+pub use events::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
+pub use ids::{AppId, ChannelSid, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
+pub use secret_hash::SecretHash;
 pub use time::{TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};

@@ -8,6 +8,9 @@ use super::MAX_BODY_BYTES;
 use super::error::{Failure, Refusal};
 use super::wire::fields::BadField;
 
+/// The vendor's code of a request that is malformed as such.
+const NOT_JSON: u16 = 8;
+
 /// The body as JSON; null when there is none but blanks.
 pub(crate) async fn json(body: Body) -> Result<Value, Failure> {
     let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
@@ -21,6 +24,6 @@ pub(crate) async fn json(body: Body) -> Result<Value, Failure> {
     }
     serde_json::from_slice(text).map_err(|error| {
         let place = format!("is not JSON: line {}, column {}: {:?}", error.line(), error.column(), error.classify());
-        BadField::new("body", place).into()
+        BadField::new("body", place).known_as(NOT_JSON, None).into()
     })
 }

@@ -1,78 +1,175 @@
-//! Additive: which events an app's receiver lacks, and their second chance.
+//! Additive: what an app's receiver has, lacks and was sent, the second chance of dead letters, and a test of the receiver.
 //!
-//! `GET /v1/apps/{appid}/callbacks?state=dead|pending&after=&limit=` and `POST /v1/apps/{appid}/callbacks/redeliver` with `{}`
-//! or `{"sid": …}`. Entries come recording by recording, in order within each; `next` is the `after` of the following page.
+//! `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all&productId=&sid=&after=&limit=`,
+//! `POST /v1/apps/{appid}/callbacks/redeliver` with `{}` or `{"sid": …}`, and `POST /v1/apps/{appid}/callbacks/test` with `{}` or
+//! `{"eventType": …}`. Entries come recording by recording, then channel by channel, in order within each; `next` is the `after`
+//! of the following page.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use super::calls::page_limit;
-use super::error::Failure;
+use super::error::{Failure, Refusal};
 use super::wire::fields::BadField;
-use crate::session::{MAX_REDELIVERED, Sessions};
-use crate::store::{Delivery, DeliveryState, Lack, Place};
-use crate::units::{AppId, Sid};
+use crate::callback::{DEFAULT_TEST_EVENT, Untried};
+use crate::session::{Error, MAX_REDELIVERED, Sessions};
+use crate::store::{Attempt, ChannelNotice, Delivery, DeliveryState, Event, Line, Place, Standing};
+use crate::units::{AppId, ChannelSid, Sid};
 
-/// One page of what the receiver lacks.
+/// The vendor's numbers: what happens to recordings, and in channels.
+const RECORDING: u8 = 3;
+const CHANNEL: u8 = 1;
+
+/// One page of what the receiver has or lacks.
 pub(crate) async fn list(sessions: &Sessions, app: &AppId, query: Option<&str>) -> Result<Value, Failure> {
     let query: HashMap<_, _> = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
-    let lack = match query.get("state").map_or("dead", |state| state) {
-        "dead" => Lack::Dead,
-        "pending" => Lack::Pending,
-        _ => return Err(BadField::new("state", "must be dead or pending").into()),
+    let standing = match query.get("state").map_or("dead", |state| state) {
+        "dead" => Standing::Dead,
+        "pending" => Standing::Pending,
+        "delivered" => Standing::Delivered,
+        "filtered" => Standing::Filtered,
+        "all" => Standing::All,
+        _ => return Err(BadField::new("state", "must be dead, pending, delivered, filtered or all").into()),
     };
+    let product = match query.get("productId").map_or("", |product| product) {
+        "" => None,
+        "3" => Some(RECORDING),
+        "1" => Some(CHANNEL),
+        _ => return Err(BadField::new("productId", "must be 3 (recordings) or 1 (channels)").into()),
+    };
+    let stream = query.get("sid").map(|sid| stream(sid)).transpose()?;
     let after = match query.get("after").map_or("", |after| after) {
         "" => None,
         text => Some(place(text).ok_or_else(|| BadField::new("after", "must be the next of an earlier page"))?),
     };
     let limit = page_limit(query.get("limit").map(|limit| &**limit))?;
-    let page = sessions.undelivered(app, lack, after.as_ref(), limit).await?;
-    let next = page.last().filter(|_| page.len() == limit as usize);
-    Ok(json!({
-        "receiver": sessions.has_receiver(app),
-        "callbacks": page.iter().map(entry).collect::<Vec<Value>>(),
-        "next": next.map(|last| format!("{}-{}", last.event.sid, last.event.sequence)),
-    }))
+    let page = Page { sessions, app, standing, stream };
+    let (behind_recordings, after) = match &after {
+        Some((CHANNEL, place)) => (true, Some(place)),
+        Some((_, place)) => (false, Some(place)),
+        None => (false, None),
+    };
+    let (mut entries, mut last) = (Vec::new(), None);
+    if product != Some(CHANNEL) && !behind_recordings {
+        page.fill::<Event>(RECORDING, after, limit, &mut entries, &mut last).await?;
+    }
+    let rest = limit - u32::try_from(entries.len()).unwrap_or(limit);
+    if product != Some(RECORDING) && rest > 0 {
+        let after = after.filter(|_| behind_recordings || product == Some(CHANNEL));
+        page.fill::<ChannelNotice>(CHANNEL, after, rest, &mut entries, &mut last).await?;
+    }
+    let next = last.filter(|_| entries.len() == limit as usize);
+    Ok(json!({ "receiver": sessions.has_receiver(app), "callbacks": entries, "next": next }))
 }
 
 /// Brings dead letters back.
 pub(crate) async fn redeliver(sessions: &Sessions, app: &AppId, body: &Value) -> Result<Value, Failure> {
-    let sid = match body.get("sid") {
+    let stream = match body.get("sid") {
         None | Some(Value::Null) => None,
-        Some(Value::String(sid)) => {
-            Some(Sid::new(sid).map_err(|_| BadField::new("sid", "must be 32 hexadecimal digits"))?)
-        }
+        Some(Value::String(sid)) => Some(stream(sid)?),
         Some(_) => return Err(BadField::new("sid", "must be a string").into()),
     };
-    let count = sessions.redeliver(app, sid.as_ref()).await?;
+    let count = sessions.redeliver(app, stream).await?;
     Ok(json!({ "redelivered": count, "more": count == u64::from(MAX_REDELIVERED) }))
 }
 
-fn entry(delivery: &Delivery) -> Value {
-    let event = &delivery.event;
-    let mut entry = json!({
-        "sid": event.sid,
-        "sequence": event.sequence,
-        "noticeId": event.notice_id,
-        "eventType": event.event_type,
-        "attempts": delivery.attempts,
-        "lastError": delivery.last_error,
-    });
-    let (state, since, next) = match delivery.state {
-        DeliveryState::Dead(at) => ("dead", at, None),
-        DeliveryState::Due(at) => ("due", delivery.asked.unwrap_or(event.sendts), Some(at)),
-        DeliveryState::Waiting | DeliveryState::Delivered(_) => {
-            ("waiting", delivery.asked.unwrap_or(event.sendts), None)
-        }
+/// Sends the receiver a test event.
+pub(crate) async fn test(sessions: &Sessions, app: &AppId, body: &Value) -> Result<Value, Failure> {
+    let event_type = match body.get("eventType") {
+        None | Some(Value::Null) => Ok(DEFAULT_TEST_EVENT),
+        Some(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()).ok_or("must be a number"),
     };
-    entry["state"] = json!(state);
-    entry["since"] = json!(since);
-    entry["nextAttempt"] = json!(next);
-    entry
+    let event_type = event_type.map_err(|problem| BadField::new("eventType", problem))?;
+    let trial = sessions.test_receiver(app, event_type).await.map_err(|untried| match untried {
+        Untried::Busy => Refusal::Busy.into(),
+        Untried::NoSuchEvent(_) => Failure::from(BadField::new("eventType", untried.to_string())),
+        Untried::NoReceiver | Untried::Client(_) => Error::Invalid(untried.to_string()).into(),
+    })?;
+    let status = match &trial.outcome {
+        Ok(()) => Some(200),
+        Err(problem) => problem.status(),
+    };
+    Ok(json!({
+        "delivered": trial.outcome.is_ok(),
+        "eventType": event_type,
+        "noticeId": trial.notice_id,
+        "status": status,
+        "tookMs": u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX),
+        "error": trial.outcome.err().map(|problem| problem.to_string()),
+        "body": trial.body,
+    }))
 }
 
-fn place(text: &str) -> Option<Place> {
-    let (sid, sequence) = text.split_once('-')?;
-    Some(Place { sid: Sid::new(sid).ok()?, sequence: sequence.parse().ok()? })
+/// What a page is made from.
+struct Page<'a> {
+    sessions: &'a Sessions,
+    app: &'a AppId,
+    standing: Standing,
+    stream: Option<&'a str>,
+}
+
+impl Page<'_> {
+    /// Adds up to `limit` entries of a product; `last` names the last one.
+    async fn fill<L: Line>(
+        &self,
+        product: u8,
+        after: Option<&Place>,
+        limit: u32,
+        entries: &mut Vec<Value>,
+        last: &mut Option<String>,
+    ) -> Result<(), Failure> {
+        for (delivery, log) in self.sessions.letters::<L>(self.app, self.standing, self.stream, after, limit).await? {
+            let (stream, sequence) = (delivery.event.stream(), delivery.event.sequence());
+            *last = Some(format!("{stream}-{sequence}"));
+            entries.push(entry(product, &delivery, &log));
+        }
+        Ok(())
+    }
+}
+
+fn entry<L: Line>(product: u8, delivery: &Delivery<L>, log: &[Attempt]) -> Value {
+    let event = &delivery.event;
+    let asked = delivery.asked.unwrap_or_else(|| event.written());
+    let (state, since, next) = match delivery.state {
+        DeliveryState::Dead(at) => ("dead", at, None),
+        DeliveryState::Delivered(at) => ("delivered", at, None),
+        DeliveryState::Filtered(at) => ("filtered", at, None),
+        DeliveryState::Due(at) => ("due", asked, Some(at)),
+        DeliveryState::Waiting => ("waiting", asked, None),
+    };
+    json!({
+        "productId": product,
+        "sid": event.stream(),
+        "sequence": event.sequence(),
+        "noticeId": event.notice_id(),
+        "eventType": event.event_type(),
+        "attempts": delivery.attempts,
+        "lastError": delivery.last_error,
+        "state": state,
+        "since": since,
+        "nextAttempt": next,
+        "log": log.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let Attempt { at, took_ms, status, error } = attempt;
+    json!({ "at": at, "tookMs": took_ms, "status": status, "error": error })
+}
+
+/// The id of a recording, or of a channel's session.
+fn stream(sid: &str) -> Result<&str, BadField> {
+    let known = Sid::new(sid).is_ok() || ChannelSid::new(sid).is_ok();
+    if known { Ok(sid) } else { Err(BadField::new("sid", "must be 32 hexadecimal digits")) }
+}
+
+/// A place and its product. An id without letters is a recording's.
+fn place(text: &str) -> Option<(u8, Place)> {
+    let (stream, sequence) = text.split_once('-')?;
+    let place = Place { stream: stream.to_owned(), sequence: sequence.parse().ok()? };
+    if Sid::new(stream).is_ok() {
+        return Some((RECORDING, place));
+    }
+    ChannelSid::new(stream).is_ok().then_some((CHANNEL, place))
 }

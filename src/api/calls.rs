@@ -5,55 +5,72 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::error::Failure;
 use super::path::{Action, Door, Target};
 use super::wire::fields::BadField;
-use super::wire::{Claimed, acquire, answer, start, task};
-use super::{body, callbacks, health};
+use super::wire::{Claimed, acquire, answer, digest, start, task};
+use super::{body, callbacks, health, once, recordings};
 use crate::callback;
-use crate::session::{Error, Report, ResourceId, Sessions, Stopped, TaskRef};
+use crate::session::{Error, IdempotencyKey, Once, Report, ResourceId, Sessions, Stopped, TaskRef};
 use crate::units::{AppId, Sid};
 
 /// Entries of a list in one answer.
 const MAX_PAGE: u32 = 500;
 
 /// Answers a call that is allowed for `app`.
-pub(crate) async fn answer(
-    sessions: &Sessions,
-    app: AppId,
-    target: Target<'_>,
-    query: Option<&str>,
-    body: Body,
-) -> Response {
-    let door = target.door();
+pub(crate) async fn answer(sessions: &Sessions, app: AppId, target: Target<'_>, head: &Parts, body: Body) -> Response {
+    let (door, query) = (target.door(), head.uri.query());
     match target {
-        Target::Acquire => plain(door, acquire(sessions, app, body).await),
-        Target::Start { resource, mode } => plain(door, start(sessions, app, resource, mode, body).await),
+        Target::Acquire => plain(door, acquire(sessions, app, once::key(&head.headers), body).await),
+        Target::Start { resource, mode } => {
+            let key = once::key(&head.headers);
+            plain(door, start(sessions, app, resource, mode, key, body).await)
+        }
         Target::Task { resource, sid, mode, action } => {
             TaskCall { sessions, app, resource, sid, mode }.answer(action, body).await
         }
+        Target::Recordings => plain(door, recordings::list(sessions, &app, query).await),
         Target::Recording { sid } => plain(door, recording(sessions, &app, sid).await),
         Target::Events { sid } => plain(door, events(sessions, &app, sid, query).await),
         Target::Callbacks => plain(door, callbacks::list(sessions, &app, query).await),
         Target::Redeliver => plain(door, redeliver(sessions, &app, body).await),
+        Target::TestCallback => plain(door, test_callback(sessions, &app, body).await),
     }
 }
 
-async fn acquire(sessions: &Sessions, app: AppId, body: Body) -> Result<Value, Failure> {
-    let request = acquire::parse(app, &body::json(body).await?)?;
-    let (cname, uid) = (request.cname.clone(), request.uid.clone());
-    let resource = sessions.acquire(request).await?;
-    Ok(json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() }))
+/// What the header `Idempotency-Key` holds.
+type Key = Result<Option<IdempotencyKey>, BadField>;
+
+async fn acquire(sessions: &Sessions, app: AppId, key: Key, body: Body) -> Result<Value, Failure> {
+    let body = body::json(body).await?;
+    let acquire = acquire::parse(app, &body)?;
+    let once = key?.map(|key| Once { key, request: digest(&body) });
+    let (cname, uid) = (acquire.request.cname.clone(), acquire.request.uid.clone());
+    let resource = sessions.acquire(acquire.request, once).await?;
+    let mut answer = json!({ "cname": cname, "uid": uid, "resourceId": resource.as_str() });
+    if !acquire.notes.is_empty() {
+        answer["notes"] = json!(acquire.notes);
+    }
+    Ok(answer)
 }
 
-async fn start(sessions: &Sessions, app: AppId, resource: &str, mode: &str, body: Body) -> Result<Value, Failure> {
+async fn start(
+    sessions: &Sessions,
+    app: AppId,
+    resource: &str,
+    mode: &str,
+    key: Key,
+    body: Body,
+) -> Result<Value, Failure> {
     let body = body::json(body).await?;
     let resource = ResourceId::parse(resource)?;
     let request = start::parse(app, resource, mode, &body)?;
-    Ok(answer::started(&sessions.start(request).await?))
+    let once = key?.map(|key| Once { key, request: request.identity });
+    Ok(answer::started(&sessions.start(request, once).await?))
 }
 
 async fn recording(sessions: &Sessions, app: &AppId, sid: &str) -> Result<Value, Failure> {
@@ -81,6 +98,10 @@ async fn events(sessions: &Sessions, app: &AppId, sid: &str, query: Option<&str>
 
 async fn redeliver(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
     callbacks::redeliver(sessions, app, &body::json(body).await?).await
+}
+
+async fn test_callback(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
+    callbacks::test(sessions, app, &body::json(body).await?).await
 }
 
 /// How many entries a page may have: as asked, 1 to [`MAX_PAGE`].
@@ -123,7 +144,11 @@ impl TaskCall<'_> {
     ) -> Result<(StatusCode, Map<String, Value>), Failure> {
         // A query means nothing by its body, and one client sends `null` with each.
         let body = if action == Action::Query { Value::Null } else { body::json(body).await? };
-        let sid = Sid::new(self.sid).map_err(|_| Error::Gone(None))?;
+        *claimed = Claimed::of(&body);
+        let Ok(sid) = Sid::new(self.sid) else {
+            let resource = ResourceId::parse(self.resource).ok();
+            return Err(self.sessions.nothing(&self.app, resource.as_ref()).await.into());
+        };
         let resource = if self.resource.is_empty() { None } else { Some(ResourceId::parse(self.resource)?) };
         let task = TaskRef { app: self.app.clone(), sid, resource };
         let (status, report, mut answer) = match action {
@@ -137,24 +162,33 @@ impl TaskCall<'_> {
                 (StatusCode::OK, report, answer)
             }
             Action::Update | Action::UpdateLayout => {
-                let update = task::update(&body)?;
-                *claimed = update.claimed.clone();
-                let mut report = self.sessions.query(&task).await?;
-                if let Some(storage) = &update.storage {
-                    report = self.sessions.rekey(&task, storage).await?;
+                let update = match action {
+                    Action::UpdateLayout => task::update_layout(&body)?,
+                    _ => task::update(&body)?,
+                };
+                if action == Action::UpdateLayout && update.layout {
+                    self.refuse_layout(&task).await?;
                 }
+                let mut report = match &update.storage {
+                    Some(storage) => self.sessions.rekey(&task, storage).await?,
+                    None => self.sessions.query(&task).await?,
+                };
                 if let Some(selection) = update.selection {
                     report = self.sessions.select(&task, selection).await?;
                 }
                 let mut answer = answer::task(&report);
-                if update.layout {
-                    answer.insert("notes".into(), json!(["a layout has no effect: video is not recorded"]));
+                let video = [
+                    (update.layout, "a layout has no effect: video is not recorded"),
+                    (update.video, "a list of video subscriptions has no effect: video is not recorded"),
+                ];
+                let notes: Vec<&str> = video.into_iter().filter_map(|(told, note)| told.then_some(note)).collect();
+                if !notes.is_empty() {
+                    answer.insert("notes".into(), json!(notes));
                 }
                 (StatusCode::OK, report, answer)
             }
             Action::Stop => {
                 let stop = task::stop(&body)?;
-                *claimed = stop.claimed;
                 let stopped = self.sessions.stop(&task, stop.at_once).await?;
                 stop_answer(stopped, stop.at_once)
             }
@@ -162,13 +196,22 @@ impl TaskCall<'_> {
         answer::insert_mismatches(&mut answer, &report, &task, self.mode, claimed);
         Ok((status, answer))
     }
+
+    /// Only a mix has a layout, whatever mode the path says.
+    async fn refuse_layout(&self, task: &TaskRef) -> Result<(), Failure> {
+        if self.sessions.query(task).await?.mode.mixes() {
+            return Ok(());
+        }
+        Err(BadField::new("mode", "is individual, which has no layout; updateLayout is for mode mix").into())
+    }
 }
 
-/// 200, or 206 with code 435 where nothing was recorded, or 206 with code 65 where a waiting caller has to hear that it is not
-/// done yet.
+/// 200, or 206 without a code where some of it is in the backup bucket alone, or 206 with code 435 where nothing was recorded, or 206
+/// with code 65 where a waiting caller has to hear that it is not done yet.
 fn stop_answer(stopped: Stopped, at_once: bool) -> (StatusCode, Report, Map<String, Value>) {
     let (status, report, code) = match stopped {
         Stopped::Uploaded(report) => (StatusCode::OK, report, None),
+        Stopped::Backuped(report) => (StatusCode::PARTIAL_CONTENT, report, None),
         Stopped::Underway(report) if at_once => (StatusCode::OK, report, None),
         Stopped::Underway(report) => (StatusCode::PARTIAL_CONTENT, report, Some((65, "request not completed"))),
         Stopped::Empty(report) => (StatusCode::PARTIAL_CONTENT, report, Some((435, "no recorded data"))),

@@ -1,10 +1,16 @@
 //! Refusals on the wire: HTTP status, the vendor's code and reason (facts/agora.md section 3), and what we can add.
 //!
-//! Chosen where the vendor's documents are silent: 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
+//! Chosen where the vendor's documents are silent: 8, 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
 //! wrong and what to do next; `reason` stays the vendor's own words where it has fixed ones.
 //!
 //! A worker that takes no new recordings answers acquire and start with HTTP 503, on which the official clients try again
 //! within 3 to 12 s (facts/callers.md section 1), and with `Retry-After`.
+//!
+//! An `Idempotency-Key` that comes again with another request is HTTP 422 with code 2, as the IETF's draft on that header has it: the
+//! official clients try no 4xx again but 429, and a retry could not help.
+
+use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -16,7 +22,7 @@ use super::path::Door;
 use super::wire::answer;
 use super::wire::fields::BadField;
 use crate::fault::{Blame, Explain};
-use crate::session::{Error, MalformedResourceId};
+use crate::session::{Error, MalformedResourceId, TokenError};
 
 /// What the vendor's gateway refuses, with a `message` and no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,10 @@ pub(crate) enum Refusal {
     Interrupted,
     /// More calls at once than [`super::MAX_CALLS`].
     Busy,
+    /// More calls of an app in a second than it may make.
+    TooOften { per_second: u32, wait: Duration },
+    /// More calls without valid credentials than are answered.
+    TooManyStrangers { wait: Duration },
 }
 
 /// Why a call was refused, as a word for metrics; an extension of its response.
@@ -56,30 +66,66 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::Interrupted => "interrupted",
             Self::Busy => "busy",
+            Self::TooOften { .. } => "rate_limited",
+            Self::TooManyStrangers { .. } => "too_many_strangers",
+        }
+    }
+
+    /// Whole seconds until another try makes sense, where that is known.
+    fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Busy => Some(RETRY_SOON),
+            Self::TooOften { wait, .. } | Self::TooManyStrangers { wait } => {
+                Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
+            }
+            _ => None,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthorized | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::WrongApp | Self::Interrupted => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooOften { .. } | Self::TooManyStrangers { .. } => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The gateway's own words where it has some (facts/agora.md section 3).
+    fn message(self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthorized => "Unauthorized".into(),
+            Self::WrongCredentials => "Invalid authentication credentials".into(),
+            Self::WrongApp => "appid is invalid".into(),
+            Self::NoRoute => "no Route matched with those values".into(),
+            Self::TooLarge => "Request size limit exceeded".into(),
+            Self::Interrupted => "the request's body could not be read".into(),
+            Self::Busy => "too many calls are under way on this worker; try again in a few seconds".into(),
+            Self::TooOften { per_second, .. } => format!(
+                "API rate limit exceeded: this app may send {per_second} requests a second; wait as Retry-After says, or have \
+                 apps.requests_per_second raised"
+            )
+            .into(),
+            Self::TooManyStrangers { .. } => {
+                "API rate limit exceeded: too many requests without valid credentials reach this worker; check yours, and wait as \
+                 Retry-After says"
+                    .into()
+            }
         }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, message) = match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::WrongCredentials => (StatusCode::UNAUTHORIZED, "Invalid authentication credentials"),
-            Self::WrongApp => (StatusCode::BAD_REQUEST, "appid is invalid"),
-            Self::NoRoute => (StatusCode::NOT_FOUND, "no Route matched with those values"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request size limit exceeded"),
-            Self::Interrupted => (StatusCode::BAD_REQUEST, "the request's body could not be read"),
-            Self::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many calls are under way on this worker; try again in a few seconds",
-            ),
-        };
-        let mut response = (status, Json(json!({ "message": message }))).into_response();
+        let status = self.status();
+        let mut response = (status, Json(json!({ "message": self.message() }))).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cloud-recorder\""));
         }
-        if self == Self::Busy {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_SOON.into());
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(Refused(self.word()));
         response
@@ -110,7 +156,10 @@ impl Failure {
     pub(crate) fn into_response(self, door: Door, about: Map<String, Value>) -> Response {
         let (status, code, reason) = match &self {
             Self::Gateway(refusal) => return refusal.into_response(),
-            Self::Field(error) => (StatusCode::BAD_REQUEST, 2, Some(error.to_string())),
+            Self::Field(error) => {
+                let reason = error.reason.map_or_else(|| error.to_string(), str::to_owned);
+                (StatusCode::BAD_REQUEST, error.code, Some(reason))
+            }
             Self::Resource(_) => (StatusCode::BAD_REQUEST, 1001, None),
             Self::Session(error) => {
                 let (status, code, reason) = wire(error, door);
@@ -155,7 +204,11 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::PromiseBroken => (StatusCode::BAD_REQUEST, 2, Some("request_hash mismatch!")),
         Error::Destination(error) if error.fault().retry => {
-            (StatusCode::INTERNAL_SERVER_ERROR, 62, Some("request timeout"))
+            let status = match door {
+                Door::Task(_) => StatusCode::GATEWAY_TIMEOUT,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, 62, Some("request timeout"))
         }
         Error::Destination(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::ForeignResource => (StatusCode::BAD_REQUEST, 1003, None),
@@ -164,9 +217,11 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::ResourceMismatch(_) => (StatusCode::BAD_REQUEST, 432, None),
         Error::AlreadyStarted(_) => (StatusCode::CREATED, 7, Some("already started")),
         Error::TaskConflict(_) => (StatusCode::BAD_REQUEST, 53, Some("task conflict")),
-        Error::Overloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
+        Error::Overloaded(_) | Error::WorkerOverloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
+        Error::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, 2, None),
+        Error::TooManyKeys => (StatusCode::TOO_MANY_REQUESTS, 406, Some("vendor_over_load")),
         Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
-        Error::Gone(_) => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
+        Error::Gone(_) | Error::NeverStarted => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
         Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
         Error::ShuttingDown | Error::Disk(_) | Error::Journal(_) | Error::Spool(_) | Error::StoreSilent => {
             let (code, reason) = match door {
@@ -175,7 +230,13 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
             };
             (StatusCode::SERVICE_UNAVAILABLE, code, Some(reason))
         }
-        Error::Channel(_) => (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker")),
+        Error::Token(TokenError::Expired(_)) => (StatusCode::BAD_REQUEST, 109, Some("dynamic key expired")),
+        Error::Token(TokenError::Invalid(_)) => {
+            (StatusCode::BAD_REQUEST, 110, Some("invalid token, authorized failed"))
+        }
+        Error::Channel(_) | Error::StartFailed => {
+            (StatusCode::INTERNAL_SERVER_ERROR, 502, Some("Failed to allocate worker"))
+        }
         Error::Store(_) | Error::Worker(_) => (StatusCode::INTERNAL_SERVER_ERROR, 500, Some("internal_error")),
     }
 }
@@ -188,5 +249,21 @@ fn log(error: &Error, status: StatusCode) {
         Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Destination => tracing::warn!(code = fault.code, retry = fault.retry, "{error}"),
         Blame::Caller => tracing::debug!(code = fault.code, "{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::path::Action;
+    use super::*;
+    use crate::storage::BucketError;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_the_vendors_time_out_of_that_call() {
+        for (door, status) in [(Door::Start, 500), (Door::Task(Action::Update), 504)] {
+            let silent = Error::Destination(BucketError::TimedOut { place: "calls".into() });
+            let (told, code, reason) = wire(&silent, door);
+            assert_eq!((told.as_u16(), code, reason), (status, 62, Some("request timeout")));
+        }
     }
 }

@@ -51,7 +51,7 @@ fn register(vitals: &Vitals, registry: &mut Registry) {
     let mut bytes = |name: &str, help: &str, value: u64| {
         registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(value));
     };
-    bytes("spool", "Waiting for buckets on disk", vitals.spool_bytes);
+    bytes("spool", "On disk, waiting for buckets or kept for whole files", vitals.spool_bytes);
     bytes("spool_memory", "Waiting in memory because the disk did not take it", vitals.spool_memory_bytes);
     bytes("disk_reserve", "Kept free on the data disk for running recordings", vitals.disk.reserve);
     if let Some(free) = vitals.disk.free {

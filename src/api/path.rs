@@ -21,6 +21,8 @@ pub(crate) enum Target<'a> {
     Start { resource: &'a str, mode: &'a str },
     /// `…/cloud_recording/resourceid/{resource}/sid/{sid}/mode/{mode}/{action}`
     Task { resource: &'a str, sid: &'a str, mode: &'a str, action: Action },
+    /// `GET …/recordings`
+    Recordings,
     /// `GET …/recordings/{sid}`
     Recording { sid: &'a str },
     /// `GET …/recordings/{sid}/events`
@@ -29,6 +31,8 @@ pub(crate) enum Target<'a> {
     Callbacks,
     /// `POST …/callbacks/redeliver`
     Redeliver,
+    /// `POST …/callbacks/test`
+    TestCallback,
 }
 
 /// Which call it is, without its parts.
@@ -48,7 +52,12 @@ impl Target<'_> {
             Self::Acquire => Door::Acquire,
             Self::Start { .. } => Door::Start,
             Self::Task { action, .. } => Door::Task(action),
-            Self::Recording { .. } | Self::Events { .. } | Self::Callbacks | Self::Redeliver => Door::Additive,
+            Self::Recordings
+            | Self::Recording { .. }
+            | Self::Events { .. }
+            | Self::Callbacks
+            | Self::Redeliver
+            | Self::TestCallback => Door::Additive,
         }
     }
 }
@@ -103,10 +112,12 @@ pub(crate) fn parse<'a>(method: &Method, path: &'a str) -> Option<Call<'a>> {
             };
             Target::Task { resource, sid, mode, action }
         }
+        ["recordings"] if get => Target::Recordings,
         ["recordings", sid] if get => Target::Recording { sid },
         ["recordings", sid, "events"] if get => Target::Events { sid },
         ["callbacks"] if get => Target::Callbacks,
         ["callbacks", "redeliver"] if post => Target::Redeliver,
+        ["callbacks", "test"] if post => Target::TestCallback,
         _ => return None,
     };
     Some(Call { app, target })
@@ -123,6 +134,9 @@ mod tests {
         let call = parse(&Method::GET, "/v1/apps/a/cloud_recording/resourceid/r/sid/s/mode/mix/query");
         let task = Target::Task { resource: "r", sid: "s", mode: "mix", action: Action::Query };
         assert_eq!(call, Some(Call { app: "a", target: task }));
+        for path in ["/v1/apps/a/recordings", "/v1/apps/a/recordings/"] {
+            assert_eq!(parse(&Method::GET, path), Some(Call { app: "a", target: Target::Recordings }), "{path}");
+        }
     }
 
     #[test]
@@ -140,6 +154,7 @@ mod tests {
             (Method::POST, "/v1/apps/a/cloud_recording/resourceid/r/sid/s/mode/mix/query"),
             (Method::GET, "/"),
             (Method::GET, "/xx/v1/apps/a/recordings/s"),
+            (Method::POST, "/v1/apps/a/recordings"),
             (Method::GET, "/v1/apps/a/recordings/../s"),
         ] {
             assert_eq!(parse(&method, path), None, "{method} {path}");

@@ -1,12 +1,33 @@
-//! A callback's body (facts/agora.md section 5): canonical JSON, made from a line of the log.
+//! A callback's body (facts/agora.md sections 5 and 6): canonical JSON, made from a line of the log, or from what happened in a
+//! channel.
 
 use crate::recording::Mode;
-use crate::store::Event;
 use crate::store::canonical::quoted;
+use crate::store::{ChannelNotice, Event, Line};
 use crate::units::WallMs;
 
 /// The vendor's number for cloud recording.
 const PRODUCT_ID: u8 = 3;
+/// The vendor's number for what happens in channels.
+const CHANNEL_PRODUCT_ID: u8 = 1;
+
+/// A line that can be sent.
+pub(super) trait Letter: Line {
+    /// What is sent at `notify`.
+    fn body(&self, notify: WallMs) -> String;
+}
+
+impl Letter for Event {
+    fn body(&self, notify: WallMs) -> String {
+        body(self, notify)
+    }
+}
+
+impl Letter for ChannelNotice {
+    fn body(&self, notify: WallMs) -> String {
+        channel_body(self, notify)
+    }
+}
 
 /// What is sent, byte for byte. `notify` is the time of this attempt; everything else is the same on each.
 pub fn body(event: &Event, notify: WallMs) -> String {
@@ -17,6 +38,18 @@ pub fn body(event: &Event, notify: WallMs) -> String {
         notify.0,
         quoted(event.sid.as_str()),
         payload(event),
+    )
+}
+
+/// What is sent of a channel event, byte for byte; its fields in the order that was observed.
+pub fn channel_body(notice: &ChannelNotice, notify: WallMs) -> String {
+    format!(
+        r#"{{"sid":{},"noticeId":{},"productId":{CHANNEL_PRODUCT_ID},"eventType":{},"notifyMs":{},"payload":{}}}"#,
+        quoted(notice.session.as_str()),
+        quoted(&notice.notice_id),
+        notice.event_type,
+        notify.0,
+        notice.payload,
     )
 }
 
@@ -56,7 +89,7 @@ const fn scene(mode: Mode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{AppId, Cname, Sid, Uid};
+    use crate::units::{AppId, ChannelSid, Cname, Sid, Uid};
 
     fn event() -> Event {
         Event {
@@ -82,6 +115,26 @@ mod tests {
             format!(
                 r#"{{"noticeId":"{}","productId":3,"eventType":1,"notifyMs":1700000000777,"sid":"{sid}","payload":{{"cname":"show","uid":"999","sid":"{sid}","sequence":3,"sendts":1700000000000,"serviceType":0,"serviceScene":"mix_record","details":{{"msgName":"cloud_recording_error"}}}}}}"#,
                 "0".repeat(32),
+            )
+        );
+    }
+
+    #[test]
+    fn a_channel_event_has_the_observed_body() {
+        let notice = ChannelNotice {
+            app: AppId::new(&"a".repeat(32)).unwrap(),
+            session: ChannelSid::from_random([0x1d; 16]),
+            sequence: 7,
+            notice_id: "1217926940:819614:102".into(),
+            event_type: 102,
+            payload: r#"{"channelName":"show","lastUid":539647,"ts":1700000000}"#.into(),
+            written: WallMs(1_700_000_000_000),
+        };
+        assert_eq!(
+            channel_body(&notice, WallMs(1_700_000_000_777)),
+            format!(
+                r#"{{"sid":"{}","noticeId":"1217926940:819614:102","productId":1,"eventType":102,"notifyMs":1700000000777,"payload":{{"channelName":"show","lastUid":539647,"ts":1700000000}}}}"#,
+                "1D".repeat(16),
             )
         );
     }

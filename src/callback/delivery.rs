@@ -1,15 +1,13 @@
-//! One attempt: one event to one receiver, once.
+//! One attempt: one body to one receiver, once.
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 
-use super::body::body;
+use super::inside::{self, PublicOnly};
 use super::settings::{Settings, Target};
 use super::signature::{HEADER_V1, HEADER_V2, v1, v2};
 use crate::fault::{Explain, Fault};
-use crate::store::Event;
-use crate::units::WallMs;
 
 /// Why a receiver does not have an event, as far as we know.
 #[derive(Debug, thiserror::Error)]
@@ -35,28 +33,49 @@ impl Explain for AttemptError {
     }
 }
 
-/// The client for all attempts: follows no redirect, because a signed event is for the configured receiver alone, and asks
-/// no proxy.
-/// Without an `https` target the system's certificates are not asked for, so that a bare development machine will do.
-pub(super) fn client(settings: &Settings) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .timeout(settings.patience)
-        .pool_max_idle_per_host(settings.at_once_per_target)
-        .user_agent(concat!("cloud-recorder/", env!("CARGO_PKG_VERSION")));
-    let encrypted = settings.targets.values().any(|target| target.url.scheme() == "https");
-    if encrypted { builder.build() } else { builder.tls_certs_only([]).build() }
+impl AttemptError {
+    /// The status that was answered, if one was.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status.as_u16()),
+            Self::TimeOut | Self::Unreachable(_) => None,
+        }
+    }
 }
 
-/// Sends an event. Status 200 is all that counts; the answer's body is dropped unread.
-pub(super) async fn attempt(
-    client: &Client,
-    target: &Target,
-    event: &Event,
-    notify: WallMs,
-) -> Result<(), AttemptError> {
-    let body = body(event, notify);
+/// The clients for all attempts: they follow no redirect, because a signed event is for the configured receiver alone, and ask
+/// no proxy.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// For receivers anywhere.
+    open: Client,
+    /// For receivers that have to be public.
+    guarded: Client,
+}
+
+impl Clients {
+    /// Without an `https` target the system's certificates are not asked for, so that a bare development machine will do.
+    pub(super) fn new(settings: &Settings) -> reqwest::Result<Self> {
+        let encrypted = settings.targets.values().any(|target| target.url.scheme() == "https");
+        let builder = || {
+            let builder = Client::builder()
+                .redirect(Policy::none())
+                .no_proxy()
+                .timeout(settings.patience)
+                .pool_max_idle_per_host(settings.at_once_per_target)
+                .user_agent(concat!("cloud-recorder/", env!("CARGO_PKG_VERSION")));
+            if encrypted { builder } else { builder.tls_certs_only([]) }
+        };
+        Ok(Self { open: builder().build()?, guarded: builder().dns_resolver(PublicOnly).build()? })
+    }
+}
+
+/// Sends a body. Status 200 is all that counts; the answer's body is dropped unread.
+pub(super) async fn attempt(clients: &Clients, target: &Target, body: String) -> Result<(), AttemptError> {
+    let client = if target.private { &clients.open } else { &clients.guarded };
+    if !target.private {
+        inside::refuse_literal(&target.url).map_err(|problem| AttemptError::Unreachable(problem.into()))?;
+    }
     let answer = client
         .post(target.url.clone())
         .header(CONTENT_TYPE, "application/json")
@@ -80,4 +99,31 @@ fn failure(error: reqwest::Error) -> AttemptError {
         cause = inner;
     }
     AttemptError::Unreachable(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    async fn tried(url: &str, private: bool) -> String {
+        let target = Target { private, ..Target::new(url.parse().unwrap(), SecretString::from("secret")) };
+        let clients = Clients::new(&Settings::default()).unwrap();
+        attempt(&clients, &target, "{}".into()).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn receivers_inside_are_asked_only_with_leave() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        for host in ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"] {
+            let url = format!("http://{host}:{port}/");
+            let refused = tried(&url, false).await;
+            assert!(refused.contains("private"), "{host}: {refused}");
+            let asked = tried(&url, true).await;
+            assert!(!asked.contains("private"), "{host} is asked, and nobody is there: {asked}");
+        }
+    }
 }

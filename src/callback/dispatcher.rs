@@ -1,26 +1,38 @@
-//! The dispatcher: one lane for each app with a receiver. All that it knows is in the store, so a restart goes on where the
-//! last run stopped.
+//! The dispatcher: for each app with a receiver one lane for its recordings and one for its channels. All that it knows is in
+//! the store, so a restart goes on where the last run stopped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::client;
+use super::delivery::Clients;
 use super::lane::{Bell, Lane, Shared};
-use super::settings::Settings;
+use super::settings::{Settings, Target};
+use super::trial::{MAX_TRIALS, Trial, Untried, trial};
 use crate::fault::{Explain, Fault};
-use crate::store::Store;
+use crate::store::{ChannelNotice, Event, Store};
 use crate::units::AppId;
 
 /// Delivers what is in the log. Clones share the work; when the last one is dropped it stops at once, and attempts under way
 /// are repeated by the next run.
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
-    lanes: HashMap<AppId, Arc<Bell>>,
+    receivers: HashMap<AppId, Arc<Receiver>>,
+    clients: Arc<Clients>,
+    trials: Arc<Semaphore>,
     tasks: Arc<Mutex<JoinSet<()>>>,
     stop: CancellationToken,
+}
+
+/// An app's receiver and how its lanes are called.
+#[derive(Debug)]
+struct Receiver {
+    target: Arc<Target>,
+    recordings: Arc<Bell>,
+    channels: Arc<Bell>,
 }
 
 /// Why there is no dispatcher.
@@ -42,43 +54,73 @@ impl Explain for DispatcherError {
 impl Dispatcher {
     /// Starts delivering everything that is pending in the store and has a target.
     pub fn spawn(store: Store, settings: Settings) -> Result<Self, DispatcherError> {
-        let client = client(&settings)?;
+        let clients = Arc::new(Clients::new(&settings)?);
         let targets: Vec<_> = settings.targets.clone().into_iter().collect();
-        let shared = Arc::new(Shared::new(store, client, settings));
+        let shared = || Arc::new(Shared::new(store.clone(), Arc::clone(&clients), settings.clone()));
+        let (recordings, channels) = (shared(), shared());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let mut lanes = HashMap::new();
+        let mut receivers = HashMap::new();
         for (app, target) in targets {
-            let bell = Arc::new(Bell::default());
-            let lane = Lane::new(app.clone(), target, Arc::clone(&shared), Arc::clone(&bell));
-            tasks.spawn(lane.run(stop.clone()));
-            lanes.insert(app, bell);
+            let target = Arc::new(target);
+            let bells = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+            let of =
+                |shared: &Arc<Shared>, bell: &Arc<Bell>| (Arc::clone(&target), Arc::clone(shared), Arc::clone(bell));
+            let (to, shared, bell) = of(&recordings, &bells.0);
+            tasks.spawn(Lane::<Event>::new(app.clone(), to, target.recording.clone(), shared, bell).run(stop.clone()));
+            let (to, shared, bell) = of(&channels, &bells.1);
+            tasks.spawn(
+                Lane::<ChannelNotice>::new(app.clone(), to, target.channel.clone(), shared, bell).run(stop.clone()),
+            );
+            receivers.insert(app, Arc::new(Receiver { target, recordings: bells.0, channels: bells.1 }));
         }
-        Ok(Self { lanes, tasks: Arc::new(Mutex::new(tasks)), stop })
+        let (trials, tasks) = (Arc::new(Semaphore::new(MAX_TRIALS)), Arc::new(Mutex::new(tasks)));
+        Ok(Self { receivers, clients, trials, tasks, stop })
     }
 
     /// Whether the app has a receiver.
     pub fn delivers(&self, app: &AppId) -> bool {
-        self.lanes.contains_key(app)
+        self.receivers.contains_key(app)
+    }
+
+    /// Whether the app has a receiver that wants to hear of this channel event.
+    pub fn wants_channel(&self, app: &AppId, event_type: u16) -> bool {
+        self.receivers.get(app).is_some_and(|receiver| receiver.target.channel.has(event_type))
     }
 
     /// The apps that have a receiver.
     pub fn apps(&self) -> Vec<AppId> {
-        self.lanes.keys().cloned().collect()
+        self.receivers.keys().cloned().collect()
     }
 
-    /// There is a new event for this app in the store. Never waits; without a receiver for the app it does nothing.
+    /// There is a new event of a recording of this app in the store. Never waits; without a receiver for the app it does
+    /// nothing.
     pub fn nudge(&self, app: &AppId) {
-        if let Some(bell) = self.lanes.get(app) {
-            bell.ring();
+        if let Some(receiver) = self.receivers.get(app) {
+            receiver.recordings.ring();
+        }
+    }
+
+    /// The same for a channel event.
+    pub fn nudge_channel(&self, app: &AppId) {
+        if let Some(receiver) = self.receivers.get(app) {
+            receiver.channels.ring();
         }
     }
 
     /// Somebody says that the app's receiver is well: what is due is sent at once, also where it failed last.
     pub fn hurry(&self, app: &AppId) {
-        if let Some(bell) = self.lanes.get(app) {
-            bell.ring_hurried();
+        if let Some(receiver) = self.receivers.get(app) {
+            receiver.recordings.ring_hurried();
+            receiver.channels.ring_hurried();
         }
+    }
+
+    /// Sends the app's receiver a test event, once. It is in no log, and whether events wait for the receiver does not matter.
+    pub async fn test(&self, app: &AppId, event_type: u16) -> Result<Trial, Untried> {
+        let receiver = self.receivers.get(app).ok_or(Untried::NoReceiver)?;
+        let _place = self.trials.try_acquire().map_err(|_| Untried::Busy)?;
+        trial(&self.clients, &receiver.target, app, event_type).await
     }
 
     /// Starts no new attempt and waits for those under way, at most [`Settings::patience`].

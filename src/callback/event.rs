@@ -126,6 +126,19 @@ pub fn session_exit(status: ExitStatus) -> NewEvent {
     event(11, PLATFORM, json!({"msgName": "session_exit", "exitStatus": status as u8}))
 }
 
+/// Event 12: the worker that recorded died, or was replaced, and the recording goes on. The vendor's recorder comes back with a
+/// random uid; ours keeps its own, which `newUid` repeats as a number. Between `interrupted` and `resumed` nothing was recorded.
+pub fn session_failover(uid: &Uid, resumed: WallMs, interrupted: WallMs) -> NewEvent {
+    let number = uid.as_str().parse::<u32>().unwrap_or_default();
+    let details = json!({
+        "msgName": "session_failover",
+        "newUid": number,
+        "resumedUtcMs": resumed.0,
+        "interruptedUtcMs": interrupted.0,
+    });
+    event(12, PLATFORM, details)
+}
+
 /// Event 30: uploads have begun to be possible.
 pub fn uploader_started() -> NewEvent {
     event(30, UPLOADER, json!({"msgName": "uploader_started", "status": 0}))
@@ -134,14 +147,25 @@ pub fn uploader_started() -> NewEvent {
 /// Event 31: all files are in the customer's bucket. The order of `files` matters: receivers take the first one's start as
 /// the recording's. `filename` is a copy for those that read the older name.
 pub fn uploaded(files: &[UploadedFile]) -> NewEvent {
-    let list: Vec<Value> = files.iter().map(uploaded_file).collect();
-    event(31, UPLOADER, json!({"msgName": "uploaded", "status": 0, "fileList": list}))
+    event(31, UPLOADER, json!({"msgName": "uploaded", "status": 0, "fileList": list(files)}))
+}
+
+/// Event 32: the recording is over, and at least one file is in the backup bucket alone. It is on its way to the customer's: event 31
+/// follows when all are there. Details as of 31; names are those in the customer's bucket.
+pub fn backuped(files: &[UploadedFile]) -> NewEvent {
+    event(32, UPLOADER, json!({"msgName": "backuped", "status": 0, "fileList": list(files)}))
 }
 
 /// Event 33: how much is uploaded of what is recorded, in ten-thousandths, at most once a minute.
 /// [`PROGRESS_COMPLETE`] says that the recorder is gone too; larger values are taken for it.
 pub fn uploading_progress(progress: u16) -> NewEvent {
     event(33, UPLOADER, json!({"msgName": "uploading_progress", "progress": progress.min(PROGRESS_COMPLETE)}))
+}
+
+/// Event 34: the temporary credentials of the bucket have expired; `update` with a fresh `storageConfig` brings new ones. The
+/// vendor names it in its console alone, so nothing but the name is known.
+pub fn sts_expired() -> NewEvent {
+    event(34, UPLOADER, json!({"msgName": "STSExpired"}))
 }
 
 /// Event 40: the recorder is in the channel.
@@ -191,6 +215,10 @@ const fn event(event_type: u16, service_type: u8, details: Value) -> NewEvent {
     NewEvent { event_type, service_type, details }
 }
 
+fn list(files: &[UploadedFile]) -> Vec<Value> {
+    files.iter().map(uploaded_file).collect()
+}
+
 fn uploaded_file(file: &UploadedFile) -> Value {
     json!({
         "fileName": file.file_name,
@@ -238,6 +266,13 @@ mod tests {
             ),
             (file_infos("p/a.m3u8"), 4, 0, r#"{"msgName":"cloud_recording_file_infos","fileList":"p/a.m3u8"}"#),
             (session_exit(ExitStatus::Normal), 11, 0, r#"{"msgName":"session_exit","exitStatus":0}"#),
+            (
+                session_failover(&Uid::new("527").unwrap(), at, WallMs(5)),
+                12,
+                0,
+                r#"{"msgName":"session_failover","newUid":527,"resumedUtcMs":1700000000000,"interruptedUtcMs":5}"#,
+            ),
+            (sts_expired(), 34, 2, r#"{"msgName":"STSExpired"}"#),
             (uploader_started(), 30, 2, r#"{"msgName":"uploader_started","status":0}"#),
             (uploading_progress(20_000), 33, 2, r#"{"msgName":"uploading_progress","progress":10000}"#),
             (recorder_started(), 40, 1, r#"{"msgName":"recorder_started","status":0}"#),
@@ -269,7 +304,11 @@ mod tests {
             playlist: PlaylistId::Individual(uid),
             slice_start: WallMs(5),
         };
+        let backuped = backuped(std::slice::from_ref(&file));
         let event = uploaded(&[file]);
+        assert_eq!((backuped.event_type, backuped.service_type), (32, 2));
+        assert_eq!(backuped.details["fileList"], event.details["fileList"]);
+        assert_eq!(backuped.details["msgName"], "backuped");
         assert_eq!((event.event_type, event.service_type), (31, 2));
         assert_eq!(
             event.details.to_string(),

@@ -1,41 +1,43 @@
-//! One app's lane: takes what is due from the store, sends it, writes down what became of it, and sleeps until there is
-//! something to do. Per session one event is under way at a time, because the store has only the oldest one due.
+//! One app's lane for one product: takes what is due from the store, sends it, writes down what became of it, and sleeps until
+//! there is something to do. Per stream (a recording, or a channel's session) one event is under way at a time, because the store
+//! has only the oldest one due. What the app does not want is passed over.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::body::Letter;
 use super::circuit::{Circuit, Leave};
-use super::delivery::{AttemptError, attempt};
+use super::delivery::{AttemptError, Clients, attempt};
 use super::settings::{Settings, Target};
 use crate::clock;
 use crate::fault::Explain;
-use crate::store::{Delivery, DeliveryState, Store, StoreError};
-use crate::units::{AppId, Sid, WallMs};
+use crate::store::{Attempt, Delivery, DeliveryState, Store, StoreError};
+use crate::units::{AppId, EventTypes, WallMs};
 
-/// What all lanes share.
+/// What the lanes of one product share. Products share no places, so that news of channels can't hold up news of recordings.
 #[derive(Debug)]
 pub(super) struct Shared {
     store: Store,
-    client: Client,
+    clients: Arc<Clients>,
     settings: Settings,
     working: Semaphore,
     probing: Semaphore,
 }
 
 impl Shared {
-    pub(super) fn new(store: Store, client: Client, settings: Settings) -> Self {
+    pub(super) fn new(store: Store, clients: Arc<Clients>, settings: Settings) -> Self {
         let working = Semaphore::new(settings.at_once.max(1));
         let probing = Semaphore::new(settings.probes_at_once.max(1));
-        Self { store, client, settings, working, probing }
+        Self { store, clients, settings, working, probing }
     }
 
     fn wait(&self, failures: u32) -> Duration {
@@ -63,17 +65,20 @@ impl Bell {
     }
 }
 
-/// One app's lane.
+/// One app's lane for the product whose lines are `L`.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Lane<L> {
     app: AppId,
     target: Arc<Target>,
+    /// What is delivered.
+    wanted: EventTypes,
     shared: Arc<Shared>,
     bell: Arc<Bell>,
     circuit: Circuit,
     flights: JoinSet<Landing>,
-    /// The sessions of the flights: at most [`Settings::at_once_per_target`].
-    flying: HashMap<Id, Sid>,
+    /// The streams of the flights: at most [`Settings::at_once_per_target`].
+    flying: HashMap<Id, String>,
+    product: PhantomData<L>,
 }
 
 /// How a flight ended.
@@ -91,16 +96,24 @@ enum Outcome {
     Forgotten(StoreError),
 }
 
-impl Lane {
-    pub(super) fn new(app: AppId, target: Target, shared: Arc<Shared>, bell: Arc<Bell>) -> Self {
+impl<L: Letter> Lane<L> {
+    pub(super) fn new(
+        app: AppId,
+        target: Arc<Target>,
+        wanted: EventTypes,
+        shared: Arc<Shared>,
+        bell: Arc<Bell>,
+    ) -> Self {
         Self {
             app,
-            target: Arc::new(target),
+            target,
+            wanted,
             shared,
             bell,
             circuit: Circuit::default(),
             flights: JoinSet::new(),
             flying: HashMap::new(),
+            product: PhantomData,
         }
     }
 
@@ -136,7 +149,7 @@ impl Lane {
         }
         // Flights may be among the earliest: this many rows hold every free place and one more, the next to come.
         let rows = u32::try_from(limit + self.flying.len() + 1).unwrap_or(u32::MAX);
-        let due = match self.shared.store.pending_deliveries(&self.app, rows).await {
+        let due = match self.due(rows).await {
             Ok(due) => due,
             Err(problem) => {
                 error!(app = %self.app, %problem, "callbacks wait: the store does not answer");
@@ -144,7 +157,7 @@ impl Lane {
             }
         };
         for delivery in due {
-            if self.flying.values().any(|sid| *sid == delivery.event.sid) {
+            if self.is_flying(&delivery.event) {
                 continue;
             }
             let rest = self.rest(&delivery);
@@ -159,20 +172,39 @@ impl Lane {
         None
     }
 
+    /// What is next in its streams and wanted.
+    async fn due(&self, rows: u32) -> Result<Vec<Delivery<L>>, StoreError> {
+        loop {
+            let due = self.shared.store.pending_deliveries::<L>(&self.app, rows).await?;
+            let unwanted = |one: &&Delivery<L>| !self.wanted.has(one.event.event_type()) && !self.is_flying(&one.event);
+            let passed: Vec<_> = due.iter().filter(unwanted).collect();
+            if passed.is_empty() {
+                return Ok(due);
+            }
+            for one in passed {
+                self.shared.store.pass_over(&one.event, &self.wanted, clock::now()).await?;
+            }
+        }
+    }
+
+    fn is_flying(&self, line: &L) -> bool {
+        self.flying.values().any(|stream| stream == line.stream())
+    }
+
     /// How long until it is due. More than the schedule ever asks for means that the wall clock was set back: due now.
-    fn rest(&self, delivery: &Delivery) -> Duration {
+    fn rest(&self, delivery: &Delivery<L>) -> Duration {
         let DeliveryState::Due(due) = delivery.state else { return Duration::ZERO };
         let rest = Duration::from_millis(due.0.saturating_sub(clock::now().0));
         if rest > self.shared.settings.schedule.longest() { Duration::ZERO } else { rest }
     }
 
-    fn start(&mut self, delivery: Delivery, probe: bool) {
-        let sid = delivery.event.sid.clone();
+    fn start(&mut self, delivery: Delivery<L>, probe: bool) {
+        let stream = delivery.event.stream().to_owned();
         let (target, shared) = (Arc::clone(&self.target), Arc::clone(&self.shared));
         let flight = self
             .flights
             .spawn(async move { Landing { probe, outcome: fly(&shared, &target, &delivery, probe).await } });
-        self.flying.insert(flight.id(), sid);
+        self.flying.insert(flight.id(), stream);
     }
 
     fn land(&mut self, landed: Result<(Id, Landing), JoinError>) {
@@ -212,33 +244,40 @@ impl Lane {
 }
 
 /// One attempt, from the permission to send to the note in the store.
-async fn fly(shared: &Shared, target: &Target, delivery: &Delivery, probe: bool) -> Outcome {
+async fn fly<L: Letter>(shared: &Shared, target: &Target, delivery: &Delivery<L>, probe: bool) -> Outcome {
     let places = if probe { &shared.probing } else { &shared.working };
     let place = places.acquire().await.expect("the semaphores are never closed");
-    let result = attempt(&shared.client, target, &delivery.event, clock::now()).await;
+    let (at, begun) = (clock::now(), Instant::now());
+    let result = attempt(&shared.clients, target, delivery.event.body(at)).await;
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(place);
-    match note(shared, delivery, &result, clock::now()).await {
+    let (status, error) = match &result {
+        Ok(()) => (Some(200), None),
+        Err(problem) => (problem.status(), Some(problem.to_string())),
+    };
+    match note(shared, delivery, &Attempt { at, took_ms, status, error }, clock::now()).await {
         Err(problem) => Outcome::Forgotten(problem),
         Ok(()) => result.map_or_else(Outcome::Refused, |()| Outcome::Delivered),
     }
 }
 
-async fn note(
+async fn note<L: Letter>(
     shared: &Shared,
-    delivery: &Delivery,
-    result: &Result<(), AttemptError>,
+    delivery: &Delivery<L>,
+    attempt: &Attempt,
     now: WallMs,
 ) -> Result<(), StoreError> {
-    let (sid, sequence) = (&delivery.event.sid, delivery.event.sequence);
-    let Err(problem) = result else { return shared.store.mark_delivered(sid, sequence, now).await };
-    let since = delivery.asked.unwrap_or(delivery.event.sendts);
+    let line = &delivery.event;
+    let Some(problem) = &attempt.error else { return shared.store.mark_delivered(line, attempt, now).await };
+    let since = delivery.asked.unwrap_or_else(|| line.written());
     let age = Duration::from_millis(now.0.saturating_sub(since.0));
     if age >= shared.settings.give_up_after {
-        error!(%sid, sequence, %problem, "callback given up; it stays in the store as a dead letter");
+        let (sid, number) = (line.stream(), line.sequence());
+        error!(sid, number, problem, "callback given up; it stays in the store as a dead letter");
         shared.settings.meters.callback_given_up();
-        return shared.store.mark_dead(sid, sequence, now, &problem.to_string()).await;
+        return shared.store.mark_dead(line, attempt, now).await;
     }
     let wait = shared.wait(delivery.attempts.saturating_add(1));
     let next = WallMs(now.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
-    shared.store.mark_attempt(sid, sequence, next, &problem.to_string()).await
+    shared.store.mark_attempt(line, attempt, next).await
 }

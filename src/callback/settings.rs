@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::meters::Meters;
-use crate::units::AppId;
+use crate::units::{AppId, EventTypes};
 
 /// How the dispatcher works. The default is what the vendor's receivers expect, without any target.
 #[derive(Clone, Debug)]
@@ -22,11 +22,12 @@ pub struct Settings {
     /// How old an event is, since it was written or asked for again, when its last failed attempt makes it a dead letter. At
     /// least a day in production (law 2).
     pub give_up_after: Duration,
-    /// Requests at once to one target, each of another session.
+    /// Requests of one product at once to one target, each of another session.
     pub at_once_per_target: usize,
-    /// Requests at once to all targets that work.
+    /// Requests of one product at once to all targets that work.
     pub at_once: usize,
-    /// Requests at once to all targets that failed the last time: apart from the others, so that they can't crowd them out.
+    /// Requests of one product at once to all targets that failed the last time: apart from the others, so that they can't
+    /// crowd them out.
     pub probes_at_once: usize,
     /// What is counted.
     pub meters: Meters,
@@ -47,13 +48,26 @@ impl Default for Settings {
     }
 }
 
-/// An app's receiver. `Debug` shows the URL's host alone.
+/// An app's receiver, and what it wants to hear. `Debug` shows the URL's host alone.
 #[derive(Clone)]
 pub struct Target {
     /// `http` or `https`. Never logged: receivers put keys into it.
     pub url: Url,
     /// Keys the signatures.
     pub secret: SecretString,
+    /// Which recording events (productId 3) are delivered. The others are in the log all the same.
+    pub recording: EventTypes,
+    /// Which channel events (productId 1) are delivered. The others are not kept.
+    pub channel: EventTypes,
+    /// Whether the receiver may be in a loopback, private or link-local range.
+    pub private: bool,
+}
+
+impl Target {
+    /// A public receiver of all recording events and no channel events.
+    pub const fn new(url: Url, secret: SecretString) -> Self {
+        Self { url, secret, recording: EventTypes::All, channel: EventTypes::none(), private: false }
+    }
 }
 
 impl fmt::Debug for Target {
@@ -101,7 +115,7 @@ mod tests {
     #[test]
     fn a_targets_url_and_secret_are_not_shown() {
         let url = "https://user:word@example.com/notify?key=private".parse().unwrap();
-        let target = Target { url, secret: SecretString::from("callback-secret") };
+        let target = Target::new(url, SecretString::from("callback-secret"));
         assert_eq!(format!("{target:?}"), "Target { host: Some(\"example.com\"), .. }");
     }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::fault::{Explain, Fault};
 use crate::recording::{Input, Selection};
-use crate::units::{Cname, Sid};
+use crate::units::{Cname, Sid, Uid, WallMs};
 
 /// Something a bot can join.
 #[async_trait]
@@ -19,6 +20,12 @@ pub trait Channel: Send + Sync {
     /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
     /// [`Input::ChannelDown`] and [`Input::ChannelUp`] around it. Only [`News::Ended`] is final.
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError>;
+
+    /// Whether a caller's token opens the channel to a recorder with this uid, and until when. Bots have passes of their own; the
+    /// token is the caller's right to have the channel recorded. A channel that knows no such tokens looks at none.
+    fn admits(&self, _: &SecretString, _: &Cname, _: &Uid, _: WallMs) -> Result<Option<WallMs>, TokenError> {
+        Ok(None)
+    }
 }
 
 /// What to join.
@@ -70,6 +77,26 @@ pub enum EndReason {
     /// The channel could not be reached again within the adapter's time limit.
     #[error("the channel could not be reached again")]
     Unreachable,
+}
+
+/// Why a caller's token does not open the channel. The text is the vendor's own (facts/agora.md section 8.3).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Its time, or the right to join, is over.
+    #[error("{0}")]
+    Expired(String),
+    /// It is forged, or for another app, channel or uid.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Explain for TokenError {
+    fn fault(&self) -> Fault {
+        Fault::caller(match self {
+            Self::Expired(_) => "token_expired",
+            Self::Invalid(_) => "token_invalid",
+        })
+    }
 }
 
 /// Why the first join failed.

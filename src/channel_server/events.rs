@@ -3,16 +3,23 @@
 //! A recorder is a member like the others here, told apart by its `clientType`, as with the original. Times and durations on
 //! the wire are seconds. A member that is no number has one made from its identity; `account` always is the identity.
 
+mod farewell;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::ids::{ChannelSid, uid_number};
+pub use farewell::farewell;
+
+use super::ids::uid_number;
 use super::news::{LeftReason, Person, RoomEvent, RoomNews};
 use super::platform::Platform;
 use super::roles::Role;
-use crate::units::{AppId, Cname, Uid, WallMs};
+use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
 
+/// The vendor's numbers of a channel's begin and end.
+const CREATED: u16 = 101;
+const DESTROYED: u16 = 102;
 /// `clientType` of a cloud recorder.
 const CLOUD_RECORDING: u8 = 10;
 
@@ -62,6 +69,41 @@ pub enum ChannelEventKind {
 }
 
 impl ChannelEvent {
+    /// Every event once, as an example: for the reference page and for whoever writes a receiver.
+    pub fn samples(app: &AppId, at: WallMs) -> Vec<Self> {
+        let uid = Uid::new("12121212").expect("digits are a uid");
+        let who = |role| Person {
+            uid: uid.clone(),
+            recorder: false,
+            role,
+            platform: Platform::Web,
+            joined: WallMs(at.0.saturating_sub(600_000)),
+        };
+        let left = |role| ChannelEventKind::Left { who: who(role), reason: LeftReason::Quit };
+        let changed = |role| ChannelEventKind::RoleChanged { uid: uid.clone(), role };
+        let kinds = [
+            ChannelEventKind::Created,
+            ChannelEventKind::Destroyed { last: uid.clone() },
+            ChannelEventKind::Joined(who(Role::Host)),
+            left(Role::Host),
+            ChannelEventKind::Joined(who(Role::Audience)),
+            left(Role::Audience),
+            ChannelEventKind::Joined(who(Role::User)),
+            left(Role::User),
+            changed(Role::Host),
+            changed(Role::Audience),
+        ];
+        let event = |kind| Self {
+            app: app.clone(),
+            cname: Cname::new("test_webhook").expect("letters are a channel's name"),
+            session: ChannelSid::from_random([0; 16]),
+            sequence: at.0,
+            at,
+            kind,
+        };
+        kinds.into_iter().map(event).collect()
+    }
+
     /// The event in a piece of news; none in news of tracks.
     pub fn of(news: RoomNews) -> Option<Self> {
         let RoomNews { app, cname, session, sequence, at, event } = news;
@@ -79,8 +121,8 @@ impl ChannelEvent {
     /// The vendor's number for it.
     pub const fn event_type(&self) -> u16 {
         match &self.kind {
-            ChannelEventKind::Created => 101,
-            ChannelEventKind::Destroyed { .. } => 102,
+            ChannelEventKind::Created => CREATED,
+            ChannelEventKind::Destroyed { .. } => DESTROYED,
             ChannelEventKind::Joined(who) => match who.role {
                 Role::Host => 103,
                 Role::Audience => 105,
@@ -179,11 +221,27 @@ impl ChannelEvents {
             }
         }
     }
+
+    /// The next event that has happened already, if there is one.
+    pub fn try_next(&mut self) -> Option<Result<ChannelEvent, Missed>> {
+        loop {
+            match self.0.try_recv() {
+                Ok(news) => {
+                    if let Some(event) = ChannelEvent::of(news) {
+                        return Some(Ok(event));
+                    }
+                }
+                Err(TryRecvError::Lagged(count)) => return Some(Err(Missed(count))),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::CHANNEL_EVENTS;
 
     fn uid(text: &str) -> Uid {
         Uid::new(text).unwrap()
@@ -197,7 +255,7 @@ mod tests {
         ChannelEvent {
             app: AppId::new(&"a".repeat(32)).unwrap(),
             cname: Cname::new("test_webhook").unwrap(),
-            session: ChannelSid::new(),
+            session: ChannelSid::from_random([7; 16]),
             sequence: 1_625_051_030_746,
             at: WallMs(1_560_396_843_900),
             kind,
@@ -243,6 +301,14 @@ mod tests {
         for (role, number) in [(Role::Host, 111), (Role::Audience, 112)] {
             assert_eq!(event(ChannelEventKind::RoleChanged { uid: uid("7"), role }).event_type(), number);
         }
+    }
+
+    #[test]
+    fn there_is_an_example_of_each() {
+        let app = AppId::new(&"a".repeat(32)).unwrap();
+        let numbers: Vec<u16> =
+            ChannelEvent::samples(&app, WallMs(1_700_000_000_000)).iter().map(ChannelEvent::event_type).collect();
+        assert_eq!(numbers, CHANNEL_EVENTS);
     }
 
     #[test]

@@ -24,27 +24,6 @@ pub(super) fn room() -> String {
     id("RM_")
 }
 
-/// A channel's session, from its first member to its end: 32 upper-case hexadecimal digits, as the vendor's events name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelSid(Arc<str>);
-
-impl ChannelSid {
-    pub(super) fn new() -> Self {
-        Self(format!("{:032X}", rand::random::<u128>()).into())
-    }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ChannelSid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl MemberId {
     pub(super) fn new() -> Self {
         Self(id("PA_").into())
@@ -116,11 +95,6 @@ mod tests {
             assert!(!id[3..].contains(['0', 'O', '1', 'l', 'I']), "{id}");
         }
         assert_ne!(TrackSid::new(), TrackSid::new());
-        let session = ChannelSid::new();
-        assert!(
-            session.as_str().len() == 32
-                && session.as_str().bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use link::Seat;
 use link::{Link, Socket};
 
-use super::ids::{ChannelSid, MemberId, TrackSid};
+use super::ids::{MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
@@ -28,7 +28,7 @@ use super::sdp::OpusWishes;
 use super::token::Pass;
 use super::udp_mux::UdpMux;
 use crate::clock;
-use crate::units::{AppId, Cname, Uid, WallMs};
+use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
 
 /// A room that members are connected to.
 #[derive(Debug)]
@@ -75,7 +75,14 @@ impl LiveRoom {
         let room = Room::new(cname.clone(), limits, clock::now());
         let links = HashMap::new();
         let state = State { room, links, publications: HashMap::new(), closed: false, closing: None, ending: None };
-        Arc::new(Self { app, cname, session: ChannelSid::new(), limits, rooms, state: Mutex::new(state) })
+        Arc::new(Self {
+            app,
+            cname,
+            session: ChannelSid::from_random(rand::random()),
+            limits,
+            rooms,
+            state: Mutex::new(state),
+        })
     }
 
     /// A new member.

@@ -1,9 +1,8 @@
 //! What observers of the server hear: rooms and members, nothing of the protocol.
 
-use super::ids::ChannelSid;
 use super::platform::Platform;
 use super::roles::{Profile, Role};
-use crate::units::{AppId, Cname, Uid, WallMs};
+use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
 
 /// Something that happened in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]

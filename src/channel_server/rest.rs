@@ -33,7 +33,7 @@ use crate::units::AppId;
 /// The longest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// Who may call for which app, and where the apps' channels are.
+/// Who may call for which app and how often, and where the apps' channels are. Each call is asked about once, by `admit` or `apps`.
 pub trait Directory: Send + Sync {
     /// The app that a call with this `Authorization` header may act for when it names `app`; else the answer to give.
     fn admit(&self, authorization: Option<&HeaderValue>, app: &str) -> Result<AppId, Box<Response>>;
@@ -92,7 +92,11 @@ impl Desk {
 
     /// The app that the caller may act for, and the server that has its channels.
     fn host(&self, head: &Parts, app: &str) -> Result<(&ChannelServer, AppId), Refusal> {
-        let app = self.directory.admit(head.headers.get(AUTHORIZATION), app).map_err(Refusal::Gateway)?;
+        self.hosted(self.directory.admit(head.headers.get(AUTHORIZATION), app).map_err(Refusal::Gateway)?)
+    }
+
+    /// An app of the caller's, and the server that has its channels.
+    fn hosted(&self, app: AppId) -> Result<(&ChannelServer, AppId), Refusal> {
         let here = self.server.as_ref().filter(|_| self.directory.hosts(&app));
         here.map(|server| (server, app)).ok_or(Refusal::Elsewhere)
     }
@@ -110,14 +114,16 @@ impl Desk {
         head: &Parts,
         body: axum::body::Body,
     ) -> Result<Response, Refusal> {
-        self.apps(head)?;
+        let apps = self.apps(head)?;
         let json = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.starts_with("application/json"));
         if !head.headers.get(CONTENT_TYPE).is_none_or(json) {
             return Err(Refusal::MediaType);
         }
         let bytes = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Refusal::TooLarge)?;
         let body = order::Body::parse(&bytes)?;
-        let (server, app) = self.host(head, body.app()?)?;
+        let named = body.app()?;
+        let own = apps.into_iter().find(|own| own.as_str() == named);
+        let (server, app) = self.hosted(own.ok_or_else(|| Refusal::Invalid("appid is invalid".into()))?)?;
         kicking::change(server, &app, change, &body).await
     }
 }

@@ -119,7 +119,8 @@ impl Stage {
             "secretKey": secret.expose_secret(), "fileNamePrefix": ["demo"],
             "extensionParams": { "endpoint": format!("http://{endpoint}") },
         });
-        let rest = Rest::new(base.clone(), app.id.clone(), app.customer_id.clone(), app.customer_secret.clone());
+        let password = app.customer_secret.clone().context("the development app has a plain REST secret")?;
+        let rest = Rest::new(base.clone(), app.id.clone(), app.customer_id.clone(), password);
         Ok(Self {
             bucket: Url::parse(&format!("http://{endpoint}/{}/", config.bucket.name))?,
             base,

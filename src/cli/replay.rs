@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Mode, Recorder, Spec, Verdict};
 use crate::storage::journal::{Reader, Record};
 use crate::units::{Cname, Sid, Ticks};
@@ -27,6 +28,9 @@ pub(super) struct Args {
     /// Folder for init segments, segments and playlists; is made, and files of the same name are replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Whole files beside the playlists, rolled after two hours
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    files: Vec<WholeFiles>,
     /// The recording to replay, needed when the journal holds several
     #[arg(long)]
     sid: Option<Sid>,
@@ -43,6 +47,23 @@ enum Playlists {
     Individual,
     /// Both
     Both,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WholeFiles {
+    /// MP4 that can be played while it loads
+    Mp4,
+    /// Ogg Opus
+    Ogg,
+}
+
+impl From<WholeFiles> for FileType {
+    fn from(files: WholeFiles) -> Self {
+        match files {
+            WholeFiles::Mp4 => Self::Mp4,
+            WholeFiles::Ogg => Self::Ogg,
+        }
+    }
 }
 
 impl From<Playlists> for Mode {
@@ -92,7 +113,8 @@ fn replay(args: &Args) -> anyhow::Result<Report> {
         }
         match (&mut session, record) {
             (None, Record::Started { spec } | Record::Continued { spec }) => {
-                session = Some(Session::new(Spec { mode: args.mode.into(), ..spec }, &args.out)?);
+                let kinds = args.files.iter().map(|kind| FileType::from(*kind)).collect();
+                session = Some(Session::new(Spec { mode: args.mode.into(), ..spec }, &args.out, kinds)?);
             }
             (Some(session), Record::Started { spec } | Record::Continued { spec }) => anyhow::bail!(
                 "the journal holds several recordings, {} and {} among them; choose one with --sid",
@@ -127,9 +149,9 @@ struct Session {
 }
 
 impl Session {
-    fn new(spec: Spec, out: &std::path::Path) -> anyhow::Result<Self> {
+    fn new(spec: Spec, out: &std::path::Path, kinds: Vec<FileType>) -> anyhow::Result<Self> {
         let recorder = Recorder::new(spec.clone());
-        let folder = Folder::create(out, &spec)?;
+        let folder = Folder::create(out, &spec, kinds)?;
         Ok(Self { spec, recorder, folder, last: Ticks::ZERO, finished: None })
     }
 

@@ -1,9 +1,11 @@
 //! `cloud-recorder serve`: one worker with everything that its configuration asks for.
 
 mod banner;
+mod channel_news;
 pub(super) mod development;
 mod directory;
 mod housekeeping;
+mod judged;
 mod logging;
 mod rule_keeper;
 mod signals;
@@ -17,7 +19,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 pub(super) use signals::Signals;
-pub(super) use worker::Worker;
+pub(super) use worker::{Worker, receiver};
 
 use crate::config::Config;
 

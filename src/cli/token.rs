@@ -1,14 +1,16 @@
-//! `cloud-recorder token`: mints a channel token and prints nothing else.
+//! `cloud-recorder token`: mints a channel token, or the hash of a REST secret, and prints nothing else.
 
+use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::channel_server::token::{Mint007, MintLiveKit, Privileges, Role, mint_007, mint_livekit};
 use crate::clock;
-use crate::units::{AppId, Cname, Uid};
+use crate::units::{AppId, Cname, SecretHash, Uid};
 
 /// What `cloud-recorder token` takes.
 #[derive(Debug, clap::Args)]
@@ -23,7 +25,21 @@ enum Kind {
     Agora(Agora),
     /// A LiveKit JWT
     Livekit(LiveKit),
+    /// The hash of a REST secret for customer_secret_hash; the secret is read from standard input
+    HashSecret(HashSecret),
 }
+
+#[derive(Debug, clap::Args)]
+struct HashSecret {
+    /// Make a secret instead of reading one, and print it on a line of its own before its hash
+    #[arg(long)]
+    generate: bool,
+}
+
+/// The shortest secret that is hashed, in bytes: a shorter one can be found by trying.
+const SHORTEST_SECRET: usize = 24;
+/// How much of standard input is read, in bytes: what a request may bring.
+const MAX_SECRET_BYTES: u64 = 512;
 
 #[derive(Debug, clap::Args)]
 struct Agora {
@@ -96,9 +112,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let token = match &args.kind {
         Kind::Agora(args) => agora(args)?,
         Kind::Livekit(args) => livekit(args),
+        Kind::HashSecret(args) => hash_secret(args, std::io::stdin().lock())?,
     };
     println!("{token}");
     Ok(ExitCode::SUCCESS)
+}
+
+fn hash_secret(args: &HashSecret, input: impl Read) -> anyhow::Result<String> {
+    if args.generate {
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let hash = SecretHash::of(secret.as_bytes(), rand::random());
+        return Ok(format!("{secret}\n{hash}"));
+    }
+    let mut secret = Zeroizing::new(String::new());
+    input.take(MAX_SECRET_BYTES).read_to_string(&mut secret).context("the secret on standard input can't be read")?;
+    let secret = secret.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(
+        secret.len() >= SHORTEST_SECRET,
+        "the secret has {} bytes; use one of {SHORTEST_SECRET} or more that a machine made (--generate makes one): the hash is fast, \
+         and a short secret behind it can be found by trying",
+        secret.len(),
+    );
+    Ok(SecretHash::of(secret.as_bytes(), rand::random()).to_string())
 }
 
 fn agora(args: &Agora) -> anyhow::Result<String> {
@@ -167,11 +202,26 @@ mod tests {
             let token = match parse(&line).unwrap().kind {
                 Kind::Agora(args) => agora(&args).unwrap(),
                 Kind::Livekit(args) => livekit(&args),
+                Kind::HashSecret(_) => unreachable!("no line asks for it"),
             };
             let pass = keys().check(Some(&token), &Asked::default(), clock::now()).unwrap();
             assert_eq!((pass.cname.as_str(), pass.identity.unwrap().as_str()), ("room", "7"));
             assert!(pass.grants.microphone);
         }
+    }
+
+    #[test]
+    fn a_secrets_hash_is_the_secrets_and_short_ones_are_refused() {
+        let secret = "0123456789abcdef01234567";
+        for input in [secret.to_owned(), format!("{secret}\n"), format!("{secret}\r\n")] {
+            let hash = hash_secret(&HashSecret { generate: false }, input.as_bytes()).unwrap();
+            assert!(bool::from(hash.parse::<SecretHash>().unwrap().matches(secret.as_bytes())));
+        }
+        let error = hash_secret(&HashSecret { generate: false }, &b"swordfish\n"[..]).unwrap_err().to_string();
+        assert!(error.contains("--generate") && !error.contains("swordfish"), "{error}");
+        let both = hash_secret(&HashSecret { generate: true }, std::io::empty()).unwrap();
+        let (secret, hash) = both.split_once('\n').unwrap();
+        assert!(bool::from(hash.parse::<SecretHash>().unwrap().matches(secret.as_bytes())));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cloud-recorder verify`: is a recording complete and consistent? Says in words what is wrong.
 //!
 //! With a playlist that playlist's timeline is checked, with a manifest every playlist's. Where there is a manifest, beside it:
-//! every object's size and SHA-256, the lengths, the ledger, the event log.
+//! every object's size and SHA-256, the lengths, the whole files' packets, the ledger, the event log.
 
 mod check;
 mod events;
@@ -11,6 +11,7 @@ mod objects;
 mod place;
 mod playlist;
 mod report;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,9 @@ fn print(place: &str, report: &Report) {
     match report.manifest_objects {
         Some(count) => println!("  manifest: sizes and SHA-256 of {count} objects compared"),
         None => println!("  manifest: none beside the playlist; only the playlist's own timeline was checked"),
+    }
+    if report.files > 0 {
+        println!("  whole files: the packets of {} compared with the segments", report.files);
     }
     if let Some(count) = report.events {
         println!("  event log: {count} events");

@@ -7,5 +7,7 @@
 mod reader;
 mod writer;
 
+pub(super) use reader::track_of;
 pub use reader::{Fmp4Error, Init, Segment, SegmentSample, read_init, read_segment};
+pub(super) use writer::{MDAT_HEADER, TRACK, encode, encoded_len, track};
 pub use writer::{PASS_THROUGH_CHANNELS, Sample, init_segment, media_segment};

@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::whole::FileType;
 use crate::units::{Cname, Sid, Uid, WallMs};
 
 /// Longest spelling of a uid in a name, in bytes; a uid that needs more is named by its beginning and its SHA-256.
@@ -37,6 +38,11 @@ impl Stem {
     /// segments are longer than a millisecond.
     pub fn segment(&self, start: WallMs) -> String {
         format!("{}_{}.m4s", self.0, start.utc17())
+    }
+
+    /// `<stem>_<index>.mp4` or `.ogg`: a whole file beside the playlist, counted from 0.
+    pub fn whole(&self, kind: FileType, index: u32) -> String {
+        format!("{}_{index}.{}", self.0, kind.extension())
     }
 
     /// `<stem>_init.mp4`.
@@ -100,6 +106,8 @@ mod tests {
         assert_eq!(mix.playlist(), format!("{sid}_a-room_1--x-.m3u8"));
         assert_eq!(mix.segment(WallMs(1_700_000_000_042)), format!("{sid}_a-room_1--x-_20231114221320042.m4s"));
         assert_eq!(mix.init(), format!("{sid}_a-room_1--x-_init.mp4"));
+        assert_eq!(mix.whole(FileType::Mp4, 0), format!("{sid}_a-room_1--x-_0.mp4"));
+        assert_eq!(stem("42").whole(FileType::Ogg, 11), format!("{sid}_room__uid_s_42__uid_e_audio_11.ogg"));
         assert_eq!(manifest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.json"));
         assert_eq!(stem("42").playlist(), format!("{sid}_room__uid_s_42__uid_e_audio.m3u8"));
     }

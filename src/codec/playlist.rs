@@ -6,6 +6,7 @@
 
 mod parse;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hls_m3u8::tags::{ExtXMap, ExtXProgramDateTime};
@@ -33,7 +34,13 @@ pub struct Playlist {
     pub entries: Vec<Entry>,
     /// Whether no more segments will come.
     pub ended: bool,
+    /// Names of segments that are not beside this playlist: only the customer's own bucket has them. They keep their time, marked with
+    /// `EXT-X-GAP` (draft-pantos-hls-rfc8216bis section 4.4.4.7); players that don't know the tag find nothing under the name.
+    pub gaps: BTreeSet<String>,
 }
+
+/// The tag of a segment that is not there.
+const GAP: &str = "#EXT-X-GAP";
 
 /// One segment of a playlist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +63,7 @@ impl Entry {
 impl Playlist {
     /// An empty playlist: a recording that has just started.
     pub fn new(target: u32, map: String, start: WallMs) -> Self {
-        Self { target, map, start, entries: Vec::new(), ended: false }
+        Self { target, map, start, entries: Vec::new(), ended: false, gaps: BTreeSet::new() }
     }
 
     /// Where the last segment ends.
@@ -87,7 +94,7 @@ impl Playlist {
             .segments(segments.collect::<Vec<_>>())
             .build()
             .expect("no segment is longer than the target duration, which is made from all of them");
-        polished(&playlist.to_string(), &self.entries)
+        self.polished(&playlist.to_string())
     }
 
     /// The nominal length, or the longest segment rounded to the nearest second if that is more (RFC 8216 section 4.3.3.1).
@@ -96,6 +103,31 @@ impl Playlist {
         let longest = self.entries.iter().map(|entry| entry.duration).max().unwrap_or_default();
         let rounded = (longest.0 + TICKS_PER_SECOND / 2) / TICKS_PER_SECOND;
         Duration::from_secs(rounded.max(self.target.into()))
+    }
+
+    /// Writes three things that hls_m3u8 does not: the media sequence of zero, since simple readers look for the line, durations with
+    /// their exact six decimals (it prints `2.5090630000000003`), and gaps.
+    fn polished(&self, text: &str) -> String {
+        let mut entries = self.entries.iter();
+        let mut out = String::with_capacity(text.len() + 64);
+        for line in text.lines() {
+            if line.starts_with("#EXTINF:") {
+                let entry = entries.next().expect("hls_m3u8 prints one EXTINF a segment");
+                if self.gaps.contains(&entry.name) {
+                    out.push_str(GAP);
+                    out.push('\n');
+                }
+                let duration = printed(entry);
+                out.push_str(&format!("#EXTINF:{}.{:06},", duration.as_secs(), duration.subsec_micros()));
+            } else {
+                out.push_str(line);
+            }
+            out.push('\n');
+            if line.starts_with("#EXT-X-TARGETDURATION:") {
+                out.push_str("#EXT-X-MEDIA-SEQUENCE:0\n");
+            }
+        }
+        out
     }
 }
 
@@ -107,26 +139,6 @@ fn printed(entry: &Entry) -> Duration {
 /// The nearest whole microsecond. A tick is 20.8 of them, so that ticks come back exactly from it.
 fn micros(at: Ticks) -> u64 {
     (at.0 * 1000 + 24) / 48
-}
-
-/// Writes two things that hls_m3u8 does not: the media sequence of zero, since simple readers look for the line, and durations
-/// with their exact six decimals (it prints `2.5090630000000003`).
-fn polished(text: &str, entries: &[Entry]) -> String {
-    let mut durations = entries.iter().map(printed);
-    let mut out = String::with_capacity(text.len() + 64);
-    for line in text.lines() {
-        if line.starts_with("#EXTINF:") {
-            let duration = durations.next().expect("hls_m3u8 prints one EXTINF a segment");
-            out.push_str(&format!("#EXTINF:{}.{:06},", duration.as_secs(), duration.subsec_micros()));
-        } else {
-            out.push_str(line);
-        }
-        out.push('\n');
-        if line.starts_with("#EXT-X-TARGETDURATION:") {
-            out.push_str("#EXT-X-MEDIA-SEQUENCE:0\n");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -197,6 +209,18 @@ mod tests {
             .map(|printed| printed.parse::<f64>().unwrap())
             .sum();
         assert!((sum - 288_041.0 * 14_398.0 / 48_000.0).abs() < 2e-6, "{sum}");
+    }
+
+    #[test]
+    fn what_is_not_there_keeps_its_time_and_is_marked() {
+        let mut written = playlist(&[288_000, 288_000, 288_000], true);
+        written.gaps.insert("a_1.m4s".into());
+        let text = written.render();
+        assert!(
+            text.contains("a_0.m4s\n#EXT-X-GAP\n#EXTINF:6.000000,\na_1.m4s\n#EXTINF:6.000000,\na_2.m4s\n"),
+            "{text}"
+        );
+        assert_eq!(Playlist::parse(&text).unwrap(), written);
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use crate::config::overlay::SCALARS;
 use crate::config::reference::uncommented;
 
 /// Each table of the file by its header's path, and the struct that it fills.
-fn sections() -> [(&'static str, BTreeSet<&'static str>); 7] {
+fn sections() -> [(&'static str, BTreeSet<&'static str>); 8] {
     [
         ("", fields_of::<Config>()),
         ("server", fields_of::<Server>()),
@@ -20,6 +20,7 @@ fn sections() -> [(&'static str, BTreeSet<&'static str>); 7] {
         ("bucket", fields_of::<Bucket>()),
         ("apps", fields_of::<App>()),
         ("apps.storage", fields_of::<DefaultStorage>()),
+        ("apps.backup", fields_of::<BackupStorage>()),
     ]
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::text::{self, PrivateUrl};
-use crate::units::AppId;
+use crate::units::{AppId, EventTypes, InvalidId, SecretHash};
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,12 +17,24 @@ pub struct App {
     pub certificate: Option<SecretString>,
     /// User name of REST Basic authentication.
     pub customer_id: String,
-    /// Password of REST Basic authentication.
-    pub customer_secret: SecretString,
+    /// Password of REST Basic authentication, as it is; for development, and for secrets that come from the environment.
+    pub customer_secret: Option<SecretString>,
+    /// The same as `cloud-recorder token hash-secret` prints it, or several of these, with blanks between: all are good.
+    #[serde(default)]
+    pub customer_secret_hash: SecretHashes,
+    /// Requests that the app may send in a second, over a longer time; after a pause twice as many at once.
+    #[serde(default = "default_requests_per_second")]
+    pub requests_per_second: u32,
     /// Where callbacks are posted; without it events are only logged, queried and stored.
     pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.
     pub callback_secret: Option<SecretString>,
+    /// Which recording events (productId 3) are posted.
+    #[serde(default = "every_event")]
+    pub callback_events: EventTypes,
+    /// Which events of the app's channels in the embedded channel server (productId 1) are posted.
+    #[serde(default = "EventTypes::none")]
+    pub callback_channel_events: EventTypes,
     /// Where the app's channels live.
     #[serde(default)]
     pub channel: ChannelChoice,
@@ -32,11 +44,34 @@ pub struct App {
     /// Bytes that may wait on disk for this app's buckets, in GiB; with as much waiting it begins no new recording.
     #[serde(default = "default_spool_gib")]
     pub spool_gib: u32,
-    /// Whether `storageConfig` endpoints may be loopback, private or link-local addresses.
+    /// Whether `storageConfig` endpoints and `callback_url` may be, or lead to, loopback, private or link-local addresses.
     #[serde(default)]
     pub allow_private_endpoints: bool,
     /// Used when a start brings no storage of its own.
     pub storage: Option<DefaultStorage>,
+    /// Where recordings go too while their own bucket takes nothing.
+    pub backup: Option<BackupStorage>,
+}
+
+/// Hashes of an app's REST secrets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SecretHashes(pub Vec<SecretHash>);
+
+/// Secrets that an app may have at a time: every call is compared with as many.
+pub const MAX_SECRETS: usize = 4;
+
+impl TryFrom<String> for SecretHashes {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let hashes: Vec<SecretHash> = text.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        if (1..=MAX_SECRETS).contains(&hashes.len()) {
+            Ok(Self(hashes))
+        } else {
+            Err(InvalidId { what: "customer_secret_hash", problem: "must be one to four hashes, with blanks between" })
+        }
+    }
 }
 
 /// Where an app's channels live.
@@ -81,8 +116,47 @@ pub struct DefaultStorage {
     pub prefix: Vec<String>,
 }
 
+/// The app's second bucket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupStorage {
+    /// How long the oldest object of a recording waits for the recording's own bucket before what waits is copied here, in minutes,
+    /// 1 to 1440.
+    #[serde(default = "default_after_minutes")]
+    pub after_minutes: u16,
+    /// 1 Amazon S3, 11 S3-compatible.
+    pub vendor: u8,
+    /// The vendor's region number; ignored for vendor 11.
+    #[serde(default)]
+    pub region: u32,
+    /// Bucket name.
+    pub bucket: String,
+    /// Access key.
+    pub access_key: SecretString,
+    /// Secret key.
+    pub secret_key: SecretString,
+    /// Endpoint of an S3-compatible store (vendor 11).
+    #[serde(default, deserialize_with = "text::optional_url")]
+    pub endpoint: Option<Url>,
+    /// Put before each recording's own fileNamePrefix.
+    #[serde(default)]
+    pub prefix: Vec<String>,
+}
+
+const fn default_after_minutes() -> u16 {
+    5
+}
+
+const fn every_event() -> EventTypes {
+    EventTypes::All
+}
+
 const fn default_max_recordings() -> u32 {
     50
+}
+
+const fn default_requests_per_second() -> u32 {
+    200
 }
 
 const fn default_spool_gib() -> u32 {

@@ -45,7 +45,7 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 12] = [
+pub(super) const SCALARS: [&str; 13] = [
     "drain_seconds",
     "spool_gib",
     "metrics",
@@ -53,11 +53,13 @@ pub(super) const SCALARS: [&str; 12] = [
     "segment_seconds",
     "remember_days",
     "max_recordings",
+    "requests_per_second",
     "enabled",
     "public_read",
     "allow_private_endpoints",
     "vendor",
     "region",
+    "after_minutes",
 ];
 
 fn value_like(old: Option<&Value>, key: &str, text: &str) -> Value {

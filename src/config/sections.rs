@@ -28,6 +28,8 @@ pub struct Server {
     /// Bytes that may wait on disk for their buckets, of all recordings together, in GiB; with as much waiting no new recording
     /// begins.
     pub spool_gib: u32,
+    /// Recordings of all apps together that may run at once.
+    pub max_recordings: u32,
     /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
     pub metrics: bool,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
@@ -45,6 +47,7 @@ impl Default for Server {
             disk_reserve_mib: 1024,
             drain_seconds: 0,
             spool_gib: 64,
+            max_recordings: 500,
             metrics: true,
             seal_key: None,
             capture_dir: None,

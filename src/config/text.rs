@@ -3,11 +3,24 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de::Error};
-use url::Url;
+use url::{Host, Url};
+
+use crate::units::is_public;
 
 /// A URL that may hold a key or a password: `Debug` shows its scheme and host alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateUrl(pub Url);
+
+impl PrivateUrl {
+    /// Whether it names an address that is not public. Names are not resolved.
+    pub(super) fn is_private(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => !is_public(address.into()),
+            Some(Host::Ipv6(address)) => !is_public(address.into()),
+            Some(Host::Domain(_)) | None => false,
+        }
+    }
+}
 
 impl fmt::Debug for PrivateUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

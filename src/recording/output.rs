@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::AudioProfile;
 use crate::codec::fmp4::{self, Sample};
 use crate::codec::{opus, raw};
 use crate::units::{Ticks, Uid};
@@ -15,6 +16,16 @@ pub enum PlaylistId {
     Mix,
     /// One uid alone.
     Individual(Uid),
+}
+
+impl PlaylistId {
+    /// The bytes of its [`Output::Init`]: they depend on the profile alone, so that they can be made again.
+    pub fn init_segment(&self, profile: AudioProfile) -> Bytes {
+        fmp4::init_segment(match self {
+            Self::Mix => profile.channels(),
+            Self::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
+        })
+    }
 }
 
 /// One result of the core.

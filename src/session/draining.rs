@@ -1,7 +1,6 @@
 //! How a worker goes: it takes no new recordings, and those that run end, or go on with its next run.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -27,7 +26,6 @@ impl Sessions {
         if timeout(patience, ended).await.is_err() {
             tracing::info!("recordings still run; the next run of the worker goes on with them");
         }
-        self.0.registry.close();
         let left = self.underway();
         let handed_over = join_all(left.iter().map(|entry| entry.hand_over()));
         if timeout(HAND_OVER_PATIENCE, handed_over).await.is_err() {
@@ -56,7 +54,7 @@ impl Sessions {
 
     /// From here on every recording that there will be is on the list.
     async fn take_no_more(&self) {
-        self.0.shutting_down.store(true, Ordering::Relaxed);
+        self.0.registry.close();
         drop(self.0.binding.lock().await);
     }
 

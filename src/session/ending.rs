@@ -3,6 +3,10 @@
 //! Order of the news: (1) 41, 33 complete, 31, 11. Each is committed before it is sent; the state that callers see changes after
 //! the commit. A recording is over when its bucket holds everything; it waits for that for as long as it takes, over restarts of
 //! the worker too, and says after a day that it does. The row keeps the bucket's keys until the last line of the log is there.
+//!
+//! Where the second bucket is used, a recording is over when each object is in one of the two: 41, 32, 11. By then its final playlists,
+//! manifest and log are in the spool behind their segments, so that coming home needs nothing but the spool; 33 and 31 are said when
+//! it is done ([`last_log`]).
 
 mod cause;
 mod last_log;
@@ -21,7 +25,7 @@ use self::patience::{HandedOver, Patience};
 use super::live::Command;
 use super::presence::Presence;
 use super::works::Works;
-use super::{Report, State};
+use super::{File, Report, State};
 use crate::callback::event::{self, ErrorLevel, ExitStatus, Module, PROGRESS_COMPLETE, UploadedFile};
 use crate::codec::names::{events_name, manifest_name};
 use crate::storage::{SpoolError, UploadReport};
@@ -36,6 +40,17 @@ pub(super) struct Ending {
     pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) presence: Presence,
+}
+
+/// Where a recording is when it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whereabouts {
+    /// In its own bucket.
+    Home,
+    /// In the second bucket, what is not at home.
+    Away,
+    /// Something of it could not be kept.
+    Broken,
 }
 
 /// Why an end was left unfinished.
@@ -67,25 +82,25 @@ impl Ending {
             Ok(()) => self.upload(&mut patience).await,
             Err(error) => Err(error.into()),
         };
-        let stored = match stored {
-            Ok(()) => true,
+        let place = match stored {
+            Ok(place) => place,
             Err(Unfinished::HandedOver) => return self.works.desk().settle().await,
             Err(Unfinished::Broken(error)) => {
                 self.fail(&error).await;
                 // What the spool holds gets to the bucket all the same.
-                while let Err(unfinished) = self.until_drained(&mut patience).await {
+                while let Err(unfinished) = self.until_held(&mut patience, false).await {
                     match unfinished {
                         Unfinished::HandedOver => return self.works.desk().settle().await,
                         Unfinished::Broken(error) => tracing::error!(sid = %self.works.desk().plan.sid, "{error}"),
                     }
                 }
-                false
+                Whereabouts::Broken
             }
         };
-        self.conclude(stored).await;
+        self.conclude(place).await;
         let desk = self.works.desk();
         desk.journal.retire(&desk.plan.sid);
-        self.works.into_last_log(self.confirmations).write().await;
+        self.works.into_last_log(self.confirmations, self.commands).write().await;
     }
 
     /// Says that the bot has left.
@@ -107,36 +122,53 @@ impl Ending {
         shipped
     }
 
-    /// Waits until the bucket holds everything, manifest and event log included.
-    async fn upload(&mut self, patience: &mut Patience) -> Result<(), Unfinished> {
-        while !self.works.is_complete() {
+    /// Waits until everything is in a bucket, manifest and event log included.
+    async fn upload(&mut self, patience: &mut Patience) -> Result<Whereabouts, Unfinished> {
+        while !self.works.is_complete() && !self.works.is_backed_up() {
             tokio::select! {
                 Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
+                news = self.works.backup_news() => self.works.tend_backup(news).await,
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
-        // The manifest says what lies in the bucket in the end.
-        self.until_drained(patience).await?;
+        // Whole files are made of what the bucket has.
+        while self.works.make_last_files().await {
+            tokio::select! {
+                made = self.works.made() => self.works.take_made(made).await,
+                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
+                news = self.works.backup_news() => self.works.tend_backup(news).await,
+                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+            }
+        }
+        if self.works.is_complete() {
+            // The manifest says what lies in the bucket in the end.
+            self.until_held(patience, false).await?;
+        }
+        self.works.promise().await?;
         let plan = self.works.desk().plan.clone();
         let manifest = self.works.manifest(&self.presence);
         self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
         let log = event_log(&self.works.desk().store, &plan.sid).await;
         self.works.upload_document(&events_name(&plan.sid, &plan.cname), log).await?;
-        self.until_drained(patience).await
+        self.until_held(patience, true).await
     }
 
-    /// Waits until the bucket confirmed everything that was handed over.
-    async fn until_drained(&mut self, patience: &mut Patience) -> Result<(), Unfinished> {
+    /// Waits until the bucket confirmed everything that was handed over, or, where that `may_be_away`, until the second one did.
+    async fn until_held(&mut self, patience: &mut Patience, may_be_away: bool) -> Result<Whereabouts, Unfinished> {
         let queue = self.works.queue();
         loop {
+            if may_be_away && self.works.is_backed_up() {
+                return Ok(Whereabouts::Away);
+            }
             tokio::select! {
                 biased;
                 Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
                 // An object counts as drained only after its report was sent.
                 () = queue.drained() => match self.confirmations.try_recv() {
                     Ok(news) => self.works.uploaded(news).await?,
-                    Err(_) => return Ok(()),
+                    Err(_) => return Ok(Whereabouts::Home),
                 },
+                news = self.works.backup_news() => self.works.tend_backup(news).await,
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }
@@ -152,21 +184,29 @@ impl Ending {
     }
 
     /// Says the last words and makes the state final.
-    async fn conclude(&mut self, stored: bool) {
+    async fn conclude(&mut self, place: Whereabouts) {
         let mut report = self.works.report();
+        if place == Whereabouts::Home {
+            self.works.end_backup(true).await;
+            report.upload.backup = None;
+        }
         let verdict = serde_json::json!(report.verdict());
         let mut news = Vec::new();
-        if stored {
-            let files = report.files.iter().filter(|file| file.playable).map(|file| UploadedFile {
-                file_name: file.key.clone(),
-                playlist: file.playlist.clone(),
-                slice_start: self.works.start(),
-            });
-            let files: Vec<_> = files.collect();
-            news.push(event::uploading_progress(PROGRESS_COMPLETE));
-            news.push(event::uploaded(&files).with("verdict", verdict.clone()));
+        match place {
+            Whereabouts::Home => {
+                news.push(event::uploading_progress(PROGRESS_COMPLETE));
+                news.push(event::uploaded(&files_of(&report, &report.files)).with("verdict", verdict.clone()));
+            }
+            Whereabouts::Away => {
+                if let Some(backup) = &mut report.upload.backup {
+                    backup.away = true;
+                }
+                let files = self.works.begun_files();
+                news.push(event::backuped(&files_of(&report, &files)).with("verdict", verdict.clone()));
+            }
+            Whereabouts::Broken => {}
         }
-        let ended = stored && !self.works.told().is_fatal();
+        let ended = place != Whereabouts::Broken && !self.works.told().is_fatal();
         let (state, exit) =
             if ended { (State::Ended, ExitStatus::Normal) } else { (State::Failed, ExitStatus::Abnormal) };
         news.push(event::session_exit(exit).with("verdict", verdict));
@@ -178,13 +218,22 @@ impl Ending {
     }
 }
 
+/// The playable ones of these files, for events 31 and 32.
+fn files_of(report: &Report, files: &[File]) -> Vec<UploadedFile> {
+    let slice_start = report.started.unwrap_or(report.created);
+    let playable = files.iter().filter(|file| file.playable);
+    let file = |file: &File| UploadedFile { file_name: file.key.clone(), playlist: file.playlist.clone(), slice_start };
+    playable.map(file).collect()
+}
+
 /// The row of a recording that is over.
 fn final_update(report: &Report, sealed: Sealed) -> SessionUpdate {
     let state = if report.state == State::Ended { SessionState::Ended } else { SessionState::Failed };
     let summary = serde_json::to_value(report).expect("a report has string keys and finite numbers only");
     SessionUpdate {
         state: Some(state),
-        ended: report.ended,
+        // What is away is not forgotten before it is at home.
+        ended: report.ended.filter(|_| !report.is_away()),
         summary: Some(summary),
         sealed,
         ..SessionUpdate::default()

@@ -1,12 +1,17 @@
 //! Which endpoints a caller may name: without leave, none inside our own networks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::AppSettings;
+use crate::reach::Reach;
+use crate::storage::{Bucket, Destination};
+use crate::units::is_public;
+
 /// Refuses an endpoint that is, or whose name resolves to, an address that is not public. The text names the problem.
 ///
-/// The check is made once, at start: it keeps callers from probing a network, it does not replace a firewall.
+/// The check at start tells the caller at once. A name is looked at again for each connection ([`connect`]).
 pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
     let addresses: Vec<IpAddr> = match endpoint.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
@@ -28,47 +33,23 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
     }
 }
 
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
-        },
-    }
+/// The bucket at a destination of this app, reached as far as the app may reach. An app that is not served any more reaches public
+/// addresses.
+pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination) -> Bucket {
+    let (own, private) = (app.and_then(|app| app.storage.as_ref()), app.is_some_and(|app| app.private_endpoints));
+    Bucket::connect_within(destination, reach(own, private, destination))
 }
 
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    let shared = first == 100 && (64..128).contains(&second);
-    let benchmark = first == 198 && (second == 18 || second == 19);
-    let protocol = first == 192 && second == 0 && third == 0;
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || shared
-        || benchmark
-        || protocol
-        || first == 0
-        || first >= 240)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embeds_v4 = segments[0] == 0x2002 || segments[..2] == [0x64, 0xff9b];
-    !(address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
-        || embeds_v4)
+/// What the operator named himself, as the app's `own` storage, may be anywhere; so may Amazon, whose names are ours.
+fn reach(own: Option<&Destination>, private: bool, destination: &Destination) -> Reach {
+    let named_by_us = destination.endpoint.is_none() || own.is_some_and(|own| own.endpoint == destination.endpoint);
+    if private || named_by_us { Reach::Anywhere } else { Reach::Public }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
 
     #[tokio::test]
     async fn addresses_inside_are_refused_however_they_are_spelt() {
@@ -95,5 +76,35 @@ mod tests {
         for url in ["https://93.184.216.34/", "https://[2606:4700::1111]/"] {
             assert_eq!(refuse_private(&Url::parse(url).unwrap()).await, Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn names_that_callers_chose_reach_public_addresses_alone() {
+        let at = |endpoint: &str| {
+            let parts = StorageConfigParts {
+                vendor: Some(11),
+                bucket: Some("calls".into()),
+                access_key: Some("access".into()),
+                secret_key: Some("secret".into()),
+                extension_params: Some(ExtensionParams {
+                    endpoint: Some(endpoint.into()),
+                    ..ExtensionParams::default()
+                }),
+                ..StorageConfigParts::default()
+            };
+            vendor::destination(&parts).unwrap()
+        };
+        let (ours, theirs) = (at("http://store.internal:9000"), at("http://store.example.com"));
+        for (own, private, destination, allowed) in [
+            (None, false, &theirs, Reach::Public),
+            (Some(&ours), false, &theirs, Reach::Public),
+            (Some(&ours), false, &ours, Reach::Anywhere),
+            (None, false, &ours, Reach::Public),
+            (None, true, &theirs, Reach::Anywhere),
+        ] {
+            assert_eq!(reach(own, private, destination), allowed);
+        }
+        let amazon = Destination { endpoint: None, ..theirs };
+        assert_eq!(reach(None, false, &amazon), Reach::Anywhere);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Report;
-use crate::channel::JoinError;
+use crate::channel::{JoinError, TokenError};
 use crate::fault::{Explain, Fault};
 use crate::storage::{BucketError, DiskTrouble, SpoolError};
 use crate::store::StoreError;
@@ -38,9 +38,30 @@ pub enum Error {
     /// A running recording has the same channel and uid.
     #[error("a recording of this channel with this uid is running, as sid {0}; stop it or use another uid")]
     TaskConflict(Sid),
-    /// The app, or this worker, has as many recordings as it may.
-    #[error("{0} recordings run, and no more are allowed; try again when one has ended")]
+    /// The app has as many recordings as it may.
+    #[error(
+        "{0} recordings of this app run, and no more are allowed (apps.max_recordings); try again when one has ended"
+    )]
     Overloaded(usize),
+    /// All apps together have as many recordings as this worker may.
+    #[error(
+        "{0} recordings run on this worker, and no more are allowed (server.max_recordings); try again when one has ended"
+    )]
+    WorkerOverloaded(usize),
+    /// The idempotency key was sent with another request within a day.
+    #[error(
+        "header Idempotency-Key was sent with a different request before; send the same request again, or a new key with a new one"
+    )]
+    KeyReused,
+    /// The app has as many idempotency keys as it may.
+    #[error(
+        "header Idempotency-Key can't be remembered: this app sent too many keys within a day; send the request without one, or \
+         wait until older ones are forgotten"
+    )]
+    TooManyKeys,
+    /// Another start with the same idempotency key, at the same time, failed.
+    #[error("the start that was sent with this Idempotency-Key a moment earlier failed; send it again")]
+    StartFailed,
     /// This worker is going down.
     #[error("this worker is being stopped or replaced and takes no new recordings; send it again in a few seconds")]
     ShuttingDown,
@@ -62,12 +83,18 @@ pub enum Error {
     /// The bot did not get into the channel.
     #[error(transparent)]
     Channel(#[from] JoinError),
+    /// The caller's token does not open the channel.
+    #[error("clientRequest.token can't be used: {0}; mint one for this channel and uid that outlives the recording")]
+    Token(#[from] TokenError),
     /// The recording is stopping already.
     #[error("the recording is already stopping")]
     AlreadyStopping(Box<Report>),
     /// There is no running recording with this sid; what is known of one that ended.
     #[error("failed to find worker: no recording with this sid is running")]
     Gone(Option<Box<Report>>),
+    /// The resource waits for its start.
+    #[error("failed to find worker: this resourceId was acquired, and nothing was started with it")]
+    NeverStarted,
     /// The recording does not take the call in the state it is in.
     #[error("the recording is not in the channel yet; try again when query says status 5")]
     NotReady,
@@ -92,7 +119,12 @@ impl Explain for Error {
             Self::TaskConflict(_) => Fault::caller("task_conflict"),
             Self::AlreadyStopping(_) => Fault::caller("already_stopping"),
             Self::Gone(_) => Fault::caller("not_running"),
+            Self::NeverStarted => Fault::caller("never_started"),
+            Self::KeyReused => Fault::caller("idempotency_key_reused"),
+            Self::TooManyKeys => Fault::caller("too_many_idempotency_keys"),
+            Self::StartFailed => Fault::ours("start_failed", true),
             Self::Overloaded(_) => Fault::ours("overloaded", true),
+            Self::WorkerOverloaded(_) => Fault::ours("worker_overloaded", true),
             Self::ShuttingDown => Fault::ours("draining", true),
             Self::Disk(error) => error.fault(),
             Self::Journal(_) => Fault::ours("journal_failed", true),
@@ -102,6 +134,7 @@ impl Explain for Error {
             Self::Worker(_) => Fault::ours("worker_failed", true),
             Self::Destination(error) => error.fault(),
             Self::Channel(error) => error.fault(),
+            Self::Token(error) => error.fault(),
             Self::Store(error) => error.fault(),
         }
     }

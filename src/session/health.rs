@@ -72,6 +72,24 @@ impl Health {
         self.uids.retain(|uid| uid.stock.is_some());
     }
 
+    /// The bucket confirmed everything.
+    pub(super) fn come_home(&mut self) {
+        let stocks = self.uids.iter_mut().filter_map(|uid| uid.stock.as_mut()).chain(self.mix.as_mut());
+        for stock in stocks {
+            stock.bytes_safe += std::mem::take(&mut stock.bytes_spooled);
+        }
+    }
+
+    /// The media files of one playlist; none where it has none.
+    pub fn stock_of(&self, playlist: &PlaylistId) -> Option<Stock> {
+        match playlist {
+            PlaylistId::Mix => self.mix,
+            PlaylistId::Individual(uid) => {
+                self.uids.iter().find(|known| known.uid == *uid).and_then(|known| known.stock)
+            }
+        }
+    }
+
     /// All playlists together.
     pub fn total(&self) -> Stock {
         let stocks = self.uids.iter().filter_map(|uid| uid.stock).chain(self.mix);
@@ -120,6 +138,8 @@ mod tests {
         assert_eq!(told, [("5", Some(20)), ("7", None), ("8", None)]);
         assert_eq!(health.uids[1].stock, Some(Stock { bytes_safe: 5, bytes_spooled: 7 }));
         assert_eq!(health.total(), Stock { bytes_safe: 5, bytes_spooled: 7 });
+        health.come_home();
+        assert_eq!(health.total(), Stock { bytes_safe: 12, bytes_spooled: 0 });
         health.hush();
         assert_eq!(health.uids.len(), 1, "those without files are gone with their sound");
     }

@@ -1,9 +1,10 @@
-//! What an app's receiver lacks, and how it is asked to take it after all.
+//! What an app's receiver has and lacks, how it is asked to take what it lacks after all, and how it is tried.
 
 use super::Error;
 use super::sessions::Sessions;
-use crate::store::{Delivery, Lack, Place};
-use crate::units::{AppId, Sid};
+use crate::callback::{Trial, Untried};
+use crate::store::{Attempt, ChannelNotice, Delivery, Event, Line, Place, Standing};
+use crate::units::AppId;
 
 /// Dead letters that one call brings back; a caller with more calls again.
 pub const MAX_REDELIVERED: u32 = 1000;
@@ -14,23 +15,35 @@ impl Sessions {
         self.0.backing.dispatcher.delivers(app)
     }
 
-    /// Up to `limit` events that the app's receiver lacks, recording by recording, behind `after`.
-    pub async fn undelivered(
+    /// Up to `limit` events of the app, or of one of its recordings or channel sessions, behind `after`, each with its last
+    /// attempts.
+    pub async fn letters<L: Line>(
         &self,
         app: &AppId,
-        lack: Lack,
+        standing: Standing,
+        stream: Option<&str>,
         after: Option<&Place>,
         limit: u32,
-    ) -> Result<Vec<Delivery>, Error> {
-        Ok(self.0.backing.store.undelivered(app, lack, after, limit).await?)
+    ) -> Result<Vec<(Delivery<L>, Vec<Attempt>)>, Error> {
+        let store = &self.0.backing.store;
+        let letters = store.letters(app, standing, stream, after, limit).await?;
+        let attempts = store.attempts(&letters).await?;
+        Ok(letters.into_iter().zip(attempts).collect())
     }
 
-    /// Delivers dead letters of the app, or of one of its recordings, once more: with their noticeIds, in the order of each
-    /// recording, for a day of trying from now. Says how many; [`MAX_REDELIVERED`] means that there may be more.
-    pub async fn redeliver(&self, app: &AppId, sid: Option<&Sid>) -> Result<u64, Error> {
-        let backing = &self.0.backing;
-        let count = backing.store.redeliver(app, sid, self.0.now(), MAX_REDELIVERED).await?;
+    /// Delivers dead letters of the app, or of one of its recordings or channel sessions, once more: with their noticeIds, in
+    /// their order, for a day of trying from now. Says how many; [`MAX_REDELIVERED`] means that there may be more.
+    pub async fn redeliver(&self, app: &AppId, stream: Option<&str>) -> Result<u64, Error> {
+        let (backing, now) = (&self.0.backing, self.0.now());
+        let mut count = backing.store.redeliver::<Event>(app, stream, now, MAX_REDELIVERED).await?;
+        let room = MAX_REDELIVERED.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        count += backing.store.redeliver::<ChannelNotice>(app, stream, now, room).await?;
         backing.dispatcher.hurry(app);
         Ok(count)
+    }
+
+    /// Sends the app's receiver a test event, once.
+    pub async fn test_receiver(&self, app: &AppId, event_type: u16) -> Result<Trial, Untried> {
+        self.0.backing.dispatcher.test(app, event_type).await
     }
 }

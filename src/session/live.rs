@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::backup::Means;
 use super::ending;
 use super::plan::Plan;
 use super::running::Running;
@@ -18,6 +19,7 @@ use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
@@ -40,6 +42,8 @@ pub(super) enum Command {
     Rekey(Bucket),
     /// Bring the report up to now, and say so.
     Look(oneshot::Sender<()>),
+    /// A call was refused because of this recording; why, as a word.
+    Misfit(&'static str),
     /// Leave and end nothing: the next run of the worker goes on with it.
     HandOver,
 }
@@ -54,8 +58,12 @@ pub(super) struct Desk {
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
     pub(super) meters: Meters,
+    /// The app's second bucket.
+    pub(super) backup: Option<Means>,
     /// How long a recording that is over waits for its bucket before that is said.
     pub(super) upload_patience: Duration,
+    /// How long whole files are.
+    pub(super) roll: Roll,
 }
 
 impl Desk {
@@ -148,7 +156,7 @@ impl Accepted {
                     }
                     Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
                     // The report is as true as it can be: nothing is recorded yet.
-                    Some(Command::Look(_)) => {}
+                    Some(Command::Look(_) | Command::Misfit(_)) => {}
                     Some(Command::Stop(code)) => return Joined::CalledOff(code),
                     Some(Command::HandOver) => return Joined::HandedOver,
                     None => return Joined::CalledOff(LeaveCode::Interrupted),

@@ -15,8 +15,8 @@ use super::objects::{Objects, Stored};
 use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
-use super::{Note, Report};
-use crate::recording::{Cause, Ledger, Mode, Peaks, TrackLedger, Verdict};
+use super::{File, FilePart, Note, Report};
+use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, TrackLedger, Verdict};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
@@ -60,6 +60,9 @@ pub struct Manifest {
     pub notes: Vec<Note>,
     /// Object keys of the playlists, the mix first.
     pub playlists: Vec<String>,
+    /// Whole files beside them; empty when none was asked for.
+    #[serde(default)]
+    pub files: Vec<WholeFile>,
     /// Who was in the channel, stay by stay.
     pub members: Vec<Stay>,
     /// Who sent sound when.
@@ -90,6 +93,23 @@ pub struct Loss {
     pub causes_ms: BTreeMap<Cause, u64>,
 }
 
+/// A file that holds a part of a playlist, or all of it. Its bytes and SHA-256 stand under its name in `objects`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeFile {
+    /// Its full key.
+    pub key: String,
+    /// Its name, relative to the playlists.
+    pub name: String,
+    /// What it is made of.
+    pub playlist: PlaylistId,
+    /// Key of that playlist.
+    pub playlist_key: String,
+    /// Kind, number, and what of the playlist it holds, in samples.
+    #[serde(flatten)]
+    pub part: FilePart,
+}
+
 /// An object in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
@@ -97,7 +117,7 @@ pub struct Object {
     pub key: String,
     /// Its name, relative to the playlists.
     pub name: String,
-    /// What it is: `init`, `segment` or `playlist`.
+    /// What it is: `init`, `segment`, `playlist`, `mp4` or `ogg`.
     pub kind: ObjectKind,
     /// Its length in bytes.
     pub size: u64,
@@ -149,7 +169,8 @@ impl Sources<'_> {
             lost: lost(&report.ledger),
             failure: report.failure.clone(),
             notes: report.notes.clone(),
-            playlists: report.files.iter().map(|file| file.key.clone()).collect(),
+            playlists: report.files.iter().filter(|file| file.part.is_none()).map(|file| file.key.clone()).collect(),
+            files: files(report),
             members: stays.to_vec(),
             speech: spans.to_vec(),
             peaks,
@@ -171,6 +192,19 @@ impl Sources<'_> {
         };
         listed.map(object).collect()
     }
+}
+
+fn files(report: &Report) -> Vec<WholeFile> {
+    let playlist_key = |playlist: &PlaylistId| {
+        let list = report.files.iter().find(|file| file.part.is_none() && file.playlist == *playlist);
+        list.map(|list| list.key.clone()).unwrap_or_default()
+    };
+    let whole = |file: &File| {
+        let (key, playlist) = (file.key.clone(), file.playlist.clone());
+        let name = key.rsplit('/').next().unwrap_or(&key).to_owned();
+        file.part.map(|part| WholeFile { playlist_key: playlist_key(&playlist), key, name, playlist, part })
+    };
+    report.files.iter().filter_map(whole).collect()
 }
 
 fn lost(ledger: &Ledger) -> Vec<Loss> {

@@ -59,6 +59,11 @@ impl Objects {
         self.stored.get(name) == Some(object)
     }
 
+    /// How many bytes the object of this name has in the bucket; none for one that is not remembered.
+    pub(super) fn size(&self, name: &str) -> u64 {
+        self.stored.get(name).map_or(0, |stored| stored.size)
+    }
+
     /// The objects, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Stored)> {
         self.stored.iter()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
 use crate::codec::names::Stem;
+use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
 use crate::storage::KeyPrefix;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
@@ -24,11 +25,17 @@ pub(super) struct Plan {
     pub(super) selection: Selection,
     pub(super) segment: SegmentLength,
     pub(super) idle: IdleRule,
+    /// Whole files beside the playlists.
+    #[serde(default)]
+    pub(super) files: Vec<FileType>,
     pub(super) listing: Listing,
     pub(super) notes: Vec<Note>,
     /// Folders in front of every object's name, joined with slashes.
     pub(super) prefix: String,
     pub(super) created: WallMs,
+    /// When the caller's right to have the channel recorded ends.
+    #[serde(default)]
+    pub(super) token_until: Option<WallMs>,
 }
 
 impl Plan {
@@ -60,8 +67,13 @@ impl Plan {
 
     /// The object key of a name.
     pub(super) fn key(&self, name: &str) -> String {
+        self.folder().key(name)
+    }
+
+    /// The folders in front of every object's name.
+    pub(super) fn folder(&self) -> KeyPrefix {
         let parts: Vec<&str> = self.prefix.split('/').filter(|part| !part.is_empty()).collect();
-        KeyPrefix::new(&parts).unwrap_or_default().key(name)
+        KeyPrefix::new(&parts).unwrap_or_default()
     }
 
     /// What is known before anything happened. The mix's name is known at once.
@@ -95,7 +107,7 @@ impl Plan {
     /// A playlist as it is listed, not playable yet.
     pub(super) fn file(&self, playlist: &PlaylistId) -> super::File {
         let key = self.key(&self.stem(playlist).playlist());
-        super::File { key, playlist: playlist.clone(), playable: false }
+        super::File { key, playlist: playlist.clone(), playable: false, part: None }
     }
 }
 
@@ -119,10 +131,12 @@ pub(super) mod tests {
             selection: Selection::All,
             segment: SegmentLength::default(),
             idle: IdleRule { after: Duration::from_secs(30), kind: IdleKind::NoMember },
+            files: Vec::new(),
             listing: Listing::String,
             notes: Vec::new(),
             prefix: "a/b".into(),
             created: WallMs(1_700_000_000_000),
+            token_until: None,
         }
     }
 

@@ -4,13 +4,16 @@
 //! A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
 //! as long as it can have been.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::elsewhere::CopyText;
 use super::health::Stock;
 use super::plan::Plan;
-use crate::codec::playlist::{Entry, Playlist};
+use crate::codec::playlist::Entry;
 use crate::recording::{PlaylistId, Segment};
 use crate::units::{Ticks, WallMs};
 
@@ -22,6 +25,8 @@ pub(super) struct Publication {
     now: Standing,
     /// Whether what is made was made before, by an earlier run of the worker.
     again: bool,
+    /// Whether the final texts are handed over, whatever is stored.
+    promised: bool,
 }
 
 /// How the playlists stand; part of a session's checkpoint.
@@ -77,7 +82,7 @@ pub(super) struct Change {
 impl Publication {
     /// Nothing is made yet; tick 0 is at `start`.
     pub(super) fn new(plan: Plan, start: WallMs) -> Self {
-        Self { plan, start, now: Standing::default(), again: false }
+        Self { plan, start, now: Standing::default(), again: false, promised: false }
     }
 
     /// How the playlists stand.
@@ -169,6 +174,7 @@ impl Publication {
             }
         }
         let grown = progress.sayable() > before || (!self.again && progress.closed && progress.is_whole());
+        let grown = grown && !self.promised;
         Change { grown: grown.then_some(playlist), listed: None }
     }
 
@@ -184,17 +190,15 @@ impl Publication {
     /// The text of a playlist as it may be uploaded now, and its name.
     pub(super) fn render(&self, playlist: &PlaylistId) -> Option<(String, String)> {
         let progress = self.now.playlists.get(playlist)?;
-        let stem = self.plan.stem(playlist);
-        let mut text = Playlist::new(self.plan.segment.as_secs().into(), stem.init(), self.start);
-        text.entries = progress.segments[..progress.sayable()].iter().map(|(entry, _)| entry.clone()).collect();
+        let mut text = self.text(playlist, progress, progress.sayable());
         text.ended = progress.closed && progress.is_whole();
-        Some((stem.playlist(), text.render()))
+        Some((self.plan.stem(playlist).playlist(), text.render()))
     }
 
     /// The text that [`Self::render`] gave was handed over for upload.
     pub(super) fn handed_over(&mut self, playlist: &PlaylistId, digest: String) {
         if let Some(progress) = self.now.playlists.get_mut(playlist) {
-            let ended = progress.closed && progress.is_whole();
+            let ended = progress.closed && (self.promised || progress.is_whole());
             progress.rendered = Some((digest, ended));
         }
     }
@@ -217,6 +221,12 @@ impl Publication {
     /// All segments made, playlist by playlist.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.now.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
+    }
+
+    /// The segments of a playlist that are in the bucket, from `first` on as far as there is no hole.
+    pub(super) fn stored_from(&self, playlist: &PlaylistId, first: usize) -> impl Iterator<Item = &Entry> {
+        let segments = self.now.playlists.get(playlist).map_or(&[][..], |known| &known.segments[..known.prefix]);
+        segments.iter().skip(first).map(|(entry, _)| entry)
     }
 
     /// Whether a playlist is in the bucket.
@@ -274,13 +284,13 @@ mod tests {
     use super::*;
     use crate::session::plan::tests::plan;
 
-    const MIX: PlaylistId = PlaylistId::Mix;
+    pub(super) const MIX: PlaylistId = PlaylistId::Mix;
 
-    fn publication() -> Publication {
+    pub(super) fn publication() -> Publication {
         Publication::new(plan(), WallMs(1_700_000_000_000))
     }
 
-    fn segment(index: u64) -> Segment {
+    pub(super) fn segment(index: u64) -> Segment {
         let (start, duration) = (Ticks::from_secs(6 * index), Ticks::from_secs(6));
         Segment { playlist: MIX, index, start, duration, bytes: Bytes::from_static(b"x") }
     }

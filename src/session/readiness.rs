@@ -2,7 +2,6 @@
 //!
 //! One list for both: what refuses a start is what readiness names. Recordings that run go on whatever stands here.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -40,7 +39,7 @@ impl Inner {
     /// What is known without asking the database, which every start asks anyway.
     async fn obstacles(&self) -> Vec<Error> {
         let mut obstacles = Vec::new();
-        if self.shutting_down.load(Ordering::Relaxed) {
+        if self.registry.is_closing() {
             obstacles.push(Error::ShuttingDown);
         }
         if let Err(trouble) = self.backing.disk.check().await {

@@ -8,6 +8,7 @@
 
 mod found;
 mod going_on;
+mod over;
 mod records;
 mod rejoin;
 mod replay;
@@ -19,19 +20,18 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use self::found::Found;
+use self::over::Over;
 use self::records::{Parts, Records};
 use self::replay::{Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
-use super::ending::{self, Cause, LastLog};
-use super::plan::Plan;
+use super::ending::{self, Cause};
 use super::registry::Listed;
-use super::sealed;
 use super::sessions::Inner;
 use super::tape::Tape;
 use crate::callback::event::LeaveCode;
-use crate::storage::Bucket;
 use crate::store::{SessionRow, SessionState};
+use crate::units::Sid;
 
 /// How many recordings that only have to be uploaded are replayed at a time. Those that go on are all replayed at once.
 const ENDS_AT_ONCE: usize = 64;
@@ -39,7 +39,7 @@ const ENDS_AT_ONCE: usize = 64;
 /// What earlier runs left.
 pub(super) struct Left {
     open: Vec<(Found, Listed)>,
-    /// Recordings that are over but for the last lines of the log in their bucket.
+    /// Recordings that are over but for their way home from the backup, or for the last lines of the log in their bucket.
     over: Vec<SessionRow>,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn find(inner: &Inner) -> Result<Left, Error> {
 pub(super) fn take_up(inner: &Arc<Inner>, left: Left) {
     let Left { open, over } = left;
     for row in over {
-        tokio::spawn(write_last_log(Arc::clone(inner), row));
+        tokio::spawn(finish_over(Arc::clone(inner), row.session.sid.clone(), Over::list(inner, row)));
     }
     let (ended, running): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|(found, _)| found.state == SessionState::Stopping);
@@ -125,19 +125,14 @@ async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Resul
     Ok(())
 }
 
-/// Writes the last lines of the log of a recording that is over.
-async fn write_last_log(inner: Arc<Inner>, row: SessionRow) {
-    let sid = row.session.sid.clone();
-    let destination = row.session.sealed.map(|sealed| sealed::open(&inner.backing.sealer, &sealed));
-    let plan = serde_json::from_value::<Plan>(row.session.request);
-    let (Some(Ok(destination)), Ok(plan)) = (destination, plan) else {
-        return tracing::warn!(%sid, "the event log in the bucket lacks its last lines: the row can't be read");
+/// Does what is left of a recording that is over: its way home, if it is away, and the last lines of its log.
+async fn finish_over(inner: Arc<Inner>, sid: Sid, over: Result<Over, String>) {
+    let problem = match over {
+        Ok(over) => match over.open(&inner).await {
+            Ok((last_log, _listed)) => return last_log.write().await,
+            Err(problem) => problem,
+        },
+        Err(problem) => problem,
     };
-    let spool = match inner.backing.spool.session(&plan.app, &sid) {
-        Ok(spool) => spool,
-        Err(error) => return tracing::warn!(%sid, "the event log in the bucket lacks its last lines: {error}"),
-    };
-    let (queue, confirmations) = inner.backing.uploader.spawn(Bucket::connect(&destination), spool.clone());
-    let store = inner.backing.store.clone();
-    LastLog { plan, store, spool, queue, confirmations }.write().await;
+    tracing::warn!(%sid, "what the spool holds of a recording that is over, and the last lines of its log, stay here: {problem}");
 }

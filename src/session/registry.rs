@@ -22,7 +22,7 @@ pub(super) struct Registry(Arc<List>);
 #[derive(Debug, Default)]
 struct List {
     entries: Mutex<HashMap<Sid, Arc<Entry>>>,
-    /// What is handed over to the next run of the worker stays on the list: callers must not take it for ended.
+    /// The worker goes. What is handed over to its next run stays on the list: callers must not take it for ended.
     closing: AtomicBool,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         let handed_over = |entry: &Arc<Entry>| !entry.report.borrow().state.is_over();
-        let closing = self.registry.0.closing.load(Ordering::Relaxed);
+        let closing = self.registry.is_closing();
         let mut entries = self.registry.lock();
         if !(closing && entries.get(&self.sid).is_some_and(handed_over)) {
             entries.remove(&self.sid);
@@ -97,9 +97,14 @@ impl Registry {
         Listed { registry: self.clone(), sid }
     }
 
-    /// The worker goes: what does not end before is handed over.
+    /// The worker goes: nothing new is listed, and what does not end before is handed over.
     pub(super) fn close(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the worker goes.
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Relaxed)
     }
 
     pub(super) fn get(&self, sid: &Sid) -> Option<Arc<Entry>> {
@@ -118,6 +123,11 @@ impl Registry {
     /// How many of an app's recordings take sound, or are about to.
     pub(super) fn running(&self, app: &AppId) -> usize {
         self.lock().values().filter(|entry| entry.app == *app && entry.report.borrow().state.is_running()).count()
+    }
+
+    /// How many of all apps do.
+    pub(super) fn all_running(&self) -> usize {
+        self.lock().values().filter(|entry| entry.report.borrow().state.is_running()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Sid, Arc<Entry>>> {

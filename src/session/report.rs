@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Health, Listing, Note, Upload};
+use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
-use crate::units::{AppId, Cname, Sid, Uid, WallMs};
+use crate::units::{AppId, Cname, Sid, Ticks, Uid, WallMs};
 
 /// Where a recording is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub enum State {
     Recovering,
     /// Nothing more is recorded; the rest is being uploaded.
     Stopping,
-    /// Everything is in the bucket.
+    /// Everything is in the bucket, or safe in the backup bucket and on its way home ([`Report::is_away`]).
     Ended,
     /// Ended by an error, see [`Report::failure`]. What was recorded until then is in the bucket where that was possible.
     Failed,
@@ -94,7 +95,7 @@ pub struct Report {
     pub ended: Option<WallMs>,
     /// Length of the timeline, as far as it is in files.
     pub duration_ms: u64,
-    /// Its playlists, the mix first.
+    /// Its playlists, the mix first, and behind them the whole files that the bucket confirmed.
     pub files: Vec<File>,
     /// Media files made so far.
     pub segments_made: u64,
@@ -120,22 +121,53 @@ impl Report {
         self.ledger.verdict()
     }
 
+    /// Whether the recording is over with some of it in the backup bucket alone, and on its way home.
+    pub fn is_away(&self) -> bool {
+        self.state.is_over() && self.upload.backup.as_ref().is_some_and(|backup| backup.away)
+    }
+
+    /// All of it is in its own bucket.
+    pub(super) fn come_home(&mut self) {
+        self.segments_stored = self.segments_made;
+        self.files.iter_mut().for_each(|file| file.playable = true);
+        self.health.come_home();
+        let stored_bytes = self.upload.stored_bytes + self.upload.waiting_bytes;
+        self.upload = Upload { stored_bytes, ..Upload::default() };
+    }
+
     /// Whether nobody sent any sound (code 435).
     pub fn is_empty(&self) -> bool {
         self.verdict() == Verdict::Empty
     }
 }
 
-/// A playlist of a recording.
+/// A playlist of a recording, or a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// Its object key, with the prefix.
     pub key: String,
-    /// Which playlist.
+    /// Which playlist, or of which one it is made.
     pub playlist: PlaylistId,
     /// Whether the bucket holds it with at least one segment.
     pub playable: bool,
+    /// What a whole file holds; none for a playlist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<FilePart>,
+}
+
+/// The part of a playlist that a whole file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FilePart {
+    /// What kind of file it is.
+    pub kind: FileType,
+    /// Counts the parts of the playlist from 0.
+    pub index: u32,
+    /// Where it begins on the timeline.
+    pub start: Ticks,
+    /// How long it is.
+    pub duration: Ticks,
 }
 
 impl File {
@@ -145,6 +177,11 @@ impl File {
             PlaylistId::Mix => "0",
             PlaylistId::Individual(uid) => uid.as_str(),
         }
+    }
+
+    /// Where it begins on the timeline.
+    pub fn start(&self) -> Ticks {
+        self.part.map_or(Ticks::ZERO, |part| part.start)
     }
 
     /// Whether everybody is in it.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{HandleHours, ResourceId};
+use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Mode, Selection};
 use crate::storage::vendor::StorageConfigParts;
 use crate::units::{AppId, Cname, Sid, Uid};
@@ -59,10 +61,14 @@ pub struct StartOptions {
     pub idle: IdleRule,
     /// Where to; the app's default where absent.
     pub storage: Option<StorageConfigParts>,
+    /// Whole files to be made beside the playlists.
+    pub files: Vec<FileType>,
     /// How file lists are written in answers.
     pub listing: Listing,
     /// What was asked for and is not done, to be said in answers.
     pub notes: Vec<Note>,
+    /// The caller's right to have the channel recorded, where it brings one.
+    pub token: Option<SecretString>,
 }
 
 /// When a recording ends by itself.
@@ -100,10 +106,13 @@ pub enum Listing {
 pub enum Note {
     /// Video was asked for beside audio.
     VideoNotRecorded,
-    /// An MP4 file was asked for beside HLS.
-    Mp4NotWritten,
+    /// Whole files were asked for beside HLS, and were given up on the way.
+    #[serde(alias = "mp4_not_written")]
+    FilesGivenUp,
     /// Individual tracks were asked for transcoded.
     NotTranscoded,
+    /// Parameters came along that nobody documents.
+    UnknownParams,
 }
 
 impl Note {
@@ -113,8 +122,13 @@ impl Note {
             Self::VideoNotRecorded => {
                 "streamTypes 2: the audio is recorded, video is not; transcodingConfig has no effect"
             }
-            Self::Mp4NotWritten => "avFileType mp4: no MP4 file is written; the HLS playlist holds the whole recording",
+            Self::FilesGivenUp => {
+                "avFileType: the whole files (mp4, ogg) were given up, event 1 says why; the HLS playlists hold the whole recording"
+            }
             Self::NotTranscoded => "streamMode: individual tracks keep the sender's Opus packets in every streamMode",
+            Self::UnknownParams => {
+                "privateParams: correctEXTINF is what playlists are like anyway; the rest has no effect"
+            }
         }
     }
 }

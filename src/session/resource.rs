@@ -58,9 +58,12 @@ impl fmt::Display for ResourceId {
 pub struct HandleHours(u16);
 
 impl HandleHours {
-    /// `hours` must be 1 to 720.
+    /// The longest span, in hours: 30 days.
+    pub const MOST: u16 = 720;
+
+    /// `hours` must be 1 to [`Self::MOST`].
     pub fn new(hours: u16) -> Option<Self> {
-        (1..=720).contains(&hours).then_some(Self(hours))
+        (1..=Self::MOST).contains(&hours).then_some(Self(hours))
     }
 
     /// The span in hours.

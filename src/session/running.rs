@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::State;
 use super::ending::{Cause, Ending};
-use super::live::Command;
+use super::live::{Command, Desk};
 use super::presence::Presence;
 use super::tape::Tape;
 use super::timebase::Timebase;
@@ -27,6 +27,9 @@ const BATCH: usize = 256;
 /// How far apart two reports for callers are at least; each copies the ledger.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How far apart two events 3 about calls that did not fit are at least.
+const MISFIT_EVERY: Duration = Duration::from_secs(60);
+
 /// A recording whose bot is in the channel.
 pub(super) struct Running {
     works: Works,
@@ -41,6 +44,10 @@ pub(super) struct Running {
     idle_since: Option<Instant>,
     /// When the report was brought up to date for a caller.
     looked: Option<Instant>,
+    /// When the right to be in the channel ends.
+    token_end: Option<Instant>,
+    /// When it was said last that a call did not fit.
+    misfit: Option<Instant>,
 }
 
 /// Why the loop ended.
@@ -68,7 +75,22 @@ impl Running {
         timebase: Timebase,
     ) -> Self {
         let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
-        Self { works, confirmations, handle, tape, commands, presence, timebase, last, idle_since, looked: None }
+        let Desk { plan, clock, .. } = works.desk();
+        let left = plan.token_until.map(|until| Duration::from_millis(until.0.saturating_sub(clock().0)));
+        Self {
+            works,
+            confirmations,
+            handle,
+            tape,
+            commands,
+            presence,
+            timebase,
+            last,
+            idle_since,
+            looked: None,
+            token_end: left.map(|left| Instant::now() + left),
+            misfit: None,
+        }
     }
 
     /// Goes on in the middle: who is there, and the arrival of the last input. Whether nobody is there counts from now.
@@ -124,7 +146,11 @@ impl Running {
                 Some(news) = self.confirmations.recv() => {
                     self.works.uploaded(news).await.map_err(|error| Cause::from(error).into())
                 }
-                command = self.commands.recv() => self.obey(command),
+                news = self.works.backup_news() => {
+                    self.works.tend_backup(news).await;
+                    Ok(())
+                }
+                command = self.commands.recv() => self.obey(command).await,
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.pass_time();
                     Ok(())
@@ -141,6 +167,9 @@ impl Running {
             if self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Cause::Left(LeaveCode::Idle).into();
             }
+            if self.token_end.is_some_and(|end| Instant::now() >= end) {
+                return Cause::TokenExpired.into();
+            }
         }
     }
 
@@ -154,7 +183,7 @@ impl Running {
         }
     }
 
-    fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
+    async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
         match command {
             Some(Command::Select(selection)) => self.select(selection),
             Some(Command::Rekey(bucket)) => self.works.use_bucket(bucket),
@@ -163,11 +192,21 @@ impl Running {
                 // A caller that waits no longer has its answer.
                 let _gone = done.send(());
             }
+            Some(Command::Misfit(why)) => self.misfit(why).await,
             Some(Command::Stop(code)) => return Err(Cause::Left(code).into()),
             Some(Command::HandOver) => return Err(Exit::HandedOver),
             None => return Err(Cause::Left(LeaveCode::Interrupted).into()),
         }
         Ok(())
+    }
+
+    /// Event 3, now and then: callers that repeat themselves don't fill the log.
+    async fn misfit(&mut self, why: &'static str) {
+        let now = Instant::now();
+        if self.misfit.is_none_or(|told| now >= told + MISFIT_EVERY) {
+            self.misfit = Some(now);
+            self.works.misfit(why).await;
+        }
     }
 
     fn take(&mut self, batch: &mut Vec<(Instant, News)>) -> Result<(), Cause> {
@@ -229,7 +268,7 @@ impl Running {
     /// When to look again though nothing happened.
     fn wake(&self) -> Option<Instant> {
         let core = self.works.next_wake().map(|at| self.timebase.instant(at));
-        core.into_iter().chain(self.idle_deadline()).min()
+        core.into_iter().chain(self.idle_deadline()).chain(self.token_end).min()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {

@@ -1,23 +1,24 @@
 //! The service that doors call: acquire, start, query, update, stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use super::backup::Means;
 use super::live::{Command, Desk};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
 use super::scribe::Scribe;
-use super::{AcquireRequest, Error, Report, ResourceId, Settings, State, TaskRef, recovery};
+use super::{AcquireRequest, Error, Once, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
+use crate::fault::Explain;
 use crate::recording::Selection;
 use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
-use crate::store::{Event, NewResource, SessionRow, SessionUpdate, Store};
+use crate::store::{Event, SessionRow, SessionUpdate, Store};
 use crate::units::{AppId, Sid, WallMs};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
@@ -54,7 +55,6 @@ pub(super) struct Inner {
     pub(super) registry: Registry,
     /// Held while a resource is bound and its task is listed.
     pub(super) binding: Mutex<()>,
-    pub(super) shutting_down: AtomicBool,
 }
 
 /// What came of a stop.
@@ -62,6 +62,8 @@ pub(super) struct Inner {
 pub enum Stopped {
     /// Everything is in the bucket.
     Uploaded(Report),
+    /// Everything is safe, some of it in the backup bucket alone.
+    Backuped(Report),
     /// Nobody sent any sound.
     Empty(Report),
     /// It goes on in the background: asked for, or not done in time.
@@ -72,34 +74,17 @@ impl Sessions {
     /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
     /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let inner = Inner {
-            settings,
-            backing,
-            registry: Registry::default(),
-            binding: Mutex::new(()),
-            shutting_down: AtomicBool::new(false),
-        };
+        let inner = Inner { settings, backing, registry: Registry::default(), binding: Mutex::new(()) };
         let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
         recovery::take_up(&sessions.0, left);
         Ok(sessions)
     }
 
-    /// Gives out a resource.
-    pub async fn acquire(&self, request: AcquireRequest) -> Result<ResourceId, Error> {
-        self.0.check_worker().await?;
-        self.0.check_capacity(&request.app)?;
-        let id = ResourceId::from_random(rand::random());
-        let resource = NewResource {
-            id: id.as_str().to_owned(),
-            app: request.app,
-            cname: request.cname,
-            uid: request.uid,
-            expired_hours: request.hours.as_hours(),
-            start_parameter: request.promised.map(|promise| promise.0),
-        };
-        self.0.backing.store.resource_create(&resource, self.0.now()).await?;
-        Ok(id)
+    /// Gives out a resource. With a key that was sent with the same request before, the same one, as long as it can be started
+    /// or was.
+    pub async fn acquire(&self, request: AcquireRequest, once: Option<Once>) -> Result<ResourceId, Error> {
+        self.0.acquire(request, once).await
     }
 
     /// How a running recording does at this moment; [`Error::Gone`] with what is known of one that is over.
@@ -142,9 +127,20 @@ impl Sessions {
         }
         match timeout(STOP_PATIENCE, entry.wait(State::is_over)).await {
             Ok(report) if report.is_empty() => Ok(Stopped::Empty(report)),
+            Ok(report) if report.is_away() => Ok(Stopped::Backuped(report)),
             Ok(report) if report.state == State::Ended => Ok(Stopped::Uploaded(report)),
             Ok(report) => Ok(Stopped::Underway(report)),
             Err(_) => Ok(Stopped::Underway(entry.report())),
+        }
+    }
+
+    /// Why there is nothing to a sid that nobody knows: the resource that it came with waits for its start, or no reason is known.
+    pub async fn nothing(&self, app: &AppId, resource: Option<&ResourceId>) -> Error {
+        let Some(resource) = resource else { return Error::Gone(None) };
+        match self.0.backing.store.resource_get(resource.as_str()).await {
+            Ok(Some(row)) if row.resource.app == *app && row.bound.is_none() => Error::NeverStarted,
+            Ok(_) => Error::Gone(None),
+            Err(error) => error.into(),
         }
     }
 
@@ -164,12 +160,21 @@ impl Sessions {
 
     /// The task of a running recording, if the call may reach it.
     pub(super) async fn running(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
+        let entry = self.uploading(task).await?;
+        let report = entry.report();
+        if report.state.is_over() { Err(Error::Gone(Some(Box::new(report)))) } else { Ok(entry) }
+    }
+
+    /// The same, or of one that is over and on its way home from the backup.
+    pub(super) async fn uploading(&self, task: &TaskRef) -> Result<Arc<Entry>, Error> {
         let Some(entry) = self.0.registry.get(&task.sid).filter(|entry| entry.app == task.app) else {
-            let known = self.remembered(&task.app, &task.sid).await?;
-            return Err(Error::Gone(known.map(Box::new)));
+            return Err(match self.remembered(&task.app, &task.sid).await? {
+                Some(known) => Error::Gone(Some(Box::new(known))),
+                None => self.nothing(&task.app, task.resource.as_ref()).await,
+            });
         };
         let report = entry.report();
-        if report.state.is_over() {
+        if report.state.is_over() && !report.is_away() {
             return Err(Error::Gone(Some(Box::new(report))));
         }
         if let Some(resource) = &task.resource {
@@ -219,7 +224,19 @@ impl Inner {
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
         let meters = self.settings.meters.clone();
         let upload_patience = self.settings.upload_patience;
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, upload_patience })
+        let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
+        let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
+        let roll = self.settings.roll;
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience, roll })
+    }
+
+    /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.
+    pub(super) fn misfit(&self, sid: &Sid, refusal: Error) -> Error {
+        if let Some(entry) = self.registry.get(sid) {
+            // A recording that is busy has more to say than this.
+            let _told = entry.commands.try_send(Command::Misfit(refusal.fault().code));
+        }
+        refusal
     }
 
     /// Whether the app may have one more recording.
@@ -228,6 +245,9 @@ impl Inner {
         let settings = self.settings.apps.get(app).ok_or_else(unknown)?;
         if self.registry.running(app) >= settings.max_sessions {
             return Err(Error::Overloaded(settings.max_sessions));
+        }
+        if self.registry.all_running() >= self.settings.max_sessions {
+            return Err(Error::WorkerOverloaded(self.settings.max_sessions));
         }
         self.backing.spool.check(app)?;
         Ok(settings)

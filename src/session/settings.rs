@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock;
+use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::SegmentLength;
 use crate::storage::Destination;
@@ -26,9 +27,16 @@ pub struct Settings {
     pub clock: WallClock,
     /// What is counted.
     pub meters: Meters,
+    /// Recordings of all apps together that may run at the same time.
+    pub max_sessions: usize,
     /// How long a recording that is over waits for its bucket before that is said; it waits on all the same.
     pub upload_patience: Duration,
+    /// How long whole files beside the playlists are.
+    pub roll: Roll,
 }
+
+/// [`Settings::max_sessions`] where nobody says otherwise.
+const MAX_SESSIONS: usize = 500;
 
 /// [`Settings::upload_patience`] of a worker: a day.
 const UPLOAD_PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -37,7 +45,15 @@ impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
         let (clock, meters) = (Arc::new(clock::now), Meters::default());
-        Self { apps, capture: None, clock, meters, upload_patience: UPLOAD_PATIENCE }
+        Self {
+            apps,
+            capture: None,
+            clock,
+            meters,
+            max_sessions: MAX_SESSIONS,
+            upload_patience: UPLOAD_PATIENCE,
+            roll: Roll::default(),
+        }
     }
 }
 
@@ -48,10 +64,21 @@ pub struct AppSettings {
     pub channel: Arc<dyn Channel>,
     /// Where recordings go whose start names no storage.
     pub storage: Option<Destination>,
+    /// Where recordings go too while their own bucket takes nothing.
+    pub backup: Option<BackupSettings>,
     /// Recordings that may run at the same time.
     pub max_sessions: usize,
     /// Nominal length of a segment.
     pub segment: SegmentLength,
     /// Whether a start may name an endpoint in a loopback, private or link-local range.
     pub private_endpoints: bool,
+}
+
+/// The second bucket of one tenant's sessions.
+#[derive(Clone, Debug)]
+pub struct BackupSettings {
+    /// Where it is; its prefix is put before each recording's own.
+    pub destination: Destination,
+    /// How long the oldest object of a recording waits before what waits is copied.
+    pub after: Duration,
 }

@@ -1,7 +1,6 @@
 //! Start: check, prove the destination, bind the resource, send the bot in.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,28 +13,42 @@ use super::registry::Entry;
 use super::sealed;
 use super::sessions::{Inner, Sessions};
 use super::tape::Tape;
-use super::{AppSettings, Error, Report, RequestHash, StartRequest, State};
+use super::{AppSettings, Error, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::storage::{Bucket, Destination, vendor};
-use crate::store::{Binding, NewSession, Sealed, SessionState, SessionUpdate};
+use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUpdate};
 use crate::units::Sid;
 
 /// How long start waits for the bot to be in the channel.
-const ENTER_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const ENTER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Sessions {
     /// Starts a recording. Answers when the bot is in the channel, or after 2 s while it still tries.
     ///
     /// The same request again answers with the same recording; also when the first call is not answered yet, or its caller
-    /// went away: a start that was begun is finished.
-    pub async fn start(&self, request: StartRequest) -> Result<Report, Error> {
+    /// went away: a start that was begun is finished. With the same key it may come on another resource.
+    pub async fn start(&self, request: StartRequest, once: Option<Once>) -> Result<Report, Error> {
         let inner = Arc::clone(&self.0);
-        let begun = tokio::spawn(async move { start(inner, request).await });
+        let begun = tokio::spawn(async move { start(inner, request, once.map(Once::into_key)).await });
         begun.await.map_err(|error| Error::Worker(error.to_string()))?
     }
 }
 
-async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error> {
+/// Once, where there is a key.
+async fn start(inner: Arc<Inner>, request: StartRequest, key: Option<CallKey>) -> Result<Report, Error> {
+    let Some(key) = key else { return attempt(inner, request, None).await };
+    let app = request.app.clone();
+    if let Some(report) = inner.started_before(&app, &key).await? {
+        return Ok(report);
+    }
+    match attempt(Arc::clone(&inner), request, Some(&key)).await {
+        // Another start with this key may have been quicker, and be what stands in the way of this one.
+        Err(refusal) => inner.started_before(&app, &key).await?.ok_or(refusal),
+        started => started,
+    }
+}
+
+async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>) -> Result<Report, Error> {
     let resource = inner.backing.store.resource_get(request.resource.as_str()).await?;
     let row = resource.filter(|row| row.resource.app == request.app).ok_or(Error::ForeignResource)?;
     if row.resource.cname != request.cname {
@@ -57,17 +70,25 @@ async fn start(inner: Arc<Inner>, request: StartRequest) -> Result<Report, Error
         }
         Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
     };
+    let token_until = match &request.options.token {
+        Some(token) if row.bound.is_none() => app.channel.admits(token, &request.cname, &request.uid, inner.now())?,
+        _ => None,
+    };
     let destination = destination(app, &request).await?;
-    let bucket = Bucket::connect(&destination);
+    let bucket = endpoint::connect(Some(app), &destination);
     if row.bound.is_none() {
         bucket.prove().await?;
     }
-    let plan = plan(&inner, app, &request, &destination);
+    let plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
     let turn = inner.binding.lock().await;
-    if row.bound.is_none() && inner.shutting_down.load(Ordering::Relaxed) {
+    if row.bound.is_none() && inner.registry.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    let bound = bind(&inner, app, plan, bucket, request.identity, &destination).await;
+    // Others may have begun while the destination was proven.
+    if inner.backing.store.resource_get(request.resource.as_str()).await?.is_some_and(|row| row.bound.is_none()) {
+        inner.check_capacity(&request.app)?;
+    }
+    let bound = bind(&inner, app, plan, bucket, request.identity, key, &destination).await;
     drop(turn);
     match bound? {
         Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
@@ -88,6 +109,7 @@ async fn bind(
     plan: Plan,
     bucket: Bucket,
     identity: RequestHash,
+    key: Option<&CallKey>,
     destination: &Destination,
 ) -> Result<Bound, Error> {
     let new = NewSession {
@@ -100,7 +122,7 @@ async fn bind(
         request: plan.to_value(),
         sealed: Some(sealed::seal(&inner.backing.sealer, destination)),
     };
-    match inner.backing.store.resource_bind(&new, identity.0, inner.now()).await? {
+    match inner.backing.store.resource_bind_once(&new, identity.0, key, inner.now()).await? {
         Binding::Bound => {
             inner.settings.meters.recording_started();
             let resource = plan.resource.clone();
@@ -108,10 +130,13 @@ async fn bind(
             Ok(Bound::New { entry, entered, resource })
         }
         Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::AlreadyStarted(sid)),
-        Binding::OtherStart(sid) => Err(Error::AlreadyStarted(sid)),
-        Binding::Conflict(sid) => Err(Error::TaskConflict(sid)),
+        Binding::OtherStart(sid) => Err(inner.misfit(&sid, Error::AlreadyStarted(sid.clone()))),
+        Binding::Conflict(sid) => Err(inner.misfit(&sid, Error::TaskConflict(sid.clone()))),
         Binding::Expired => Err(Error::ResourceExpired),
         Binding::UnknownResource => Err(Error::ForeignResource),
+        Binding::SameKey(_) => Err(Error::StartFailed),
+        Binding::OtherKey => Err(Error::KeyReused),
+        Binding::TooManyKeys => Err(Error::TooManyKeys),
     }
 }
 
@@ -144,10 +169,12 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
         selection: options.selection.clone(),
         segment: app.segment,
         idle: options.idle,
+        files: options.files.clone(),
         listing: options.listing,
         notes: options.notes.clone(),
         prefix: destination.prefix.to_string(),
         created: inner.now(),
+        token_until: None,
     }
 }
 

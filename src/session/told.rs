@@ -9,14 +9,16 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::backup::TO_THE_BACKUP;
 use crate::callback::event::ErrorLevel;
 use crate::store::{Event, NewEvent, Store, StoreError, canonical};
-use crate::units::Sid;
+use crate::units::{Sid, WallMs};
 
 /// Numbers of events (facts/agora.md section 5.1).
 const ERROR: u16 = 1;
 const WARNING: u16 = 2;
 const UPLOADING_PROGRESS: u16 = 33;
+const STS_EXPIRED: u16 = 34;
 const STREAM_STATE: u16 = 43;
 
 /// Events read from the store in one go.
@@ -31,6 +33,8 @@ pub(super) struct Told {
     /// The last state of each uid, and when it began.
     streams: HashMap<String, (u64, u64)>,
     fatal: bool,
+    /// Since when the second bucket is used.
+    backup: Option<WallMs>,
 }
 
 impl Told {
@@ -48,12 +52,12 @@ impl Told {
     /// Takes note of a line of the log that an earlier run left.
     fn remember(&mut self, event: Event) {
         self.types.insert(event.event_type);
-        if matches!(event.event_type, ERROR | STREAM_STATE) {
+        if matches!(event.event_type, ERROR | WARNING | STREAM_STATE) {
             let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
             self.note(event.event_type, &details);
         }
-        // These two may be said again in the same words.
-        if !matches!(event.event_type, WARNING | UPLOADING_PROGRESS) {
+        // These may be said again in the same words.
+        if !matches!(event.event_type, WARNING | UPLOADING_PROGRESS | STS_EXPIRED) {
             self.earlier.insert((event.event_type, event.details));
         }
     }
@@ -83,6 +87,11 @@ impl Told {
         self.fatal
     }
 
+    /// Since when the second bucket is used, as far as an earlier run said so.
+    pub(super) const fn backup_since(&self) -> Option<WallMs> {
+        self.backup
+    }
+
     /// What was wrong is over: the same trouble would be news.
     pub(super) fn forget_errors(&mut self) {
         self.earlier.retain(|(event_type, _)| *event_type != ERROR);
@@ -96,6 +105,13 @@ impl Told {
     fn note(&mut self, event_type: u16, details: &Value) {
         if event_type == ERROR {
             self.fatal |= details["errorLevel"] == ErrorLevel::Fatal as u8;
+        }
+        if event_type == WARNING && details["warnCode"] == TO_THE_BACKUP {
+            match details["state"].as_str() {
+                Some("begun") => self.backup = details["sinceMs"].as_u64().map(WallMs),
+                Some("ended") => self.backup = None,
+                _ => {}
+            }
         }
         if let (STREAM_STATE, Some((uid, state, at))) = (event_type, stream(details)) {
             self.streams.insert(uid.to_owned(), (state, at));
@@ -113,7 +129,7 @@ mod tests {
     use super::*;
     use crate::callback::event::{self, Module};
     use crate::recording::{Mode, PlaylistId};
-    use crate::units::{AppId, Cname, Uid, WallMs};
+    use crate::units::{AppId, Cname, Uid};
 
     /// The log that an earlier run left.
     fn told(news: &[NewEvent]) -> Told {
@@ -184,5 +200,15 @@ mod tests {
         told.forget_errors();
         assert!(told.is_news(&trouble));
         assert!(told.is_news(&event::error(Module::Platform, ErrorLevel::Fatal, 52, "gone")) && told.is_fatal());
+    }
+
+    #[test]
+    fn the_use_of_a_backup_is_known_until_its_end() {
+        let begun = event::warning(Module::Uploader, 32).with("state", "begun").with("sinceMs", 7);
+        let failing = event::warning(Module::Uploader, 32).with("state", "failing").with("sinceMs", 7);
+        let other = event::warning(Module::Uploader, 31).with("state", "recovered");
+        assert_eq!(told(&[begun.clone(), failing, other]).backup_since(), Some(WallMs(7)));
+        let ended = event::warning(Module::Uploader, 32).with("state", "ended").with("sinceMs", 7);
+        assert_eq!(told(&[begun, ended]).backup_since(), None);
     }
 }

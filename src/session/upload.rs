@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::backup::BackupUse;
 use crate::callback::event::{self, ErrorLevel, Module};
 use crate::fault::{Explain, Fault};
 use crate::storage::{BucketError, Progress, UploadError};
@@ -16,14 +17,14 @@ use crate::store::NewEvent;
 use crate::units::WallMs;
 
 /// How long an outage lasts before it is told.
-const TOLD_AFTER: Duration = Duration::from_secs(60);
+pub(super) const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// A fault that comes and goes is told again after this time.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
+pub(super) const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// The vendor's codes of module uploader (facts/agora.md section 5.1).
 const STORAGE_CONFIGURATION: u32 = 32;
 const UPLOAD_FAILED: u32 = 47;
-const FILE_OPERATION: u32 = 51;
+pub(super) const FILE_OPERATION: u32 = 51;
 /// `warnCode`: uploaded to the customer's bucket again.
 const RE_UPLOAD: u32 = 31;
 
@@ -80,6 +81,9 @@ pub struct Upload {
     pub spool: SpoolState,
     /// Of their bytes, those that are in memory only.
     pub memory_bytes: u64,
+    /// The second bucket, while it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupUse>,
 }
 
 /// Watches a session's uploads.
@@ -178,6 +182,7 @@ impl Watch {
             stored_bytes: progress.confirmed_bytes,
             spool: self.spool,
             memory_bytes,
+            backup: None,
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Vitals {
     pub recordings: Vec<(State, usize)>,
     /// Whether it takes new recordings.
     pub ready: bool,
-    /// Bytes that wait for buckets on disk.
+    /// Bytes on disk that wait for buckets or are kept for whole files.
     pub spool_bytes: u64,
     /// Bytes that wait in memory, because the disk did not take them.
     pub spool_memory_bytes: u64,

@@ -2,7 +2,10 @@
 //! a live session and for one that is recovered from the journal.
 
 mod again;
+mod failover;
+mod files;
 mod kept;
+mod second;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +17,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::again::Again;
+use self::failover::Failover;
+use self::files::Files;
 pub(super) use self::kept::{Kept, Position};
+use super::backup::Backup;
 use super::ending::LastLog;
-use super::live::Desk;
+use super::live::{Command, Desk};
 use super::manifest::Sources;
 use super::objects::{Objects, Stored};
 use super::presence::Presence;
@@ -28,7 +34,7 @@ use super::{Health, Report, State};
 use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
-use crate::storage::{Bucket, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
+use crate::storage::{Bucket, BucketError, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
 use crate::store::{NewEvent, SessionUpdate};
 use crate::units::{Ticks, WallMs};
 
@@ -51,8 +57,14 @@ pub(super) struct Works {
     progress_told: Instant,
     watch: Watch,
     told: Told,
+    backup: Backup,
+    /// Final playlists that were handed over ahead of what they name.
+    promised: Vec<(String, Stored)>,
     /// While the recording is made again from its journal.
     again: Option<Again>,
+    /// Since it goes on after its worker died.
+    failover: Option<Failover>,
+    files: Files,
 }
 
 impl Works {
@@ -64,7 +76,10 @@ impl Works {
     fn with(desk: Desk, start: WallMs, recorder: Recorder, queue: UploadQueue) -> Self {
         Self {
             publication: Publication::new(desk.plan.clone(), start),
+            files: Files::new(&desk),
             recorder,
+            backup: Backup::new(desk.backup.clone()),
+            promised: Vec::new(),
             desk,
             start,
             queue,
@@ -75,6 +90,7 @@ impl Works {
             watch: Watch::default(),
             told: Told::default(),
             again: None,
+            failover: None,
         }
     }
 
@@ -144,9 +160,7 @@ impl Works {
             }
         }
         if shipped && self.again.is_none() {
-            let ledger = Arc::new(self.recorder.ledger());
-            self.note(|report| report.ledger = ledger);
-            self.refresh();
+            self.account();
         }
         Ok(())
     }
@@ -159,6 +173,7 @@ impl Works {
                 if kind == ObjectKind::Segment {
                     self.desk.meters.segment_confirmed();
                 }
+                let place = self.publication.place_of(&name);
                 let change = match (kind, self.publication.playlist_named(&name)) {
                     (ObjectKind::Playlist, Some(playlist)) => {
                         self.publication.playlist_stored(&playlist, &confirmed.sha256)
@@ -174,8 +189,13 @@ impl Works {
                 };
                 self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
+                self.came_home(place);
+                self.end_backup(false).await;
                 self.refresh();
                 self.tell_progress().await;
+                if kind == ObjectKind::Segment {
+                    self.make_full_files().await;
+                }
             }
             UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
             UploadReport::Recovered => {
@@ -185,7 +205,7 @@ impl Works {
                 self.refresh();
                 self.say(news.into_iter().collect()).await;
             }
-            UploadReport::Settled { .. } => {}
+            UploadReport::Settled { .. } | UploadReport::Gone { .. } => {}
         }
         Ok(())
     }
@@ -217,8 +237,8 @@ impl Works {
 
     /// The manifest's text.
     pub(super) fn manifest(&self, presence: &Presence) -> String {
-        let (report, start) = (&self.report(), self.start);
-        let Self { speech, objects, publication, .. } = self;
+        let (report, start, objects) = (&self.report(), self.start, &self.expected());
+        let Self { speech, publication, .. } = self;
         let key = &|name: &str| self.desk.plan.key(name);
         let peaks = self.recorder.peaks();
         Sources { report, start, presence, speech, objects, publication, peaks, key }.render()
@@ -235,9 +255,13 @@ impl Works {
     }
 
     /// What is left to be done when the recording is over.
-    pub(super) fn into_last_log(self, confirmations: mpsc::Receiver<UploadReport>) -> LastLog {
-        let Desk { plan, store, spool, .. } = self.desk;
-        LastLog { plan, store, spool, queue: self.queue, confirmations }
+    pub(super) fn into_last_log(
+        self,
+        confirmations: mpsc::Receiver<UploadReport>,
+        commands: mpsc::Receiver<Command>,
+    ) -> LastLog {
+        let Self { desk, queue, watch, told, .. } = self;
+        LastLog { desk, queue, confirmations, commands, watch, told }
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
@@ -248,10 +272,8 @@ impl Works {
     async fn add(&mut self, segment: Segment) -> Result<(), SpoolError> {
         let name = self.publication.add(&segment);
         self.desk.meters.segment_made();
-        if segment.index == 0 {
-            let start = self.start.plus(segment.start);
-            self.say(vec![event::recorder_slice_start(&segment.playlist, start, start)]).await;
-        }
+        let begins = self.slice_start(&segment);
+        self.say(begins.into_iter().collect()).await;
         match self.put(&name, ObjectKind::Segment, segment.bytes.clone()).await {
             Err(SpoolError::NoRoom(_)) => self.lose(&name, &segment).await,
             kept => kept,
@@ -295,7 +317,9 @@ impl Works {
             }
         };
         self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;
-        self.queue.submit(kept?);
+        let kept = kept?;
+        self.queue.submit(kept.clone());
+        self.copy(&kept);
         Ok(())
     }
 
@@ -306,7 +330,9 @@ impl Works {
         self.recorder.lose(&segment.playlist, start, end);
         let silence = segment.silenced().bytes;
         self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
-        self.queue.submit(self.desk.spool.put_last_resort(name, silence).await?);
+        let kept = self.desk.spool.put_last_resort(name, silence).await?;
+        self.queue.submit(kept.clone());
+        self.copy(&kept);
         Ok(())
     }
 
@@ -329,8 +355,9 @@ impl Works {
         tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
         let now = (Instant::now(), (self.desk.clock)());
         let news = self.watch.failed(error, attempt, &self.queue.progress(), now);
+        let expired = news.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));
         self.refresh();
-        self.say(news.into_iter().collect()).await;
+        self.say(news.into_iter().chain(expired.then(event::sts_expired)).collect()).await;
     }
 
     /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,
@@ -347,6 +374,13 @@ impl Works {
         self.tell(update, vec![event::uploading_progress(share)]).await;
     }
 
+    /// Brings the report up to date, its ledger too.
+    fn account(&self) {
+        let ledger = Arc::new(self.recorder.ledger());
+        self.note(|report| report.ledger = ledger);
+        self.refresh();
+    }
+
     async fn say(&mut self, news: Vec<NewEvent>) {
         self.tell(SessionUpdate::default(), news).await;
     }
@@ -358,7 +392,8 @@ impl Works {
         }
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
-        let upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        let mut upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        upload.backup = self.backup.report();
         self.desk.report.send_modify(|report| {
             report.files = files;
             report.upload = upload;
@@ -378,6 +413,7 @@ impl Works {
                 None => files.push(super::File { playable, ..self.desk.plan.file(playlist) }),
             }
         }
+        files.extend(self.whole_files());
         files
     }
 }

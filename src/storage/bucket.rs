@@ -4,6 +4,7 @@
 //! the length that it holds of a body whose hash was part of the request's signature ([`Proof`]). One call is one attempt;
 //! patience is [`super::Uploader`]'s.
 
+mod body;
 mod client;
 mod error;
 
@@ -13,15 +14,16 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::ByteStreamError;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::destination::{Credentials, Destination, Encryption};
-use super::spool::ObjectKind;
+use super::spool::{ObjectKind, SpooledFile};
+use crate::reach::Reach;
+use body::Body;
 use error::{Action, Place, refuses_checksums};
 
 pub use error::BucketError;
@@ -34,6 +36,7 @@ pub const PROOF_TIME: Duration = Duration::from_secs(3);
 pub struct Bucket {
     client: Client,
     destination: Arc<Destination>,
+    reach: Reach,
     checksums: Arc<AtomicU8>,
 }
 
@@ -65,16 +68,22 @@ pub enum Proof {
 impl Bucket {
     /// Prepares the connection; nothing is sent.
     pub fn connect(destination: &Destination) -> Self {
+        Self::connect_within(destination, Reach::Anywhere)
+    }
+
+    /// The same, and the store's name may lead no further, at any time.
+    pub fn connect_within(destination: &Destination, reach: Reach) -> Self {
         Self {
-            client: client::build(destination),
+            client: client::build(destination, reach),
             destination: Arc::new(destination.clone()),
+            reach,
             checksums: Arc::default(),
         }
     }
 
     /// The same bucket, written to with other credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
-        Self::connect(&Destination { credentials, ..(*self.destination).clone() })
+        Self::connect_within(&Destination { credentials, ..(*self.destination).clone() }, self.reach)
     }
 
     /// The key of the recording's object called `name`.
@@ -94,7 +103,7 @@ impl Bucket {
             }
             Ok(())
         };
-        self.within(PROOF_TIME, Action::Write, proof).await
+        self.timed(PROOF_TIME, Action::Write, proof).await
     }
 
     /// Puts an object and has it confirmed, both within `limit`. One request where the store takes and answers checksums; never
@@ -106,7 +115,18 @@ impl Bucket {
         bytes: Bytes,
         kind: ObjectKind,
     ) -> Result<Confirmed, BucketError> {
-        self.within(limit, Action::Write, self.put(key, bytes, kind)).await
+        self.timed(limit, Action::Write, self.put(key, bytes, kind)).await
+    }
+
+    /// The same with an object that is read from its file while it is sent, so that it need not fit into memory.
+    pub async fn put_file_within(
+        &self,
+        limit: Duration,
+        key: &str,
+        file: SpooledFile,
+        kind: ObjectKind,
+    ) -> Result<Confirmed, BucketError> {
+        self.within(limit, Action::Write, self.put_body(key, &Body::File(file), kind)).await
     }
 
     /// Whether the bucket holds, now, what was confirmed under this key.
@@ -123,7 +143,7 @@ impl Bucket {
                 Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
             }
         };
-        self.within(limit, Action::Read, held).await
+        self.timed(limit, Action::Read, held).await
     }
 
     /// Deletes an object; one that is not there is deleted already.
@@ -132,10 +152,10 @@ impl Bucket {
             let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(key).send().await;
             deleted.map(|_| ()).map_err(|error| BucketError::sort(self.place(Action::Delete), &error))
         };
-        self.within(limit, Action::Delete, deleted).await
+        self.timed(limit, Action::Delete, deleted).await
     }
 
-    async fn within<T>(
+    async fn timed<T>(
         &self,
         limit: Duration,
         action: Action,
@@ -146,74 +166,80 @@ impl Bucket {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<Confirmed, BucketError> {
-        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        self.put_body(key, &Body::of(bytes), kind).await
+    }
+
+    async fn put_body(&self, key: &str, body: &Body, kind: ObjectKind) -> Result<Confirmed, BucketError> {
+        let confirmed = |proof| Confirmed { size: body.len(), sha256: hex(body.sha256()), proof };
         let checksums = self.checksums.load(Ordering::Relaxed);
         if checksums != REFUSED {
-            match self.put_with(key, &bytes, kind, Some(BASE64.encode(sha256))).await {
+            match self.put_with(key, body, kind, Some(BASE64.encode(body.sha256()))).await {
                 // A store that took one before means the bytes, not the header.
                 Err(error) if checksums == UNKNOWN && refuses_checksums(&error) => (),
                 Err(error) => return Err(error),
                 Ok(proof) => {
                     self.checksums.store(TAKEN, Ordering::Relaxed);
-                    return Ok(confirmed(&bytes, sha256, proof));
+                    return Ok(confirmed(proof));
                 }
             }
         }
-        let proof = self.put_with(key, &bytes, kind, None).await?;
+        let proof = self.put_with(key, body, kind, None).await?;
         self.checksums.store(REFUSED, Ordering::Relaxed);
-        Ok(confirmed(&bytes, sha256, proof))
+        Ok(confirmed(proof))
     }
 
     async fn put_with(
         &self,
         key: &str,
-        bytes: &Bytes,
+        body: &Body,
         kind: ObjectKind,
         checksum: Option<String>,
     ) -> Result<Proof, BucketError> {
-        let answer = self
+        let request = self
             .client
             .put_object()
             .bucket(&self.destination.bucket)
             .key(key)
             .content_type(content_type(key, kind))
-            .set_cache_control(is_growing(bytes, kind).then(|| "no-cache".to_owned()))
+            .set_cache_control(body.bytes().is_some_and(|bytes| is_growing(bytes, kind)).then(|| "no-cache".to_owned()))
             .set_checksum_sha256(checksum.clone())
             .set_server_side_encryption(self.destination.encryption.map(|encryption| match encryption {
                 Encryption::Aes256 => ServerSideEncryption::Aes256,
                 Encryption::Kms => ServerSideEncryption::AwsKms,
             }))
-            .body(ByteStream::from(bytes.clone()))
-            .send()
-            .await
-            .map_err(|error| BucketError::sort(self.place(Action::Write), &error))?;
+            .body(body.stream().await.map_err(|error| self.unread(&error))?)
+            .customize()
+            .interceptor(body.signature());
+        let answer = request.send().await.map_err(|error| BucketError::sort(self.place(Action::Write), &error))?;
         match (answer.checksum_sha256(), checksum) {
             (Some(theirs), Some(ours)) if theirs == ours => Ok(Proof::Checksum),
             (Some(_), Some(_)) => Err(BucketError::Altered { key: key.to_owned() }),
-            (_, ours) => self.look(key, bytes.len(), ours).await,
+            (_, ours) => self.look(key, body.len(), ours).await,
         }
     }
 
     /// Asks for what the answer to the PUT did not say.
-    async fn look(&self, key: &str, length: usize, checksum: Option<String>) -> Result<Proof, BucketError> {
+    async fn look(&self, key: &str, length: u64, checksum: Option<String>) -> Result<Proof, BucketError> {
         let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
         let head = if checksum.is_some() { head.checksum_mode(ChecksumMode::Enabled) } else { head };
         let head = head.send().await.map_err(|error| BucketError::sort(self.place(Action::Read), &error))?;
         match (head.checksum_sha256(), checksum) {
             (Some(theirs), Some(ours)) if theirs == ours => Ok(Proof::Checksum),
             (Some(_), Some(_)) => Err(BucketError::Altered { key: key.to_owned() }),
-            _ if head.content_length().and_then(|held| usize::try_from(held).ok()) == Some(length) => Ok(Proof::Length),
+            _ if head.content_length().and_then(|held| u64::try_from(held).ok()) == Some(length) => Ok(Proof::Length),
             _ => Err(BucketError::Altered { key: key.to_owned() }),
         }
+    }
+
+    /// What was to be sent could not be read; nothing was sent.
+    fn unread(&self, error: &ByteStreamError) -> BucketError {
+        let (place, cause) = (self.place(Action::Write).to_string(), format!("the spool can't be read: {error}"));
+        BucketError::Unreachable { place, cause, sent: false }
     }
 
     fn place(&self, action: Action) -> Place<'_> {
         Place { destination: &self.destination, action }
     }
-}
-
-fn confirmed(bytes: &Bytes, sha256: [u8; 32], proof: Proof) -> Confirmed {
-    Confirmed { size: bytes.len() as u64, sha256: hex(&sha256), proof }
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -226,10 +252,11 @@ fn is_growing(bytes: &[u8], kind: ObjectKind) -> bool {
     kind == ObjectKind::Playlist && !bytes.trim_ascii_end().ends_with(END)
 }
 
-/// Content types: RFC 8216 section 4 for playlists, RFC 6381 and the MPEG-DASH registration for segments.
+/// Content types: RFC 8216 section 4 for playlists, RFC 6381 and the MPEG-DASH registration for segments, RFC 5334 for Ogg.
 fn content_type(key: &str, kind: ObjectKind) -> &'static str {
     match kind {
-        ObjectKind::Init => "audio/mp4",
+        ObjectKind::Init | ObjectKind::Mp4 => "audio/mp4",
+        ObjectKind::Ogg => "audio/ogg",
         ObjectKind::Segment => "video/iso.segment",
         ObjectKind::Playlist => "application/vnd.apple.mpegurl",
         ObjectKind::Document if key.ends_with(".jsonl") => "application/x-ndjson",

@@ -84,6 +84,12 @@ impl KeyPrefix {
         }
     }
 
+    /// These folders, and those of `inner` in them. May be as long as both.
+    #[must_use]
+    pub fn around(&self, inner: &Self) -> Self {
+        if inner.0.is_empty() { self.clone() } else { Self(self.key(&inner.0)) }
+    }
+
     /// The key of the object called `name`.
     pub fn key(&self, name: &str) -> String {
         if self.0.is_empty() { name.to_owned() } else { format!("{}/{name}", self.0) }
@@ -118,6 +124,12 @@ mod tests {
         }
         assert_eq!(KeyPrefix::new(&["a", "b"]).unwrap().key("x.m3u8"), "a/b/x.m3u8");
         assert_eq!(KeyPrefix::default().key("x.m3u8"), "x.m3u8");
+        let (outer, inner) = (KeyPrefix::new(&["b"]).unwrap(), KeyPrefix::new(&["r", "s"]).unwrap());
+        assert_eq!(
+            (outer.around(&inner).key("x"), inner.around(&KeyPrefix::default()).key("x")),
+            ("b/r/s/x".into(), "r/s/x".into())
+        );
+        assert_eq!(KeyPrefix::default().around(&inner), inner);
     }
 
     #[test]

@@ -79,7 +79,6 @@ pub use encode::EncodeError;
 pub use error::JournalError;
 pub use file_writer::FileWriter;
 pub use frame::{HEADER_BYTES, MAX_BODY_BYTES};
-pub use log::LogReader;
 pub use reader::Reader;
 pub use replay::Replay;
 pub use writer::{AppendError, GROUP_TIME, Limits, Stats, Writer};

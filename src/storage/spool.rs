@@ -8,6 +8,9 @@
 //! When the disk takes no more, a session goes on in memory, within bounds ([`MEMORY_PER_SESSION`]), and what is held there goes
 //! to the disk when it is back. How much may wait on disk is bounded for a worker and for each app; the bounds are asked when a
 //! session begins, and never harm one that runs.
+//!
+//! A session of which whole files are made keeps its segments on the disk after the bucket confirmed them ([`Kept`]). These count
+//! against the bounds too, and are the first to go.
 
 mod files;
 mod layout;
@@ -29,11 +32,11 @@ use crate::fault::{Explain, Fault};
 use crate::units::{AppId, Sid};
 use limits::Usage;
 
-pub use files::{Files, LocalFiles};
+pub use files::{Files, Fill, LocalFiles};
 pub use layout::MAX_NAME_BYTES;
 pub use limits::{SpoolLimits, SpoolScope};
 pub use memory::{MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE};
-pub use session::SessionSpool;
+pub use session::{Kept, SessionSpool, SpooledFile};
 
 /// What an object is, and with that its content type and its place in the upload order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,13 +50,22 @@ pub enum ObjectKind {
     Playlist,
     /// A JSON document (manifest, event log): like a playlist, it speaks of what was submitted before it.
     Document,
+    /// A whole file made of segments, MP4.
+    Mp4,
+    /// A whole file made of segments, Ogg.
+    Ogg,
 }
 
 impl ObjectKind {
-    /// Whether the object speaks of others and must not be in the bucket before them. A later one of the same name takes its
-    /// place.
+    /// Whether the object speaks of others, or is made of them, and must not be in the bucket before them. A later one of the same
+    /// name takes its place.
     pub const fn follows(self) -> bool {
-        matches!(self, Self::Playlist | Self::Document)
+        matches!(self, Self::Playlist | Self::Document) || self.is_whole()
+    }
+
+    /// Whether it is a whole file: large, and of no hurry. It is never held in memory.
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Ogg)
     }
 }
 
@@ -143,7 +155,8 @@ impl Spool {
         let spool = Self { dir: dir.into(), files, usage: Arc::new(Usage::new(limits.into())) };
         for sid in spool.sessions()? {
             layout::remove_halves(&spool.path(&sid))?;
-            let objects = layout::scan(&spool.path(&sid))?;
+            let mut objects = layout::scan(&spool.path(&sid))?;
+            objects.extend(layout::scan_kept(&spool.path(&sid))?);
             spool.usage.worker().fetch_add(objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
         }
         Ok(spool)
@@ -179,7 +192,7 @@ impl Spool {
         SessionSpool::open(dir, Arc::clone(&self.files), &self.usage, app)
     }
 
-    /// Bytes that wait for upload on disk, all sessions together.
+    /// Bytes on disk that wait for upload or are kept for whole files, all sessions together.
     pub fn bytes(&self) -> u64 {
         self.usage.worker().load(Ordering::Relaxed)
     }

@@ -3,11 +3,13 @@
 //! * An object leaves the spool only after the bucket confirmed it; nothing is ever given up (law 1).
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
 //!   there. A later one of the same name takes its place in the queue.
+//! * Whole files go last: one at a time of a session, beside its segments and never in their place.
 //! * Segments of a session are put side by side, at most [`WIDTH`] at a time; in trouble one at a time.
 //! * A playlist or document whose earlier text may still land (its PUT had no answer) is watched until that is over: whatever
 //!   comes late, the newest text lies in the bucket in the end. Until then it counts as waiting and stays in the spool.
 //! * Oldest first: the worker's places go to the objects that wait longest, whosever they are, and nobody starves.
 //! * The queue holds one entry for each file in the session's spool, so the disk bounds it.
+//! * Copies for a second bucket ([`CopyQueue`]) go the same way with places of their own and take nothing from the spool.
 //! * No timer runs while there is nothing to do.
 
 mod attempt;
@@ -15,20 +17,24 @@ mod backlog;
 mod doubt;
 mod gate;
 mod retry;
+mod shelf;
 mod task;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use super::bucket::{Bucket, BucketError, Confirmed};
 use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
 use crate::fault::{Explain, Fault};
 
 use gate::Gate;
+use shelf::{Copies, Shelf};
 
 pub use retry::{Patience, RetryPolicy};
 
@@ -36,7 +42,11 @@ pub use retry::{Patience, RetryPolicy};
 pub const MAX_PUTS: usize = 32;
 /// The same over all sessions whose bucket failed last: a dead bucket takes no place from the others.
 pub const MAX_PROBES: usize = 8;
-/// Most PUTs of a session at a time.
+/// The same over all copies for second buckets: they take no place from the first ones.
+pub const MAX_COPIES: usize = 8;
+/// Most PUTs of whole files of a worker at a time, beside the others: they are large, and segments must not wait behind them.
+pub const MAX_WHOLES: usize = 4;
+/// Most PUTs of a session at a time; one of a whole file is not counted, and is the only one of its kind.
 pub const WIDTH: usize = 4;
 /// Reports that may wait for the session; when it does not read them, the upload waits for it.
 pub const MAX_REPORTS: usize = 256;
@@ -46,6 +56,8 @@ pub const MAX_REPORTS: usize = 256;
 pub struct Uploader {
     puts: Arc<Gate>,
     probes: Arc<Gate>,
+    copies: Arc<Gate>,
+    wholes: Arc<Gate>,
     retry: RetryPolicy,
     patience: Patience,
     seed: AtomicU64,
@@ -57,6 +69,8 @@ impl Uploader {
         Self {
             puts: Gate::new(MAX_PUTS),
             probes: Gate::new(MAX_PROBES),
+            copies: Gate::new(MAX_COPIES),
+            wholes: Gate::new(MAX_WHOLES),
             retry,
             patience: Patience::default(),
             seed: AtomicU64::new(seed),
@@ -72,6 +86,20 @@ impl Uploader {
     /// Starts a session's upload. What is left in the spool from before has to be submitted like anything new. The task ends
     /// when all queues are dropped and everything is confirmed.
     pub fn spawn(&self, bucket: Bucket, spool: SessionSpool) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
+        let (puts, probes, wholes) = (Arc::clone(&self.puts), Arc::clone(&self.probes), Arc::clone(&self.wholes));
+        self.run(attempt::Context { bucket, shelf: Shelf::Spool(spool), puts, probes, wholes })
+    }
+
+    /// Starts a session's copies into a second bucket. The task ends with the queue, whatever waits then: the spool has it.
+    pub fn spawn_copies(&self, bucket: Bucket, spool: SessionSpool) -> (CopyQueue, mpsc::Receiver<UploadReport>) {
+        let copies = Copies::of(spool);
+        let [puts, probes, wholes] = std::array::from_fn(|_| Arc::clone(&self.copies));
+        let shelf = Shelf::Copies(copies.clone());
+        let (queue, reports) = self.run(attempt::Context { bucket, shelf, puts, probes, wholes });
+        (CopyQueue { queue, copies }, reports)
+    }
+
+    fn run(&self, context: attempt::Context) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
@@ -81,7 +109,7 @@ impl Uploader {
         });
         let random = StdRng::seed_from_u64(self.seed.fetch_add(1, Ordering::Relaxed));
         let task = task::Task::new(
-            attempt::Context { bucket, spool, puts: Arc::clone(&self.puts), probes: Arc::clone(&self.probes) },
+            context,
             Arc::clone(&shared),
             reports,
             retry::Backoff::new(self.retry, random),
@@ -112,6 +140,7 @@ impl UploadQueue {
         shared.progress.send_modify(|progress| {
             progress.waiting_objects += 1;
             progress.waiting_bytes += object.size;
+            progress.oldest.get_or_insert_with(Instant::now);
         });
         shared.pending.send_modify(|pending| *pending += 1);
         shared.inbox().submitted.push((object, left));
@@ -139,6 +168,35 @@ impl UploadQueue {
     }
 }
 
+/// The way of copies into a second bucket. What was copied stays in the spool for the first one.
+#[derive(Debug)]
+pub struct CopyQueue {
+    queue: UploadQueue,
+    copies: Copies,
+}
+
+impl CopyQueue {
+    /// Copies a spooled object, unless it leaves the spool before.
+    pub fn copy(&self, object: &SpooledObject) {
+        self.queue.submit(self.copies.copy(object));
+    }
+
+    /// Puts an object that is not in the spool; it is held in memory until it is confirmed or a later one took its place.
+    pub fn put(&self, name: &str, kind: ObjectKind, bytes: Bytes) {
+        self.queue.submit(self.copies.hold(name, kind, bytes));
+    }
+
+    /// How far the copies are.
+    pub fn progress(&self) -> Progress {
+        self.queue.progress()
+    }
+
+    /// As [`UploadQueue::drained`].
+    pub async fn drained(&self) {
+        self.queue.drained().await;
+    }
+}
+
 /// How far a session's upload is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -152,6 +210,8 @@ pub struct Progress {
     pub confirmed_bytes: u64,
     /// The last attempt's fault, while nothing succeeded since.
     pub trouble: Option<Fault>,
+    /// Since when the oldest of the unconfirmed objects waits, in this run of the worker.
+    pub oldest: Option<Instant>,
 }
 
 /// News of an upload.
@@ -178,6 +238,11 @@ pub enum UploadReport {
     },
     /// An attempt succeeded after [`UploadReport::Retrying`].
     Recovered,
+    /// An object left the spool before it could be copied: the first bucket has it. Of copies only.
+    Gone {
+        /// Its name, without prefix.
+        name: String,
+    },
     /// Nothing can take the place of a confirmed text any more.
     Settled {
         /// Its name, without prefix.

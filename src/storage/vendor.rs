@@ -48,6 +48,11 @@ pub struct ExtensionParams {
 }
 
 impl StorageConfigParts {
+    /// Whether neither vendor nor bucket is said: only keys come along.
+    pub fn names_no_place(&self) -> bool {
+        matches!(self.vendor, None | Some(0)) && self.bucket.as_ref().is_none_or(String::is_empty)
+    }
+
     /// Whether nothing is said: no vendor or vendor 0, no bucket and no keys. The app's default storage is meant.
     pub fn is_blank(&self) -> bool {
         let no_key = |key: &Option<SecretString>| key.as_ref().is_none_or(|key| key.expose_secret().is_empty());
@@ -115,14 +120,19 @@ pub fn destination(parts: &StorageConfigParts) -> Result<Destination, VendorErro
         }
         other => return Err(VendorError::Vendor(other)),
     };
-    let credentials = Credentials {
-        access_key: needed("accessKey", &parts.access_key)?,
-        secret_key: needed("secretKey", &parts.secret_key)?,
-        sts_token: parts.sts_token.clone().filter(|token| !token.expose_secret().is_empty()),
-    };
+    let credentials = credentials(parts)?;
     let prefix = KeyPrefix::new(parts.file_name_prefix.as_deref().unwrap_or_default())?;
     let encryption = encryption(extension.sse.as_deref())?;
     Ok(Destination { path_style: endpoint.is_some(), endpoint, region, bucket, prefix, credentials, encryption })
+}
+
+/// Who writes, whatever else `parts` say.
+pub fn credentials(parts: &StorageConfigParts) -> Result<Credentials, VendorError> {
+    Ok(Credentials {
+        access_key: needed("accessKey", &parts.access_key)?,
+        secret_key: needed("secretKey", &parts.secret_key)?,
+        sts_token: parts.sts_token.clone().filter(|token| !token.expose_secret().is_empty()),
+    })
 }
 
 fn bucket(name: Option<&str>) -> Result<String, VendorError> {

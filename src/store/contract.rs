@@ -1,5 +1,7 @@
 //! What every engine behind [`Store`] has to hold; run here on SQLite in memory and in a file.
 
+mod letters;
+
 use serde_json::json;
 
 use super::*;
@@ -59,6 +61,7 @@ async fn holds(store: &Store) {
     a_change_and_its_events_are_one(store).await;
     only_the_oldest_pending_event_is_due(store).await;
     a_dead_letter_can_be_asked_for_again(store).await;
+    letters::hold(store).await;
     old_sessions_are_forgotten_when_their_news_is_out(store).await;
     resources_that_were_never_started_are_forgotten(store).await;
 }
@@ -197,21 +200,21 @@ async fn a_change_and_its_events_are_one(store: &Store) {
 }
 
 async fn only_the_oldest_pending_event_is_due(store: &Store) {
-    let heads = store.pending_deliveries(&app(), 10).await.unwrap();
+    let heads = store.pending_deliveries::<Event>(&app(), 10).await.unwrap();
     let heads: Vec<_> = heads.iter().map(|head| (head.event.sid.clone(), head.event.sequence)).collect();
     assert_eq!(heads, [(sid(1), 0), (sid(3), 0)]);
 
-    store.mark_attempt(&sid(1), 0, WallMs(NOW.0 + 50), "answered 500").await.unwrap();
-    let heads = store.pending_deliveries(&app(), 10).await.unwrap();
+    store.mark_attempt(&line(store, 0).await, &refused(500), WallMs(NOW.0 + 50)).await.unwrap();
+    let heads = store.pending_deliveries::<Event>(&app(), 10).await.unwrap();
     assert_eq!(heads[0].event.sid, sid(3), "the earliest due comes first");
     assert_eq!((heads[1].attempts, heads[1].last_error.as_deref()), (1, Some("answered 500")));
     assert_eq!(heads[1].state, DeliveryState::Due(WallMs(NOW.0 + 50)));
 
-    store.mark_delivered(&sid(1), 1, NOW).await.unwrap();
+    store.mark_delivered(&line(store, 1).await, &taken(), NOW).await.unwrap();
     assert_eq!(store.deliveries(&sid(1), Some(0), 1).await.unwrap()[0].state, DeliveryState::Waiting, "no overtaking");
-    store.mark_delivered(&sid(1), 0, NOW).await.unwrap();
-    store.mark_delivered(&sid(1), 0, NOW).await.unwrap();
-    store.mark_dead(&sid(1), 1, NOW, "answered 500").await.unwrap();
+    store.mark_delivered(&line(store, 0).await, &taken(), NOW).await.unwrap();
+    store.mark_delivered(&line(store, 0).await, &taken(), NOW).await.unwrap();
+    store.mark_dead(&line(store, 1).await, &refused(500), NOW).await.unwrap();
     let states: Vec<_> =
         store.deliveries(&sid(1), None, 10).await.unwrap().into_iter().map(|delivery| delivery.state).collect();
     assert_eq!(
@@ -224,46 +227,59 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
             DeliveryState::Waiting
         ]
     );
-    let dead = store.undelivered(&app(), Lack::Dead, None, 10).await.unwrap();
+    let dead = store.letters::<Event>(&app(), Standing::Dead, None, None, 10).await.unwrap();
     assert_eq!(dead.iter().map(|letter| letter.event.sequence).collect::<Vec<_>>(), [1]);
 
     for sequence in 2..5 {
-        store.mark_delivered(&sid(1), sequence, NOW).await.unwrap();
+        store.mark_delivered(&line(store, sequence).await, &taken(), NOW).await.unwrap();
     }
-    assert!(store.pending_deliveries(&app(), 10).await.unwrap().iter().all(|head| head.event.sid != sid(1)));
+    assert!(store.pending_deliveries::<Event>(&app(), 10).await.unwrap().iter().all(|head| head.event.sid != sid(1)));
     store.append_event(&sid(1), new_event(5), NOW).await.unwrap();
-    assert!(store.pending_deliveries(&app(), 10).await.unwrap().iter().any(|head| head.event.sid == sid(1)));
+    assert!(store.pending_deliveries::<Event>(&app(), 10).await.unwrap().iter().any(|head| head.event.sid == sid(1)));
 }
 
 async fn a_dead_letter_can_be_asked_for_again(store: &Store) {
     let counts = async || store.outstanding(&[app()]).await.unwrap();
     assert_eq!(counts().await, Outstanding { pending: 1 + 16, dead: 1 });
     let foreign = AppId::new(&"b".repeat(32)).unwrap();
-    assert_eq!(store.redeliver(&foreign, None, NOW, 10).await.unwrap(), 0);
-    assert_eq!(store.redeliver(&app(), Some(&sid(3)), NOW, 10).await.unwrap(), 0);
+    assert_eq!(store.redeliver::<Event>(&foreign, None, NOW, 10).await.unwrap(), 0);
+    assert_eq!(store.redeliver::<Event>(&app(), Some(sid(3).as_str()), NOW, 10).await.unwrap(), 0);
     let later = WallMs(NOW.0 + 9);
-    assert_eq!(store.redeliver(&app(), Some(&sid(1)), later, 10).await.unwrap(), 1);
+    assert_eq!(store.redeliver::<Event>(&app(), Some(sid(1).as_str()), later, 10).await.unwrap(), 1);
     assert_eq!(counts().await, Outstanding { pending: 2 + 16, dead: 0 });
     let of = async |sequence: u64| store.deliveries(&sid(1), Some(sequence - 1), 1).await.unwrap().remove(0);
     assert_eq!((of(1).await.state, of(1).await.asked), (DeliveryState::Due(later), Some(later)));
     assert_eq!(of(5).await.state, DeliveryState::Waiting, "the older one comes first again");
-    store.mark_delivered(&sid(1), 1, NOW).await.unwrap();
+    store.mark_delivered(&line(store, 1).await, &taken(), NOW).await.unwrap();
     assert_eq!(of(2).await.state, DeliveryState::Delivered(NOW), "what was delivered stays so");
     assert_eq!(of(5).await.state, DeliveryState::Due(NOW), "and what waited is next");
 
     let mut places = Vec::new();
     let mut after: Option<Place> = None;
     loop {
-        let page = store.undelivered(&app(), Lack::Pending, after.as_ref(), 5).await.unwrap();
-        places.extend(page.iter().map(|one| Place { sid: one.event.sid.clone(), sequence: one.event.sequence }));
+        let page = store.letters::<Event>(&app(), Standing::Pending, None, after.as_ref(), 5).await.unwrap();
+        places.extend(page.iter().map(|one| Place { stream: one.event.sid.to_string(), sequence: one.event.sequence }));
         if page.len() < 5 {
             break;
         }
         after = places.last().cloned();
     }
-    let mut expected = vec![Place { sid: sid(1), sequence: 5 }];
-    expected.extend((0..16).map(|sequence| Place { sid: sid(3), sequence }));
+    let mut expected = vec![Place { stream: sid(1).to_string(), sequence: 5 }];
+    expected.extend((0..16).map(|sequence| Place { stream: sid(3).to_string(), sequence }));
     assert_eq!(places, expected, "pages neither repeat nor skip");
+}
+
+/// A line of the first session.
+async fn line(store: &Store, sequence: u64) -> Event {
+    store.deliveries(&sid(1), sequence.checked_sub(1), 1).await.unwrap().remove(0).event
+}
+
+fn taken() -> Attempt {
+    Attempt { at: NOW, took_ms: 7, status: Some(200), error: None }
+}
+
+fn refused(status: u16) -> Attempt {
+    Attempt { status: Some(status), error: Some(format!("answered {status}")), ..taken() }
 }
 
 async fn old_sessions_are_forgotten_when_their_news_is_out(store: &Store) {
@@ -276,6 +292,13 @@ async fn old_sessions_are_forgotten_when_their_news_is_out(store: &Store) {
     assert_eq!(store.events(&sid(1), None, 10).await.unwrap(), []);
     assert_eq!(store.resource_get("r-1").await.unwrap(), None);
     assert!(store.session_get(&sid(3)).await.unwrap().is_some(), "a session that did not end stays");
+    let sealed = Sealed::Replace(vec![1]);
+    let away = SessionUpdate { state: Some(SessionState::Ended), sealed, ..SessionUpdate::default() };
+    store.session_update(&sid(3), &away).await.unwrap();
+    assert_eq!(store.forget(later, later, 10).await.unwrap(), 0, "one that is over and not at home stays too");
+    assert_eq!(store.sessions_sealed().await.unwrap()[0].session.sid, sid(3));
+    let before = SessionUpdate { state: Some(SessionState::Starting), ..SessionUpdate::default() };
+    store.session_update(&sid(3), &before).await.unwrap();
 }
 
 async fn resources_that_were_never_started_are_forgotten(store: &Store) {

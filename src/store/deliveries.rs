@@ -1,33 +1,23 @@
-//! The state of each event's delivery. Per session only the oldest pending event is ever due, so order is a property of the
+//! The state of each event's delivery. Per stream only the oldest pending event is ever due, so order is a property of the
 //! data and not of whoever delivers.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::events::event;
+use super::attempts::note;
+use super::line::Line;
 use super::rows::{optional_wall, signed, unsigned, wall};
-use super::{Event, Store, StoreError};
-use crate::units::{AppId, Sid, WallMs};
+use super::{Attempt, Event, Store, StoreError};
+use crate::units::{AppId, EventTypes, Sid, WallMs};
 
-/// The longest error text kept, in characters.
-const MAX_ERROR_CHARS: usize = 300;
-
-macro_rules! deliveries_where {
-    ($condition:literal) => {
-        concat!(
-            "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.asked, d.last_error ",
-            "FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence ",
-            "JOIN sessions s ON s.sid = d.sid WHERE ",
-            $condition
-        )
-    };
-}
+/// What is still to be delivered, as a condition on `deliveries` or `channel_events`.
+pub(super) const PENDING: &str = "delivered IS NULL AND dead IS NULL AND passed IS NULL";
 
 /// An event and how far its delivery got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct Delivery<L = Event> {
     /// What is delivered.
-    pub event: Event,
+    pub event: L,
     /// Attempts that failed so far.
     pub attempts: u32,
     /// Where it stands.
@@ -41,34 +31,35 @@ pub struct Delivery {
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// An earlier event of the session comes first.
+    /// An earlier event of the stream comes first.
     Waiting,
-    /// Next in its session, to be attempted at this time.
+    /// Next in its stream, to be attempted at this time.
     Due(WallMs),
     /// The receiver has it since.
     Delivered(WallMs),
     /// Given up at this time; kept to be seen.
     Dead(WallMs),
+    /// Passed over at this time: the app does not want events of its type.
+    Filtered(WallMs),
 }
 
-/// Everything that [`delivery`] reads; a condition follows.
-pub(super) const DELIVERIES: &str = deliveries_where!("");
-
 impl Store {
-    /// Up to `limit` deliveries of an app that are next in their sessions, the earliest due first, whether their time has
-    /// come or not. At most one a session.
-    pub async fn pending_deliveries(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(deliveries_where!("d.app = ? AND d.due IS NOT NULL ORDER BY d.due, d.sid LIMIT ?"))
-            .bind(app.as_str())
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
+    /// Up to `limit` deliveries of an app that are next in their streams, the earliest due first, whether their time has
+    /// come or not. At most one a stream.
+    pub async fn pending_deliveries<L: Line>(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery<L>>, StoreError> {
+        let query = format!("{} d.app = ? AND d.due IS NOT NULL ORDER BY d.due, d.sid LIMIT ?", L::SELECT);
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(app.as_str()).bind(limit).fetch_all(&self.readers).await?;
         rows.iter().map(delivery).collect()
     }
 
-    /// Up to `limit` deliveries of a session in order, those after sequence `after` or all from the first.
+    /// Up to `limit` deliveries of a recording in order, those after sequence `after` or all from the first.
     pub async fn deliveries(&self, sid: &Sid, after: Option<u64>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(deliveries_where!("d.sid = ? AND d.sequence >= ? ORDER BY d.sequence LIMIT ?"))
+        let query = format!(
+            "{} d.sid = ? AND d.sequence >= ? ORDER BY d.sequence LIMIT ?",
+            <Event as super::line::Table>::SELECT
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(sid.as_str())
             .bind(signed(after.map_or(0, |after| after.saturating_add(1))))
             .bind(limit)
@@ -77,91 +68,120 @@ impl Store {
         rows.iter().map(delivery).collect()
     }
 
-    /// The receiver has it: the session's next event becomes due. A second call changes nothing.
-    pub async fn mark_delivered(&self, sid: &Sid, sequence: u64, now: WallMs) -> Result<(), StoreError> {
+    /// The receiver has it: the stream's next event becomes due. A second call changes nothing.
+    pub async fn mark_delivered<L: Line>(&self, line: &L, attempt: &Attempt, now: WallMs) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(
-            "UPDATE deliveries SET delivered = ?, due = NULL WHERE sid = ? AND sequence = ? AND due IS NOT NULL",
-        )
-        .bind(signed(now.0))
-        .bind(sid.as_str())
-        .bind(signed(sequence))
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, sequence, now).await?;
+        if note(&mut transaction, line, attempt).await? {
+            let set = format!("UPDATE {} SET delivered = ?, due = NULL WHERE sid = ? AND sequence = ?", L::DELIVERIES);
+            sqlx::query(sqlx::AssertSqlSafe(set))
+                .bind(signed(now.0))
+                .bind(line.stream())
+                .bind(signed(line.sequence()))
+                .execute(&mut *transaction)
+                .await?;
+            promote::<L>(&mut transaction, line.stream(), now).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
     /// An attempt failed: it is due again at `next`.
-    pub async fn mark_attempt(&self, sid: &Sid, sequence: u64, next: WallMs, error: &str) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, due = ?, last_error = ? \
-             WHERE sid = ? AND sequence = ? AND due IS NOT NULL",
-        )
-        .bind(signed(next.0))
-        .bind(shortened(error))
-        .bind(sid.as_str())
-        .bind(signed(sequence))
-        .execute(&self.writer)
-        .await?;
+    pub async fn mark_attempt<L: Line>(&self, line: &L, attempt: &Attempt, next: WallMs) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        if note(&mut transaction, line, attempt).await? {
+            let deliveries = L::DELIVERIES;
+            let set = format!(
+                "UPDATE {deliveries} SET attempts = attempts + 1, due = ?, last_error = ? WHERE sid = ? AND sequence = ?"
+            );
+            failed(&mut transaction, set, line, attempt, next).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
-    /// The last attempt failed: given up, kept as a dead letter, and the session's next event becomes due.
-    pub async fn mark_dead(&self, sid: &Sid, sequence: u64, now: WallMs, error: &str) -> Result<(), StoreError> {
+    /// The last attempt failed: given up, kept as a dead letter, and the stream's next event becomes due.
+    pub async fn mark_dead<L: Line>(&self, line: &L, attempt: &Attempt, now: WallMs) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, dead = ?, due = NULL, last_error = ? \
-             WHERE sid = ? AND sequence = ? AND due IS NOT NULL",
-        )
-        .bind(signed(now.0))
-        .bind(shortened(error))
-        .bind(sid.as_str())
-        .bind(signed(sequence))
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() > 0 {
-            promote(&mut transaction, sid, sequence, now).await?;
+        if note(&mut transaction, line, attempt).await? {
+            let set = format!(
+                "UPDATE {} SET attempts = attempts + 1, dead = ?, due = NULL, last_error = ? WHERE sid = ? AND sequence = ?",
+                L::DELIVERIES
+            );
+            failed(&mut transaction, set, line, attempt, now).await?;
+            promote::<L>(&mut transaction, line.stream(), now).await?;
         }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Passes over everything pending in the stream of `line` that is not wanted. What is wanted keeps its order.
+    pub async fn pass_over<L: Line>(&self, line: &L, wanted: &EventTypes, now: WallMs) -> Result<(), StoreError> {
+        let EventTypes::Only(wanted) = wanted else { return Ok(()) };
+        let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
+        let (deliveries, number) = (L::DELIVERIES, L::EVENT_TYPE);
+        let set = format!(
+            "UPDATE {deliveries} SET passed = ?, due = NULL WHERE sid = ? AND {PENDING} AND {number} NOT IN ({})",
+            wanted.join(",")
+        );
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(sqlx::AssertSqlSafe(set))
+            .bind(signed(now.0))
+            .bind(line.stream())
+            .execute(&mut *transaction)
+            .await?;
+        promote::<L>(&mut transaction, line.stream(), now).await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
-/// `sequence`, which was next, is done: the first pending one behind it is next, if it is there yet.
-async fn promote(connection: &mut SqliteConnection, sid: &Sid, sequence: u64, now: WallMs) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE deliveries SET due = ? WHERE sid = ? AND sequence = (SELECT min(sequence) FROM deliveries \
-         WHERE sid = ? AND sequence > ? AND delivered IS NULL AND dead IS NULL)",
-    )
-    .bind(signed(now.0))
-    .bind(sid.as_str())
-    .bind(sid.as_str())
-    .bind(signed(sequence))
-    .execute(connection)
-    .await?;
+/// Runs `set`, whose parameters are a time, the error, and the line's place.
+async fn failed<L: Line>(
+    connection: &mut SqliteConnection,
+    set: String,
+    line: &L,
+    attempt: &Attempt,
+    at: WallMs,
+) -> Result<(), StoreError> {
+    sqlx::query(sqlx::AssertSqlSafe(set))
+        .bind(signed(at.0))
+        .bind(attempt.error())
+        .bind(line.stream())
+        .bind(signed(line.sequence()))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
-    let state = match (optional_wall(row, "delivered")?, optional_wall(row, "dead")?) {
-        (Some(at), _) => DeliveryState::Delivered(at),
-        (None, Some(at)) => DeliveryState::Dead(at),
-        (None, None) if row.try_get::<Option<i64>, _>("due")?.is_some() => DeliveryState::Due(wall(row, "due")?),
-        (None, None) => DeliveryState::Waiting,
+/// If nothing of a stream is due, the first that is pending is next, if it is there yet.
+pub(super) async fn promote<L: Line>(
+    connection: &mut SqliteConnection,
+    stream: &str,
+    now: WallMs,
+) -> Result<(), StoreError> {
+    let deliveries = L::DELIVERIES;
+    let set = format!(
+        "UPDATE {deliveries} SET due = ?1 WHERE sid = ?2 AND sequence = (SELECT min(sequence) FROM {deliveries} WHERE sid = ?2 \
+         AND {PENDING}) AND NOT EXISTS (SELECT 1 FROM {deliveries} WHERE sid = ?2 AND due IS NOT NULL)"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(set)).bind(signed(now.0)).bind(stream).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) fn delivery<L: Line>(row: &SqliteRow) -> Result<Delivery<L>, StoreError> {
+    let over = (optional_wall(row, "delivered")?, optional_wall(row, "dead")?, optional_wall(row, "passed")?);
+    let state = match over {
+        (Some(at), _, _) => DeliveryState::Delivered(at),
+        (None, Some(at), _) => DeliveryState::Dead(at),
+        (None, None, Some(at)) => DeliveryState::Filtered(at),
+        (None, None, None) if row.try_get::<Option<i64>, _>("due")?.is_some() => DeliveryState::Due(wall(row, "due")?),
+        (None, None, None) => DeliveryState::Waiting,
     };
     Ok(Delivery {
-        event: event(row)?,
+        event: L::read(row)?,
         attempts: unsigned(row, "attempts")?,
         state,
         asked: optional_wall(row, "asked")?,
         last_error: row.try_get("last_error")?,
     })
-}
-
-fn shortened(error: &str) -> String {
-    error.chars().take(MAX_ERROR_CHARS).collect()
 }

@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::canonical::render;
+use super::line::{Line, Table};
 use super::rows::{parsed, signed, unsigned, wall};
 use super::session_row::mode_from;
 use super::sessions::apply;
@@ -110,8 +111,47 @@ impl Store {
     }
 }
 
+impl Line for Event {
+    fn app(&self) -> &AppId {
+        &self.app
+    }
+
+    fn stream(&self) -> &str {
+        self.sid.as_str()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn notice_id(&self) -> &str {
+        &self.notice_id
+    }
+
+    fn event_type(&self) -> u16 {
+        self.event_type
+    }
+
+    fn written(&self) -> WallMs {
+        self.sendts
+    }
+}
+
+impl Table for Event {
+    const DELIVERIES: &'static str = "deliveries";
+    const ATTEMPTS: &'static str = "delivery_attempts";
+    const SELECT: &'static str = "SELECT e.*, s.app, s.cname, s.uid, s.mode, d.attempts, d.due, d.delivered, d.dead, d.passed, d.asked, d.last_error \
+         FROM deliveries d JOIN events e ON e.sid = d.sid AND e.sequence = d.sequence JOIN sessions s ON s.sid = d.sid WHERE";
+    const EVENT_TYPE: &'static str =
+        "(SELECT e.event_type FROM events e WHERE e.sid = deliveries.sid AND e.sequence = deliveries.sequence)";
+
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        event(row)
+    }
+}
+
 /// The event in a row that has the columns of `events` and `app`, `cname`, `uid` and `mode` of its session.
-pub(super) fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+fn event(row: &SqliteRow) -> Result<Event, StoreError> {
     Ok(Event {
         app: parsed(row, "app")?,
         cname: parsed(row, "cname")?,

@@ -1,7 +1,7 @@
 //! Resources: the right to start one recording (facts/agora.md section 1.1).
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::rows::{optional_wall, parsed, signed, unsigned, wall};
 use super::{Store, StoreError};
@@ -61,26 +61,7 @@ impl Store {
     /// the database grow for ever.
     pub async fn resource_create(&self, new: &NewResource, now: WallMs) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
-            "DELETE FROM resources WHERE id IN \
-             (SELECT id FROM resources WHERE sid IS NULL AND created < ? ORDER BY created LIMIT ?)",
-        )
-        .bind(signed(now.0.saturating_sub(UNSTARTED_MEMORY_MS)))
-        .bind(FORGOTTEN_AT_ONCE)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO resources (id, app, cname, uid, created, expired_hours, start_parameter) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&new.id)
-        .bind(new.app.as_str())
-        .bind(new.cname.as_str())
-        .bind(new.uid.as_str())
-        .bind(signed(now.0))
-        .bind(i64::from(new.expired_hours))
-        .bind(new.start_parameter.map(|hash| hash.to_vec()))
-        .execute(&mut *transaction)
-        .await?;
+        insert(&mut transaction, new, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -99,8 +80,9 @@ impl Store {
     }
 
     /// Makes a resource free again after a start that failed before it recorded anything, so that the corrected request can
-    /// use it. Does nothing when the resource is bound to another session.
+    /// use it, and the idempotency key with it. Does nothing to a resource that is bound to another session.
     pub async fn resource_release(&self, id: &str, sid: &Sid) -> Result<(), StoreError> {
+        self.key_release(sid).await?;
         sqlx::query("UPDATE resources SET sid = NULL, start_hash = NULL WHERE id = ? AND sid = ?")
             .bind(id)
             .bind(sid.as_str())
@@ -108,6 +90,35 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Writes a resource within the caller's transaction.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewResource,
+    now: WallMs,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM resources WHERE id IN \
+         (SELECT id FROM resources WHERE sid IS NULL AND created < ? ORDER BY created LIMIT ?)",
+    )
+    .bind(signed(now.0.saturating_sub(UNSTARTED_MEMORY_MS)))
+    .bind(FORGOTTEN_AT_ONCE)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO resources (id, app, cname, uid, created, expired_hours, start_parameter) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&new.id)
+    .bind(new.app.as_str())
+    .bind(new.cname.as_str())
+    .bind(new.uid.as_str())
+    .bind(signed(now.0))
+    .bind(i64::from(new.expired_hours))
+    .bind(new.start_parameter.map(|hash| hash.to_vec()))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn resource(row: &SqliteRow) -> Result<ResourceRow, StoreError> {

@@ -90,7 +90,7 @@ pub struct SessionRow {
     pub state: SessionState,
     /// When it was created.
     pub created: WallMs,
-    /// When it ended.
+    /// When it had ended and everything of it was in its own bucket: from then on it is remembered for a time.
     pub ended: Option<WallMs>,
     /// What is known of its result: file list, durations, verdict, ledger.
     pub summary: Option<Value>,
@@ -111,6 +111,12 @@ pub enum Binding {
     Expired,
     /// There is no such resource for this app.
     UnknownResource,
+    /// The same request was started with this idempotency key before, as this session.
+    SameKey(Sid),
+    /// Another request was sent with this idempotency key.
+    OtherKey,
+    /// The app has as many idempotency keys as it may.
+    TooManyKeys,
 }
 
 /// A change to a session; the default changes nothing.
@@ -120,7 +126,7 @@ pub struct SessionUpdate {
     pub state: Option<SessionState>,
     /// What is asked from here on, without secrets.
     pub request: Option<Value>,
-    /// When it ended.
+    /// When it had ended and everything of it was in its own bucket.
     pub ended: Option<WallMs>,
     /// The new summary.
     pub summary: Option<Value>,

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Acquire, Row};
 
+use super::keys::{self, Call, CallKey, Made};
 use super::resources::RESOURCE_LIFE_MS;
 use super::rows::{parsed, signed, wall};
 use super::session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate, mode_word, session};
@@ -19,7 +20,24 @@ impl Store {
         start_hash: [u8; 32],
         now: WallMs,
     ) -> Result<Binding, StoreError> {
+        self.resource_bind_once(new, start_hash, None, now).await
+    }
+
+    /// The same for a start with an idempotency key, which stands for the session from then on. What the key stands for already
+    /// goes before everything else.
+    pub async fn resource_bind_once(
+        &self,
+        new: &NewSession,
+        start_hash: [u8; 32],
+        key: Option<&CallKey>,
+        now: WallMs,
+    ) -> Result<Binding, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(key) = key
+            && let Some(claim) = keys::started(&mut transaction, &new.app, key, now).await?
+        {
+            return Ok(if claim.same { Binding::SameKey(claim.made) } else { Binding::OtherKey });
+        }
         let refusal = refusal(transaction.acquire().await?, new, start_hash, now).await?;
         if let Some(refusal) = refusal {
             return Ok(refusal);
@@ -46,6 +64,11 @@ impl Store {
             .bind(&new.resource)
             .execute(&mut *transaction)
             .await?;
+        if let Some(key) = key
+            && !keys::remember(&mut transaction, &new.app, Call::Start, key, Made::Session(&new.sid), now).await?
+        {
+            return Ok(Binding::TooManyKeys);
+        }
         transaction.commit().await?;
         Ok(Binding::Bound)
     }
@@ -86,10 +109,11 @@ impl Store {
 
     /// Sessions that are over and still have sealed secrets, oldest first: something of them may be on its way to the bucket.
     pub async fn sessions_sealed(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM sessions WHERE ended IS NOT NULL AND sealed IS NOT NULL ORDER BY ended, sid")
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM sessions WHERE state IN ('ended', 'failed') AND sealed IS NOT NULL ORDER BY created, sid",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(session).collect()
     }
 

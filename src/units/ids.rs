@@ -81,6 +81,17 @@ text_id!(
 );
 
 text_id!(
+    /// A channel's session, from its first member to its end: 32 upper-case hexadecimal digits, as the vendor's channel events
+    /// name it (facts/agora.md section 6).
+    ChannelSid,
+    "channel sid",
+    |text| {
+        let upper = text.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
+        (upper && text.len() == 32).then_some(()).ok_or("must be 32 upper-case hexadecimal digits")
+    }
+);
+
+text_id!(
     /// A channel's name: 1 to 64 bytes of the vendor's character set (facts/agora.md section 8.4).
     Cname,
     "cname",
@@ -108,6 +119,14 @@ impl Sid {
     /// A session id from 16 random bytes; the caller brings the randomness.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(text.into())
+    }
+}
+
+impl ChannelSid {
+    /// A channel session's id from 16 random bytes; the caller brings the randomness.
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        let text: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
         Self(text.into())
     }
 }
@@ -148,6 +167,8 @@ mod tests {
     fn sids_are_lower_case_hex() {
         assert_eq!(Sid::from_random([0xab; 16]).as_str(), "ab".repeat(16));
         assert!(Sid::new(&"AB".repeat(16)).is_err());
+        assert_eq!(ChannelSid::from_random([0xab; 16]).as_str(), "AB".repeat(16));
+        assert!(ChannelSid::new(&"ab".repeat(16)).is_err());
     }
 
     #[test]

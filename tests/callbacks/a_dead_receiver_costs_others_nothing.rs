@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cloud_recorder::callback::{Dispatcher, Schedule, Settings};
-use cloud_recorder::store::{Lack, Store};
+use cloud_recorder::store::{Event, Standing, Store};
 use cloud_recorder::units::{AppId, Sid};
 
 use crate::receiver::{Answer, Receiver};
@@ -78,7 +78,7 @@ async fn news_after_a_dead_letter_wakes_a_lane_whose_receiver_failed_last() {
     happen(&store, &sid, 1).await;
     dispatcher.nudge(&app);
     settled(&store, std::slice::from_ref(&sid)).await;
-    assert_eq!(store.undelivered(&app, Lack::Dead, None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.letters::<Event>(&app, Standing::Dead, None, None, 10).await.unwrap().len(), 1);
     happen(&store, &sid, 1).await;
     dispatcher.nudge(&app);
     settled(&store, std::slice::from_ref(&sid)).await;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cloud_recorder::callback::{Dispatcher, Settings};
-use cloud_recorder::store::{DeliveryState, Lack, Store};
+use cloud_recorder::store::{DeliveryState, Event, Standing, Store};
 
 use crate::receiver::{Answer, Receiver};
 use crate::world::{app, happen, new_session, settings, settled, start};
@@ -17,7 +17,7 @@ async fn an_event_given_up_is_kept_with_its_reason_and_lets_the_next_one_pass() 
     let _dispatcher = Dispatcher::spawn(store.clone(), settings).unwrap();
     settled(&store, std::slice::from_ref(&sid)).await;
 
-    let dead = store.undelivered(&app, Lack::Dead, None, 10).await.unwrap();
+    let dead = store.letters::<Event>(&app, Standing::Dead, None, None, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!((&dead[0].event, dead[0].attempts), (&events[0], 1));
     assert_eq!(
@@ -40,7 +40,8 @@ async fn a_reason_never_holds_the_receivers_url() {
     let settings = Settings { give_up_after: Duration::ZERO, ..settings(&[(&app, &url)]) };
     let _dispatcher = Dispatcher::spawn(store.clone(), settings).unwrap();
     settled(&store, std::slice::from_ref(&sid)).await;
-    let reason = store.undelivered(&app, Lack::Dead, None, 10).await.unwrap()[0].last_error.clone().unwrap();
+    let reason =
+        store.letters::<Event>(&app, Standing::Dead, None, None, 10).await.unwrap()[0].last_error.clone().unwrap();
     assert!(reason.starts_with("the receiver can't be reached: "), "{reason}");
     assert!(!reason.contains("private") && !reason.contains("notify"), "{reason}");
 }

@@ -3,8 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod a_dead_receiver_costs_others_nothing;
+mod agora_events_are_documented;
+mod agora_events_channel;
+mod agora_events_delivery;
+mod agora_events_envelope;
+mod agora_events_filter;
+mod agora_events_recording;
 mod any_text_stays_canonical;
 mod both_schools_of_signature_checks;
+mod channel_events_have_a_lane_of_their_own;
 mod dead_letters_stay_visible;
 mod every_failure_is_outlived;
 mod node;

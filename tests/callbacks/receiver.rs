@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::{HeaderMap, Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -38,6 +38,7 @@ pub(crate) enum Answer {
 /// One attempt as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
+    pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) json: Value,
@@ -154,7 +155,7 @@ async fn answer(
     let json = serde_json::from_slice(&body).map_err(io::Error::other)?;
     let answer = {
         let mut state = state.lock().unwrap();
-        state.attempts.push(Attempt { headers: head.headers, body, json });
+        state.attempts.push(Attempt { method: head.method, headers: head.headers, body, json });
         state.script.pop_front().unwrap_or_else(|| state.afterwards.clone())
     };
     match answer {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cloud_recorder::callback::{Schedule, Settings, Target, event};
 use cloud_recorder::recording::Mode;
 use cloud_recorder::store::{Binding, DeliveryState, Event, NewEvent, NewResource, NewSession, Store};
-use cloud_recorder::units::{AppId, Cname, Sid, Uid, WallMs};
+use cloud_recorder::units::{AppId, Cname, EventTypes, Sid, Uid, WallMs};
 use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
@@ -69,13 +69,20 @@ pub(crate) async fn append(store: &Store, sid: &Sid, new: NewEvent) -> Event {
 
 /// Settings for these receivers: waits of a few milliseconds, and a receiver that does not answer within a second is late.
 pub(crate) fn settings(targets: &[(&AppId, &Url)]) -> Settings {
-    let target = |url: &Url| Target { url: url.clone(), secret: SecretString::from(SECRET) };
+    let target = |url: &Url| Target { private: true, ..Target::new(url.clone(), SecretString::from(SECRET)) };
     Settings {
         targets: targets.iter().map(|(app, url)| ((*app).clone(), target(url))).collect::<HashMap<_, _>>(),
         patience: Duration::from_secs(1),
         schedule: Schedule::new(vec![Duration::from_millis(5), Duration::from_millis(20)]),
         ..Settings::default()
     }
+}
+
+/// The same for receivers that want to hear of channels too.
+pub(crate) fn all_settings(targets: &[(&AppId, &Url)]) -> Settings {
+    let mut settings = settings(targets);
+    settings.targets.values_mut().for_each(|target| target.channel = EventTypes::All);
+    settings
 }
 
 /// Waits until every event of these sessions is delivered or dead.

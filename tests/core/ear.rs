@@ -19,7 +19,9 @@ pub(crate) struct Sound {
 /// Decodes a file or playlist with ffmpeg and fails on its faintest complaint.
 pub(crate) fn decode(input: &Path, channels: usize) -> Sound {
     let output = Command::new("ffmpeg")
-        .args(["-v", "warning", "-nostdin", "-allowed_extensions", "ALL", "-i"])
+        .args(["-v", "warning", "-nostdin"])
+        .args(input.extension().filter(|kind| *kind == "m3u8").into_iter().flat_map(|_| ["-allowed_extensions", "ALL"]))
+        .arg("-i")
         .arg(input)
         .args(["-f", "f32le", "-ar", "48000", "-ac", &channels.to_string(), "-"])
         .output()

@@ -27,4 +27,5 @@ mod talkers_can_be_told_apart;
 mod twenty_restarts_in_a_row;
 mod verify_says_what_is_wrong;
 mod who_is_met_again_and_who_is_not;
+mod whole_files_are_read_by_others;
 mod world;

@@ -5,16 +5,11 @@ import time
 import requests
 
 from peers.browser import open_room
+from peers.holes import ledger
 from peers.product import ELSEWHERE
 from peers.program import wait_for
 
 HEARD, ABSENT = 0.05, 0.005
-
-
-def gaps(recorded, uid):
-    """The gaps of one uid in the ledger, as (seconds from, seconds to, cause)."""
-    entry = next(entry for entry in recorded.manifest["ledger"]["uids"] if entry["uid"] == uid)
-    return [(gap["from"] / 48_000, gap["to"] / 48_000, gap["cause"]) for gap in entry["gaps"]]
 
 
 def test_talkers_a_mute_a_reset_socket_and_a_removal(product, real_livekit, browser, crowd, receiver, room, tmp_path):
@@ -52,8 +47,8 @@ def test_talkers_a_mute_a_reset_socket_and_a_removal(product, real_livekit, brow
     alice_spans = single.individual("alice").sound.spans(440)
     assert len(alice_spans) == 1, f"the reset socket costs no audible break: {alice_spans}"
     zero = single.individual("bob").start
-    silent = [gap for gap in gaps(single, "bob") if gap[2] == "muted"]
-    assert silent, gaps(single, "bob")
+    silent = [gap for gap in ledger(single, "bob") if gap[2] == "muted"]
+    assert silent, ledger(single, "bob")
     # The sender's coder runs on into silence before its packets stop, so the gap may begin up to two seconds after the word.
     assert -0.3 < silent[0][0] - (muted - zero) < 2.0 and abs(silent[-1][1] - (unmuted - zero)) < 1.0, silent
 
@@ -110,7 +105,7 @@ def test_a_killed_server_leaves_a_gap_in_one_playlist(product, real_livekit, cro
     assert len(spans) == 2, spans
     assert abs(spans[0][1] - (killed - playlist.start)) < 1.0, "heard until the server died"
     assert spans[1][1] > playlist.seconds - 1.0, "heard to the end"
-    causes = {cause for _, _, cause in gaps(recorded, "alice")}
-    assert "channel_disconnected" in causes, gaps(recorded, "alice")
+    causes = {cause for _, _, cause in ledger(recorded, "alice")}
+    assert "channel_disconnected" in causes, ledger(recorded, "alice")
     receiver.wait(each.sid, 11)
     receiver.check(each.sid)

@@ -6,6 +6,8 @@ import time
 import pytest
 
 from peers.disk import Disk
+from peers.holes import heard_throughout
+from peers.program import wait_for
 from peers.versitygw import BINARY, VersityGateway
 
 
@@ -27,7 +29,7 @@ def gateway(disk, tmp_path):
 
 def test_a_disk_that_fails_under_the_bucket_loses_nothing(product, disk, gateway, crowd, receiver, room, tmp_path):
     lasts = 60 if os.environ.get("FAULTS_LONG") else 5
-    crowd.join(product.url, product.token(room, "alice"), tone=440)
+    alice = crowd.join(product.url, product.token(room, "alice"), tone=440)
     mix = product.record(room, "mix", bucket=gateway.bucket)
     time.sleep(4)
     for break_it, mend_it in (
@@ -40,11 +42,11 @@ def test_a_disk_that_fails_under_the_bucket_loses_nothing(product, disk, gateway
         status, answer = mix.query()
         assert status == 200 and answer["state"] == "recording", answer
         mend_it()
-        time.sleep(3)
-    recorded, _ = mix.finish(tmp_path / "mix", seconds=90)
-    sound = recorded.mix.sound
-    spans = sound.spans(440)
-    assert len(spans) == 1 and spans[0][1] - spans[0][0] > sound.seconds - 2.0, spans
-    receiver.wait(mix.sid, 11, seconds=90)
+        wait_for("uploads to go again", lambda: mix.query()[1]["upload"]["state"] == "ok", seconds=90)
+        time.sleep(2)
+    recorded, _ = mix.finish(tmp_path / "mix", seconds=150, late=True)
+    sound, start, end = heard_throughout(recorded, recorded.mix, "alice", 440, alice)
+    assert end - start > sound.seconds - 2.0, (start, end)
+    receiver.wait(mix.sid, 11, seconds=150)
     receiver.check(mix.sid)
     assert gateway.bucket.s3.list_multipart_uploads(Bucket=gateway.bucket.name).get("Uploads", []) == []

@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+from peers.holes import ledger
 from peers.product import ELSEWHERE, Product
 from peers.program import wait_for
 from peers.staircase import Heard
@@ -40,7 +41,7 @@ def test_a_killed_worker_comes_back_into_the_room(tmp_path, receiver, real_livek
         time.sleep(chance.uniform(0.1, 4))
     time.sleep(2.5)
     assert f"recorder-{mix.sid}" in lk.participants(room)
-    recorded, _ = mix.finish(tmp_path / "mix", seconds=60)
+    recorded, _ = mix.finish(tmp_path / "mix", seconds=150, late=True)
     receiver.wait(mix.sid, 11, seconds=60)
     receiver.check(mix.sid, repeated=True)
     assert len(recorded.playlists) == 3 and sum(name.endswith("_init.mp4") for name in recorded.names) == 3, recorded.names
@@ -73,11 +74,6 @@ def covered(silence, excused):
         if start <= at + FRAME:
             at = max(at, end)
     return at + FRAME >= silence[1]
-
-
-def ledger(recorded, uid):
-    entry = next(entry for entry in recorded.manifest["ledger"]["uids"] if entry["uid"] == uid)
-    return [(gap["from"] / 48_000, gap["to"] / 48_000, gap["cause"]) for gap in entry["gaps"]]
 
 
 def report(silences, kills):

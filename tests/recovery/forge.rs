@@ -1,10 +1,12 @@
 //! Sessions that nobody had to live through: copies of a real one in the store and in the journal of a worker that is not running.
 
+use std::collections::BTreeSet;
+
 use cloud_recorder::clock;
 use cloud_recorder::recording::{Input, Packet, Spec, TimedInput};
 use cloud_recorder::session::ResourceId;
-use cloud_recorder::storage::journal::{LogReader, Record, Writer};
-use cloud_recorder::store::{Binding, NewEvent, NewResource, NewSession, SessionRow, SessionUpdate, Store};
+use cloud_recorder::storage::journal::{Record, Writer};
+use cloud_recorder::store::{Attempt, Binding, NewEvent, NewResource, NewSession, SessionRow, SessionUpdate, Store};
 use cloud_recorder::units::{AppId, Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
 use serde_json::Value;
 
@@ -26,13 +28,13 @@ impl Forge {
     /// Of a worker that is dead now and was recording `open` when it died.
     pub(crate) async fn at(place: &Place, open: &Task) -> Self {
         let store = Store::open(&place.data.join("recorder.db")).await.unwrap();
-        let journal = place.data.join("journal");
+        let log = Writer::open(place.data.join("journal")).unwrap();
         let sid = Sid::new(&open.sid).unwrap();
-        let started = LogReader::new(&journal).unwrap().for_session(&sid).find_map(|record| match record {
+        let started = log.inherited(&BTreeSet::from([sid])).find_map(|record| match record {
             Ok(Record::Started { spec }) => Some(spec),
             _ => None,
         });
-        Self { store, log: Writer::open(journal).unwrap(), spec: started.expect("the log holds the recording's start") }
+        Self { store, log, spec: started.expect("the log holds the recording's start") }
     }
 
     /// A copy of a session that is over, with its log; everything was delivered.
@@ -44,7 +46,8 @@ impl Forge {
         let update = SessionUpdate { state: Some(row.state), ended: row.ended, summary, ..SessionUpdate::default() };
         self.tell(&row, &task, &update).await;
         for event in self.store.events(&sid, None, 1000).await.unwrap() {
-            self.store.mark_delivered(&sid, event.sequence, clock::now()).await.unwrap();
+            let attempt = Attempt { at: clock::now(), took_ms: 1, status: Some(200), error: None };
+            self.store.mark_delivered(&event, &attempt, clock::now()).await.unwrap();
         }
     }
 

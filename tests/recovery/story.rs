@@ -83,7 +83,12 @@ fn deliveries(attempts: &[Attempt]) -> Vec<String> {
 fn plot(heard: &[Value]) -> Vec<String> {
     let mut problems = Vec::new();
     let types: Vec<u64> = heard.iter().map(|event| event["eventType"].as_u64().unwrap_or(0)).collect();
-    let count = |wanted: u64| types.iter().filter(|found| **found == wanted).count();
+    let first = |event: &&Value| {
+        // A playlist that goes on after its worker died is told once more, with the end of its last slice before.
+        let details = &event["payload"]["details"];
+        details["startUtcMs"] == details["discontinueUtcMs"]
+    };
+    let count = |wanted: u64| heard.iter().filter(|event| event["eventType"] == wanted).filter(first).count();
     let playlists = heard.iter().find(|event| event["eventType"] == 31);
     let playlists = playlists.and_then(|event| event["payload"]["details"]["fileList"].as_array()).map_or(0, Vec::len);
     for wanted in ONCE {

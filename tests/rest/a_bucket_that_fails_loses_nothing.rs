@@ -57,6 +57,12 @@ async fn keys_can_be_changed_but_the_bucket_can_not() {
     let update =
         async |storage| world.post(&task.path("update"), task.body(&json!({ "storageConfig": storage }))).await;
     assert_eq!(update(world.storage(&[])).await.status, StatusCode::OK);
+    let whole = world.storage(&[]);
+    let keys =
+        json!({ "accessKey": whole["accessKey"], "secretKey": whole["secretKey"], "stsExpiration": 1_900_000_000 });
+    assert_eq!(update(keys).await.status, StatusCode::OK, "the place is known");
+    let answer = update(json!({ "accessKey": "access" })).await;
+    assert!(answer.body["reason"].as_str().unwrap().contains("storageConfig.secretKey is missing"), "{}", answer.body);
     for (field, value) in [("bucket", "another"), ("secretKey", "wrong")] {
         let mut storage = world.storage(&[]);
         storage[field] = json!(value);

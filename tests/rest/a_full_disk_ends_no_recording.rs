@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloud_recorder::storage::{Files, LocalFiles, SpoolLimits};
+use cloud_recorder::storage::{Files, Fill, LocalFiles, SpoolLimits};
 use serde_json::{Value, json};
 
 use crate::media::{self, tone};
@@ -29,6 +29,17 @@ impl Files for Disk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         LocalFiles.write(path, parts)
+    }
+
+    fn make(&self, path: &Path, fill: Fill<'_>) -> io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => LocalFiles.make(path, fill),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalFiles.rename(from, to)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

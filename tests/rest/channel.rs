@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
+use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};
 use cloud_recorder::recording::{Input, Selection};
-use cloud_recorder::units::{Sid, TrackId, Uid};
+use cloud_recorder::units::{Cname, Sid, TrackId, Uid, WallMs};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -23,6 +24,8 @@ pub(crate) enum Door {
     Slow(Duration),
     /// Its token is refused.
     Refuses,
+    /// Its token is refused after this long.
+    SlowlyRefuses(Duration),
     /// Nobody answers.
     Dead,
 }
@@ -75,6 +78,10 @@ impl Channel for Script {
         match door {
             None => {}
             Some(Door::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(Door::SlowlyRefuses(pause)) => {
+                tokio::time::sleep(pause).await;
+                return Err(JoinError::Refused("invalid token".into()));
+            }
             Some(Door::Refuses) => return Err(JoinError::Refused("invalid token".into())),
             Some(Door::Dead) => return Err(JoinError::Unreachable("connection refused".into())),
         }
@@ -83,6 +90,18 @@ impl Channel for Script {
         let stage = Stage { news, selection: selected, origin: Instant::now() };
         self.0.lock().unwrap().stages.insert(request.sid, stage);
         Ok(ChannelHandle { news: heard, selection })
+    }
+
+    /// `until <ms>` is good until then, `wrong` never, everything else for ever.
+    fn admits(&self, token: &SecretString, _: &Cname, _: &Uid, now: WallMs) -> Result<Option<WallMs>, TokenError> {
+        match token.expose_secret().split_once(' ').unwrap_or((token.expose_secret(), "")) {
+            ("until", end) => match WallMs(end.parse().unwrap()) {
+                end if end <= now => Err(TokenError::Expired("dynamic key expired".into())),
+                end => Ok(Some(end)),
+            },
+            ("wrong", _) => Err(TokenError::Invalid("invalid token, authorized failed".into())),
+            _ => Ok(None),
+        }
     }
 }
 

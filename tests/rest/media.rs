@@ -21,10 +21,18 @@ impl Sound {
     }
 }
 
-/// Decodes a playlist; a word of warning from ffmpeg fails the test.
+/// Decodes a playlist or a whole file; a word of warning from ffmpeg fails the test.
 pub(crate) fn decode(playlist: &Path) -> Sound {
     let output = Command::new("ffmpeg")
-        .args(["-v", "warning", "-nostdin", "-allowed_extensions", "ALL", "-i"])
+        .args(["-v", "warning", "-nostdin"])
+        .args(
+            playlist
+                .extension()
+                .filter(|kind| *kind == "m3u8")
+                .into_iter()
+                .flat_map(|_| ["-allowed_extensions", "ALL"]),
+        )
+        .arg("-i")
         .arg(playlist)
         .args(["-ac", "1", "-ar", "48000", "-f", "f32le", "-"])
         .output()
@@ -60,4 +68,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 pub(crate) fn verify(place: &Path) {
     let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What `cloud-recorder verify` says of a recording that is not sound.
+pub(crate) fn verify_fails(place: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use cloud_recorder::channel::livekit::Talker;
@@ -36,6 +36,8 @@ const SEAL_KEY: &str = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c92
 const EMBEDDED_SECRET: &str = "Embedded/Bucket+Secret/As6Df7Gh8";
 const DEFAULT_ACCESS_KEY: &str = "AKIAQ1D3F5A7U9L2T4K6";
 const DEFAULT_SECRET_KEY: &str = "dEfAuLt/Secret+Key/Of/The/App0Rr9Tt8Yy7U";
+const BACKUP_ACCESS_KEY: &str = "AKIAB8C6D4E2F0G1H3J5";
+const BACKUP_SECRET_KEY: &str = "bAcKuP/Secret+Key/Of/The/App1Ll2Mm3Nn4Oo";
 const ACCESS_KEY: &str = "AKIAX7YQ2N4V6B8M0K3J";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXQ1w2e3r";
 const FRESH_ACCESS_KEY: &str = "ASIAZ5T7R9E1W3Q5L7K9";
@@ -45,7 +47,7 @@ const FRESH_TOKEN: &str = "IQoJb3JpZ2luX2VjEHMa/New+Session+Token==Mk2Jn3Hb4Gv5F
 const BAD_TOKEN: &str = "IQoJb3JpZ2luX2VjEHMa/Bad+Session+Token==Xs1Za2Qw3Ed4Rf5";
 const CHANNEL_TOKEN: &str = "007eJxTYBBbsMMnKq7p9Hf/HcIX5kce9b518kCiQgSr5Zrp4X1Tu6UUnpqq";
 
-const SECRETS: [(&str, &str); 18] = [
+const SECRETS: [(&str, &str); 20] = [
     ("app certificate", CERTIFICATE),
     ("customer secret", CUSTOMER_SECRET),
     ("callback secret", CALLBACK_SECRET),
@@ -56,6 +58,8 @@ const SECRETS: [(&str, &str); 18] = [
     ("embedded bucket's secret", EMBEDDED_SECRET),
     ("app's own access key", DEFAULT_ACCESS_KEY),
     ("app's own secret key", DEFAULT_SECRET_KEY),
+    ("backup's access key", BACKUP_ACCESS_KEY),
+    ("backup's secret key", BACKUP_SECRET_KEY),
     ("access key", ACCESS_KEY),
     ("secret key", SECRET_KEY),
     ("fresh access key", FRESH_ACCESS_KEY),
@@ -65,6 +69,14 @@ const SECRETS: [(&str, &str); 18] = [
     ("refused session token", BAD_TOKEN),
     ("channel token in start", CHANNEL_TOKEN),
 ];
+
+/// What the starts that are to succeed bring: opens the channel.
+static START_TOKEN: LazyLock<String> = LazyLock::new(|| {
+    let (room, identity) = (Cname::new("room").unwrap(), Uid::new("9").unwrap());
+    let (now, lifetime) = (clock::now(), 3600);
+    let mint = MintLiveKit { key: APP, app: None, room: &room, identity: &identity, publish: false, now, lifetime };
+    mint_livekit(mint, &SecretString::from(CERTIFICATE))
+});
 
 /// A caller that keeps every answer.
 struct Caller {
@@ -141,7 +153,8 @@ async fn every_byte_is_searched() {
     let bearers = bucket.bearers();
     assert!(!bearers.is_empty(), "the channel server of the far app was asked");
     let bearers = bearers.iter().map(|bearer| ("token for the channel server", bearer.as_str()));
-    let needles = Needles::of(&SECRETS.into_iter().chain(bearers).collect::<Vec<_>>());
+    let start = [("token of a start", START_TOKEN.as_str())];
+    let needles = Needles::of(&SECRETS.into_iter().chain(bearers).chain(start).collect::<Vec<_>>());
     let (mut found, files, bytes) = needles.find_below(&written);
     found.extend(needles.find("an answer of the API", &caller.answers.lock().unwrap()));
     found.extend(needles.find("the output of `config`", &[checked.stdout, checked.stderr].concat()));
@@ -205,6 +218,10 @@ async fn starts_that_fail(caller: &Caller, bucket: &EchoingBucket) {
         client["recordingConfig"] = recording;
         assert_eq!(caller.start(APP, &resource, "room", &client).await.0, 400);
     }
+    let mut forged = client(bucket, ACCESS_KEY, SECRET_KEY, TOKEN);
+    forged["token"] = json!(CHANNEL_TOKEN);
+    let (status, answer) = caller.start(APP, &resource, "room", &forged).await;
+    assert_eq!((status, &answer["code"]), (400, &json!(110)), "{answer}");
     let mut misplaced = client(bucket, ACCESS_KEY, SECRET_KEY, TOKEN);
     misplaced["recordingFileConfig"] = json!({ "avFileType": [CALLBACK_SECRET] });
     assert_eq!(caller.start(APP, &resource, "room", &misplaced).await.0, 400);
@@ -296,7 +313,7 @@ async fn talk(url: String) {
 fn client(bucket: &EchoingBucket, access: &str, secret: &str, token: &str) -> Value {
     let storage = client_storage(bucket, access, secret, token);
     let recording = json!({ "channelType": 1, "streamTypes": 0 });
-    json!({ "token": CHANNEL_TOKEN, "recordingConfig": recording, "storageConfig": storage })
+    json!({ "token": *START_TOKEN, "recordingConfig": recording, "storageConfig": storage })
 }
 
 fn client_storage(bucket: &EchoingBucket, access: &str, secret: &str, token: &str) -> Value {
@@ -345,6 +362,13 @@ vendor = 11
 bucket = "recordings"
 access_key = "{DEFAULT_ACCESS_KEY}"
 secret_key = "{DEFAULT_SECRET_KEY}"
+endpoint = {endpoint}
+
+[apps.backup]
+vendor = 11
+bucket = "backup"
+access_key = "{BACKUP_ACCESS_KEY}"
+secret_key = "{BACKUP_SECRET_KEY}"
 endpoint = {endpoint}
 
 [[apps]]

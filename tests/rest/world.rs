@@ -2,7 +2,7 @@
 //! the API called in process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,14 +16,16 @@ use cloud_recorder::api::{self, ApiState, Credentials, KeyPair};
 use cloud_recorder::callback::{self, Dispatcher, Target};
 use cloud_recorder::channel::Channel;
 use cloud_recorder::clock;
+use cloud_recorder::codec::whole::Roll;
 use cloud_recorder::recording::SegmentLength;
-use cloud_recorder::session::{AppSettings, Backing, Sessions, Settings};
+use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Settings, StorageConfigParts};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::{Limits, Writer};
+use cloud_recorder::storage::vendor;
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
-use cloud_recorder::units::{AppId, WallMs};
+use cloud_recorder::units::{AppId, EventTypes, WallMs};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -49,19 +51,30 @@ const SPOOL_LIMIT: u64 = 1 << 30;
 /// A limit for tests that would otherwise hang; no result depends on it.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
 
+/// The app's second bucket, for scenarios that use it.
+const BACKUP: &str = "backup";
+
 /// What differs between scenarios.
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     pub(crate) max_sessions: usize,
+    /// The same for all apps together.
+    pub(crate) worker_sessions: usize,
+    /// Of each app; none is no limit.
+    pub(crate) requests_per_second: Option<u32>,
     pub(crate) private_endpoints: bool,
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
     pub(crate) news: callback::Settings,
+    /// Which of them.
+    pub(crate) events: EventTypes,
     /// How far wall time is ahead when the worker starts.
     pub(crate) ahead: Duration,
     /// What the first bots find.
     pub(crate) doors: Vec<Door>,
     pub(crate) upload_patience: Duration,
+    /// After which time the second bucket is used; without one there is none.
+    pub(crate) backup: Option<Duration>,
     /// The sealing key: these two digits, again and again.
     pub(crate) seal_key: &'static str,
     /// What the spool is written to.
@@ -69,23 +82,40 @@ pub(crate) struct Wishes {
     pub(crate) spool: SpoolLimits,
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
+    /// The apps' default storage.
+    pub(crate) storage: Option<cloud_recorder::storage::Destination>,
+    /// How long whole files are.
+    pub(crate) roll: Roll,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
         Self {
             max_sessions: 10,
+            worker_sessions: 100,
+            requests_per_second: None,
             private_endpoints: true,
             callbacks: None,
             news: callback::Settings::default(),
+            events: EventTypes::All,
             ahead: Duration::ZERO,
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
+            backup: None,
             seal_key: "0f",
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
             journal_file_bytes: Limits::default().file_bytes,
+            storage: None,
+            roll: Roll::default(),
         }
+    }
+}
+
+impl Wishes {
+    fn target(&self, url: &Url) -> Target {
+        let target = Target::new(url.clone(), "callback-secret".to_owned().into());
+        Target { private: true, recording: self.events.clone(), channel: EventTypes::All, ..target }
     }
 }
 
@@ -126,6 +156,7 @@ impl Place {
         .await
         .unwrap();
         bucket.ensure_bucket(BUCKET).await.unwrap();
+        bucket.ensure_bucket(BACKUP).await.unwrap();
         Self { dir, bucket }
     }
 
@@ -137,9 +168,37 @@ impl Place {
         files
     }
 
+    /// A storageConfig for its bucket.
+    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+        json!({
+            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.bucket.endpoint() },
+        })
+    }
+
+    /// What waits for buckets.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.dir.path().join("spool")
+    }
+
     /// Where the bucket's objects lie.
     pub(crate) fn objects(&self) -> PathBuf {
         self.dir.path().join("buckets").join(BUCKET)
+    }
+
+    /// Where the second bucket's objects lie.
+    pub(crate) fn copies(&self) -> PathBuf {
+        self.dir.path().join("buckets").join(BACKUP)
+    }
+
+    /// The second bucket, used after this time.
+    fn backup(&self, after: Duration) -> BackupSettings {
+        let parts: StorageConfigParts = serde_json::from_value(json!({
+            "vendor": 11, "bucket": BACKUP, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
+            "fileNamePrefix": ["copies"], "extensionParams": { "endpoint": self.bucket.endpoint() },
+        }))
+        .unwrap();
+        BackupSettings { destination: vendor::destination(&parts).unwrap(), after }
     }
 }
 
@@ -159,8 +218,8 @@ impl World {
         let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
         wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
-        let sessions = open(dir, &store, &channel, &ahead_ms, &wishes).await;
-        Self { channel, store, api: router(&sessions), sessions, place, ahead_ms }
+        let sessions = open(&place, &store, &channel, &ahead_ms, &wishes).await;
+        Self { channel, store, api: router(&sessions, &wishes), sessions, place, ahead_ms }
     }
 
     /// The stage of a recording, once its bot is in the channel.
@@ -249,10 +308,7 @@ impl World {
 
     /// A storageConfig for the scenario's bucket.
     pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
-        json!({
-            "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
-            "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.place.bucket.endpoint() },
-        })
+        self.place.storage(prefix)
     }
 
     /// A plain clientRequest into the scenario's bucket.
@@ -339,11 +395,12 @@ pub(crate) async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     found.await.expect("what the test waits for never happened")
 }
 
-fn router(sessions: &Sessions) -> Router {
+fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
     let app = |id: &str| AppId::new(id).unwrap();
     let pair =
         |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
-    let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]);
+    let limits = wishes.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
+    let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]).with_limits(limits);
     api::router(ApiState {
         sessions: sessions.clone(),
         credentials: Arc::new(credentials),
@@ -351,10 +408,12 @@ fn router(sessions: &Sessions) -> Router {
     })
 }
 
-async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+    let dir = place.dir.path();
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
-        storage: None,
+        storage: wishes.storage.clone(),
+        backup: wishes.backup.map(|after| place.backup(after)),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
         private_endpoints: wishes.private_endpoints,
@@ -364,11 +423,11 @@ async fn open(dir: &Path, store: &Store, channel: &Script, ahead_ms: &Arc<Atomic
     let settings = Settings {
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
         upload_patience: wishes.upload_patience,
+        max_sessions: wishes.worker_sessions,
+        roll: wishes.roll,
         ..Settings::new(BTreeMap::from(apps))
     };
-    let targets = wishes.callbacks.iter().map(|url| {
-        (AppId::new(APP).unwrap(), Target { url: url.clone(), secret: "callback-secret".to_owned().into() })
-    });
+    let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));
     let meters = settings.meters.clone();
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.

@@ -52,6 +52,7 @@ async fn an_object_is_confirmed_by_its_checksum_and_has_its_headers() {
         ("a.m3u8", "#EXTM3U\n", ObjectKind::Playlist, "application/vnd.apple.mpegurl", Some("no-cache")),
         ("b.m3u8", "#EXTM3U\n#EXT-X-ENDLIST\n", ObjectKind::Playlist, "application/vnd.apple.mpegurl", None),
         ("a_init.mp4", "init", ObjectKind::Init, "audio/mp4", None),
+        ("a_0.ogg", "ogg", ObjectKind::Ogg, "audio/ogg", None),
         ("a_1.m4s", "segment", ObjectKind::Segment, "video/iso.segment", None),
         ("a_manifest.json", "{}", ObjectKind::Document, "application/json", None),
         ("a_events.jsonl", "{}\n", ObjectKind::Document, "application/x-ndjson", None),

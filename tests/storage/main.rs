@@ -14,4 +14,5 @@ mod rig;
 mod support;
 mod uploads_outlive_faults;
 mod versitygw_takes_a_recording;
+mod whole_files_are_streamed;
 mod wire;

@@ -139,7 +139,7 @@ impl Told {
                 self.codes.insert((error.fault().code, error.fault().retry));
             }
             UploadReport::Recovered => self.recovered += 1,
-            UploadReport::Settled { .. } => (),
+            UploadReport::Settled { .. } | UploadReport::Gone { .. } => (),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::recording::{assert_bucket_holds, make};
 use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, app, client, destination};
 
 /// A process that is killed with its test.
-struct Gateway(Child);
+pub(crate) struct Gateway(Child);
 
 impl Drop for Gateway {
     fn drop(&mut self) {
@@ -23,14 +23,14 @@ impl Drop for Gateway {
     }
 }
 
-fn start(binary: &str, port: u16, dir: &Path) -> Gateway {
+pub(crate) fn start(binary: &str, port: u16, dir: &Path) -> Gateway {
     let mut command = Command::new(binary);
     command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
     command.args(["--port", &format!("127.0.0.1:{port}"), "posix"]).arg(dir);
     Gateway(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-async fn until_it_answers(client: &aws_sdk_s3::Client) {
+pub(crate) async fn until_it_answers(client: &aws_sdk_s3::Client) {
     for _ in 0..300 {
         if client.list_buckets().send().await.is_ok() {
             return;
@@ -90,7 +90,7 @@ async fn killed_in_the_middle() {
                     }
                 }
                 UploadReport::Recovered => recovered = true,
-                UploadReport::Settled { .. } => (),
+                UploadReport::Settled { .. } | UploadReport::Gone { .. } => (),
             },
         }
     };

@@ -7,6 +7,9 @@ use crate::fault::Explain;
 use crate::recording::{Mode, TrackLedger};
 use crate::session::{Error, File, Listing, Note, Report, ResourceId, Stock, TaskRef, UidHealth};
 
+/// `uploadingStatus` of a recording of which some is in the backup bucket alone.
+const BACKUPED: &str = "backuped";
+
 /// The four names at the top of every answer about a task.
 pub(crate) fn task(report: &Report) -> Map<String, Value> {
     object(json!({
@@ -40,8 +43,11 @@ pub(crate) fn query(report: &Report) -> Map<String, Value> {
 /// The answer to stop; also the base of the answers with codes 435 and 65.
 pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     let mut server = server_response(report);
-    let uploading =
-        if report.state.is_over() && report.segments_stored == report.segments_made { "uploaded" } else { "unknown" };
+    let uploading = match report {
+        report if report.is_away() => BACKUPED,
+        report if report.state.is_over() && report.segments_stored == report.segments_made => "uploaded",
+        _ => "unknown",
+    };
     server.insert("uploadingStatus".into(), json!(uploading));
     let mut body = task(report);
     body.insert("serverResponse".into(), Value::Object(server));
@@ -49,16 +55,36 @@ pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     body
 }
 
-/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with
-/// every gap.
+/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with every gap, and for each file how many
+/// bytes of its media the bucket confirmed.
 pub(crate) fn recording(report: &Report) -> Value {
     let mut body = task(report);
     body.insert("mode".into(), json!(report.mode));
     body.insert("status".into(), json!(report.state.status()));
     body.insert("sliceStartTime".into(), json!(report.started.map_or(0, |at| at.0)));
     body.insert("createdMs".into(), json!(report.created));
+    body.insert("startedMs".into(), json!(report.started));
     insert_knowledge(&mut body, report);
+    if let Some(Value::Array(entries)) = body.get_mut("fileList") {
+        for (entry, file) in entries.iter_mut().zip(&report.files) {
+            entry["bytes"] = json!(report.health.stock_of(&file.playlist).map(|stock| stock.bytes_safe));
+        }
+    }
     body.insert("ledger".into(), json!(report.ledger));
+    Value::Object(body)
+}
+
+/// A recording in the additive list `…/recordings`.
+pub(crate) fn listed(report: &Report) -> Value {
+    let mut body = task(report);
+    body.insert("mode".into(), json!(report.mode));
+    body.insert("state".into(), json!(report.state));
+    body.insert("status".into(), json!(report.state.status()));
+    body.insert("createdMs".into(), json!(report.created));
+    body.insert("startedMs".into(), json!(report.started));
+    body.insert("endedMs".into(), json!(report.ended));
+    body.insert("durationMs".into(), json!(report.duration_ms));
+    body.insert("verdict".into(), json!(report.verdict()));
     Value::Object(body)
 }
 
@@ -104,6 +130,9 @@ pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
         Error::Gone(None) => {
             body.insert("state".into(), json!("unknown"));
         }
+        Error::NeverStarted => {
+            body.insert("state".into(), json!("never_started"));
+        }
         Error::AlreadyStopping(report) => body.extend(stopped(report)),
         _ => {}
     }
@@ -133,7 +162,9 @@ pub(crate) fn asked(call: Option<&ResourceId>, sid: Option<&str>, claimed: &Clai
 /// `fileListMode` and `fileList`, present also when nothing is recorded.
 fn server_response(report: &Report) -> Map<String, Value> {
     let list = match report.listing {
-        Listing::String => json!(report.files.iter().find(|file| file.is_mix()).map_or("", |file| file.key.as_str())),
+        Listing::String => json!(
+            report.files.iter().find(|file| file.is_mix() && file.part.is_none()).map_or("", |file| file.key.as_str())
+        ),
         Listing::Json => file_list(report),
     };
     object(json!({ "fileListMode": report.listing, "fileList": list }))
@@ -147,7 +178,7 @@ fn file_list(report: &Report) -> Value {
             "uid": file.uid(),
             "mixedAllUser": file.is_mix(),
             "isPlayable": file.playable,
-            "sliceStartTime": report.started.map_or(0, |at| at.0),
+            "sliceStartTime": report.started.map_or(0, |at| at.plus(file.start()).0),
         })
     };
     report.files.iter().map(entry).collect()
@@ -198,6 +229,9 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("verdict".into(), json!(report.verdict()));
     body.insert("segments".into(), json!({ "made": report.segments_made, "stored": report.segments_stored }));
     body.insert("upload".into(), json!(report.upload));
+    if report.is_away() {
+        body.insert("uploadingStatus".into(), json!(BACKUPED));
+    }
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
     body.insert("health".into(), health(report));
     body.insert("ledger".into(), totals(report));

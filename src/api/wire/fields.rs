@@ -14,11 +14,23 @@ pub(crate) struct BadField {
     pub(crate) field: String,
     /// What is wrong and what would be right.
     pub(crate) problem: String,
+    /// The vendor's code for it.
+    pub(crate) code: u16,
+    /// The vendor's own words, where it has fixed ones; ours follow as detail.
+    pub(crate) reason: Option<&'static str>,
 }
+
+/// The vendor's code of a parameter that can't be taken, where it has no narrower one.
+const INVALID_PARAMETER: u16 = 2;
 
 impl BadField {
     pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
+        Self { field: field.into(), problem: problem.into(), code: INVALID_PARAMETER, reason: None }
+    }
+
+    /// The same with a code of the vendor's, and its words for it.
+    pub(crate) fn known_as(self, code: u16, reason: Option<&'static str>) -> Self {
+        Self { code, reason, ..self }
     }
 }
 
@@ -109,6 +121,16 @@ impl<'a> Fields<'a> {
             Some(Value::Array(items)) => Ok(items),
             Some(other) => Err(self.bad(key, format!("must be a list, not {}", kind(other)))),
         }
+    }
+
+    /// A list of objects; absent reads as empty.
+    pub(crate) fn objects(&self, key: &str) -> Result<Vec<Self>, BadField> {
+        let object = |(index, item): (usize, &'a Value)| {
+            let path = format!("{}[{index}]", self.name(key));
+            let map = item.as_object().ok_or_else(|| BadField::new(path.clone(), "must be an object"))?;
+            Ok::<_, BadField>(Self { path, map: Some(map) })
+        };
+        self.list(key)?.iter().enumerate().map(object).collect()
     }
 
     /// A list of strings; absent reads as empty.

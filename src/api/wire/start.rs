@@ -1,11 +1,13 @@
 //! The body of start (facts/agora.md section 2): every field is honoured, has no meaning for audio, or is refused with a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::fields::{BadField, Fields};
 use super::{hash, storage, subscribe, who};
+use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Mode};
 use crate::session::{IdleKind, IdleRule, Listing, Note, RequestHash, ResourceId, StartOptions, StartRequest};
 use crate::units::AppId;
@@ -42,36 +44,31 @@ fn identity(cname: &str, uid: &str, mode: Mode, mut client: Value) -> RequestHas
 }
 
 fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
-    client.text("token")?;
+    let token = client.text("token")?.filter(|token| !token.is_empty()).map(|token| token.to_owned().into());
     refuse_other_services(client)?;
     let recording = client.object("recordingConfig")?;
-    let mut notes = Vec::new();
+    let mut notes = params_note(&recording)?;
     if video_asked(&recording)? {
         notes.push(Note::VideoNotRecorded);
     }
     if transcoded_tracks_asked(&recording)? && mode == Mode::Individual {
         notes.push(Note::NotTranscoded);
     }
-    let mp4 = mp4_asked(&client.object("recordingFileConfig")?)?;
-    if mp4 && mode == Mode::Individual {
-        let files = client.object("recordingFileConfig")?;
-        return Err(files.bad("avFileType", "may only be [\"hls\"] in individual mode"));
-    }
-    if mp4 {
-        notes.push(Note::Mp4NotWritten);
-    }
+    let files = files_asked(&client.object("recordingFileConfig")?)?;
     refuse_encryption(&recording)?;
     recording.integer("subscribeUidGroup", 0, 5)?;
     let mode = both(mode, &recording)?;
-    let listing = if mode == Mode::Mix && !mp4 { Listing::String } else { Listing::Json };
+    let listing = if mode == Mode::Mix && files.is_empty() { Listing::String } else { Listing::Json };
     Ok(StartOptions {
         mode,
         profile: profile(&recording)?,
-        selection: subscribe::selection(&recording)?.unwrap_or_default(),
+        selection: subscribe::at_start(&recording)?,
         idle: idle(&recording)?,
         storage: storage::parse(&client.object("storageConfig")?)?,
+        files,
         listing,
         notes,
+        token,
     })
 }
 
@@ -95,16 +92,26 @@ fn transcoded_tracks_asked(recording: &Fields<'_>) -> Result<bool, BadField> {
     }
 }
 
-fn mp4_asked(files: &Fields<'_>) -> Result<bool, BadField> {
+/// Whole files beside HLS. Additive: `ogg`, and any of them in individual mode too, one for each uid.
+fn files_asked(files: &Fields<'_>) -> Result<Vec<FileType>, BadField> {
     let types = files.texts("avFileType")?;
-    if let Some(unknown) = types.iter().find(|kind| !matches!(**kind, "hls" | "mp4")) {
-        let unknown: String = unknown.chars().take(16).collect();
-        return Err(files.bad("avFileType", format!("holds {unknown:?}; use [\"hls\"]")));
+    let mut asked = BTreeSet::new();
+    for kind in &types {
+        match *kind {
+            "hls" => {}
+            "mp4" => _ = asked.insert(FileType::Mp4),
+            "ogg" => _ = asked.insert(FileType::Ogg),
+            unknown => {
+                let unknown: String = unknown.chars().take(16).collect();
+                let right = "use [\"hls\"], or \"mp4\" or \"ogg\" beside it";
+                return Err(files.bad("avFileType", format!("holds {unknown:?}; {right}")));
+            }
+        }
     }
     if !types.is_empty() && !types.contains(&"hls") {
-        return Err(files.bad("avFileType", "is [\"mp4\"] alone; use [\"hls\"]"));
+        return Err(files.bad("avFileType", "lacks \"hls\", which every recording has; use [\"hls\",\"mp4\"]"));
     }
-    Ok(types.contains(&"mp4"))
+    Ok(asked.into_iter().collect())
 }
 
 fn refuse_other_services(client: &Fields<'_>) -> Result<(), BadField> {
@@ -129,6 +136,14 @@ fn refuse_encryption(recording: &Fields<'_>) -> Result<(), BadField> {
         Some(0) | None => Ok(()),
         Some(_) => Err(recording.bad("decryptionMode", "asks to decrypt media, which is not offered; use 0")),
     }
+}
+
+/// `privateParams` holds JSON in a string.
+fn params_note(recording: &Fields<'_>) -> Result<Vec<Note>, BadField> {
+    let text = recording.text("privateParams")?.map_or("", str::trim);
+    let params: Value = serde_json::from_str(text).unwrap_or_default();
+    let known = params.as_object().is_some_and(|params| params.keys().all(|name| name == "correctEXTINF"));
+    Ok(if text.is_empty() || known { Vec::new() } else { vec![Note::UnknownParams] })
 }
 
 fn profile(recording: &Fields<'_>) -> Result<AudioProfile, BadField> {
@@ -200,7 +215,7 @@ mod tests {
             "streamSubscribe": {}, "appsCollection": { "combinationPolicy": "default" }
         });
         let options = read(&client).unwrap().options;
-        assert_eq!(options.notes, [Note::VideoNotRecorded, Note::Mp4NotWritten]);
+        assert_eq!((&options.notes[..], &options.files[..]), (&[Note::VideoNotRecorded][..], &[FileType::Mp4][..]));
         assert_eq!((options.profile, options.listing), (AudioProfile::Stereo192, Listing::Json));
         assert_eq!(options.idle.kind, IdleKind::NoPublisher);
     }
@@ -215,6 +230,8 @@ mod tests {
             (json!({ "recordingConfig": { "audioProfile": 3 } }), "recordingConfig.audioProfile"),
             (json!({ "recordingConfig": { "streamMode": "loud" } }), "recordingConfig.streamMode"),
             (json!({ "recordingConfig": { "decryptionMode": 1 } }), "recordingConfig.decryptionMode"),
+            (json!({ "recordingConfig": { "subscribeVideoUids": ["1"] } }), "recordingConfig.subscribeVideoUids"),
+            (json!({ "recordingConfig": { "privateParams": {} } }), "recordingConfig.privateParams"),
             (json!({ "recordingConfig": [] }), "recordingConfig"),
             (json!({ "recordingFileConfig": { "avFileType": ["mp4"] } }), "recordingFileConfig.avFileType"),
             (json!({ "recordingFileConfig": { "avFileType": ["hls", "mkv"] } }), "recordingFileConfig.avFileType"),
@@ -230,11 +247,34 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_nobody_documents_are_noted() {
+        for (params, noted) in
+            [(r#"{"correctEXTINF":true}"#, false), ("", false), (r#"{"correctEXTINF":true,"x":1}"#, true), ("x", true)]
+        {
+            let notes = read(&json!({ "recordingConfig": { "privateParams": params } })).unwrap().options.notes;
+            assert_eq!(notes.contains(&Note::UnknownParams), noted, "{params}");
+        }
+    }
+
+    #[test]
     fn one_task_can_make_both_kinds_of_playlist() {
         let mix = read(&json!({ "recordingConfig": { "alsoIndividual": true } })).unwrap().options;
         let individual = read_mode("individual", &json!({ "recordingConfig": { "alsoMix": true } })).unwrap().options;
         assert_eq!((mix.mode, individual.mode), (Mode::Both, Mode::Both));
         assert_eq!(mix.listing, Listing::Json);
+    }
+
+    #[test]
+    fn whole_files_come_beside_hls_in_every_mode() {
+        let files = |types: Value| json!({ "recordingFileConfig": { "avFileType": types } });
+        for mode in ["mix", "individual"] {
+            let options = read_mode(mode, &files(json!(["ogg", "hls", "mp4", "mp4"]))).unwrap().options;
+            assert_eq!((options.files, options.listing), (vec![FileType::Mp4, FileType::Ogg], Listing::Json));
+            assert!(read_mode(mode, &files(json!(["hls"]))).unwrap().options.files.is_empty());
+            assert!(
+                read_mode(mode, &files(json!(["ogg"]))).is_err() && read_mode(mode, &files(json!(["mp4"]))).is_err()
+            );
+        }
     }
 
     #[test]

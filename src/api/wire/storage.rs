@@ -1,5 +1,5 @@
 //! `storageConfig` as callers send it (facts/agora.md section 2.3). Which vendors and regions exist is `storage`'s knowledge;
-//! here each field gets its type.
+//! here each field gets its type. `stsExpiration` is not read: the store itself says when a token has expired.
 
 use secrecy::SecretString;
 
@@ -13,6 +13,11 @@ pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, B
     let number = |key: &str| Ok::<_, BadField>(fields.integer(key, 0, 255)?.map(|number| number as i64));
     let extension = fields.object("extensionParams")?;
     let extra = |key: &str| Ok::<_, BadField>(extension.text(key)?.map(str::to_owned));
+    if extra("tag")?.is_some_and(|tag| !tag.is_empty()) {
+        let problem =
+            "asks for tags on objects, which are not set; leave it out and let the bucket's rules go by fileNamePrefix";
+        return Err(extension.bad("tag", problem));
+    }
     let prefix = fields.texts("fileNamePrefix")?.into_iter().map(str::to_owned).collect();
     let parts = StorageConfigParts {
         vendor: number("vendor")?,

@@ -36,6 +36,20 @@ pub(crate) fn selection(fields: &Fields<'_>) -> Result<Option<Selection>, BadFie
     }
 }
 
+/// The selection of a start. With the original, a list for video alone subscribes to nobody's audio, so it can't mean everybody's.
+pub(crate) fn at_start(recording: &Fields<'_>) -> Result<Selection, BadField> {
+    if let Some(selection) = selection(recording)? {
+        return Ok(selection);
+    }
+    let video = recording.value("subscribeVideoUids").and_then(Value::as_array);
+    if video.is_some_and(|uids| !uids.is_empty()) && recording.integer("streamTypes", 0, 2)? != Some(0) {
+        let problem =
+            "stands alone, which subscribes to no audio; add subscribeAudioUids, [\"#allstream#\"] for everybody";
+        return Err(recording.bad("subscribeVideoUids", problem));
+    }
+    Ok(Selection::default())
+}
+
 enum List {
     All,
     Uids(BTreeSet<Uid>),

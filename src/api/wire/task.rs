@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::fields::{BadField, Fields};
-use super::who::{self, Claimed};
-use super::{storage, subscribe};
+use super::{layout, storage, subscribe};
 use crate::recording::Selection;
 use crate::session::StorageConfigParts;
 
@@ -17,7 +16,8 @@ pub(crate) struct Update {
     pub(crate) storage: Option<StorageConfigParts>,
     /// Whether a layout came along, which means nothing without video.
     pub(crate) layout: bool,
-    pub(crate) claimed: Claimed,
+    /// Whether a list of video subscriptions did.
+    pub(crate) video: bool,
 }
 
 /// What a stop asks.
@@ -25,21 +25,32 @@ pub(crate) struct Update {
 pub(crate) struct Stop {
     /// Answer at once, not when everything is uploaded.
     pub(crate) at_once: bool,
-    pub(crate) claimed: Claimed,
 }
 
-const LAYOUT: [&str; 7] = [
-    "mixedVideoLayout",
-    "maxResolutionUid",
-    "backgroundColor",
-    "backgroundImage",
-    "defaultUserBackgroundImage",
-    "layoutConfig",
-    "backgroundConfig",
-];
-
-/// Reads update and updateLayout alike: callers mix up the two.
+/// Reads an update. Layouts are for updateLayout, but callers mix up the two.
 pub(crate) fn update(body: &Value) -> Result<Update, BadField> {
+    let update = read(body)?;
+    if update.is_empty() {
+        let problem = "is missing; send the lists that are to change, or storageConfig with fresh keys";
+        return Err(BadField::new("clientRequest.streamSubscribe", problem));
+    }
+    Ok(update)
+}
+
+/// Reads an updateLayout. What it leaves out falls back to the defaults, so one that says nothing is one too.
+pub(crate) fn update_layout(body: &Value) -> Result<Update, BadField> {
+    layout::check(&Fields::root(body)?.object("clientRequest")?)?;
+    let update = read(body)?;
+    Ok(Update { layout: update.layout || update.is_empty(), ..update })
+}
+
+impl Update {
+    const fn is_empty(&self) -> bool {
+        self.selection.is_none() && self.storage.is_none() && !self.layout && !self.video
+    }
+}
+
+fn read(body: &Value) -> Result<Update, BadField> {
     let body = Fields::root(body)?;
     let client = body.object("clientRequest")?;
     for (field, what) in [
@@ -54,21 +65,14 @@ pub(crate) fn update(body: &Value) -> Result<Update, BadField> {
     let selection = subscribe::selection(&subscribe.object("audioUidList")?)?;
     let video = subscribe.object("videoUidList")?.is_present();
     let storage = storage::parse(&client.object("storageConfig")?)?;
-    let layout = video || LAYOUT.iter().any(|field| client.value(field).is_some());
-    if selection.is_none() && storage.is_none() && !layout {
-        return Err(client.bad(
-            "streamSubscribe",
-            "is missing; send the lists that are to change, or storageConfig with fresh keys",
-        ));
-    }
-    Ok(Update { selection, storage, layout, claimed: who::claimed(&body) })
+    Ok(Update { selection, storage, layout: layout::is_told(&client), video })
 }
 
 /// Reads a stop; an empty body is a synchronous stop.
 pub(crate) fn stop(body: &Value) -> Result<Stop, BadField> {
     let body = Fields::root(body)?;
     let client = body.object("clientRequest")?;
-    Ok(Stop { at_once: client.flag("async_stop")?, claimed: who::claimed(&body) })
+    Ok(Stop { at_once: client.flag("async_stop")? })
 }
 
 #[cfg(test)]
@@ -83,12 +87,33 @@ mod tests {
             "mixedVideoLayout": 3, "maxResolutionUid": "1", "width": 0, "height": 0, "fps": 0, "backgroundColor": "" } });
         let update = update(&body).unwrap();
         assert!(update.layout && update.selection.is_none());
+        let absurd = json!({ "clientRequest": { "mixedVideoLayout": 9 } });
+        assert!(super::update(&absurd).is_ok(), "it has no effect");
+        assert!(update_layout(&absurd).unwrap_err().to_string().starts_with("clientRequest.mixedVideoLayout "));
+    }
+
+    #[test]
+    fn a_layout_that_says_nothing_is_the_default_one() {
+        for body in [json!({}), Value::Null, json!({ "clientRequest": {} })] {
+            assert!(update_layout(&body).unwrap().layout);
+        }
+    }
+
+    #[test]
+    fn video_lists_are_no_layout() {
+        let lists =
+            json!({ "clientRequest": { "streamSubscribe": { "videoUidList": { "subscribeVideoUids": ["1"] } } } });
+        let update = update(&lists).unwrap();
+        assert!(update.video && !update.layout);
     }
 
     #[test]
     fn lists_are_read_from_both_calls() {
         let body = json!({ "clientRequest": { "streamSubscribe": { "audioUidList": { "subscribeAudioUids": ["#allstream#"] } } } });
-        assert_eq!(update(&body).unwrap().selection, Some(Selection::All));
+        for read in [update, update_layout] {
+            let update = read(&body).unwrap();
+            assert_eq!((update.selection, update.layout), (Some(Selection::All), false));
+        }
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::units::{Cname, Uid};
 pub(crate) fn required(body: &Fields<'_>) -> Result<(Cname, Uid), BadField> {
     let cname =
         body.text("cname")?.ok_or_else(|| body.bad("cname", "is missing; send the channel's name as a string"))?;
-    let cname = Cname::new(cname).map_err(|error| body.bad("cname", error.problem))?;
+    let cname = Cname::new(cname).map_err(|error| {
+        let bad = body.bad("cname", error.problem);
+        if cname.is_empty() { bad } else { bad.known_as(401, Some("invalid_channel_name")) }
+    })?;
     let uid = body.value("uid").ok_or_else(|| body.bad("uid", "is missing; send the recorder's uid as a string"))?;
     Ok((cname, recorder_uid(body, uid)?))
 }
@@ -21,15 +24,17 @@ pub(crate) struct Claimed {
     pub(crate) uid: Option<String>,
 }
 
-/// Reads what a call on a started task claims.
-pub(crate) fn claimed(body: &Fields<'_>) -> Claimed {
-    let cname = body.value("cname").and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    let uid = body.value("uid").and_then(|value| match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    });
-    Claimed { cname, uid }
+impl Claimed {
+    /// Reads what the body of a call on a started task claims, whatever else is in it.
+    pub(crate) fn of(body: &Value) -> Self {
+        let cname = body.get("cname").and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let uid = body.get("uid").and_then(|value| match value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        Self { cname, uid }
+    }
 }
 
 /// A recorder's uid: 0 to 2^32 - 1, as a number or as a string of digits; leading zeros are dropped.
@@ -94,8 +99,9 @@ mod tests {
 
     #[test]
     fn claims_never_fail() {
-        let body = json!({ "cname": 5, "uid": 9 });
-        let claims = claimed(&Fields::root(&body).unwrap());
-        assert_eq!(claims, Claimed { cname: None, uid: Some("9".into()) });
+        assert_eq!(Claimed::of(&json!({ "cname": 5, "uid": 9 })), Claimed { cname: None, uid: Some("9".into()) });
+        for nothing in [Value::Null, json!([]), json!({ "cname": "", "uid": "" })] {
+            assert_eq!(Claimed::of(&nothing), Claimed::default());
+        }
     }
 }

@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::codec::fmp4;
 use crate::codec::names::Stem;
 use crate::codec::playlist::{Entry, Playlist};
+use crate::codec::whole::{FileType, Roll};
 use crate::recording::{Output, PlaylistId, Spec};
+use crate::session::whole;
 use crate::units::{Ticks, Uid};
 
 /// A folder that a recording is written to.
 pub(super) struct Folder {
     path: PathBuf,
     spec: Spec,
+    /// Whole files to be made.
+    kinds: Vec<FileType>,
     playlists: BTreeMap<PlaylistId, Playlist>,
     made: Made,
 }
@@ -55,9 +61,10 @@ pub(super) struct File {
 
 impl Folder {
     /// Makes the folder.
-    pub(super) fn create(path: &Path, spec: &Spec) -> anyhow::Result<Self> {
+    pub(super) fn create(path: &Path, spec: &Spec, kinds: Vec<FileType>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("the folder {} can't be made", path.display()))?;
-        Ok(Self { path: path.to_owned(), spec: spec.clone(), playlists: BTreeMap::new(), made: Made::default() })
+        let (path, spec) = (path.to_owned(), spec.clone());
+        Ok(Self { path, spec, kinds, playlists: BTreeMap::new(), made: Made::default() })
     }
 
     /// Writes one output.
@@ -85,16 +92,40 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes the playlists.
+    /// Writes the playlists and the whole files.
     pub(super) fn finish(mut self) -> anyhow::Result<Made> {
         for (id, playlist) in std::mem::take(&mut self.playlists) {
             let name = self.stem(&id).playlist();
             self.write(&name, playlist.render().as_bytes())?;
+            for kind in self.kinds.clone() {
+                self.write_whole(&id, kind, &playlist.entries)?;
+            }
             let (segments, length) = (playlist.entries.len(), playlist.end());
             self.made.playlists.push(PlaylistSummary { playlist: id, name, segments, length });
         }
         self.made.files.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(self.made)
+    }
+
+    fn write_whole(&mut self, id: &PlaylistId, kind: FileType, mut entries: &[Entry]) -> anyhow::Result<()> {
+        let channels = match id {
+            PlaylistId::Mix => self.spec.profile.channels(),
+            PlaylistId::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
+        };
+        for index in 0.. {
+            let size = |entry: &Entry| std::fs::metadata(self.path.join(&entry.name)).map_or(0, |file| file.len());
+            let sizes = entries.iter().map(|entry| (entry.duration, size(entry)));
+            let (part, rest) = entries.split_at(Roll::default().fill(sizes).unwrap_or(entries.len()));
+            if part.is_empty() {
+                break;
+            }
+            let read = |number: usize| std::fs::read(self.path.join(&part[number].name)).map(Bytes::from);
+            let mut file = Vec::new();
+            whole::write(kind, channels, index + 1, part.len(), &read, &mut file)?;
+            self.write(&self.stem(id).whole(kind, index), &file)?;
+            entries = rest;
+        }
+        Ok(())
     }
 
     fn stem(&self, playlist: &PlaylistId) -> Stem {

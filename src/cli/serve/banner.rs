@@ -21,7 +21,8 @@ pub(super) fn print(config: &Config, worker: &Worker, development: Option<&Path>
     println!("Data                {}", config.server.data_dir.display());
     let (Some(file), Some(app)) = (development, config.apps.first()) else { return };
     let certificate = app.certificate.as_ref().map_or("", |secret| secret.expose_secret());
-    let (id, customer, secret) = (&app.id, &app.customer_id, app.customer_secret.expose_secret());
+    let secret = app.customer_secret.as_ref().map_or("", |secret| secret.expose_secret());
+    let (id, customer) = (&app.id, &app.customer_id);
     println!("\nDevelopment server; its credentials are kept in {}:", file.display());
     println!("App id              {id}");
     println!("App certificate     {certificate}");

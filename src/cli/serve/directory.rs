@@ -37,3 +37,28 @@ impl rest::Directory for Directory {
         self.embedded.contains(app)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::http::header::RETRY_AFTER;
+    use rest::Directory as _;
+
+    use super::*;
+    use crate::api::KeyPair;
+
+    #[test]
+    fn the_limit_of_an_app_is_one_for_both_apis() {
+        let text = include_str!("../../../deploy/cloud-recorder.toml");
+        let config = Config::parse(text, std::iter::empty()).unwrap();
+        let app = config.apps[0].id.clone();
+        let pair = KeyPair { key: "id".into(), secret: "secret".to_owned().into(), apps: [app.clone()].into() };
+        let credentials = Arc::new(Credentials::new(vec![pair]).with_limits([(app.clone(), 1)]));
+        let directory = Directory::new(&config, Arc::clone(&credentials));
+        let header = HeaderValue::from_static("Basic aWQ6c2VjcmV0");
+        assert!(directory.apps(Some(&header)).is_ok() && credentials.admit(Some(&header), app.as_str()).is_ok());
+        let refused = directory.admit(Some(&header), app.as_str()).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.headers().contains_key(RETRY_AFTER));
+    }
+}

@@ -37,5 +37,8 @@ async fn forget(store: &Store, before: WallMs) -> Result<(), crate::store::Store
     while store.forget(before, before, STEP).await? > 0 {
         tokio::task::yield_now().await;
     }
+    while store.forget_channel_notices(before, STEP).await? > 0 {
+        tokio::task::yield_now().await;
+    }
     Ok(())
 }

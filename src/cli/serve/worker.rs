@@ -1,6 +1,6 @@
 //! A worker, put together from its configuration: every room gets its settings here and nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::channel_news::{self, ChannelNews};
 use super::directory::Directory;
+use super::judged::Judged;
 use super::rule_keeper::StoredRules;
 use super::{development, housekeeping};
-use crate::api::{self, ApiState, Credentials, KeyPair};
-use crate::callback::{self, Dispatcher};
+use crate::api::{self, ApiState, Credentials, KeyPair, RestSecret};
+use crate::callback::{self, Dispatcher, Intake};
 use crate::channel::Channel;
 use crate::channel::livekit::{self, LiveKitChannel};
 use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
@@ -25,7 +27,7 @@ use crate::clock;
 use crate::config::{App, ChannelChoice, Config};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
-use crate::session::{AppSettings, Backing, Sessions, Settings};
+use crate::session::{AppSettings, Backing, BackupSettings, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
 use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
 use crate::storage::{Destination, DiskWatch, RetryPolicy, Spool, SpoolLimits, Uploader, journal};
@@ -50,6 +52,7 @@ pub(in crate::cli) struct Worker {
     sessions: Sessions,
     dispatcher: Dispatcher,
     channel_server: Option<ChannelServer>,
+    channel_news: Option<ChannelNews>,
     bucket_server: Option<BucketServer>,
     store: Store,
     stop: CancellationToken,
@@ -81,6 +84,17 @@ impl Worker {
         let channel_server = start_channel_server(&config, &store).await?;
         let meters = Meters::default();
         let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
+        let channel_news = match &channel_server {
+            Some(server) => {
+                let intake = Intake::spawn(store.clone(), dispatcher.clone(), meters.clone());
+                for app in &config.apps {
+                    channel_news::end_earlier(&store, &intake, &app.id).await?;
+                    dispatcher.nudge_channel(&app.id);
+                }
+                Some(ChannelNews::spawn(server.channel_events(), intake))
+            }
+            None => None,
+        };
         let backing = Backing {
             store: store.clone(),
             sealer,
@@ -90,7 +104,8 @@ impl Worker {
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
             dispatcher: dispatcher.clone(),
         };
-        let mut settings = Settings { meters, ..Settings::new(apps(&config, http)?) };
+        let max_sessions = config.server.max_recordings as usize;
+        let mut settings = Settings { meters, max_sessions, ..Settings::new(apps(&config, http)?) };
         settings.capture.clone_from(&config.server.capture_dir);
         let sessions = Sessions::open(settings, backing).await?;
 
@@ -103,6 +118,7 @@ impl Worker {
             router = router.merge(server.router());
         }
         router = router.merge(channel_server::rest::router(channel_server.clone(), Arc::new(directory)));
+        let router = api::complete(router);
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
         let serving = tokio::spawn(
@@ -118,6 +134,7 @@ impl Worker {
             sessions,
             dispatcher,
             channel_server,
+            channel_news,
             bucket_server,
             store,
             stop,
@@ -143,6 +160,9 @@ impl Worker {
         self.housekeeping.abort();
         if let Some(server) = self.channel_server {
             server.shutdown().await;
+        }
+        if let Some(news) = self.channel_news {
+            news.finish().await;
         }
         self.stop.cancel();
         // Long polls and sockets of clients that do not go are cut off here.
@@ -212,21 +232,31 @@ async fn start_channel_server(config: &Config, store: &Store) -> anyhow::Result<
 }
 
 fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
-    let target = |app: &App| {
-        let (url, secret) = (app.callback_url.clone()?.0, app.callback_secret.clone()?);
-        Some((app.id.clone(), callback::Target { url, secret }))
-    };
-    let targets: HashMap<_, _> = config.apps.iter().filter_map(target).collect();
-    callback::Settings { targets, meters: meters.clone(), ..callback::Settings::default() }
+    let targets = config.apps.iter().filter_map(|app| Some((app.id.clone(), receiver(app)?)));
+    callback::Settings { targets: targets.collect(), meters: meters.clone(), ..callback::Settings::default() }
 }
 
+/// An app's callback receiver, if it has one.
+pub(in crate::cli) fn receiver(app: &App) -> Option<callback::Target> {
+    let (url, secret) = (app.callback_url.clone()?.0, app.callback_secret.clone()?);
+    Some(callback::Target {
+        recording: app.callback_events.clone(),
+        channel: app.callback_channel_events.clone(),
+        private: app.allow_private_endpoints,
+        ..callback::Target::new(url, secret)
+    })
+}
+
+/// Plain secrets become hashes here.
 fn credentials(config: &Config) -> Credentials {
-    let pair = |app: &App| KeyPair {
-        key: app.customer_id.clone(),
-        secret: app.customer_secret.clone(),
-        apps: BTreeSet::from([app.id.clone()]),
+    let pairs = |app: &App| {
+        let plain = app.customer_secret.iter().map(RestSecret::from);
+        let secrets = plain.chain(app.customer_secret_hash.0.iter().cloned().map(RestSecret::from));
+        let (key, apps) = (app.customer_id.clone(), BTreeSet::from([app.id.clone()]));
+        secrets.map(|secret| KeyPair { key: key.clone(), secret, apps: apps.clone() }).collect::<Vec<_>>()
     };
-    Credentials::new(config.apps.iter().map(pair).collect())
+    let limits = config.apps.iter().map(|app| (app.id.clone(), app.requests_per_second));
+    Credentials::new(config.apps.iter().flat_map(pairs).collect()).with_limits(limits)
 }
 
 fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::units::AppId, AppSettings>> {
@@ -234,6 +264,7 @@ fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::uni
         let settings = AppSettings {
             channel: channel(app, http).with_context(|| format!("apps[{index}].channel"))?,
             storage: storage(app).with_context(|| format!("apps[{index}].storage"))?,
+            backup: backup(app).with_context(|| format!("apps[{index}].backup"))?,
             max_sessions: app.max_recordings as usize,
             segment: config.recording.segment_seconds,
             private_endpoints: app.allow_private_endpoints,
@@ -261,7 +292,11 @@ fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
             }
         }
     };
-    Ok(Arc::new(LiveKitChannel::new(settings)?))
+    let channel = LiveKitChannel::new(settings)?;
+    Ok(match &app.certificate {
+        Some(certificate) => Arc::new(Judged::new(channel, app.id.clone(), certificate.clone())),
+        None => Arc::new(channel),
+    })
 }
 
 fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
@@ -280,6 +315,25 @@ fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
         ..StorageConfigParts::default()
     };
     Ok(Some(vendor::destination(&parts)?))
+}
+
+fn backup(app: &App) -> anyhow::Result<Option<BackupSettings>> {
+    let Some(backup) = &app.backup else { return Ok(None) };
+    let parts = StorageConfigParts {
+        vendor: Some(backup.vendor.into()),
+        region: Some(backup.region.into()),
+        bucket: Some(backup.bucket.clone()),
+        access_key: Some(backup.access_key.clone()),
+        secret_key: Some(backup.secret_key.clone()),
+        file_name_prefix: Some(backup.prefix.clone()),
+        extension_params: Some(ExtensionParams {
+            endpoint: backup.endpoint.as_ref().map(Url::to_string),
+            ..ExtensionParams::default()
+        }),
+        ..StorageConfigParts::default()
+    };
+    let after = Duration::from_secs(u64::from(backup.after_minutes) * 60);
+    Ok(Some(BackupSettings { destination: vendor::destination(&parts)?, after }))
 }
 
 /// The pages, and in development what they need to record without anybody pasting credentials.
@@ -301,7 +355,7 @@ fn pages(config: &Config, bucket: Option<SocketAddr>, development: bool) -> anyh
         app_id: app.id.clone(),
         channel_url: None,
         rest_key: app.customer_id.clone(),
-        rest_secret: app.customer_secret.clone(),
+        rest_secret: app.customer_secret.clone().context("the development app has a plain REST secret")?,
         bucket: DevBucket {
             endpoint,
             name: config.bucket.name.clone(),

@@ -1,6 +1,6 @@
 //! The order of the checks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::events;
 use super::ledger;
@@ -9,6 +9,7 @@ use super::objects::{self, Seen};
 use super::place::{Place, ReadError};
 use super::playlist::{self, Checked};
 use super::report::{Kind, Report};
+use super::whole;
 use crate::units::Ticks;
 
 /// Largest manifest in bytes: 250,000 objects, 500,000 gaps and what stands around them.
@@ -22,7 +23,7 @@ pub(in crate::cli) async fn check(place: &Place) -> Report {
     let mut report = Report::default();
     let mut seen = Seen::default();
     let manifest = read_manifest(place, &mut report).await;
-    let mut named = BTreeSet::new();
+    let (mut named, mut tracks) = (BTreeSet::new(), BTreeMap::new());
     let all = place.is_manifest();
     let playlists = match &manifest {
         Some((_, manifest)) if all => manifest.playlists(),
@@ -30,15 +31,17 @@ pub(in crate::cli) async fn check(place: &Place) -> Report {
         _ => vec![place.name.clone()],
     };
     for name in playlists {
-        let Some(Checked { end, names }) = playlist::check(place, &name, &mut report, &mut seen).await else {
+        let Some(Checked { end, names, packets }) = playlist::check(place, &name, &mut report, &mut seen).await else {
             continue;
         };
         named.extend(names);
         if let Some((_, manifest)) = &manifest {
             check_length(&name, end, manifest, &mut report);
         }
+        tracks.insert(name, (end, packets));
     }
     if let Some((name, manifest)) = &manifest {
+        whole::check(place, manifest, &tracks, &mut report, &mut seen).await;
         objects::check(place, name, manifest, all.then_some(&named), &mut report, &mut seen).await;
         ledger::check(name, manifest, &mut report);
         if manifest.tells_of_events() {

@@ -1,4 +1,5 @@
-//! The event log in the bucket: every sequence number from 0 on, and the last word is that the session is over.
+//! The event log in the bucket: every sequence number from 0 on, and the last word is that the session is over. Where it was over
+//! with parts of it in the backup alone, what is told of their way home follows.
 
 use std::time::Duration;
 
@@ -12,8 +13,12 @@ use super::report::{Kind, Report};
 /// Largest event log in bytes.
 const MAX_LOG: usize = 256 << 20;
 
-/// The event that says that the session is over; nothing follows it.
+/// The event that says that the session is over.
 const SESSION_EXIT: u16 = 11;
+/// The one that says that everything is in the bucket.
+const UPLOADED: u16 = 31;
+/// What may follow the session's exit: news of uploads, up to their end.
+const ON_THE_WAY_HOME: [u16; 5] = [1, 2, 4, 33, UPLOADED];
 
 /// The log's last lines are written right after the recording's end: how often a log without them is read again, and the pause
 /// before each.
@@ -48,7 +53,7 @@ pub(super) async fn check(place: &Place, name: &str, manifest: &Manifest, report
             Err(error) => return report.add(error.kind(), name, &format!("the recording's event log: {error}")),
         };
         let (lines, mut said) = parse(&bytes);
-        if lines.last().is_some_and(|line| line.event_type == SESSION_EXIT) || looks == LOOKS {
+        if exit(&lines).is_some() || looks == LOOKS {
             said.extend(complaints(&lines, manifest));
             break (lines.len() as u64, said);
         }
@@ -87,14 +92,14 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
         }
         next = next.max(sequence.saturating_add(1));
     }
-    match lines.last() {
-        None => said.push("it holds no events".into()),
-        Some(line) if line.event_type != SESSION_EXIT => said.push(format!(
+    match (exit(lines), lines.last()) {
+        (_, None) => said.push("it holds no events".into()),
+        (None, Some(line)) => said.push(format!(
             "its last event is number {}, of type {}, and not the session's exit (type {SESSION_EXIT}): the log is cut short",
             line.payload.sequence, line.event_type
         )),
-        Some(line) => {
-            let (told, own) = (line.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
+        (Some(exit), _) => {
+            let (told, own) = (exit.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
             if let (Some(told), Some(own)) = (told, own)
                 && told != own
             {
@@ -103,4 +108,34 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
         }
     }
     said
+}
+
+/// The session's exit, if it is the last word, or the last but for those of a way home that came to its end.
+fn exit(lines: &[Line]) -> Option<&Line> {
+    let place = lines.iter().rposition(|line| line.event_type == SESSION_EXIT)?;
+    let after = &lines[place + 1..];
+    let home = after.iter().any(|line| line.event_type == UPLOADED);
+    let fits = after.iter().all(|line| ON_THE_WAY_HOME.contains(&line.event_type)) && (home || after.is_empty());
+    fits.then(|| &lines[place])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit_of(types: &[u16]) -> Option<u64> {
+        let payload = |sequence| Payload { sequence, details: Details::default() };
+        let line = |(sequence, event_type): (u64, &u16)| Line { event_type: *event_type, payload: payload(sequence) };
+        let lines: Vec<Line> = (0..).zip(types).map(line).collect();
+        exit(&lines).map(|line| line.payload.sequence)
+    }
+
+    #[test]
+    fn only_a_way_home_that_came_to_its_end_follows_the_exit() {
+        assert_eq!(exit_of(&[40, 41, 31, 11]), Some(3));
+        assert_eq!(exit_of(&[41, 32, 11, 4, 2, 33, 31]), Some(2));
+        for cut in [&[40, 41][..], &[41, 32, 11, 4], &[41, 11, 43, 31], &[]] {
+            assert_eq!(exit_of(cut), None, "{cut:?}");
+        }
+    }
 }

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Verdict};
 use crate::units::Ticks;
 
 /// The newest version of the format that is understood.
 const NEWEST: u32 = 2;
+
+/// The note that says that no more whole files were made.
+const FILES_GIVEN_UP: &str = "files_given_up";
 
 /// The manifest; fields it has beyond these are none of `verify`'s business.
 #[derive(Debug, Deserialize)]
@@ -20,10 +24,37 @@ pub(super) struct Manifest {
     pub(super) verdict: Option<Verdict>,
     #[serde(default)]
     playlists: Vec<String>,
+    #[serde(default)]
+    pub(super) files: Vec<WholeFile>,
+    #[serde(default)]
+    notes: Vec<String>,
     pub(super) ledger: Option<Ledger>,
     pub(super) objects: Vec<Object>,
     #[serde(default)]
     pub(super) objects_omitted: u64,
+}
+
+/// A part of a playlist, or all of it, in one file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WholeFile {
+    /// File name, without the prefix in the bucket.
+    pub(super) name: String,
+    playlist_key: String,
+    pub(super) kind: FileType,
+    /// Counts from 0.
+    pub(super) index: u32,
+    /// Where it begins in its playlist, in samples.
+    pub(super) start: Ticks,
+    /// How many samples it holds.
+    pub(super) duration: Ticks,
+}
+
+impl WholeFile {
+    /// The name of its playlist, without the prefix in the bucket.
+    pub(super) fn playlist(&self) -> &str {
+        base(&self.playlist_key)
+    }
 }
 
 /// One object of the recording.
@@ -31,7 +62,7 @@ pub(super) struct Manifest {
 pub(super) struct Object {
     /// File name, without the prefix in the bucket.
     pub(super) name: String,
-    /// `init`, `segment` or `playlist`.
+    /// `init`, `segment`, `playlist`, `mp4` or `ogg`.
     #[serde(default)]
     pub(super) kind: String,
     /// Bytes.
@@ -51,11 +82,15 @@ impl Manifest {
 
     /// The names of the playlists, without the prefix in the bucket.
     pub(super) fn playlists(&self) -> Vec<String> {
-        let base = |key: &String| key.rsplit('/').next().unwrap_or(key).to_owned();
         let stored = |name: &String| self.objects.iter().any(|object| object.name == *name);
         // A playlist that never had a segment is not in the bucket, and a manifest of a recording without sound names it.
         let empty = |name: &String| self.duration_ms == Some(0) && !stored(name);
-        self.playlists.iter().map(base).filter(|name| !empty(name)).collect()
+        self.playlists.iter().map(|key| base(key).to_owned()).filter(|name| !empty(name)).collect()
+    }
+
+    /// Whether the whole files end before the recording does.
+    pub(super) fn files_were_given_up(&self) -> bool {
+        self.notes.iter().any(|note| note == FILES_GIVEN_UP)
     }
 
     /// Whether it is the manifest of a recording that was made by a worker: these have an event log.
@@ -67,6 +102,11 @@ impl Manifest {
     pub(super) fn by_name(&self) -> BTreeMap<&str, &Object> {
         self.objects.iter().map(|object| (object.name.as_str(), object)).collect()
     }
+}
+
+/// A key without its folders.
+fn base(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
 }
 
 /// The manifest's name, told from a playlist's: `<sid>_<cname>[__uid_s_<uid>__uid_e_audio].m3u8`.

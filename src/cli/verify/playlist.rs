@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream};
 use super::objects::{PARALLEL_READS, Seen};
 use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
+use super::whole::PacketsDigest;
 use crate::codec::fmp4;
 use crate::codec::opus;
 use crate::codec::playlist::{Entry, Playlist};
@@ -29,6 +30,8 @@ pub(super) struct Checked {
     pub(super) end: Ticks,
     /// What it names.
     pub(super) names: Vec<String>,
+    /// All its packets, if all its segments could be read.
+    pub(super) packets: Option<PacketsDigest>,
 }
 
 /// Checks one playlist.
@@ -36,9 +39,9 @@ pub(super) async fn check(place: &Place, name: &str, report: &mut Report, seen: 
     let playlist = read(place, name, report, seen).await?;
     report.playlists += 1;
     check_init(place, &playlist.map, report, seen).await;
-    check_segments(place, name, &playlist, report, seen).await;
+    let packets = check_segments(place, name, &playlist, report, seen).await;
     let names = playlist.entries.iter().map(|entry| entry.name.clone()).collect();
-    Some(Checked { end: playlist.end(), names })
+    Some(Checked { end: playlist.end(), names, packets })
 }
 
 async fn read(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Playlist> {
@@ -76,7 +79,14 @@ async fn check_init(place: &Place, name: &str, report: &mut Report, seen: &mut S
     }
 }
 
-async fn check_segments(place: &Place, name: &str, playlist: &Playlist, report: &mut Report, seen: &mut Seen) {
+async fn check_segments(
+    place: &Place,
+    name: &str,
+    playlist: &Playlist,
+    report: &mut Report,
+    seen: &mut Seen,
+) -> Option<PacketsDigest> {
+    let mut packets = Some(PacketsDigest::default());
     let read = |entry: &Entry| {
         let name = entry.name.clone();
         async move { place.read(&name, MAX_SEGMENT).await }
@@ -90,6 +100,15 @@ async fn check_segments(place: &Place, name: &str, playlist: &Playlist, report: 
         if seen.holds(&entry.name) {
             report.add(Kind::Malformed, &entry.name, "the playlist names it twice");
         }
+        if playlist.gaps.contains(&entry.name) {
+            report.add(
+                Kind::Missing,
+                &entry.name,
+                "the playlist marks it as a gap: only the customer's own bucket has it",
+            );
+            position = None;
+            continue;
+        }
         position = match read_segment(file) {
             Ok((bytes, segment)) => {
                 seen.add(&entry.name, &bytes, Some((segment.base, segment.duration())));
@@ -98,18 +117,23 @@ async fn check_segments(place: &Place, name: &str, playlist: &Playlist, report: 
                 report.seconds += segment.duration().as_secs_f64();
                 report.bytes += bytes.len() as u64;
                 check_segment(entry, index, position, &bytes, &segment, report);
+                segment.samples.iter().for_each(|sample| {
+                    packets.iter_mut().for_each(|packets| packets.add(&bytes[sample.range.clone()]));
+                });
                 Some(segment.base + segment.duration())
             }
             Err((kind, what)) => {
                 report.add(kind, &entry.name, &what);
+                packets = None;
                 None
             }
         };
     }
     if let Some(end) = position.filter(|end| end.0.abs_diff(playlist.end().0) > ROUNDING.0) {
-        let (packets, list) = (end.as_secs_f64(), playlist.end().as_secs_f64());
-        report.add(Kind::Duration, name, &format!("it says {list:.6} s in all, its packets end at {packets:.6} s"));
+        let (is, list) = (end.as_secs_f64(), playlist.end().as_secs_f64());
+        report.add(Kind::Duration, name, &format!("it says {list:.6} s in all, its packets end at {is:.6} s"));
     }
+    packets
 }
 
 fn read_segment(file: Result<Bytes, ReadError>) -> Result<(Bytes, fmp4::Segment), (Kind, String)> {

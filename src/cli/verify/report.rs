@@ -21,6 +21,8 @@ pub(in crate::cli) struct Report {
     pub(in crate::cli) seconds: f64,
     /// Bytes of init and segments.
     pub(in crate::cli) bytes: u64,
+    /// Whole files (MP4, Ogg) that could be read.
+    pub(in crate::cli) files: u64,
     /// Objects that the manifest lists; null when there is no manifest.
     pub(in crate::cli) manifest_objects: Option<u64>,
     /// Events in the log; null when there is none or no manifest that speaks of it.

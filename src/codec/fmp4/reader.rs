@@ -36,6 +36,12 @@ impl Segment {
     pub fn duration(&self) -> Ticks {
         Ticks(self.samples.iter().map(|sample| sample.duration.0).sum())
     }
+
+    /// Where the packets lie in the file, one behind the other.
+    pub fn media(&self) -> Range<usize> {
+        let start = self.samples.first().map_or(0, |sample| sample.range.start);
+        start..self.samples.last().map_or(start, |sample| sample.range.end)
+    }
 }
 
 /// One packet of a media segment.
@@ -69,6 +75,11 @@ pub fn read_init(file: &[u8]) -> Result<Init, Fmp4Error> {
     let mut rest = file;
     Ftyp::decode(&mut rest)?;
     let moov = Moov::decode(&mut rest)?;
+    track_of(&moov)
+}
+
+/// What the only track of a file is.
+pub(in crate::codec) fn track_of(moov: &Moov) -> Result<Init, Fmp4Error> {
     let [track] = &moov.trak[..] else { return Err(Fmp4Error::Unexpected("it does not hold exactly one track")) };
     if u64::from(track.mdia.mdhd.timescale) != TICKS_PER_SECOND || track.tkhd.track_id != TRACK {
         return Err(Fmp4Error::Unexpected("its track is not number 1 at 48000 ticks a second"));

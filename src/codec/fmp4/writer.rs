@@ -28,7 +28,7 @@ pub struct Sample {
 }
 
 /// The only track.
-pub(super) const TRACK: u32 = 1;
+pub(in crate::codec) const TRACK: u32 = 1;
 
 /// `sample_depends_on = 2` (on none), not a difference sample: every Opus packet may be started from.
 const SAMPLE_FLAGS: u32 = 0x0200_0000;
@@ -37,7 +37,7 @@ const SAMPLE_FLAGS: u32 = 0x0200_0000;
 const DEFAULT_DURATION: u32 = 960;
 
 /// Length of an `mdat` header in bytes.
-const MDAT_HEADER: usize = 8;
+pub(in crate::codec) const MDAT_HEADER: usize = 8;
 
 /// `ftyp` + `moov` for Opus of 1 or 2 `channels`. Its edit list skips the coder's [`LOOKAHEAD`].
 pub fn init_segment(channels: u8) -> Bytes {
@@ -73,7 +73,8 @@ pub fn init_segment(channels: u8) -> Bytes {
     file.into()
 }
 
-fn track(channels: u8) -> Trak {
+/// An Opus track of 1 or 2 `channels` without samples, whose edit list skips the coder's [`LOOKAHEAD`].
+pub(in crate::codec) fn track(channels: u8) -> Trak {
     let opus = Opus {
         audio: Audio {
             data_reference_index: 1,
@@ -157,12 +158,12 @@ fn fragment(sequence_number: u32, base: Ticks, samples: &[Sample], data_offset: 
     }
 }
 
-fn encoded_len(atom: &impl Encode) -> usize {
+pub(in crate::codec) fn encoded_len(atom: &impl Encode) -> usize {
     let mut bytes = Vec::new();
     encode(atom, &mut bytes);
     bytes.len()
 }
 
-fn encode(atom: &impl Encode, file: &mut Vec<u8>) {
+pub(in crate::codec) fn encode(atom: &impl Encode, file: &mut Vec<u8>) {
     atom.encode(file).expect("boxes of one Opus track hold no value that their fields can't take");
 }

@@ -1,14 +1,17 @@
 //! Reads playlists of this recorder back. It trusts nothing: what it does not know is refused with a sentence.
 
+use std::collections::BTreeSet;
+
 use hls_m3u8::MediaPlaylist;
 
-use super::{Entry, Playlist};
+use super::{Entry, GAP, Playlist};
 use crate::fault::{Explain, Fault};
 use crate::units::{Ticks, WallMs};
 
-/// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY), hide parts of it (GAP) or
-/// mean what a plain reader gets wrong, so nothing else passes.
-const TAGS: [&str; 10] = [
+/// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY) or mean what a plain reader gets wrong, so
+/// nothing else passes.
+const TAGS: [&str; 11] = [
+    GAP,
     "#EXTM3U",
     "#EXTINF",
     "#EXT-X-VERSION",
@@ -66,14 +69,15 @@ impl Playlist {
     /// nominal length is not exceeded.
     pub fn parse(text: &str) -> Result<Self, PlaylistError> {
         check_lines(text)?;
-        let hls = MediaPlaylist::try_from(text)
+        let (text, gaps) = without_gaps(text);
+        let hls = MediaPlaylist::try_from(text.as_str())
             .map_err(|error| PlaylistError::Hls(error.to_string().chars().take(MAX_COMPLAINT).collect()))?;
         if hls.media_sequence != 0 {
             return Err(PlaylistError::Rule("its media sequence is not 0: segments were dropped from the start"));
         }
         let target = u32::try_from(hls.target_duration.as_secs());
         let target = target.map_err(|_| PlaylistError::Rule("its target duration is more than a century"))?;
-        let mut playlist = Self { ended: hls.has_end_list, ..Self::new(target, String::new(), WallMs(0)) };
+        let mut playlist = Self { ended: hls.has_end_list, gaps, ..Self::new(target, String::new(), WallMs(0)) };
         let mut micros = 0;
         for segment in hls.segments.values() {
             let start = playlist.end();
@@ -98,6 +102,27 @@ impl Playlist {
         }
         Ok(playlist)
     }
+}
+
+/// The text without its gap tags, which hls_m3u8 does not know, and the names of the segments that they mark.
+fn without_gaps(text: &str) -> (String, BTreeSet<String>) {
+    if !text.contains(GAP) {
+        return (text.to_owned(), BTreeSet::new());
+    }
+    let (mut rest, mut gaps, mut marked) = (String::with_capacity(text.len()), BTreeSet::new(), false);
+    for line in text.lines() {
+        if line.trim() == GAP {
+            marked = true;
+            continue;
+        }
+        if marked && !line.starts_with('#') && !line.trim().is_empty() {
+            gaps.insert(line.trim().to_owned());
+            marked = false;
+        }
+        rest.push_str(line);
+        rest.push('\n');
+    }
+    (rest, gaps)
 }
 
 /// Refuses what hls_m3u8 would panic on (durations that are no durations, a quote left open) or silently accept.

@@ -6,6 +6,7 @@ use crate::storage::SpoolError;
 use crate::store::NewEvent;
 
 /// The vendor's codes (facts/agora.md sections 3 and 5.1).
+pub(super) const TOKEN_EXPIRED: u32 = 109;
 pub(super) const WRONG_TOKEN: u32 = 110;
 pub(super) const UPLOAD_TIMEOUT: u32 = 50;
 pub(super) const FILE_OPERATION: u32 = 51;
@@ -18,6 +19,8 @@ pub(in crate::session) enum Cause {
     Left(LeaveCode),
     /// The channel ended it.
     Channel(EndReason),
+    /// The token that it was started with has expired.
+    TokenExpired,
     /// The spool failed.
     Broken(SpoolError),
     /// The worker died, came back, and did not get into the channel any more.
@@ -40,7 +43,9 @@ impl Cause {
             Self::Left(code) => *code,
             Self::Channel(EndReason::ChannelClosed) => LeaveCode::Idle,
             Self::Before => LeaveCode::Stopped,
-            Self::Channel(_) | Self::Broken(_) | Self::Unreached(_) | Self::Away => LeaveCode::Interrupted,
+            Self::Channel(_) | Self::TokenExpired | Self::Broken(_) | Self::Unreached(_) | Self::Away => {
+                LeaveCode::Interrupted
+            }
         }
     }
 
@@ -49,6 +54,11 @@ impl Cause {
         let (module, code, text) = match self {
             Self::Left(_) | Self::Channel(EndReason::ChannelClosed) | Self::Before => return None,
             Self::Channel(reason) => (Module::Recorder, START_TIMEOUT, reason.to_string()),
+            Self::TokenExpired => {
+                let text = "the token that the recording was started with has expired, and with it the right to be in the channel; \
+                            a token must outlive its recording";
+                (Module::Recorder, TOKEN_EXPIRED, text.to_owned())
+            }
             Self::Broken(error) => (Module::Uploader, FILE_OPERATION, error.to_string()),
             Self::Unreached(error) => {
                 let text = format!("the worker stopped, and when it was back the recorder could not rejoin: {error}");

@@ -1,42 +1,144 @@
-//! The event log in the bucket once more, now with its last lines. When it is there the bucket's keys are forgotten: a row that is
-//! over and still has them says to the next run of the worker that this is to be done.
+//! What is left to be done of a recording that is over, by this run of the worker or by a later one.
+//!
+//! Where it is away, what the spool holds comes home first, in its order: segments, the playlists that name them, manifest and log; then
+//! event 31 is said. Then the event log is put into the bucket once more, now with its last lines. When it is there the bucket's keys
+//! are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::files_of;
+use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::callback::log_line;
 use crate::codec::names::events_name;
-use crate::session::plan::Plan;
-use crate::storage::{ObjectKind, SessionSpool, SpoolError, UploadQueue, UploadReport};
-use crate::store::{Sealed, SessionUpdate, Store};
+use crate::fault::Explain;
+use crate::session::backup;
+use crate::session::live::{Command, Desk};
+use crate::session::told::Told;
+use crate::session::upload::Watch;
+use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
+use crate::store::{NewEvent, Sealed, SessionUpdate, Store};
 use crate::units::Sid;
 
 /// Events read from the store in one go.
 const LOG_PAGE: u32 = 1000;
 
-/// What the last lines need of a recording that is over.
+/// What the last words need of a recording that is over.
 pub(in crate::session) struct LastLog {
-    pub(in crate::session) plan: Plan,
-    pub(in crate::session) store: Store,
-    pub(in crate::session) spool: SessionSpool,
+    pub(in crate::session) desk: Desk,
+    /// The way to the bucket; what the spool holds is on it.
     pub(in crate::session) queue: UploadQueue,
     pub(in crate::session) confirmations: mpsc::Receiver<UploadReport>,
+    pub(in crate::session) commands: mpsc::Receiver<Command>,
+    pub(in crate::session) watch: Watch,
+    pub(in crate::session) told: Told,
 }
 
 impl LastLog {
-    /// Waits until the bucket holds the log; the next run of the worker does it if this one ends before.
-    pub(in crate::session) async fn write(self) {
-        let sid = self.plan.sid.clone();
+    /// Waits until the bucket holds everything, the whole log too; the next run of the worker does it if this one ends before.
+    pub(in crate::session) async fn write(mut self) {
+        if self.desk.report.borrow().is_away() {
+            self.come_home().await;
+        }
+        let sid = self.desk.plan.sid.clone();
         if let Err(error) = self.upload().await {
             tracing::warn!(%sid, "the event log in the bucket lacks its last lines: {error}");
         }
     }
 
+    /// Waits until the bucket holds what the spool held, and says so.
+    async fn come_home(&mut self) {
+        let mut deaf = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(news) = self.confirmations.recv() => self.uploaded(news).await,
+                () = self.queue.drained() => match self.confirmations.try_recv() {
+                    Ok(news) => self.uploaded(news).await,
+                    Err(_) => break,
+                },
+                command = self.commands.recv(), if !deaf => match command {
+                    Some(Command::Rekey(bucket)) => self.queue.use_bucket(bucket),
+                    Some(Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::HandOver) => {}
+                    None => deaf = true,
+                },
+            }
+        }
+        tracing::info!(sid = %self.desk.plan.sid, "a recording that was in the backup alone is in its own bucket");
+        let mut report = self.desk.report.borrow().clone();
+        let since = report.upload.backup.as_ref().map(|backup| backup.since_ms);
+        report.come_home();
+        let verdict = serde_json::json!(report.verdict());
+        let mut news: Vec<NewEvent> = since.map(backup::ended).into_iter().collect();
+        news.push(event::uploading_progress(PROGRESS_COMPLETE));
+        news.push(event::uploaded(&files_of(&report, &report.files)).with("verdict", verdict));
+        let summary = serde_json::to_value(&report).expect("a report has string keys and finite numbers only");
+        let ended = Some((self.desk.clock)());
+        self.desk
+            .scribe
+            .record(SessionUpdate { ended, summary: Some(summary), ..SessionUpdate::default() }, news)
+            .await;
+        self.desk.scribe.flush().await;
+        self.desk.report.send_replace(report);
+    }
+
+    /// Takes note of what the uploader says of a recording on its way home.
+    async fn uploaded(&mut self, news: UploadReport) {
+        let said = match news {
+            UploadReport::Confirmed { name, kind, confirmed } => {
+                self.desk.meters.uploaded(confirmed.size);
+                match kind {
+                    ObjectKind::Segment => {
+                        self.desk.meters.segment_confirmed();
+                        self.desk.report.send_modify(|report| report.segments_stored += 1);
+                        None
+                    }
+                    ObjectKind::Playlist => self.listed(&name),
+                    ObjectKind::Init | ObjectKind::Document => None,
+                }
+            }
+            UploadReport::Retrying { name, error, attempt } => {
+                let (sid, code) = (&self.desk.plan.sid, error.fault().code);
+                tracing::warn!(%sid, name, code, attempt, "an upload is tried again: {error}");
+                self.desk.meters.upload_failed(code);
+                let now = (Instant::now(), (self.desk.clock)());
+                self.watch.failed(&error, attempt, &self.queue.progress(), now)
+            }
+            UploadReport::Recovered => {
+                self.told.forget_errors();
+                self.watch.recovered(&self.queue.progress(), Instant::now())
+            }
+            UploadReport::Settled { .. } | UploadReport::Gone { .. } => None,
+        };
+        self.refresh();
+        if let Some(said) = said.filter(|said| self.told.is_news(said)) {
+            let update = SessionUpdate { summary: Some(self.desk.summary()), ..SessionUpdate::default() };
+            self.desk.scribe.record(update, vec![said]).await;
+        }
+    }
+
+    /// A playlist is in the bucket; what is to be said of that when it is for the first time.
+    fn listed(&self, name: &str) -> Option<NewEvent> {
+        let key = self.desk.plan.key(name);
+        let first = self.desk.report.send_if_modified(|report| {
+            let file = report.files.iter_mut().find(|file| file.key == key && !file.playable);
+            file.map(|file| file.playable = true).is_some()
+        });
+        first.then(|| event::file_infos(&key))
+    }
+
+    fn refresh(&self) {
+        let upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        self.desk.report.send_modify(|report| {
+            report.segments_stored = report.segments_stored.min(report.segments_made);
+            report.upload = crate::session::Upload { backup: report.upload.backup.take(), ..upload };
+        });
+    }
+
     async fn upload(mut self) -> Result<(), SpoolError> {
-        let Plan { sid, cname, .. } = &self.plan;
-        // An earlier run may have come this far.
-        self.queue.resume(self.spool.list().await?);
-        let log = event_log(&self.store, sid).await;
-        let object = self.spool.put(&events_name(sid, cname), ObjectKind::Document, log.into()).await?;
+        let (sid, cname) = (self.desk.plan.sid.clone(), &self.desk.plan.cname);
+        let log = event_log(&self.desk.store, &sid).await;
+        let object = self.desk.spool.put(&events_name(&sid, cname), ObjectKind::Document, log.into()).await?;
         self.queue.submit(object);
         loop {
             tokio::select! {
@@ -46,11 +148,11 @@ impl LastLog {
             }
         }
         let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
-        if let Err(error) = self.store.session_update(sid, &update).await {
+        if let Err(error) = self.desk.store.session_update(&sid, &update).await {
             tracing::warn!(%sid, "the bucket's keys are forgotten later: {error}");
         }
         drop(self.queue);
-        self.spool.close().await
+        self.desk.spool.close().await
     }
 }
 

@@ -54,7 +54,7 @@ pub(in crate::session) async fn lost(
             Some(command) = commands.recv() => match command {
                 Command::Rekey(bucket) => queue.use_bucket(bucket),
                 Command::HandOver => return desk.settle().await,
-                Command::Stop(_) | Command::Select(_) | Command::Look(_) => {}
+                Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_) => {}
             },
         }
     }

@@ -69,7 +69,7 @@ impl Patience {
         match event {
             Event::Told(Some(Command::Rekey(bucket))) => works.use_bucket(bucket),
             Event::Told(Some(Command::HandOver)) => return Err(HandedOver),
-            Event::Told(Some(Command::Stop(_) | Command::Select(_) | Command::Look(_))) => {}
+            Event::Told(Some(Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_))) => {}
             Event::Told(None) => self.deaf = true,
             Event::Late => self.late(works).await,
             Event::Keep => self.keep(works, presence),

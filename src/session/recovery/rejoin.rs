@@ -47,6 +47,8 @@ pub(super) struct Rejoin {
     pause: Duration,
     /// Until when somebody has to be there.
     deadline: Instant,
+    /// When the recording went on.
+    back: Option<Ticks>,
     /// What the core has not got yet.
     held: Vec<TimedInput>,
     /// Arrival of the last input: arrivals never decrease.
@@ -109,6 +111,7 @@ impl Rejoin {
             timebase,
             pause: FIRST_PAUSE,
             deadline: Instant::now() + plan.idle.after,
+            back: None,
             held: Vec::new(),
             last: Ticks::ZERO,
             dropped: 0,
@@ -118,6 +121,11 @@ impl Rejoin {
     /// Whether the recording goes on.
     pub(super) const fn is_back(&self) -> bool {
         matches!(self.place, Place::Back(_))
+    }
+
+    /// Since when the recording goes on, if it does.
+    pub(super) const fn back_since(&self) -> Option<Ticks> {
+        self.back
     }
 
     /// Goes on until something was decided. Cancelling loses nothing. Not to be called after [`Turn::Missed`] or [`Turn::Ended`].
@@ -244,6 +252,7 @@ impl Rejoin {
     fn come_back(&mut self) -> Turn {
         if let Place::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.place, Place::Out) {
             self.place = Place::Back(handle);
+            self.back = Some(since.max(self.last));
             self.hold_at(since, Input::WorkerRestarted);
             self.hold_at(since, Input::Select(self.request.selection.clone()));
             unheeded.into_iter().for_each(|input| self.hold_at(input.at, input.input));

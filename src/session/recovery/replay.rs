@@ -14,9 +14,9 @@ use crate::session::presence::Presence;
 use crate::session::running::feed;
 use crate::session::sessions::Inner;
 use crate::session::works::{Kept, Position, Works};
-use crate::session::{Report, ending, sealed};
+use crate::session::{Report, ending, endpoint, sealed};
 use crate::storage::journal::Record;
-use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
+use crate::storage::{SpoolError, UploadQueue, UploadReport};
 use crate::units::Ticks;
 
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
@@ -109,7 +109,8 @@ impl Source {
         let destination = sealed::open(&inner.backing.sealer, &sealed)
             .map_err(|error| format!("the keys of its bucket can't be read: {error}"))?;
         let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
-        let uploads = inner.backing.uploader.spawn(Bucket::connect(&destination), desk.spool.clone());
+        let bucket = endpoint::connect(inner.settings.apps.get(&desk.plan.app), &destination);
+        let uploads = inner.backing.uploader.spawn(bucket, desk.spool.clone());
         Ok((desk, uploads))
     }
 }

@@ -69,7 +69,7 @@ impl Returning {
                 Some(Command::Select(selection)) => self.rejoin.select(selection),
                 Some(Command::Rekey(bucket)) => self.bucket = Some(bucket),
                 // While the journal is replayed the report is as an earlier run left it.
-                Some(Command::Look(_)) => {}
+                Some(Command::Look(_) | Command::Misfit(_)) => {}
                 Some(Command::Stop(code)) => self.stop(code),
                 Some(Command::HandOver) => {
                     self.rejoin.leave();
@@ -131,6 +131,9 @@ impl Returning {
         }
         if let Some(bucket) = self.bucket.take() {
             replayed.works.use_bucket(bucket);
+        }
+        if let Some(back) = self.rejoin.back_since().filter(|_| !self.is_decided()) {
+            replayed.works.failed_over(replayed.last, back).await;
         }
         loop {
             let held = self.rejoin.take_held();

@@ -1,7 +1,6 @@
 //! A recording that is made again from its journal: what an earlier run of the worker left of it, and what it need not do twice.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,8 +21,10 @@ impl Works {
     /// it left in the spool.
     pub(in crate::session) async fn make_again(&mut self) -> Result<(), Trouble> {
         self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
+        self.backup.resume(self.told.backup_since());
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
+        self.take_up_files(&left).await?;
         let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };
         self.queue.resume(left);
         // What left the spool was confirmed, after the checkpoint from which this recording goes on.
@@ -50,9 +51,8 @@ impl Works {
         for playlist in self.publication.caught_up() {
             self.upload_playlist(&playlist).await?;
         }
-        let ledger = Arc::new(self.recorder.ledger());
-        self.note(|report| report.ledger = ledger);
-        self.refresh();
+        self.account();
+        self.make_full_files().await;
         Ok(())
     }
 

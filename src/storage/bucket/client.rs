@@ -8,14 +8,19 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder as HttpBuilder, tls};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use secrecy::ExposeSecret;
 
+use crate::reach::{self, Reach};
 use crate::storage::Destination;
 
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 
-pub(super) fn build(destination: &Destination) -> Client {
+/// A client that follows no redirect: the SDK never does.
+pub(super) fn build(destination: &Destination, reach: Reach) -> Client {
     let credentials = &destination.credentials;
     let credentials = Credentials::new(
         credentials.access_key.expose_secret(),
@@ -37,5 +42,19 @@ pub(super) fn build(destination: &Destination) -> Client {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     config.set_endpoint_url(destination.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()));
+    if reach == Reach::Public {
+        let http = HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
+        config.set_http_client(Some(http.build_with_resolver(PublicNames)));
+    }
     Client::from_conf(config.build())
+}
+
+/// Resolves a name for each connection, and only where it is public then.
+#[derive(Clone, Debug)]
+struct PublicNames;
+
+impl ResolveDns for PublicNames {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move { reach::look_up_public(name).await.map_err(ResolveDnsError::new) })
+    }
 }

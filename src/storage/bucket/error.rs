@@ -261,9 +261,12 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 
 /// False only where no connection came about.
 fn may_be_sent(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, PermissionDenied};
     let refused = innermost(error).downcast_ref::<io::Error>().map(io::Error::kind);
-    !matches!(refused, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable))
+    !matches!(
+        refused,
+        Some(ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable | PermissionDenied)
+    )
 }
 
 /// A store's own words, short, and without the secrets that it may repeat.

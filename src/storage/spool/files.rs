@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// How a file is called while it is being written.
 pub(super) const HALF: &str = "half";
+
+/// What writes a file's content.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 /// A file system, as far as the spool needs one. Blocking calls.
 pub trait Files: fmt::Debug + Send + Sync {
@@ -15,6 +18,12 @@ pub trait Files: fmt::Debug + Send + Sync {
 
     /// Makes a file of these parts, whole and durable, or not at all.
     fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
+
+    /// Makes a file of what `fill` writes, whole and durable, or not at all.
+    fn make(&self, path: &Path, fill: Fill<'_>) -> io::Result<()>;
+
+    /// Gives a file another name in its directory.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// The bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
@@ -34,14 +43,22 @@ impl Files for LocalFiles {
     }
 
     fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        self.make(path, &mut |file| parts.iter().try_for_each(|part| file.write_all(part)))
+    }
+
+    fn make(&self, path: &Path, fill: Fill<'_>) -> io::Result<()> {
         let half = path.with_extension(HALF);
-        let written = write_half(&half, parts).and_then(|()| fs::rename(&half, path));
+        let written = write_half(&half, fill).and_then(|()| fs::rename(&half, path));
         if let Err(error) = written {
             // The first error is the one to tell; what can't be removed now is removed when the spool is opened again.
             let _ = fs::remove_file(&half);
             return Err(error);
         }
         sync_parent(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -53,12 +70,10 @@ impl Files for LocalFiles {
     }
 }
 
-fn write_half(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    file.sync_all()
+fn write_half(path: &Path, fill: Fill<'_>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    fill(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
 /// Makes a name in its directory durable.

@@ -10,6 +10,17 @@ use super::{ObjectKind, SpoolError, SpooledObject};
 /// Longest name of an object in bytes: what S3 allows a key.
 pub const MAX_NAME_BYTES: usize = 1024;
 
+/// How the file of a segment ends that the bucket has confirmed and that is kept.
+const KEPT: &str = "kept";
+
+/// What a session remembers beside its objects.
+pub(super) const NOTE: &str = "note";
+
+/// The file of a kept segment.
+pub(super) fn kept_name(object: &SpooledObject) -> String {
+    format!("{:016x}.{KEPT}", object.order)
+}
+
 /// The file of an object.
 pub(super) fn file_name(object: &SpooledObject) -> String {
     format!("{:016x}.{}", object.order, letter(object.kind))
@@ -28,10 +39,20 @@ pub(super) fn remove_halves(dir: &Path) -> io::Result<()> {
 
 /// The objects in a directory, in order.
 pub(super) fn scan(dir: &Path) -> Result<Vec<SpooledObject>, SpoolError> {
+    let others = [HALF, KEPT, NOTE];
+    scan_those(dir, |extension| !others.contains(&extension))
+}
+
+/// The kept segments in a directory, in order.
+pub(super) fn scan_kept(dir: &Path) -> Result<Vec<SpooledObject>, SpoolError> {
+    scan_those(dir, |extension| extension == KEPT)
+}
+
+fn scan_those(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<SpooledObject>, SpoolError> {
     let mut objects = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == HALF) {
+        if !wanted(path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()) {
             continue;
         }
         match describe(&path) {
@@ -80,15 +101,19 @@ const fn letter(kind: ObjectKind) -> char {
         ObjectKind::Segment => 's',
         ObjectKind::Playlist => 'p',
         ObjectKind::Document => 'd',
+        ObjectKind::Mp4 => 'm',
+        ObjectKind::Ogg => 'o',
     }
 }
 
 fn kind_of(letter: &str) -> Option<ObjectKind> {
     match letter {
         "i" => Some(ObjectKind::Init),
-        "s" => Some(ObjectKind::Segment),
+        "s" | KEPT => Some(ObjectKind::Segment),
         "p" => Some(ObjectKind::Playlist),
         "d" => Some(ObjectKind::Document),
+        "m" => Some(ObjectKind::Mp4),
+        "o" => Some(ObjectKind::Ogg),
         _ => None,
     }
 }

@@ -9,6 +9,9 @@ use super::SpoolError;
 use super::memory::{MEMORY_PER_SESSION, MEMORY_PER_WORKER, Memory};
 use crate::units::AppId;
 
+/// Segments are kept for whole files while less than this part of a bound is used.
+const KEEPING_PART: u64 = 2;
+
 /// Bytes that may wait.
 #[derive(Clone, Debug)]
 pub struct SpoolLimits {
@@ -86,6 +89,12 @@ impl Usage {
     /// What a new session holds in memory.
     pub(super) fn session_memory(&self) -> Memory {
         Memory::new(self.limits.session_memory, self.limits.worker_memory, Arc::clone(&self.memory))
+    }
+
+    /// Bytes on disk from which on a session of this app keeps no segments any more: of all sessions, and of the app's.
+    pub(super) fn keeping(&self, app: &AppId) -> (u64, u64) {
+        let app = self.limits.apps.get(app).copied().unwrap_or(u64::MAX);
+        (self.limits.worker / KEEPING_PART, app / KEEPING_PART)
     }
 
     /// Bytes on disk, of the open sessions of an app.

@@ -1,5 +1,8 @@
 //! One session's directory in the spool, and its objects in memory while the disk takes none.
 
+mod kept;
+mod making;
+
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -9,8 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use self::kept::Keeping;
+pub use self::making::{Kept, SpooledFile};
 use super::files::Files;
-use super::layout::{check_name, file_name, scan};
+use super::layout::{check_name, file_name, scan, scan_kept};
 use super::limits::Usage;
 use super::memory::{Held, Memory};
 use super::{ObjectKind, SpoolError, SpooledObject};
@@ -33,23 +38,26 @@ struct Inner {
     memory: Memory,
     /// What the disk said when it did not take the last object.
     trouble: Mutex<Option<String>>,
+    keeping: Keeping,
 }
 
 impl SessionSpool {
     pub(super) fn open(dir: PathBuf, files: Arc<dyn Files>, usage: &Usage, app: &AppId) -> Result<Self, SpoolError> {
-        let objects = scan(&dir)?;
-        let bytes = objects.iter().map(|object| object.size).sum();
+        let (objects, kept) = (scan(&dir)?, scan_kept(&dir)?);
+        let bytes = objects.iter().chain(&kept).map(|object| object.size).sum();
+        let last = objects.iter().chain(&kept).map(|object| object.order).max();
         let app_bytes = usage.app(app);
         app_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(Self(Arc::new(Inner {
             dir,
             files,
-            next: AtomicU64::new(objects.last().map_or(0, |last| last.order + 1)),
+            next: AtomicU64::new(last.map_or(0, |last| last + 1)),
             session_bytes: AtomicU64::new(bytes),
             app_bytes,
             worker_bytes: Arc::clone(usage.worker()),
             memory: usage.session_memory(),
             trouble: Mutex::default(),
+            keeping: Keeping::new(usage.keeping(app), &kept),
         })))
     }
 
@@ -75,18 +83,22 @@ impl SessionSpool {
         blocking(move || inner.list()).await
     }
 
-    /// Forgets an object: it is confirmed, or a later one took its place.
+    /// Forgets an object: it is confirmed, or a later one took its place. A segment may be kept ([`Self::keep_segments`]).
     pub async fn remove(&self, object: &SpooledObject) -> Result<(), SpoolError> {
         let (inner, object) = (Arc::clone(&self.0), object.clone());
         blocking(move || inner.remove(&object)).await
     }
 
-    /// Removes the directory; it must be empty.
+    /// Removes the directory with what was kept in it; it must be empty else.
     pub async fn close(self) -> Result<(), SpoolError> {
-        blocking(move || Ok(fs::remove_dir(&self.0.dir)?)).await
+        blocking(move || {
+            self.0.keep_no_more()?;
+            Ok(fs::remove_dir(&self.0.dir)?)
+        })
+        .await
     }
 
-    /// Bytes that wait here, on disk and in memory.
+    /// Bytes here, on disk and in memory: what waits, and what is kept.
     pub fn bytes(&self) -> u64 {
         self.0.session_bytes.load(Ordering::Relaxed) + self.memory_bytes()
     }
@@ -112,7 +124,12 @@ impl Inner {
     fn put(&self, name: String, kind: ObjectKind, bytes: Bytes, small: bool) -> Result<SpooledObject, SpoolError> {
         let order = self.next.fetch_add(1, Ordering::Relaxed);
         let held = Held { object: SpooledObject { order, name, kind, size: bytes.len() as u64 }, bytes };
-        let written = self.spill().and_then(|()| self.write(&held));
+        let mut written = self.spill().and_then(|()| self.write(&held));
+        if let Err(error) = &written
+            && self.make_room(error)
+        {
+            written = self.spill().and_then(|()| self.write(&held));
+        }
         let Err(error) = written else {
             *self.trouble() = None;
             return Ok(held.object);
@@ -162,14 +179,18 @@ impl Inner {
     }
 
     fn remove(&self, object: &SpooledObject) -> Result<(), SpoolError> {
-        if self.memory.open().remove(object.order) {
+        if self.memory.open().remove(object.order) || self.keep(object) {
             return Ok(());
         }
         self.files.remove(&self.path(object))?;
-        for counter in self.counters() {
-            counter.fetch_sub(object.size, Ordering::Relaxed);
-        }
+        self.count_out(object.size);
         Ok(())
+    }
+
+    fn count_out(&self, size: u64) {
+        for counter in self.counters() {
+            counter.fetch_sub(size, Ordering::Relaxed);
+        }
     }
 
     fn counters(&self) -> [&AtomicU64; 3] {

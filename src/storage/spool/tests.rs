@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +23,17 @@ impl Files for Fickle {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => LocalFiles.write(path, parts),
         }
+    }
+
+    fn make(&self, path: &Path, fill: Fill<'_>) -> io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => LocalFiles.make(path, fill),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalFiles.rename(from, to)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -174,4 +185,82 @@ async fn past_the_memory_too_only_what_must_be_kept_finds_room() {
     assert_eq!(session.memory_bytes(), MEMORY_PER_SESSION + 4 + 7);
     let rest = Bytes::from(vec![0; usize::try_from(MEMORY_RESERVE).unwrap()]);
     assert!(session.put_last_resort("c", rest).await.is_err(), "the reserve has an end too");
+}
+
+/// A file of these segments, one behind the other.
+async fn joined(session: &SessionSpool, names: &[&str]) -> Result<Bytes, SpoolError> {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let recipe = |kept: &Kept<'_>, out: &mut dyn io::Write| {
+        (0..kept.len()).try_for_each(|number| out.write_all(&kept.read(number)?))
+    };
+    let (object, file) = session.make("all.mp4", ObjectKind::Mp4, names, recipe).await?;
+    assert_eq!(session.file(&object).await?, file, "it is hashed as it is on the disk");
+    session.read(&object).await
+}
+
+#[tokio::test]
+async fn segments_are_kept_for_files_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    session.keep_segments();
+    for (name, content) in [("a", "one"), ("b", "two"), ("a", "ONE")] {
+        let object = session.put(name, ObjectKind::Segment, bytes(content)).await.unwrap();
+        session.remove(&object).await.unwrap();
+    }
+    let list = session.put("l.m3u8", ObjectKind::Playlist, bytes("list")).await.unwrap();
+    session.remove(&list).await.unwrap();
+    session.put("c", ObjectKind::Segment, bytes("three")).await.unwrap();
+    assert_eq!((session.kept_bytes(), session.bytes()), (9, 14), "playlists are not kept");
+    session.write_note(bytes("a note")).await.unwrap();
+    drop(session);
+
+    let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+    assert_eq!(spool.bytes(), 14);
+    let session = spool.session(&app(), &sid()).unwrap();
+    let waiting = session.list().await.unwrap();
+    assert_eq!(waiting.iter().map(|object| &object.name[..]).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(session.note().await.unwrap().unwrap(), "a note");
+    assert_eq!(joined(&session, &["a", "b", "c"]).await.unwrap(), "ONEtwothree", "the newest of each name");
+    assert!(joined(&session, &["a", "d"]).await.unwrap_err().to_string().contains("segment d"));
+    session.release(BTreeSet::from(["a".to_owned()])).await.unwrap();
+    assert!(joined(&session, &["a"]).await.is_err());
+    assert_eq!(session.kept_bytes(), 3);
+    for object in session.list().await.unwrap() {
+        session.remove(&object).await.unwrap();
+    }
+    session.close().await.unwrap();
+    assert_eq!((spool.bytes(), spool.sessions().unwrap().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn keeping_is_given_up_when_half_of_a_bound_is_used() {
+    for (worker, apps) in [(20, HashMap::new()), (1_000, HashMap::from([(app(), 20)]))] {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), SpoolLimits { apps, ..SpoolLimits::from(worker) }).unwrap();
+        let session = spool.session(&app(), &sid()).unwrap();
+        session.keep_segments();
+        let put = async |name| session.put(name, ObjectKind::Segment, bytes("12345")).await.unwrap();
+        let (a, b) = (put("a").await, put("b").await);
+        session.remove(&a).await.unwrap();
+        assert_eq!((session.keeping_trouble().is_some(), session.kept_bytes(), spool.bytes()), (true, 0, 5));
+        session.remove(&b).await.unwrap();
+        assert_eq!((session.kept_bytes(), spool.bytes()), (0, 0), "it is given up for good");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_back_what_was_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Fickle::default());
+    let spool = Spool::open_on(disk.clone(), dir.path(), u64::MAX).unwrap();
+    let session = spool.session(&app(), &sid()).unwrap();
+    session.keep_segments();
+    let object = session.put("a", ObjectKind::Segment, bytes("one")).await.unwrap();
+    session.remove(&object).await.unwrap();
+    assert_eq!((session.kept_bytes(), spool.bytes()), (3, 3));
+    disk.full.store(true, Ordering::Relaxed);
+    session.put("b", ObjectKind::Segment, bytes("two")).await.unwrap();
+    assert_eq!((session.kept_bytes(), spool.bytes(), session.memory_bytes()), (0, 0, 3));
+    assert!(session.keeping_trouble().unwrap().contains("takes nothing"));
 }

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::gate::{Gate, Rank};
+use super::shelf::{Found, Shelf};
 use super::{Bucket, Confirmed, UploadError};
 use crate::storage::bucket::BucketError;
-use crate::storage::spool::{SessionSpool, SpooledObject};
+use crate::storage::spool::SpooledObject;
 
 /// What an attempt needs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) bucket: Bucket,
-    pub(super) spool: SessionSpool,
+    pub(super) shelf: Shelf,
     /// For sessions whose bucket is well.
     pub(super) puts: Arc<Gate>,
     /// For sessions whose bucket failed last.
     pub(super) probes: Arc<Gate>,
+    /// For whole files.
+    pub(super) wholes: Arc<Gate>,
 }
 
 /// What to do.
@@ -34,7 +38,13 @@ pub(super) enum Attempt {
 #[derive(Debug)]
 pub(super) enum Done {
     Put(SpooledObject, Result<Confirmed, UploadError>),
-    Looked { object: SpooledObject, begun: Instant, held: Result<bool, BucketError> },
+    /// It left the spool before it could be copied.
+    Gone(SpooledObject),
+    Looked {
+        object: SpooledObject,
+        begun: Instant,
+        held: Result<bool, BucketError>,
+    },
 }
 
 /// An attempt gives its place back after this part of its time: a bucket that hangs does not keep the others waiting.
@@ -43,7 +53,11 @@ const PLACE_PART: u32 = 6;
 impl Context {
     /// Waits for a place, then takes at most `limit`.
     pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
-        let gate = if rank.streak > 0 { &self.probes } else { &self.puts };
+        let gate = match &attempt {
+            Attempt::Put(object) if object.kind.is_whole() => &self.wholes,
+            _ if rank.streak > 0 => &self.probes,
+            _ => &self.puts,
+        };
         let place = gate.enter(rank).await;
         let attempt = self.attempt(attempt, limit);
         tokio::pin!(attempt);
@@ -58,8 +72,16 @@ impl Context {
 
     async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
+            Attempt::Put(object) if object.kind.is_whole() => {
+                let put = self.put_whole(&object, limit).await;
+                Done::Put(object, put)
+            }
             Attempt::Put(object) => {
-                let put = self.put(&object, limit).await;
+                let put = match self.shelf.read(&object).await {
+                    Ok(Found::Bytes(bytes)) => self.put(&object, bytes, limit).await,
+                    Ok(Found::Gone) => return Done::Gone(object),
+                    Err(error) => Err(error.into()),
+                };
                 Done::Put(object, put)
             }
             Attempt::Look(object, confirmed) => {
@@ -70,8 +92,13 @@ impl Context {
         }
     }
 
-    async fn put(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
-        let bytes = self.spool.read(object).await?;
+    /// A whole file is sent from the disk.
+    async fn put_whole(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
+        let (key, file) = (self.bucket.key(&object.name), self.shelf.file(object).await?);
+        Ok(self.bucket.put_file_within(limit, &key, file, object.kind).await?)
+    }
+
+    async fn put(&self, object: &SpooledObject, bytes: Bytes, limit: Duration) -> Result<Confirmed, UploadError> {
         Ok(self.bucket.put_within(limit, &self.bucket.key(&object.name), bytes, object.kind).await?)
     }
 }

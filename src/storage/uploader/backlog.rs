@@ -13,10 +13,12 @@ const WINDOW: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     entries: BTreeMap<u64, Entry>,
-    /// The newest playlist or document of each name.
+    /// The newest object of each name: of a segment too there are two, when a worker that came back made it again.
     newest: HashMap<String, u64>,
     /// The names in flight: few, and each once.
     flying: Vec<String>,
+    /// The whole file in flight, by its order.
+    whole: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -60,29 +62,34 @@ impl Backlog {
     /// Adds an object. Answers with the waiting one whose place it takes; one in flight is left to its end.
     pub(super) fn submit(&mut self, object: SpooledObject, now: Instant) -> Option<SpooledObject> {
         let order = object.order;
-        let mut superseded = None;
-        if object.kind.follows() {
-            let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
-            superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
-        }
+        let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
+        let superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
         self.entries
             .insert(order, Entry { object, since: now, in_flight: false, failures: 0, timeouts: 0, wait: None });
         superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
     }
 
-    /// Takes the next object that may go at `now`: the one that failed least, then the oldest.
-    pub(super) fn start(&mut self, now: Instant) -> Option<Next> {
-        let due = self.free().filter(|entry| entry.wait.is_none_or(|wait| wait.until <= now));
-        let order = due.min_by_key(|entry| (entry.failures, entry.object.order))?.object.order;
+    /// Takes the next object that may go at `now`: the one that failed least, then the oldest; a whole file when nothing else may
+    /// go, and where the bucket is not `well`, when no media and no playlist wait.
+    pub(super) fn start(&mut self, now: Instant, well: bool) -> Option<Next> {
+        let due = self.free(well).filter(|entry| entry.wait.is_none_or(|wait| wait.until <= now));
+        let next = due.min_by_key(|entry| (entry.object.kind.is_whole(), entry.failures, entry.object.order))?;
+        let (order, whole) = (next.object.order, next.object.kind.is_whole());
+        self.whole = if whole { Some(order) } else { self.whole };
         let entry = self.entries.get_mut(&order)?;
         entry.in_flight = true;
         self.flying.push(entry.object.name.clone());
         Some(Next { object: entry.object.clone(), since: entry.since, timeouts: entry.timeouts })
     }
 
+    /// Whether a whole file is on its way.
+    pub(super) const fn whole_flies(&self) -> bool {
+        self.whole.is_some()
+    }
+
     /// When the first object that only waits for the time may go.
-    pub(super) fn wake(&self) -> Option<Instant> {
-        self.free().filter_map(|entry| entry.wait).map(|wait| wait.until).min()
+    pub(super) fn wake(&self, well: bool) -> Option<Instant> {
+        self.free(well).filter_map(|entry| entry.wait).map(|wait| wait.until).min()
     }
 
     /// The bucket confirmed it.
@@ -97,7 +104,7 @@ impl Backlog {
     /// An attempt failed. `true`: another follows; `false`: a newer object has taken its place, it is gone.
     pub(super) fn failed(&mut self, object: &SpooledObject, failure: Failure) -> bool {
         self.landed(object);
-        if object.kind.follows() && self.newest.get(&object.name) != Some(&object.order) {
+        if self.newest.get(&object.name) != Some(&object.order) {
             self.entries.remove(&object.order);
             return false;
         }
@@ -122,9 +129,14 @@ impl Backlog {
         }
     }
 
-    /// Whether a playlist or document of this name is on its way.
+    /// Whether an object of this name is on its way.
     pub(super) fn follows(&self, name: &str) -> bool {
         self.newest.contains_key(name)
+    }
+
+    /// Since when the oldest object waits.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.entries.values().next().map(|entry| entry.since)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -132,17 +144,22 @@ impl Backlog {
     }
 
     fn landed(&mut self, object: &SpooledObject) {
+        self.whole = self.whole.filter(|order| *order != object.order);
         self.flying.retain(|name| *name != object.name);
     }
 
     /// The oldest entries that no other entry holds back: a playlist is held by all media before it, a document by everything
-    /// before it, everything by its own name in flight.
-    fn free(&self) -> impl Iterator<Item = &Entry> {
+    /// before it, a whole file by all media before it and by another one in flight, everything by its own name in flight.
+    fn free(&self, well: bool) -> impl Iterator<Item = &Entry> {
         let (mut media_before, mut any_before) = (false, false);
+        let smaller =
+            |entry: &Entry| matches!(entry.object.kind, ObjectKind::Init | ObjectKind::Segment | ObjectKind::Playlist);
+        let no_wholes = self.whole.is_some() || (!well && self.entries.values().any(smaller));
         self.entries.values().take(WINDOW).filter(move |entry| {
             let held = match entry.object.kind {
                 ObjectKind::Init | ObjectKind::Segment => false,
                 ObjectKind::Playlist => media_before,
+                ObjectKind::Mp4 | ObjectKind::Ogg => no_wholes || media_before,
                 ObjectKind::Document => any_before,
             };
             media_before |= !entry.object.kind.follows();
@@ -157,7 +174,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use ObjectKind::{Document, Playlist, Segment};
+    use ObjectKind::{Document, Mp4, Ogg, Playlist, Segment};
 
     fn object(order: u64, name: &str, kind: ObjectKind) -> SpooledObject {
         SpooledObject { order, name: name.into(), kind, size: 1 }
@@ -173,7 +190,7 @@ mod tests {
     }
 
     fn orders(backlog: &mut Backlog, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| backlog.start(now)).map(|next| next.object.order).collect()
+        std::iter::from_fn(|| backlog.start(now, true)).map(|next| next.object.order).collect()
     }
 
     #[tokio::test]
@@ -192,6 +209,41 @@ mod tests {
         assert_eq!(orders(&mut backlog, now), [4]);
         backlog.confirmed(&objects[4]);
         assert!(backlog.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whole_files_go_one_at_a_time_and_hold_nothing_back_but_documents() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[
+            ("1", Segment),
+            ("a.mp4", Mp4),
+            ("a.ogg", Ogg),
+            ("2", Segment),
+            ("a", Playlist),
+            ("d", Document),
+        ]);
+        assert_eq!(orders(&mut backlog, now), [0, 3], "a file is made of the segments before it");
+        backlog.confirmed(&objects[0]);
+        assert_eq!(orders(&mut backlog, now), [1]);
+        backlog.confirmed(&objects[3]);
+        assert_eq!(orders(&mut backlog, now), [4], "a playlist does not wait for a file");
+        backlog.confirmed(&objects[4]);
+        assert!(orders(&mut backlog, now).is_empty() && backlog.whole_flies());
+        backlog.confirmed(&objects[1]);
+        assert_eq!(orders(&mut backlog, now), [2]);
+        backlog.confirmed(&objects[2]);
+        assert_eq!(orders(&mut backlog, now), [5]);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_in_trouble_is_not_tried_with_a_whole_file_while_smaller_ones_wait() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("a.mp4", Mp4), ("1", Segment)]);
+        assert_eq!(backlog.start(now, false).unwrap().object.order, 1);
+        backlog.failed(&objects[1], Failure { until: now + Duration::from_secs(5), alone: false, timeout: false });
+        assert_eq!((backlog.start(now, false), backlog.wake(false)), (None, Some(now + Duration::from_secs(5))));
+        backlog.confirmed(&objects[1]);
+        assert_eq!(backlog.start(now, false).unwrap().object.order, 0);
     }
 
     #[tokio::test]
@@ -218,17 +270,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_segment_that_was_made_again_the_newer_version_is_the_last_one() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment)]);
+        assert_eq!(orders(&mut backlog, now), [0]);
+        assert_eq!(backlog.submit(object(1, "1", Segment), now), None);
+        assert!(
+            !backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }),
+            "it is not tried again"
+        );
+        assert_eq!(backlog.submit(object(2, "1", Segment), now), Some(object(1, "1", Segment)));
+        assert_eq!(orders(&mut backlog, now), [2]);
+    }
+
+    #[tokio::test]
     async fn what_failed_waits_and_the_others_go_first() {
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         let (mut backlog, objects) = backlog(&[("1", Segment), ("2", Segment)]);
-        assert_eq!(backlog.start(now).unwrap().object.order, 0);
+        assert_eq!(backlog.start(now, true).unwrap().object.order, 0);
         assert!(backlog.failed(&objects[0], Failure { until: later, alone: false, timeout: true }));
-        assert_eq!((backlog.failures(&objects[0]), backlog.wake()), (1, Some(later)));
-        assert_eq!(backlog.start(later).unwrap().object.order, 1);
-        assert_eq!(backlog.start(now), None);
+        assert_eq!((backlog.failures(&objects[0]), backlog.wake(true)), (1, Some(later)));
+        assert_eq!(backlog.start(later, true).unwrap().object.order, 1);
+        assert_eq!(backlog.start(now, true), None);
         backlog.hurry(false);
-        let again = backlog.start(now).unwrap();
+        let again = backlog.start(now, true).unwrap();
         assert_eq!((again.object.order, again.timeouts), (0, 1));
     }
 
@@ -237,11 +303,11 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         let (mut backlog, objects) = backlog(&[("1", Segment)]);
-        backlog.start(now).unwrap();
+        backlog.start(now, true).unwrap();
         backlog.failed(&objects[0], Failure { until: later, alone: true, timeout: false });
         backlog.hurry(false);
-        assert_eq!((backlog.start(now), backlog.wake()), (None, Some(later)));
+        assert_eq!((backlog.start(now, true), backlog.wake(true)), (None, Some(later)));
         backlog.hurry(true);
-        assert!(backlog.start(now).is_some());
+        assert!(backlog.start(now, true).is_some());
     }
 }

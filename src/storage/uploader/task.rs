@@ -12,6 +12,7 @@ use super::backlog::{Backlog, Failure};
 use super::doubt::{Doubts, Guard};
 use super::gate::Rank;
 use super::retry::{Backoff, Patience};
+use super::shelf::Shelf;
 use super::{Confirmed, Inbox, Shared, UploadError, UploadReport, WIDTH};
 use crate::fault::{Explain, Fault};
 use crate::storage::bucket::BucketError;
@@ -38,6 +39,8 @@ pub(super) struct Task {
     /// Objects that are needed no more, since the last reports.
     ended: u64,
     closed: bool,
+    /// Whether it ends with its last queue, whatever waits then.
+    brief: bool,
 }
 
 impl Task {
@@ -49,7 +52,6 @@ impl Task {
         patience: Patience,
     ) -> Self {
         Self {
-            context,
             shared,
             reports,
             backoff,
@@ -62,12 +64,14 @@ impl Task {
             pause: None,
             ended: 0,
             closed: false,
+            brief: matches!(context.shelf, Shelf::Copies(_)),
+            context,
         }
     }
 
     pub(super) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        while !(self.closed && self.backlog.is_empty() && self.guards.is_empty()) {
+        while !(self.closed && (self.brief || self.backlog.is_empty() && self.guards.is_empty())) {
             let wake = self.start_what_may_go();
             tokio::select! {
                 () = shared.news.notified() => self.take_news().await,
@@ -75,11 +79,13 @@ impl Task {
                     match ended.expect("an attempt neither panics nor is it aborted") {
                         Done::Put(object, Ok(confirmed)) => self.confirmed(object, confirmed).await,
                         Done::Put(object, Err(error)) => self.failed(object, error).await,
+                        Done::Gone(object) => self.gone(object).await,
                         Done::Looked { object, begun, held } => self.looked(&object, begun, held).await,
                     }
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
             }
+            self.tell_age();
             let ended = std::mem::take(&mut self.ended);
             if ended > 0 {
                 shared.pending.send_modify(|pending| *pending -= ended);
@@ -91,19 +97,24 @@ impl Task {
     fn start_what_may_go(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let width = if self.streak == 0 { WIDTH } else { 1 };
-        if self.attempts.len() >= width {
+        if self.abreast() >= width {
             return None;
         }
         if let Some(pause) = self.pause.filter(|pause| *pause > now) {
             return (!(self.backlog.is_empty() && self.guards.is_empty())).then_some(pause);
         }
-        while self.attempts.len() < width {
-            let Some(next) = self.backlog.start(now) else { return self.look(now) };
+        while self.abreast() < width {
+            let Some(next) = self.backlog.start(now, self.streak == 0) else { return self.look(now) };
             let rank = Rank { streak: self.streak, since: next.since };
-            let limit = self.patience.limit(next.timeouts);
+            let limit = self.patience.limit(next.timeouts, next.object.size);
             self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object), rank, limit));
         }
         None
+    }
+
+    /// Attempts that count for the width.
+    fn abreast(&self) -> usize {
+        self.attempts.len() - usize::from(self.backlog.whole_flies())
     }
 
     /// Looks at the texts that are due for it, when there is nothing to put.
@@ -121,7 +132,7 @@ impl Task {
             self.attempts.spawn(self.context.clone().run(look, rank, self.patience.attempt));
         }
         let looks = self.guards.values().filter_map(Guard::look);
-        self.backlog.wake().into_iter().chain(looks).min()
+        self.backlog.wake(self.streak == 0).into_iter().chain(looks).min()
     }
 
     async fn take_news(&mut self) {
@@ -170,6 +181,7 @@ impl Task {
             progress.confirmed_bytes += object.size;
             progress.trouble = None;
         });
+        self.tell_age();
         if recovered {
             self.report(UploadReport::Recovered).await;
         }
@@ -192,6 +204,19 @@ impl Task {
         }
         let (name, attempt) = (object.name, self.streak);
         self.report(UploadReport::Retrying { name, error: Arc::new(error), attempt }).await;
+    }
+
+    /// There is nothing to be copied any more.
+    async fn gone(&mut self, object: SpooledObject) {
+        self.backlog.confirmed(&object);
+        self.forget(&object).await;
+        self.report(UploadReport::Gone { name: object.name }).await;
+    }
+
+    /// Since when the oldest object waits, for who asks.
+    fn tell_age(&self) {
+        let oldest = self.backlog.oldest();
+        self.shared.progress.send_if_modified(|progress| std::mem::replace(&mut progress.oldest, oldest) != oldest);
     }
 
     /// Somebody looked whether a text is still the one in the bucket.
@@ -233,7 +258,7 @@ impl Task {
     /// An object is needed no more: it is in the bucket for good, or a newer one took its place.
     async fn forget(&mut self, object: &SpooledObject) {
         self.ended += 1;
-        if let Err(error) = self.context.spool.remove(object).await {
+        if let Err(error) = self.context.shelf.remove(object).await {
             tracing::warn!(name = %object.name, %error, "an object that is no longer needed stays in the spool");
         }
         self.shared.progress.send_modify(|progress| {

@@ -22,7 +22,8 @@ SEGMENT_SECONDS = 2
 
 
 class Product:
-    def __init__(self, folder, callback_url, livekit=None):
+    def __init__(self, folder, callback_url, livekit=None, app_keys=""):
+        """`app_keys` are more lines for the embedded app."""
         self.port, self.bucket_port = free_port(), free_port()
         self.data = folder / "data"
         secret = secrets.token_hex(16)
@@ -64,9 +65,10 @@ callback_url = "{callback_url}"
 callback_secret = "{SECRET}"
 channel = {channel}
 allow_private_endpoints = true
+{app_keys if app == EMBEDDED else ""}
 """
             )
-        config = folder / "product.toml"
+        self.config = config = folder / "product.toml"
         config.write_text("".join(sections))
         self.origin = f"http://{LOOPBACK}:{self.port}"
         self.program = Program("cloud-recorder", [PRODUCT, "serve", "--config", config], folder / "product.log", self._answers)
@@ -118,9 +120,9 @@ class Recording:
         )
         self.sid, self.window = started["sid"], (asked, time.time())
 
-    def post(self, path, client_request):
+    def post(self, path, client_request, expected=(200,)):
         answer = requests.post(self._url(path), json={**self.who, "clientRequest": client_request}, auth=customer_of(self.app), timeout=30)
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        assert answer.status_code in expected, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
     def query(self):
@@ -128,15 +130,17 @@ class Recording:
         answer = requests.get(self._url(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/query"), auth=customer_of(self.app), timeout=10)
         return answer.status_code, answer.json()
 
-    def stop(self):
-        """Stops, and returns the answer and the wall time at which it was asked for."""
+    def stop(self, late=False):
+        """Stops, and returns the answer and the wall time at which it was asked for. `late`: what is in the bucket may take longer
+        than an answer, as after an outage."""
         at = time.time()
-        answer = self.post(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/stop", {"async_stop": False})
+        expected = (200, 206) if late else (200,)
+        answer = self.post(f"{self.resource}/sid/{self.sid}/mode/{self.mode}/stop", {"async_stop": False}, expected)
         return answer, at
 
-    def finish(self, folder, seconds=40):
+    def finish(self, folder, seconds=40, late=False):
         """Stops, waits until everything is in the bucket, checks it and the callbacks, and returns what was recorded."""
-        answer, at = self.stop()
+        answer, at = self.stop(late)
         return self.collect(folder, at, seconds), answer
 
     def collect(self, folder, stopped_at, seconds=40):

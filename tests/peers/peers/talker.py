@@ -11,6 +11,8 @@ from . import staircase
 from .sound import RATE
 
 FRAME = RATE // 50
+# What the SDK holds of a voice before it is sent; after a longer pause it sends silence.
+QUEUE_MS = 100
 
 
 class Crowd:
@@ -50,6 +52,8 @@ class Talker:
         self.source = self.publication = self.voice = None
         self.left = None
         self.recorded = False
+        # When it was kept from speaking, by a busy machine: (from, to) wall times.
+        self.stalls = []
         self.seen = set()
         self.connects = 0
         self.room.on("disconnected", lambda reason: setattr(self, "left", reason))
@@ -64,7 +68,7 @@ class Talker:
             await self._publish(dtx, red)
 
     async def _publish(self, dtx, red):
-        self.source = rtc.AudioSource(RATE, 1, queue_size_ms=100)
+        self.source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
         self.track = rtc.LocalAudioTrack.create_audio_track("voice", self.source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=dtx, red=red)
         self.publication = await self.room.local_participant.publish_track(self.track, options)
@@ -72,7 +76,12 @@ class Talker:
 
     async def _speak(self):
         begin, position = time.time(), 0
+        spoken = begin
         while True:
+            now = time.time()
+            if now - spoken > QUEUE_MS / 1000:
+                self.stalls.append((spoken, now))
+            spoken = now
             if self.staircase:
                 sound = staircase.samples(begin + position / RATE, FRAME)
             else:

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::*;
 use crate::recording::Input;
 use crate::storage::journal::tests::{checkpoint, input, packet, spec};
-use crate::storage::journal::{LogReader, MAX_CHECKPOINT_BYTES, log, scan};
+use crate::storage::journal::{MAX_CHECKPOINT_BYTES, Reader, log, scan};
 use crate::units::Ticks;
 
 fn started(digit: &str) -> Record {
@@ -24,7 +24,9 @@ fn packets(digit: &str, numbers: std::ops::Range<u16>) -> impl Iterator<Item = R
 }
 
 fn read(dir: &Path, digit: &str) -> Vec<Record> {
-    LogReader::new(dir).unwrap().for_session(&spec(digit).sid).map(Result::unwrap).collect()
+    let files = log::files(dir).unwrap();
+    let readers = files.iter().map(|file| Reader::open(&file.path).unwrap().for_session(&spec(digit).sid));
+    readers.flatten().map(Result::unwrap).collect()
 }
 
 async fn until_empty(writer: &Writer, dir: &Path) {

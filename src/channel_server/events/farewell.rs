@@ -1,0 +1,97 @@
+//! The end of channel sessions whose server was killed: who was in them left, and they are over. The server itself can't say so any
+//! more; the next one can, from what was told.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{CREATED, DESTROYED, reason_number};
+use crate::channel_server::news::LeftReason;
+use crate::units::WallMs;
+
+/// What has to be told to end a session in good order at `now`: a leave of everybody who is told to be there, then the end of the
+/// channel. `told` are the numbers and payloads of its events so far, in order.
+pub fn farewell(told: &[(u16, Value)], now: WallMs) -> Vec<(u16, Value)> {
+    let mut there: BTreeMap<String, (u16, &Value)> = BTreeMap::new();
+    let (mut channel, mut last) = (Value::Null, Value::Null);
+    for (number, payload) in told {
+        channel.clone_from(&payload["channelName"]);
+        let Some(account) = payload["account"].as_str() else { continue };
+        last.clone_from(&payload["uid"]);
+        match number {
+            103 | 105 | 107 => _ = there.insert(account.to_owned(), (number + 1, payload)),
+            104 | 106 | 108 => _ = there.remove(account),
+            111 | 112 => {
+                if let Some((leave, _)) = there.get_mut(account) {
+                    *leave = if *number == 111 { 104 } else { 106 };
+                }
+            }
+            _ => {}
+        }
+    }
+    if told.iter().all(|(number, _)| *number != CREATED) || told.iter().any(|(number, _)| *number == DESTROYED) {
+        return Vec::new();
+    }
+    let seconds = now.0 / 1000;
+    let mut news: Vec<(u16, Value)> = Vec::new();
+    for ((leave, join), clock) in there.values().zip(now.0..) {
+        let joined = join["ts"].as_u64().unwrap_or(seconds);
+        let mut payload = Map::new();
+        for (field, value) in join.as_object().into_iter().flatten() {
+            match field.as_str() {
+                "clientSeq" => {
+                    payload.insert(field.clone(), json!(clock));
+                    payload.insert("reason".into(), json!(reason_number(LeftReason::Shutdown)));
+                    payload.insert("duration".into(), json!(seconds.saturating_sub(joined)));
+                }
+                "ts" => _ = payload.insert(field.clone(), json!(seconds)),
+                _ => _ = payload.insert(field.clone(), value.clone()),
+            }
+        }
+        last.clone_from(&join["uid"]);
+        news.push((*leave, Value::Object(payload)));
+    }
+    news.push((DESTROYED, json!({ "channelName": channel, "lastUid": last, "ts": seconds })));
+    news
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(number: u16, account: &str) -> (u16, Value) {
+        let payload = json!({
+            "channelName": "room", "uid": 7, "platform": 7, "clientSeq": 5, "ts": 1_000, "account": account,
+        });
+        (number, payload)
+    }
+
+    #[test]
+    fn everybody_who_is_there_leaves_as_what_they_are_and_the_channel_ends() {
+        let told = [
+            (101, json!({ "channelName": "room", "ts": 1_000 })),
+            join(103, "host"),
+            join(105, "guest"),
+            join(107, "gone"),
+            join(108, "gone"),
+            join(111, "guest"),
+        ];
+        let news = farewell(&told, WallMs(1_600_500));
+        assert_eq!(news.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [104, 104, 102]);
+        assert_eq!(
+            news[0].1.to_string(),
+            r#"{"channelName":"room","uid":7,"platform":7,"clientSeq":1600500,"reason":4,"duration":600,"ts":1600,"account":"guest"}"#
+        );
+        assert!(news[0].1["clientSeq"].as_u64() < news[1].1["clientSeq"].as_u64());
+        assert_eq!(news[2].1.to_string(), r#"{"channelName":"room","lastUid":7,"ts":1600}"#);
+    }
+
+    #[test]
+    fn what_is_over_is_told_nothing_more() {
+        let created = (101, json!({ "channelName": "room", "ts": 1 }));
+        let over = [created.clone(), (102, json!({ "channelName": "room", "lastUid": 7, "ts": 9 }))];
+        assert!(farewell(&over, WallMs(5)).is_empty());
+        assert!(farewell(&[join(107, "x")], WallMs(5)).is_empty(), "its beginning was never told");
+        assert_eq!(farewell(&[created], WallMs(5)).len(), 1);
+    }
+}

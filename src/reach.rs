@@ -1,0 +1,42 @@
+//! Which addresses a name that somebody else chose may lead to: public ones, unless the operator says otherwise.
+//!
+//! A name is looked at again for each connection, and the connection is made to the addresses that were looked at: a name that was
+//! public when it was given and leads inside later gets nothing. Addresses that stand in a URL as such can't change and are looked at
+//! once, where the URL is taken.
+
+use std::io;
+use std::net::IpAddr;
+
+use crate::units::is_public;
+
+/// What names may lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Anything: the name is the operator's, or the operator allows it.
+    #[default]
+    Anywhere,
+    /// Public addresses alone.
+    Public,
+}
+
+/// The addresses of a host name, if all of them are public. Waits for the system's resolver.
+pub async fn look_up_public(name: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses: Vec<IpAddr> = tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
+    if addresses.iter().all(|address| is_public(*address)) {
+        Ok(addresses)
+    } else {
+        let problem = "the host name leads to a loopback, private or link-local address, which this app may not use";
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_has_no_addresses() {
+        let error = look_up_public("localhost").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    }
+}

@@ -1,0 +1,339 @@
+//! The second bucket of an app: where a recording goes too while its own bucket takes nothing.
+//!
+//! When the oldest object of a recording has waited for [`BackupSettings::after`], all media that the spool holds are copied there, and
+//! from then on what is made, until the own bucket is well again. Copies take nothing from the spool: an object leaves it only when
+//! its own bucket confirmed it, so coming home is the usual upload. Nothing runs, and no connection is made, before that time.
+//!
+//! A playlist there goes by law 1 as well: it names what is there. What the own bucket confirmed before it could be copied stands in it
+//! as a gap of its length, so that position stays wall time. What was copied by an earlier run of the worker and is home by now is such
+//! a gap too: this run knows for sure only of the home.
+
+mod handing;
+mod shelves;
+mod trouble;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+pub(super) use self::shelves::{Place, Shelves};
+use self::trouble::Trouble;
+use super::BackupSettings;
+use super::upload::UploadState;
+use crate::callback::event::{self, Module};
+use crate::fault::Fault;
+use crate::recording::PlaylistId;
+use crate::storage::{Bucket, CopyQueue, Destination, KeyPrefix, Progress, SessionSpool, UploadReport, Uploader};
+use crate::store::NewEvent;
+use crate::units::WallMs;
+
+/// `warnCode`: uploaded to the backup (facts/agora.md section 5.1).
+pub(super) const TO_THE_BACKUP: u32 = 32;
+/// A use of an earlier run goes on after this time, or with the first attempt that fails.
+const RESUME_AFTER: Duration = Duration::from_secs(10);
+/// After this time a use that could not begin is tried again.
+const BEGIN_AGAIN: Duration = Duration::from_secs(60);
+
+/// The second bucket, for query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupUse {
+    /// Since when what waits is copied there.
+    pub since_ms: WallMs,
+    /// How copying goes.
+    pub state: UploadState,
+    /// Why it fails, as a word for machines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// Objects copied there by this run of the worker, each text of a playlist too.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that wait to be copied.
+    pub waiting_objects: u64,
+    /// The recording is over, all of it is safe there, and it comes home when its own bucket takes it.
+    pub away: bool,
+}
+
+/// What a second bucket is used with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) settings: BackupSettings,
+    pub(super) uploader: Arc<Uploader>,
+}
+
+/// A recording's second bucket, used or not.
+#[derive(Default)]
+pub(super) struct Backup {
+    means: Option<Means>,
+    using: Option<Using>,
+    shelves: Shelves,
+    /// An earlier run of the worker used it, since then, and did not say that this was over.
+    resumed: Option<WallMs>,
+    /// A use that could not begin is not tried again before.
+    not_before: Option<Instant>,
+    trouble: Trouble,
+    objects: u64,
+    bytes: u64,
+}
+
+/// While it is used.
+struct Using {
+    since: WallMs,
+    begun: Instant,
+    queue: CopyQueue,
+    reports: mpsc::Receiver<UploadReport>,
+    /// What was handed over and is not settled; where media belong.
+    handed: HashMap<String, Option<Place>>,
+    texts: BTreeMap<PlaylistId, Text>,
+    /// Nothing that was handed over is on its way, nor in doubt.
+    drained: bool,
+}
+
+/// How far a playlist's text was given out there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Text {
+    segments: usize,
+    ended: bool,
+    on_its_way: bool,
+}
+
+/// What there is to do about a second bucket.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It is time to use it.
+    Due,
+    /// The copies say something.
+    Told(UploadReport),
+    /// Everything that was handed over is there for good.
+    Drained,
+}
+
+impl Backup {
+    pub(super) fn new(means: Option<Means>) -> Self {
+        Self { means, ..Self::default() }
+    }
+
+    /// An earlier run of the worker used it.
+    pub(super) fn resume(&mut self, since: Option<WallMs>) {
+        self.resumed = since.filter(|_| self.means.is_some());
+    }
+
+    /// Whether it is used now.
+    pub(super) const fn is_used(&self) -> bool {
+        self.using.is_some()
+    }
+
+    /// When it is to be used, as far as `progress` of the way to the own bucket tells.
+    pub(super) fn due(&self, progress: &Progress) -> Option<Instant> {
+        let after = self.means.as_ref().filter(|_| self.using.is_none())?.settings.after;
+        let waits = progress.oldest?;
+        let due = match self.resumed {
+            None => waits + after,
+            Some(_) if progress.trouble.is_some() => waits,
+            Some(_) => waits + after.min(RESUME_AFTER),
+        };
+        Some(due.max(self.not_before.unwrap_or(due)))
+    }
+
+    /// Waits for what there is to do; `due` is what [`Self::due`] said. For ever when nothing is. Cancelling loses nothing.
+    pub(super) async fn next(&mut self, due: Option<Instant>) -> News {
+        match (&mut self.using, due) {
+            (Some(using), _) => {
+                let watched = using.is_quiet() && !using.drained;
+                tokio::select! {
+                    biased;
+                    Some(report) = using.reports.recv() => News::Told(report),
+                    () = using.queue.drained(), if watched => {
+                        using.drained = true;
+                        News::Drained
+                    }
+                    else => std::future::pending().await,
+                }
+            }
+            (None, Some(due)) => {
+                sleep_until(due).await;
+                News::Due
+            }
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Begins to use it; what is to be said of that. `folder` is the recording's own prefix.
+    pub(super) fn begin(
+        &mut self,
+        folder: &KeyPrefix,
+        spool: SessionSpool,
+        progress: &Progress,
+        (now, wall): (Instant, WallMs),
+    ) -> Option<NewEvent> {
+        let Means { settings, uploader } = self.means.clone()?;
+        let prefix = settings.destination.prefix.around(folder);
+        let bucket = Bucket::connect(&Destination { prefix, ..settings.destination });
+        let (queue, reports) = uploader.spawn_copies(bucket, spool);
+        let known = self.resumed.take();
+        let since = known.unwrap_or(wall);
+        self.using = Some(Using {
+            since,
+            begun: now,
+            queue,
+            reports,
+            handed: HashMap::new(),
+            texts: BTreeMap::new(),
+            drained: false,
+        });
+        let reason = progress.trouble.map_or("slow", |fault| fault.code);
+        let said = warning("begun", since).with("reason", reason);
+        let said = said.with("waitingObjects", progress.waiting_objects).with("waitingBytes", progress.waiting_bytes);
+        known.is_none().then_some(said)
+    }
+
+    /// It could not begin.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.not_before = Some(now + BEGIN_AGAIN);
+    }
+
+    /// Ends the use if the own bucket is well again; what is to be said of that.
+    pub(super) fn end_if_well(&mut self, progress: &Progress, now: Instant) -> Option<NewEvent> {
+        let after = self.means.as_ref()?.settings.after;
+        let well = progress.trouble.is_none() && progress.oldest.is_none_or(|waits| now - waits < after);
+        if well { self.end(now) } else { None }
+    }
+
+    /// Ends the use; what is to be said of that, if it was used.
+    pub(super) fn end(&mut self, now: Instant) -> Option<NewEvent> {
+        self.trouble.end();
+        match (self.using.take(), self.resumed.take()) {
+            (Some(using), _) => Some(ended(using.since).with("lastedMs", millis(now - using.begun))),
+            (None, Some(since)) => Some(ended(since)),
+            (None, None) => None,
+        }
+    }
+
+    /// For query; none while it is not used.
+    pub(super) fn report(&self) -> Option<BackupUse> {
+        let using = self.using.as_ref()?;
+        let (state, code, attempts) = self.trouble.report();
+        Some(BackupUse {
+            since_ms: using.since,
+            state,
+            code: code.map(str::to_owned),
+            attempts,
+            objects: self.objects,
+            bytes: self.bytes,
+            waiting_objects: using.queue.progress().waiting_objects,
+            away: false,
+        })
+    }
+
+    /// Something was confirmed there.
+    pub(super) const fn count(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes += bytes;
+    }
+
+    /// An attempt to copy failed; what is to be said of it.
+    pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant) -> Option<NewEvent> {
+        let since = self.using.as_ref()?.since;
+        self.trouble.failed(fault, attempts, now, since)
+    }
+
+    /// An attempt succeeded again; what is to be said of it.
+    pub(super) fn recovered(&mut self) -> Option<NewEvent> {
+        let since = self.using.as_ref()?.since;
+        self.trouble.recovered(since)
+    }
+}
+
+impl Using {
+    /// Whether nothing that was handed over waits for an answer.
+    fn is_quiet(&self) -> bool {
+        self.handed.is_empty() && !self.texts.values().any(|text| text.on_its_way)
+    }
+}
+
+/// What is said when the own bucket has what it lacked.
+pub(super) fn ended(since: WallMs) -> NewEvent {
+    warning("ended", since)
+}
+
+fn warning(state: &str, since: WallMs) -> NewEvent {
+    event::warning(Module::Uploader, TO_THE_BACKUP).with("state", state).with("sinceMs", since.0)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::StorageConfigParts;
+    use crate::storage::{RetryPolicy, vendor};
+
+    const AFTER: Duration = Duration::from_secs(300);
+
+    fn backup() -> Backup {
+        let parts: StorageConfigParts = serde_json::from_value(serde_json::json!({
+            "vendor": 11, "bucket": "backup", "accessKey": "a", "secretKey": "s",
+            "extensionParams": { "endpoint": "http://127.0.0.1:1" },
+        }))
+        .unwrap();
+        let settings = BackupSettings { destination: vendor::destination(&parts).unwrap(), after: AFTER };
+        Backup::new(Some(Means { settings, uploader: Arc::new(Uploader::new(RetryPolicy::default(), 1)) }))
+    }
+
+    #[tokio::test]
+    async fn it_is_due_when_the_oldest_object_has_waited_and_never_without_one() {
+        let (mut backup, now) = (backup(), Instant::now());
+        let waiting = Progress { oldest: Some(now), ..Progress::default() };
+        assert_eq!(backup.due(&Progress::default()), None);
+        assert_eq!(Backup::new(None).due(&waiting), None);
+        assert_eq!(backup.due(&waiting), Some(now + AFTER));
+        backup.put_off(now + AFTER);
+        assert_eq!(backup.due(&waiting), Some(now + AFTER + BEGIN_AGAIN));
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_began_goes_on_with_the_first_failure() {
+        let (mut backup, now) = (backup(), Instant::now());
+        backup.resume(Some(WallMs(7)));
+        let waiting = Progress { oldest: Some(now), ..Progress::default() };
+        assert_eq!(backup.due(&waiting), Some(now + RESUME_AFTER));
+        let failing = Progress { trouble: Some(Fault::destination("bucket_busy", true)), ..waiting };
+        assert_eq!(backup.due(&failing), Some(now));
+        assert_eq!(backup.end_if_well(&failing, now), None);
+        let said = backup.end_if_well(&Progress::default(), now).unwrap();
+        assert_eq!((&said.details["state"], &said.details["sinceMs"]), (&"ended".into(), &7.into()));
+        assert_eq!(backup.end_if_well(&Progress::default(), now), None, "once");
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nothing_old_waits_any_more() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), Instant::now());
+        let spool = crate::storage::Spool::open(dir.path(), u64::MAX).unwrap();
+        let app = crate::units::AppId::new("0123456789abcdef0123456789abcdef").unwrap();
+        let spool = spool.session(&app, &crate::units::Sid::from_random([1; 16])).unwrap();
+        let mut backup = backup();
+        let old = Progress { oldest: Some(now), waiting_objects: 3, ..Progress::default() };
+        let begun = backup.begin(&KeyPrefix::default(), spool, &old, (now + AFTER, WallMs(5))).unwrap();
+        assert_eq!(
+            begun.details.to_string(),
+            r#"{"msgName":"cloud_recording_warning","module":1,"warnCode":32,"state":"begun","sinceMs":5,"reason":"slow","waitingObjects":3,"waitingBytes":0}"#
+        );
+        assert!(backup.report().is_some() && backup.due(&old).is_none());
+        assert_eq!(backup.end_if_well(&old, now + AFTER), None);
+        let young = Progress { oldest: Some(now + AFTER), ..Progress::default() };
+        assert_eq!(
+            backup.end_if_well(&young, now + 2 * AFTER - Duration::from_secs(1)).unwrap().details["lastedMs"],
+            299_000
+        );
+        assert_eq!(backup.report(), None);
+    }
+}

@@ -1,0 +1,38 @@
+//! The contract with callers of the original, row by row: `agora_<section>_*` are the rows of facts/agora.md, `callers_<section>_*`
+//! the lines of facts/callers.md. Each case names its row. docs/compatibility.md is the index: every row with the test that covers
+//! it, here or elsewhere, or why it is refused; `the_page_is_true` holds it to that.
+//!
+//! Sections 5 and 6, events, are in tests/callbacks, tests/rest/callbacks_tell_the_story.rs and tests/channel.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[path = "../rest/binary.rs"]
+#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
+mod binary;
+#[path = "../rest/channel.rs"]
+#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
+mod channel;
+#[path = "../rest/talker.rs"]
+mod talker;
+#[path = "../rest/world.rs"]
+#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
+mod world;
+
+mod contract;
+mod readers;
+
+mod agora_1_acquire;
+mod agora_1_gateway;
+mod agora_1_query;
+mod agora_1_stop;
+mod agora_1_update;
+mod agora_2_idle;
+mod agora_2_start;
+mod agora_2_storage;
+mod agora_3_errors;
+mod agora_4_files;
+mod agora_8_names;
+mod callers_1_requests;
+mod callers_2_answers;
+mod callers_4_bucket;
+mod the_page_is_true;
