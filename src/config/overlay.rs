@@ -45,7 +45,7 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 13] = [
+pub(super) const SCALARS: [&str; 14] = [
     "drain_seconds",
     "spool_gib",
     "metrics",

@@ -24,7 +24,7 @@ use self::last_log::event_log;
 use self::patience::{HandedOver, Patience};
 use super::live::Command;
 use super::presence::Presence;
-use super::works::Works;
+use super::works::{Next, Works};
 use super::{File, Report, State};
 use crate::callback::event::{self, ErrorLevel, ExitStatus, Module, PROGRESS_COMPLETE, UploadedFile};
 use crate::codec::names::{events_name, manifest_name};
@@ -134,9 +134,11 @@ impl Ending {
         // Whole files are made of what the bucket has.
         while self.works.make_last_files().await {
             tokio::select! {
-                made = self.works.made() => self.works.take_made(made).await,
+                next = self.works.made_or_backup_news() => match next {
+                    Next::Made(made) => self.works.take_made(made).await,
+                    Next::Backup(news) => self.works.tend_backup(news).await,
+                },
                 Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
-                news = self.works.backup_news() => self.works.tend_backup(news).await,
                 event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
             }
         }

@@ -20,6 +20,7 @@ use self::again::Again;
 use self::failover::Failover;
 use self::files::Files;
 pub(super) use self::kept::{Kept, Position};
+pub(super) use self::second::Next;
 use super::backup::Backup;
 use super::ending::LastLog;
 use super::live::{Command, Desk};

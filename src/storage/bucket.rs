@@ -126,7 +126,7 @@ impl Bucket {
         file: SpooledFile,
         kind: ObjectKind,
     ) -> Result<Confirmed, BucketError> {
-        self.within(limit, Action::Write, self.put_body(key, &Body::File(file), kind)).await
+        self.timed(limit, Action::Write, self.put_body(key, &Body::File(file), kind)).await
     }
 
     /// Whether the bucket holds, now, what was confirmed under this key.

@@ -1,4 +1,4 @@
-//! Law 1, seen by somebody who reads the bucket all the time: no playlist ever names what is not there.
+//! Law 1, seen by somebody who reads the bucket all the time: no playlist ever names what is not there, whatever the bucket refuses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use crate::talker::Talker;
-use crate::world::World;
+use crate::world::{World, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_finds_every_segment_that_is_named() {
@@ -42,6 +42,45 @@ async fn a_reader_finds_every_segment_that_is_named() {
     done.store(true, Ordering::Relaxed);
     let seen = reader.await.unwrap();
     assert!(seen > 40, "four playlists of ten segments were read while they grew: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_the_bucket_refuses_holds_back_what_comes_after_it() {
+    let world = World::new().await;
+    let task = world.record("individual", "room", "1", &world.client()).await;
+    let stage = world.channel.stage(&task.sid);
+    let mut talker = [Talker::new(1, 300.0)];
+    stage.enter(0, "1", 1).await;
+    stage.talk(&mut talker, 0, 8_000).await;
+    let folder = world.objects().join("rec");
+    let first = until(async || segments(&folder).into_iter().next()).await;
+    let refused = folder.join(later(&first, 10));
+    // A folder where the object should be: the bucket can't store it.
+    std::fs::create_dir(&refused).unwrap();
+    stage.talk(&mut talker, 8_000, 30_000).await;
+    until(async || (segments(&folder).len() >= 10).then_some(())).await;
+    assert_eq!(read_all(&folder), 5, "the segments before it are named; those behind it are in the bucket and wait");
+    std::fs::remove_dir(&refused).unwrap();
+    assert_eq!(world.stop(&task).await.status, StatusCode::OK);
+    assert_eq!((read_all(&folder), segments(&folder).len()), (15, 15));
+}
+
+/// The names of the segments that are there, in order.
+fn segments(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let files = entries.map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file());
+    let names = files.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".m4s")).collect();
+    names.sort();
+    names
+}
+
+/// The name of the segment that begins so much later than this one.
+fn later(segment: &str, seconds: i64) -> String {
+    let (stem, time) = segment.strip_suffix(".m4s").unwrap().rsplit_once('_').unwrap();
+    let (whole, milliseconds) = time.split_at(14);
+    let at = chrono::NaiveDateTime::parse_from_str(whole, "%Y%m%d%H%M%S").unwrap() + chrono::Duration::seconds(seconds);
+    format!("{stem}_{}{milliseconds}.m4s", at.format("%Y%m%d%H%M%S"))
 }
 
 /// Reads every playlist and checks what it names; how many segments were named.

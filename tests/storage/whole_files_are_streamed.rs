@@ -5,10 +5,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use cloud_recorder::storage::{
-    Bucket, Destination, Kept, ObjectKind, Proof, RetryPolicy, SessionSpool, Spool, UploadReport, Uploader,
+    Bucket, Destination, Kept, ObjectKind, PROOF_TIME, Proof, RetryPolicy, SessionSpool, Spool, UploadReport, Uploader,
 };
 use cloud_recorder::units::Sid;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 
 use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, Server, app, client, destination};
 use crate::versitygw_takes_a_recording::{start, until_it_answers};
@@ -100,4 +101,28 @@ async fn into_a_real_s3_server() {
     judge(&client, &upload(&to, &session, RetryPolicy::default()).await).await;
     let left = client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
     assert!(left.uploads().is_empty(), "nothing half stays behind");
+}
+
+#[tokio::test]
+async fn the_request_is_signed_for_these_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_spool, session) = spool(dir.path());
+    let recipe = |_: &Kept<'_>, out: &mut dyn std::io::Write| out.write_all(&block(7));
+    let (object, file) = session.make("a_0.mp4", ObjectKind::Mp4, Vec::new(), recipe).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let bucket = Bucket::connect(&destination(&endpoint, BUCKET, ACCESS_KEY, SECRET_KEY));
+    let put = bucket.put_file_within(PROOF_TIME, "a_0.mp4", file, object.kind);
+    let seen = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        String::from_utf8_lossy(&head).to_lowercase()
+    };
+    let (_, head) = tokio::join!(put, seen);
+    let sha256 = format!("{:x}", Sha256::digest(block(7)));
+    assert!(head.contains(&format!("x-amz-content-sha256: {sha256}")), "{head}");
+    assert!(head.contains(&format!("content-length: {}", 1 << 20)), "{head}");
 }

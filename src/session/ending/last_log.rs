@@ -59,7 +59,13 @@ impl LastLog {
                 },
                 command = self.commands.recv(), if !deaf => match command {
                     Some(Command::Rekey(bucket)) => self.queue.use_bucket(bucket),
-                    Some(Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::HandOver) => {}
+                    Some(
+                        Command::Stop(_)
+                        | Command::Select(_)
+                        | Command::Look(_)
+                        | Command::Misfit(_)
+                        | Command::HandOver,
+                    ) => {}
                     None => deaf = true,
                 },
             }
@@ -94,7 +100,7 @@ impl LastLog {
                         None
                     }
                     ObjectKind::Playlist => self.listed(&name),
-                    ObjectKind::Init | ObjectKind::Document => None,
+                    ObjectKind::Init | ObjectKind::Document | ObjectKind::Mp4 | ObjectKind::Ogg => None,
                 }
             }
             UploadReport::Retrying { name, error, attempt } => {

@@ -79,6 +79,14 @@ impl Files {
         Self { kinds, roll: desk.roll, docket: Docket::default(), making: None }
     }
 
+    /// Waits for the file that is being made, for ever when none is. Cancelling loses nothing.
+    pub(super) async fn made(&mut self) -> Finished {
+        match &mut self.making {
+            Some(making) => making.await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether any were asked for, and not given up.
     fn are_made(&self) -> bool {
         !self.kinds.is_empty() && self.docket.given_up.is_none()
@@ -103,7 +111,7 @@ impl Works {
             return;
         }
         if self.files.making.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
-            let made = self.made().await;
+            let made = self.files.made().await;
             self.take_made(made).await;
         }
         self.begin_next(false).await;
@@ -115,14 +123,6 @@ impl Works {
             self.give_up_files("some of it is not in its bucket".to_owned()).await;
         }
         self.begin_next(true).await
-    }
-
-    /// Waits for the file that is being made, for ever when none is. Cancelling loses nothing.
-    pub(in crate::session) async fn made(&mut self) -> Finished {
-        match &mut self.files.making {
-            Some(making) => making.await,
-            None => std::future::pending().await,
-        }
     }
 
     /// Takes note of a file that was made, or could not be made.

@@ -6,12 +6,21 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::Works;
+use super::files::Finished;
 use crate::fault::Explain;
 use crate::recording::PlaylistId;
 use crate::session::File;
 use crate::session::backup::{News, Place};
 use crate::session::objects::{Objects, Stored};
 use crate::storage::{ObjectKind, SpoolError, SpooledObject, UploadReport};
+
+/// What a recording at its end does beside its uploads.
+pub(in crate::session) enum Next {
+    /// A whole file was made, or could not be made.
+    Made(Finished),
+    /// There is something to do about the second bucket.
+    Backup(News),
+}
 
 impl Works {
     /// Waits for what there is to do about the second bucket; for ever when nothing is. Cancelling loses nothing.
@@ -20,7 +29,16 @@ impl Works {
         self.backup.next(due).await
     }
 
-    /// Does it.
+    /// Waits for that, or for the whole file that is being made. Cancelling loses nothing.
+    pub(in crate::session) async fn made_or_backup_news(&mut self) -> Next {
+        let due = self.backup_due();
+        tokio::select! {
+            made = self.files.made() => Next::Made(made),
+            news = self.backup.next(due) => Next::Backup(news),
+        }
+    }
+
+    /// Does what there is to do about the second bucket.
     pub(in crate::session) async fn tend_backup(&mut self, news: News) {
         match news {
             News::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
@@ -83,7 +101,8 @@ impl Works {
             return;
         }
         match object.kind {
-            ObjectKind::Playlist => {}
+            // Playlists have texts of their own there; whole files are made once all is at home.
+            ObjectKind::Playlist | ObjectKind::Mp4 | ObjectKind::Ogg => {}
             ObjectKind::Document => self.backup.copy(object, None),
             ObjectKind::Init | ObjectKind::Segment => {
                 // What is not waited for is at home.
