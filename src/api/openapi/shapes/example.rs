@@ -204,10 +204,11 @@ pub(in crate::api::openapi) fn events() -> Value {
 }
 
 pub(in crate::api::openapi) fn callbacks() -> Value {
+    let error = "the receiver answered 500 Internal Server Error; it has to answer 200";
+    let attempt = json!({ "at": ENDED_MS + 86_400_000, "tookMs": 12, "status": 500, "error": error });
     let letter = json!({
-        "sid": SID, "sequence": 12, "noticeId": "00c1d2e3f405162738495a6b7c8d9eaf", "eventType": 31, "attempts": 301,
-        "lastError": "the receiver answered 500 Internal Server Error; it has to answer 200",
-        "state": "dead", "since": ENDED_MS + 86_400_000, "nextAttempt": null,
+        "productId": 3, "sid": SID, "sequence": 12, "noticeId": "00c1d2e3f405162738495a6b7c8d9eaf", "eventType": 31, "attempts": 301,
+        "lastError": error, "state": "dead", "since": ENDED_MS + 86_400_000, "nextAttempt": null, "log": [attempt],
     });
     json!({ "receiver": true, "callbacks": [letter], "next": null })
 }
