@@ -23,10 +23,12 @@ fn operation_of(target: Target<'_>) -> &'static str {
             Action::UpdateLayout => "updateLayout",
             Action::Stop => "stop",
         },
+        Target::Recordings => "recordings",
         Target::Recording { .. } => "recording",
         Target::Events { .. } => "events",
         Target::Callbacks => "callbacks",
         Target::Redeliver => "redeliver",
+        Target::TestCallback => "testCallback",
     }
 }
 
@@ -41,7 +43,8 @@ fn take(shape: &str, body: &Value) -> Result<(), String> {
             let individual = start::parse(app.clone(), resource(), "individual", body);
             start::parse(app, resource(), "mix", body).and(individual).map(drop)
         }
-        "UpdateRequest" | "LayoutRequest" => task::update(body).map(drop),
+        "UpdateRequest" => task::update(body).map(drop),
+        "LayoutRequest" => task::update_layout(body).map(drop),
         "StopRequest" => task::stop(body).map(drop),
         _ => return Ok(()),
     }
@@ -151,9 +154,13 @@ fn the_parsers_take_every_example() {
 fn the_parsers_refuse_what_lies_beyond_a_limit_and_take_what_lies_within() {
     let who = json!({ "cname": example::CNAME, "uid": "1" });
     let busy = json!({ "clientRequest": { "streamSubscribe": { "audioUidList": { "subscribeAudioUids": [] } } } });
-    for (shape, base) in
-        [("AcquireRequest", &who), ("StartRequest", &who), ("UpdateRequest", &busy), ("StopRequest", &who)]
-    {
+    for (shape, base) in [
+        ("AcquireRequest", &who),
+        ("StartRequest", &who),
+        ("UpdateRequest", &busy),
+        ("LayoutRequest", &who),
+        ("StopRequest", &who),
+    ] {
         let mut limits = Vec::new();
         collect(&DOCUMENT["components"]["schemas"][shape], "", &mut limits);
         assert!(!limits.is_empty(), "{shape}");

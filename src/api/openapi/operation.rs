@@ -48,6 +48,14 @@ impl Operation {
         }))
     }
 
+    /// A header that may be sent.
+    pub(super) fn header(self, name: &str, about: &str, example: &str) -> Self {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
+        self.parameter(json!({
+            "name": name, "in": "header", "description": about, "schema": schema, "example": example,
+        }))
+    }
+
     /// The body, by the name of its shape, with examples by name.
     pub(super) fn body<const N: usize>(mut self, shape: &str, examples: [(&str, Value); N]) -> Self {
         let content = json!({ "schema": named(shape), "examples": by_name(examples) });

@@ -76,14 +76,31 @@ pub(super) fn of_app_calls() -> Vec<Refusal> {
             "internal_error",
             &json!({ "detail": "the store failed", "fault": "store", "retry": true }),
         ),
+        too_often(),
+        gateway(
+            429,
+            "too_many_strangers",
+            "API rate limit exceeded: too many requests without valid credentials reach this worker; check yours, and wait as \
+             Retry-After says",
+        ),
         gateway(503, "busy", "too many calls are under way on this worker; try again in a few seconds"),
     ]
+}
+
+/// For an app that calls more often than it may.
+pub(super) fn too_often() -> Refusal {
+    gateway(
+        429,
+        "too_often",
+        "API rate limit exceeded: this app may send 200 requests a second; wait as Retry-After says, or have \
+         apps.requests_per_second raised",
+    )
 }
 
 /// What any call with a body may get on top.
 pub(super) fn of_bodies() -> Vec<Refusal> {
     vec![
-        coded(400, "no_json", 2, "body is not JSON: line 1, column 9: Syntax", &json!({})),
+        coded(400, "no_json", 8, "body is not JSON: line 1, column 9: Syntax", &json!({})),
         gateway(400, "broken_off", "the request's body could not be read"),
         gateway(413, "too_long", "Request size limit exceeded"),
     ]
@@ -125,8 +142,9 @@ const fn describe(status: u16) -> &'static str {
         404 => "Not there",
         413 => "The body is too long",
         415 => "The body is not said to be JSON",
+        422 => "The same key was sent with another request",
         429 => "Too many calls; wait and send it again",
-        500 => "Failed, by no fault of the request",
+        500 | 504 => "Failed, by no fault of the request",
         503 => "Not now; send it again later",
         _ => "Refused",
     }

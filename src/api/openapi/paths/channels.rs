@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::CHANNELS;
 use crate::api::openapi::operation::Operation;
-use crate::api::openapi::refusals::{Refusal, gateway};
+use crate::api::openapi::refusals::{Refusal, gateway, too_often};
 use crate::api::openapi::shapes::example;
 use crate::api::openapi::word::{between, count, ignored};
 
@@ -72,12 +72,13 @@ fn of_channels(path: &'static str, id: &str, title: &str) -> Operation {
 }
 
 /// What any call of the channel management API may get.
-pub(super) fn of_any() -> [Refusal; 4] {
+pub(super) fn of_any() -> [Refusal; 5] {
     [
         gateway(400, "another_apps_credentials", "appid is invalid"),
         gateway(401, "no_credentials", "Unauthorized"),
         gateway(401, "wrong_credentials", "Invalid authentication credentials"),
         gateway(404, "unknown_path", "no Route matched with those values"),
+        too_often(),
     ]
 }
 

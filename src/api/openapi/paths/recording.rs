@@ -12,17 +12,25 @@ pub(super) fn all() -> Vec<Operation> {
 }
 
 fn acquire() -> Operation {
-    app_post("/v1/apps/{appid}/cloud_recording/acquire", RECORDING, "acquire", "Acquire a resource")
+    let operation = app_post("/v1/apps/{appid}/cloud_recording/acquire", RECORDING, "acquire", "Acquire a resource")
         .about(
             "A resource is the right to start one recording of one channel by one recorder uid. Start it within five minutes; \
              afterwards it names the recording in query, update and stop for `resourceExpiredHour`.",
         )
         .body("AcquireRequest", [("least", example::acquire()), ("with_a_promise", example::acquire_with_promise())])
         .answers(200, "The resource", "Acquired", [("acquired", example::acquired())])
+        .refuses(&[coded(
+            400,
+            "bad_hours",
+            2,
+            "Acquire: invalid resourceExpiredHour value!",
+            &json!({ "detail": "clientRequest.resourceExpiredHour is 721, which is out of range; it must be 1 to 720" }),
+        )])
         .refuses(&[
             coded(400, "bad_field", 2, "uid is out of range; it must hold a whole number from 0 to 4294967295", &json!({})),
         ])
-        .refuses(&full_worker(501, "no_worker_manager_available"))
+        .refuses(&full_worker(501, "no_worker_manager_available"));
+    once(operation)
 }
 
 fn start() -> Operation {
@@ -30,7 +38,7 @@ fn start() -> Operation {
         "detail": format!("the resourceId was started with a different request, as sid {}", example::SID),
         "sid": example::SID, "fault": "already_started", "retry": false,
     });
-    app_post(
+    let operation = app_post(
         "/v1/apps/{appid}/cloud_recording/resourceid/{resourceid}/mode/{mode}/start",
         RECORDING,
         "start",
@@ -96,6 +104,24 @@ fn start() -> Operation {
             &json!({ "fault": "foreign_resource", "retry": false }),
         ),
         coded(
+            400,
+            "token_expired",
+            109,
+            "dynamic key expired",
+            &json!({ "detail": "clientRequest.token has expired; mint a new one", "fault": "token_expired", "retry": false }),
+        ),
+        coded(
+            400,
+            "token_invalid",
+            110,
+            "invalid token, authorized failed",
+            &json!({
+                "detail": "clientRequest.token is no token of this app for this channel and uid",
+                "fault": "token_invalid",
+                "retry": false,
+            }),
+        ),
+        coded(
             500,
             "bucket_out_of_reach",
             62,
@@ -114,7 +140,39 @@ fn start() -> Operation {
             &json!({ "detail": "the channel server does not answer", "fault": "channel_unreachable", "retry": true }),
         ),
     ])
-    .refuses(&full_worker(502, "Failed to allocate worker"))
+    .refuses(&full_worker(502, "Failed to allocate worker"));
+    once(operation)
+}
+
+/// A call that can be repeated safely.
+fn once(operation: Operation) -> Operation {
+    let reused = "header Idempotency-Key was sent with a different request before; send the same request again, or a new key with a new one";
+    let too_many = "header Idempotency-Key can't be remembered: this app sent too many keys within a day; send the request without one, \
+                    or wait until older ones are forgotten";
+    operation
+        .header(
+            "Idempotency-Key",
+            "Addition: makes a retry safe. The same key with the same request within a day is the same call, for start with a new \
+             resource too: the answer has the first one's sid. 1 to 255 ASCII characters without blanks",
+            "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        )
+        .refuses(&[
+            coded(
+                400,
+                "bad_key",
+                2,
+                "header Idempotency-Key must hold one key of 1 to 255 ASCII characters without blanks",
+                &json!({}),
+            ),
+            coded(422, "key_reused", 2, reused, &json!({ "fault": "idempotency_key_reused", "retry": false })),
+            coded(
+                429,
+                "too_many_keys",
+                406,
+                "vendor_over_load",
+                &json!({ "detail": too_many, "fault": "too_many_idempotency_keys", "retry": false }),
+            ),
+        ])
 }
 
 /// Acquire and start on a worker that takes no new recordings.

@@ -6,10 +6,33 @@ use super::{RECORDINGS, app_get};
 use crate::api::openapi::operation::Operation;
 use crate::api::openapi::refusals::{Refusal, coded};
 use crate::api::openapi::shapes::example;
-use crate::api::openapi::word::{between, count};
+use crate::api::openapi::word::{between, count, text};
 
 pub(super) fn all() -> Vec<Operation> {
-    vec![recording(), events()]
+    vec![recordings(), recording(), events()]
+}
+
+fn recordings() -> Operation {
+    app_get("/v1/apps/{appid}/recordings", RECORDINGS, "recordings", "List recordings")
+        .about(
+            "Newest first, for who lost a sid. `next` is the `cursor` of the following page, null on the last; it names a place in \
+             the list, so what begins or ends in between moves nothing. A page of some states may hold fewer entries than `limit`.",
+        )
+        .query("cname", text("Of this channel"), example::CNAME)
+        .query("uid", text("Of this recorder uid"), "900001")
+        .query(
+            "state",
+            text("In this state, or several with commas between: starting, recording, recovering, stopping, ended, failed"),
+            "recording,recovering",
+        )
+        .query("limit", between(1, 200, "Entries on a page; 50 when left out"), 50)
+        .query("cursor", text("The `next` of an earlier page"), format!("1700000000000-{}", example::SID))
+        .answers(200, "A page of the list", "Recordings", [("one", example::recordings())])
+        .refuses(&[
+            coded(400, "bad_state", 2, "state must be starting, recording, recovering, stopping, ended or failed, or several of them with commas between", &json!({})),
+            coded(400, "bad_cursor", 2, "cursor must be the next of an earlier page", &json!({})),
+            coded(400, "unknown_parameter", 2, "channel is no parameter of this list; use cname, uid, state, limit and cursor", &json!({})),
+        ])
 }
 
 fn recording() -> Operation {

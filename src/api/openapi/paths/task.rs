@@ -35,7 +35,7 @@ fn update() -> Operation {
         .answers(200, "Changed", "Updated", [("updated", example::task())])
         .refuses(&[
             nothing_to_change(),
-            of_task(500, "bucket_out_of_reach", 62, "request timeout", &json!({
+            of_task(504, "bucket_out_of_reach", 62, "request timeout", &json!({
                 "detail": "clientRequest.storageConfig can't be written to: the bucket does not answer",
                 "fault": "bucket_unreachable", "retry": true,
             })),
@@ -47,10 +47,18 @@ fn update_layout() -> Operation {
     let mut noted = example::task();
     noted["notes"] = json!(["a layout has no effect: video is not recorded"]);
     of_any_change(app_post(path, RECORDING, "updateLayout", "Change the layout"))
-        .about(&format!("Taken and without effect, since video is not recorded; `notes` says so. {FOUND_BY_SID}"))
+        .about(&format!(
+            "Checked as the original does, and without effect, since video is not recorded; `notes` says so. {FOUND_BY_SID}"
+        ))
         .body("LayoutRequest", [("best_fit", example::layout())])
         .answers(200, "Taken", "Updated", [("noted", noted)])
-        .refuses(&[nothing_to_change()])
+        .refuses(&[of_task(
+            400,
+            "no_layout",
+            2,
+            "mode is individual, which has no layout; updateLayout is for mode mix",
+            &json!({}),
+        )])
 }
 
 fn stop() -> Operation {
@@ -68,7 +76,8 @@ fn stop() -> Operation {
             "uploaded",
             example::stopped(),
         )])
-        .answers(206, "Stopped, but nothing was recorded (code 435), or not everything is uploaded yet (65)", "Stopped", [(
+        .answers(206, "Stopped, but nothing was recorded (code 435), not everything is uploaded yet (65), or some of it is in the backup bucket \
+             alone (no code)", "Stopped", [(
             "empty", report,
         )])
 }
@@ -103,6 +112,16 @@ fn of_any_task(operation: Operation) -> Operation {
             500,
             "internal_error",
             &json!({ "detail": "the store failed", "fault": "store", "retry": true }),
+        ),
+        of_task(
+            404,
+            "not_started_yet",
+            404,
+            "Failed to find worker.",
+            &json!({
+                "detail": "failed to find worker: this resourceId was acquired, and nothing was started with it",
+                "state": "never_started", "fault": "never_started", "retry": false,
+            }),
         ),
         of_task(404, "ended", 404, "Failed to find worker.", &ended),
         of_task(

@@ -13,6 +13,8 @@ pub(super) fn all() -> Vec<Shape> {
         ("Callback", callback()),
         ("Callbacks", callbacks()),
         ("Redelivered", redelivered()),
+        ("Attempt", attempt()),
+        ("Tested", tested()),
     ]
 }
 
@@ -46,18 +48,23 @@ fn events() -> Value {
 
 fn callback() -> Value {
     object([
-        must("sid", hex32("The recording")),
-        must("sequence", count("The event's number in the recording")),
+        must("productId", one_of(&[1, 3], "3: of a recording, 1: of a channel")),
+        must("sid", text("The recording, or the channel's session")),
+        must("sequence", count("The event's number in it")),
         must("noticeId", text("The event's id")),
         must("eventType", count("Which event")),
         must("attempts", count("How often it was sent")),
         must("lastError", or_null(text("What became of the last attempt"))),
         must(
             "state",
-            one_of(&["dead", "due", "waiting"], "Given up, to be sent at `nextAttempt`, or behind an earlier one"),
+            one_of(
+                &["dead", "due", "waiting", "delivered", "filtered"],
+                "Given up, to be sent at `nextAttempt`, behind an earlier one, there, or not to be posted",
+            ),
         ),
         must("since", count("When it was given up, or since when it is to be delivered")),
         must("nextAttempt", or_null(count("When it is sent next"))),
+        must("log", list(named("Attempt"), "The latest attempts")),
     ])
 }
 
@@ -75,5 +82,26 @@ fn redelivered() -> Value {
     object([
         must("redelivered", count("How many were taken up")),
         must("more", truth("Whether some are left: ask again")),
+    ])
+}
+
+fn attempt() -> Value {
+    object([
+        must("at", count("When it was sent")),
+        must("tookMs", count("Until the answer, or until it was given up")),
+        must("status", or_null(count("The HTTP status that was answered"))),
+        must("error", or_null(text("What was wrong; null when it was delivered"))),
+    ])
+}
+
+fn tested() -> Value {
+    object([
+        must("delivered", truth("Whether the receiver answered 200 in time")),
+        must("eventType", count("Which event")),
+        must("noticeId", text("Its id")),
+        must("status", or_null(count("The HTTP status that was answered"))),
+        must("tookMs", count("Until the answer")),
+        must("error", or_null(text("What was wrong, and what to do"))),
+        must("body", text("What was sent")),
     ])
 }

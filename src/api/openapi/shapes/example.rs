@@ -146,9 +146,12 @@ pub(in crate::api::openapi) fn stopped() -> Value {
 }
 
 pub(in crate::api::openapi) fn recording() -> Value {
-    let head = json!({ "mode": "mix", "status": 8, "sliceStartTime": STARTED_MS, "createdMs": STARTED_MS - 180 });
+    let head = json!({
+        "mode": "mix", "status": 8, "sliceStartTime": STARTED_MS, "createdMs": STARTED_MS - 180, "startedMs": STARTED_MS,
+    });
     let mut body = with_knowledge(&head, "ended");
     body["endedMs"] = json!(ENDED_MS);
+    body["fileList"][0]["bytes"] = json!(489_113);
     body["ledger"] = json!({ "uids": [{
         "uid": "527", "expectedMs": 60_000, "recordedMs": 59_940, "concealedMs": 60, "missingMs": 0,
         "gaps": [{ "from": 480_000, "to": 482_880, "cause": "network_loss" }],
@@ -159,6 +162,23 @@ pub(in crate::api::openapi) fn recording() -> Value {
         },
     }] });
     body
+}
+
+pub(in crate::api::openapi) fn recordings() -> Value {
+    let mut entry = task();
+    for (name, value) in [
+        ("mode", json!("mix")),
+        ("state", json!("ended")),
+        ("status", json!(8)),
+        ("createdMs", json!(STARTED_MS - 180)),
+        ("startedMs", json!(STARTED_MS)),
+        ("endedMs", json!(ENDED_MS)),
+        ("durationMs", json!(60_000)),
+        ("verdict", json!("complete")),
+    ] {
+        entry[name] = value;
+    }
+    json!({ "recordings": [entry], "next": null })
 }
 
 fn with_knowledge(head: &Value, state: &str) -> Value {
@@ -184,10 +204,11 @@ pub(in crate::api::openapi) fn events() -> Value {
 }
 
 pub(in crate::api::openapi) fn callbacks() -> Value {
+    let error = "the receiver answered 500 Internal Server Error; it has to answer 200";
+    let attempt = json!({ "at": ENDED_MS + 86_400_000, "tookMs": 12, "status": 500, "error": error });
     let letter = json!({
-        "sid": SID, "sequence": 12, "noticeId": "00c1d2e3f405162738495a6b7c8d9eaf", "eventType": 31, "attempts": 301,
-        "lastError": "the receiver answered 500 Internal Server Error; it has to answer 200",
-        "state": "dead", "since": ENDED_MS + 86_400_000, "nextAttempt": null,
+        "productId": 3, "sid": SID, "sequence": 12, "noticeId": "00c1d2e3f405162738495a6b7c8d9eaf", "eventType": 31, "attempts": 301,
+        "lastError": error, "state": "dead", "since": ENDED_MS + 86_400_000, "nextAttempt": null, "log": [attempt],
     });
     json!({ "receiver": true, "callbacks": [letter], "next": null })
 }

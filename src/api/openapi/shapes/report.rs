@@ -15,6 +15,7 @@ pub(super) fn all() -> Vec<Shape> {
                 must("cname", text("As sent")),
                 must("uid", text("As digits")),
                 must("resourceId", text("Opaque")),
+                notes(),
             ]),
         ),
         ("Started", started()),
@@ -22,6 +23,7 @@ pub(super) fn all() -> Vec<Shape> {
         ("Updated", updated()),
         ("Stopped", stopped()),
         ("Recording", recording()),
+        ("Recordings", recordings()),
         ("ServerResponse", server_response()),
         ("File", file()),
         (
@@ -32,11 +34,17 @@ pub(super) fn all() -> Vec<Shape> {
             ]),
         ),
         ("Upload", upload()),
+        ("BackupUse", backup()),
         ("Health", health()),
         ("LedgerTotals", totals()),
         ("Ledger", ledger()),
         ("Worker", worker()),
     ]
+}
+
+/// What was asked for and is not done.
+fn notes() -> Field {
+    may("notes", list(json!({ "type": "string" }), "What was asked for and is not done"))
 }
 
 /// The four names at the top of every answer about a task.
@@ -58,6 +66,10 @@ pub(super) fn knowledge(field: fn(&'static str, Value) -> Field) -> Vec<Field> {
         field("verdict", one_of(&["complete", "partial", "empty"], "Whether everything that was sent is there")),
         field("segments", named("Segments")),
         field("upload", named("Upload")),
+        may(
+            "uploadingStatus",
+            one_of(&["backuped"], "There when some of an ended recording is in the backup bucket alone"),
+        ),
         field("packetsDropped", count("Packets that this worker had to drop because it did not keep up")),
         field("health", named("Health")),
         may("endedMs", count("When everything was done")),
@@ -68,8 +80,8 @@ pub(super) fn knowledge(field: fn(&'static str, Value) -> Field) -> Vec<Field> {
 
 fn state() -> Value {
     one_of(
-        &["starting", "recording", "recovering", "stopping", "ended", "failed", "unknown"],
-        "Where it is in its life; unknown where no recording has the sid",
+        &["starting", "recording", "recovering", "stopping", "ended", "failed", "never_started", "unknown"],
+        "Where it is in its life; never_started where a resource waits for its start, unknown where no recording has the sid",
     )
 }
 
@@ -110,6 +122,7 @@ fn recording() -> Value {
         must("status", status()),
         must("sliceStartTime", count("When the timeline began; 0 before that")),
         must("createdMs", count("When start was accepted")),
+        must("startedMs", or_null(count("When the recorder was in the channel"))),
     ]);
     object(fields.chain(knowledge(must)).chain([must("ledger", named("Ledger"))]))
 }
@@ -140,7 +153,24 @@ fn file() -> Value {
         must("mixedAllUser", truth("Whether everybody is in it")),
         must("isPlayable", truth("Whether the bucket holds it with at least one segment")),
         must("sliceStartTime", count("When its timeline began")),
+        may("bytes", or_null(count("Bytes of its media in the bucket; in `…/recordings/{sid}` alone"))),
     ])
+}
+
+fn recordings() -> Value {
+    let fields = task().into_iter().chain([
+        must("mode", one_of(&["mix", "individual", "both"], "What it makes")),
+        must("state", state()),
+        must("status", status()),
+        must("createdMs", count("When start was accepted")),
+        must("startedMs", or_null(count("When the recorder was in the channel"))),
+        must("endedMs", or_null(count("When everything was done"))),
+        must("durationMs", count("Length of the timeline, as far as it is in files")),
+        must("verdict", one_of(&["complete", "partial", "empty"], "Whether everything that was sent is there")),
+    ]);
+    let next =
+        json!({ "type": ["string", "null"], "description": "The `cursor` of the following page; null on the last" });
+    object([must("recordings", list(object(fields), "Newest first")), must("next", next)])
 }
 
 fn upload() -> Value {
@@ -155,7 +185,27 @@ fn upload() -> Value {
         must("storedBytes", count("Bytes that are")),
         must("spool", one_of(&["ok", "memory", "full"], "Where the waiting ones are kept; full: sound is being lost")),
         must("memoryBytes", count("Of their bytes, those that are in memory only")),
+        may("backup", named("BackupUse")),
     ])
+}
+
+fn backup() -> Value {
+    about(
+        object([
+            must("sinceMs", count("Since when what waits is copied there")),
+            must("state", one_of(&["ok", "retrying", "blocked"], "How copying goes")),
+            may("code", text("Why it fails, as a word for machines")),
+            must("attempts", count("Failed attempts in a row")),
+            must("objects", count("Objects copied there by this run of the worker")),
+            must("bytes", count("Their bytes")),
+            must("waitingObjects", count("Objects that wait to be copied")),
+            must(
+                "away",
+                truth("The recording is over, all of it is safe there, and it comes home when its own bucket takes it"),
+            ),
+        ]),
+        "The second bucket, while it is used",
+    )
 }
 
 fn health() -> Value {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Shape, about};
-use crate::api::openapi::word::{Field, between, hex32, ignored, list, may, must, named, object, one_of, truth};
+use crate::api::openapi::word::{Field, between, ignored, list, may, must, named, object, one_of, text, truth};
 
 pub(super) fn all() -> Vec<Shape> {
     vec![
@@ -14,7 +14,11 @@ pub(super) fn all() -> Vec<Shape> {
         ("UpdateRequest", update()),
         ("LayoutRequest", layout()),
         ("StopRequest", stop()),
-        ("RedeliverRequest", object([may("sid", hex32("This recording's alone"))])),
+        ("RedeliverRequest", object([may("sid", text("This recording's alone, or this channel session's"))])),
+        (
+            "TestRequest",
+            object([may("eventType", between(0, u16::MAX.into(), "Which event; a harmless one when left out"))]),
+        ),
     ]
 }
 
@@ -62,9 +66,9 @@ fn acquire() -> Value {
             between(1, 720, "Hours for which the resource names its recording; 72 when left out"),
         ),
         may("startParameter", ignored(promise)),
-        may("excludeResourceIds", ignored("No effect")),
-        may("region", ignored("No effect")),
-        may("regionAffinity", ignored("No effect")),
+        may("excludeResourceIds", list(json!({ "type": "string" }), "No effect: there is one worker")),
+        may("region", text("A geofence. No effect, and `notes` says so")),
+        may("regionAffinity", between(0, 4, "No effect")),
     ]);
     let [cname, uid] = who();
     object([cname, uid, may("clientRequest", client)])
@@ -105,16 +109,19 @@ fn update() -> Value {
 
 fn layout() -> Value {
     let client = object([
-        may("mixedVideoLayout", ignored("0 to 3 in the original")),
-        may("maxResolutionUid", ignored("No effect")),
-        may("backgroundColor", ignored("No effect")),
-        may("backgroundImage", ignored("No effect")),
-        may("defaultUserBackgroundImage", ignored("No effect")),
-        may("layoutConfig", ignored("No effect")),
-        may("backgroundConfig", ignored("No effect")),
+        may("mixedVideoLayout", between(0, 3, "0 floating, 1 best fit, 2 vertical, 3 custom")),
+        may("maxResolutionUid", ignored("A member's uid")),
+        may("backgroundColor", ignored("`#` and six hexadecimal digits")),
+        may("backgroundImage", text("Its address")),
+        may("defaultUserBackgroundImage", text("Its address")),
+        may(
+            "layoutConfig",
+            ignored("At most 17 regions, each with `x_axis`, `y_axis`, `width` and `height` from 0.0 to 1.0"),
+        ),
+        may("backgroundConfig", ignored("Each with `uid` and `image_url`")),
     ]);
     let [cname, uid] = claimed();
-    object([cname, uid, must("clientRequest", client)])
+    object([cname, uid, may("clientRequest", client)])
 }
 
 fn stop() -> Value {

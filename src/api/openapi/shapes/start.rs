@@ -74,7 +74,7 @@ fn recording_config() -> Value {
 }
 
 fn file_config() -> Value {
-    let kinds = one_of(&["hls", "mp4"], "A file type");
+    let kinds = one_of(&["hls", "mp4", "ogg"], "A file type");
     object([may(
         "avFileType",
         list(kinds, "`[\"hls\"]`. With `mp4` beside it, in mode mix only, `notes` says that none is written"),
