@@ -55,6 +55,8 @@ pub(crate) struct Refused(pub(crate) &'static str);
 pub(super) const RETRY_SOON: u32 = 3;
 /// Where a disk, a bucket or a person has to act first.
 pub(super) const RETRY_LATER: u32 = 10;
+/// Where keys of a day have to be forgotten, an hour's worth at a time.
+const RETRY_IN_AN_HOUR: u32 = 3600;
 
 impl Refusal {
     const fn word(self) -> &'static str {
@@ -178,9 +180,13 @@ impl Failure {
             log(error, status);
         }
         let mut response = (status, Json(Value::Object(body))).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            let draining = matches!(self, Self::Session(Error::ShuttingDown));
-            let seconds = if draining { RETRY_SOON } else { RETRY_LATER };
+        let seconds = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(RETRY_IN_AN_HOUR),
+            StatusCode::SERVICE_UNAVAILABLE if matches!(self, Self::Session(Error::ShuttingDown)) => Some(RETRY_SOON),
+            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_LATER),
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(Refused(self.word()));
@@ -257,6 +263,20 @@ mod tests {
     use super::super::path::Action;
     use super::*;
     use crate::storage::BucketError;
+
+    #[test]
+    fn whoever_is_to_wait_is_told_how_long() {
+        for (error, seconds) in [
+            (Error::TooManyKeys, Some("3600")),
+            (Error::ShuttingDown, Some("3")),
+            (Error::StoreSilent, Some("10")),
+            (Error::KeyReused, None),
+        ] {
+            let response = Failure::from(error).into_response(Door::Acquire, Map::new());
+            let told = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(told, seconds, "{}", response.status());
+        }
+    }
 
     #[test]
     fn a_store_that_does_not_answer_is_the_vendors_time_out_of_that_call() {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use axum::http::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::channel::Door;
 use crate::contract::{accepted, path, speak};

@@ -193,7 +193,9 @@ async fn a_backup_that_fails_too_is_told_and_harms_nothing() {
     assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("complete")), "{known}");
     assert_eq!((&known["uploadingStatus"], &known["upload"]["backup"]), (&Value::Null, &Value::Null));
     assert_eq!(types(&world.log(&task).await, &[41, 32, 31, 11]), [41, 31, 11]);
-    assert_eq!(said(&world, &task, "ended").await.len(), 1);
+    // On a busy machine it may take over once more before all is home.
+    let begun = said(&world, &task, "begun").await.len();
+    assert_eq!((begun > 0, said(&world, &task, "ended").await.len()), (true, begun));
 }
 
 /// Waits until everything is at home, and judges it.
