@@ -49,6 +49,7 @@ mod stops_are_idempotent;
 mod tenants_are_apart;
 mod tenants_attack_each_other;
 mod the_bot_may_not_get_in;
+mod the_log_waits_for_its_database;
 mod tokens_end_recordings;
 mod whole_files_are_given_up_first;
 mod whole_files_lie_beside_the_playlists;

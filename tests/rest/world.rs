@@ -321,6 +321,11 @@ impl World {
         self.place.objects()
     }
 
+    /// The worker's database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.place.dir.path().join("store.sqlite")
+    }
+
     /// The folder that stands for the worker's disk when it is looked at.
     pub(crate) fn disk(&self) -> PathBuf {
         self.place.dir.path().join("disk")
