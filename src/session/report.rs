@@ -168,6 +168,8 @@ pub struct FilePart {
     pub start: Ticks,
     /// How long it is.
     pub duration: Ticks,
+    /// Bytes of the file.
+    pub bytes: u64,
 }
 
 impl File {

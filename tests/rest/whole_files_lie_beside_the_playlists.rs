@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::media::{self, tone};
 use crate::talker::Talker;
-use crate::world::{Task, Wishes, World, until};
+use crate::world::{APP, Task, Wishes, World, until};
 
 /// A clientRequest that asks for whole files.
 fn client(world: &World, kinds: &[&str]) -> Value {
@@ -61,6 +61,12 @@ async fn a_mix_with_both_kinds() {
     let log = world.log(&task).await;
     assert_eq!(wholes(&details(&log, 31)["fileList"]), names);
     assert!(!log.iter().any(|event| event["eventType"] == 1 || event["eventType"] == 2), "{log:?}");
+
+    let known = world.get(&format!("/v1/apps/{APP}/recordings/{}", task.sid)).await.body;
+    for file in &known["fileList"].as_array().unwrap()[1..] {
+        let length = std::fs::metadata(world.objects().join(file["fileName"].as_str().unwrap())).unwrap().len();
+        assert_eq!(file["bytes"], length, "{file}");
+    }
 
     let length = stopped.body["durationMs"].as_u64().unwrap();
     let played = media::decode(&world.objects().join(playlist["fileName"].as_str().unwrap()));

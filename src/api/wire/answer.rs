@@ -55,8 +55,8 @@ pub(crate) fn stopped(report: &Report) -> Map<String, Value> {
     body
 }
 
-/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with every gap, and for each file how many
-/// bytes of its media the bucket confirmed.
+/// The answer to the additive `…/recordings/{sid}`: everything at the top level, the ledger with every gap, and for each file its bytes
+/// in the bucket: of a playlist those of its media.
 pub(crate) fn recording(report: &Report) -> Value {
     let mut body = task(report);
     body.insert("mode".into(), json!(report.mode));
@@ -67,7 +67,8 @@ pub(crate) fn recording(report: &Report) -> Value {
     insert_knowledge(&mut body, report);
     if let Some(Value::Array(entries)) = body.get_mut("fileList") {
         for (entry, file) in entries.iter_mut().zip(&report.files) {
-            entry["bytes"] = json!(report.health.stock_of(&file.playlist).map(|stock| stock.bytes_safe));
+            let media = || report.health.stock_of(&file.playlist).map(|stock| stock.bytes_safe);
+            entry["bytes"] = json!(file.part.map(|part| part.bytes).or_else(media));
         }
     }
     body.insert("ledger".into(), json!(report.ledger));

@@ -171,7 +171,13 @@ impl Works {
             key: self.desk.plan.key(&made.name),
             playlist: part.playlist.clone(),
             playable: true,
-            part: Some(FilePart { kind: made.kind, index: part.index, start: part.start, duration: part.duration }),
+            part: Some(FilePart {
+                kind: made.kind,
+                index: part.index,
+                start: part.start,
+                duration: part.duration,
+                bytes: made.stored.size,
+            }),
         };
         let parts = self.files.docket.parts.iter();
         let all = parts.flat_map(|part| part.files.iter().map(move |made| (part, made)));

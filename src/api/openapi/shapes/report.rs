@@ -153,7 +153,10 @@ fn file() -> Value {
         must("mixedAllUser", truth("Whether everybody is in it")),
         must("isPlayable", truth("Whether the bucket holds it with at least one segment")),
         must("sliceStartTime", count("When its timeline began")),
-        may("bytes", or_null(count("Bytes of its media in the bucket; in `…/recordings/{sid}` alone"))),
+        may(
+            "bytes",
+            or_null(count("Its bytes in the bucket, of a playlist those of its media; in `…/recordings/{sid}` alone")),
+        ),
     ])
 }
 
