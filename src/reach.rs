@@ -7,6 +7,8 @@
 use std::io;
 use std::net::IpAddr;
 
+use url::{Host, Url};
+
 use crate::units::is_public;
 
 /// What names may lead to.
@@ -17,6 +19,15 @@ pub enum Reach {
     Anywhere,
     /// Public addresses alone.
     Public,
+}
+
+/// The address that stands in a URL as such; none where it has a host name or no host.
+pub fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
 }
 
 /// The addresses of a host name, if all of them are public. Waits for the system's resolver.

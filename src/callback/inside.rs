@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use url::{Host, Url};
+use url::Url;
 
-use crate::reach::look_up_public;
+use crate::reach::{literal, look_up_public};
 use crate::units::is_public;
 
 /// What is said of them.
@@ -16,12 +16,7 @@ const REFUSED: &str = "its address is in a loopback, private or link-local range
 
 /// Refuses a URL that names such an address itself.
 pub(super) fn refuse_literal(url: &Url) -> Result<(), &'static str> {
-    let address: IpAddr = match url.host() {
-        Some(Host::Ipv4(address)) => address.into(),
-        Some(Host::Ipv6(address)) => address.into(),
-        Some(Host::Domain(_)) | None => return Ok(()),
-    };
-    if is_public(address) { Ok(()) } else { Err(REFUSED) }
+    if literal(url).is_none_or(is_public) { Ok(()) } else { Err(REFUSED) }
 }
 
 /// Resolves names to public addresses alone.

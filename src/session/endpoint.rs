@@ -1,11 +1,11 @@
 //! Which endpoints a caller may name: without leave, none inside our own networks.
 
-use std::net::IpAddr;
+use std::io;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::AppSettings;
-use crate::reach::Reach;
+use crate::reach::{Reach, literal, look_up_public};
 use crate::storage::{Bucket, Destination};
 use crate::units::is_public;
 
@@ -13,20 +13,16 @@ use crate::units::is_public;
 ///
 /// The check at start tells the caller at once. A name is looked at again for each connection ([`connect`]).
 pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
-    let addresses: Vec<IpAddr> = match endpoint.host() {
-        Some(Host::Ipv4(address)) => vec![address.into()],
-        Some(Host::Ipv6(address)) => vec![address.into()],
-        Some(Host::Domain(name)) => {
-            let port = endpoint.port_or_known_default().unwrap_or(443);
-            let found = tokio::net::lookup_host((name, port)).await;
-            found
-                .map_err(|_| format!("the host name {name:?} can't be resolved"))?
-                .map(|address| address.ip())
-                .collect()
-        }
-        None => return Err("it names no host".into()),
+    let public = match (literal(endpoint), endpoint.host_str()) {
+        (Some(address), _) => is_public(address),
+        (None, Some(name)) => match look_up_public(name).await {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => false,
+            Err(_) => return Err(format!("the host name {name:?} can't be resolved")),
+        },
+        (None, None) => return Err("it names no host".into()),
     };
-    if addresses.iter().all(|address| is_public(*address)) {
+    if public {
         Ok(())
     } else {
         Err("it is in a loopback, private or link-local range, which this app may not use".into())
