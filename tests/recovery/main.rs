@@ -22,6 +22,7 @@ mod sounds;
 mod stage;
 mod story;
 mod tail;
+mod upgrade;
 mod watcher;
 mod worker;
 
