@@ -40,7 +40,7 @@ mod unwrap;
 mod voice;
 
 pub use health::Health;
-pub use input::{Input, Packet, TimedInput};
+pub use input::{Input, Packet, StallCause, TimedInput};
 pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Verdict};
 pub use output::{Output, PlaylistId, Segment};
 pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};

@@ -128,7 +128,7 @@ fn replay(args: &Args) -> anyhow::Result<Report> {
             }
             (Some(session), Record::Finished { at, .. }) => session.finish(at)?,
             // It says again what was read.
-            (Some(_), Record::Checkpoint { .. }) => {}
+            (Some(_), Record::Checkpoint { .. } | Record::Stored { .. }) => {}
             (None, _) => unreachable!("the journal's reader refuses records of sessions that it was not introduced to"),
         }
     }

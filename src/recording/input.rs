@@ -74,6 +74,35 @@ pub enum Input {
     Select(Selection),
     /// The worker was dead until now and came back (written by recovery).
     WorkerRestarted,
+    /// The mix's coders start anew from what they remember, as they do when a snapshot is restored: a replay that passes this input
+    /// and one that begins with the snapshot taken right after it give the same bytes.
+    CodersRestarted,
+    /// This worker stood still, or did not keep up, from `from` until now: what was sent meanwhile may not have reached it.
+    Stalled {
+        /// Since when; not after the input's own time.
+        from: Ticks,
+        /// What kept it.
+        cause: StallCause,
+    },
+    /// The way to the channel is broken, as [`Input::ChannelDown`], and nothing at all has come from it since `since`.
+    ChannelLost {
+        /// Arrival of the last sign of life; not after the input's own time.
+        since: Ticks,
+    },
+    /// Inputs that arrived between `from` and now are lost: their records in the journal are damaged. Made by the reader.
+    InputsLost {
+        /// Time of the last record before the damage; not after the input's own time.
+        from: Ticks,
+    },
+}
+
+/// Why a worker did not hear what was sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallCause {
+    /// It did not run at all: stopped, or its machine was paused.
+    WorkerStalled,
+    /// It ran too slowly: datagrams were dropped before it read them.
+    Overload,
 }
 
 /// The parts of an RTP packet (RFC 3550 section 5.1) that a recorder needs.

@@ -218,6 +218,11 @@ impl Recorder {
                 }
                 (0..self.members.len()).for_each(|member| self.begin(member));
             }
+            Input::CodersRestarted | Input::Stalled { .. } | Input::InputsLost { .. } => {}
+            Input::ChannelLost { since } => {
+                let from = (since.0 as i64).min(at);
+                self.members.iter_mut().for_each(|member| member.reach(true, from, at));
+            }
             Input::WorkerRestarted => {
                 self.tracks.clear();
                 self.restarted = Some(at);

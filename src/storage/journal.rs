@@ -26,6 +26,7 @@
 //! | 02 | continued: introduces a session that began in an earlier file | the [`Spec`] as JSON |
 //! | 03 | finished | time |
 //! | 04 | checkpoint, a part of it | offset:varint, total:varint, bytes of the state to the end |
+//! | 05 | stored: the bucket holds a media object | see [`StoredObject`] |
 //! | 10 | joined | time, uid (UTF-8, to the end) |
 //! | 11 | left | time, uid |
 //! | 12 | track added | time, track:varint, muted:u8, uid |
@@ -37,7 +38,10 @@
 //! | 18 | select | time, the selection as JSON |
 //! | 19 | worker restarted | time |
 //! | 1a | overloaded | time, track:varint, overloaded:u8 |
-//! | 1A | overloaded | time, track:varint, overloaded:u8 |
+//! | 1b | the mix's coders restarted | time |
+//! | 1c | stalled | time, how long before it that began:varint, cause:u8 (0 the worker stood still, 1 overload) |
+//! | 1d | channel lost | time, how long before it the last sign of life came:varint |
+//! | 1e | inputs lost | time, how long before it the last record was:varint |
 //! | 80 to 87 | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
 //!
 //! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file. A packet of a
@@ -72,6 +76,7 @@ mod pending;
 mod reader;
 mod replay;
 mod scan;
+mod stored;
 mod writer;
 
 pub use checkpoint::MAX_CHECKPOINT_BYTES;
@@ -81,6 +86,7 @@ pub use file_writer::FileWriter;
 pub use frame::{HEADER_BYTES, MAX_BODY_BYTES};
 pub use reader::Reader;
 pub use replay::Replay;
+pub use stored::StoredObject;
 pub use writer::{AppendError, GROUP_TIME, Limits, Stats, Writer};
 
 use bytes::Bytes;
@@ -115,6 +121,13 @@ pub enum Record {
         /// When: the length of all its playlists.
         at: Ticks,
     },
+    /// The bucket confirmed a media object: from here on its name stands for these bytes. Not an input.
+    Stored {
+        /// Which session.
+        sid: Sid,
+        /// What it holds.
+        object: StoredObject,
+    },
     /// All that was appended for the session before this, in another form: who reads the log may begin here. In a worker's log it
     /// lets go of the files before it; a [`FileWriter`] leaves it out.
     Checkpoint {
@@ -130,7 +143,7 @@ impl Record {
     pub fn sid(&self) -> &Sid {
         match self {
             Self::Started { spec } | Self::Continued { spec } => &spec.sid,
-            Self::Input { sid, .. } | Self::Finished { sid, .. } | Self::Checkpoint { sid, .. } => sid,
+            Self::Input { sid, .. } | Self::Finished { sid, .. } | Self::Stored { sid, .. } | Self::Checkpoint { sid, .. } => sid,
         }
     }
 }

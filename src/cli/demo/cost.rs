@@ -44,7 +44,7 @@ fn read(capture: &Path) -> anyhow::Result<(Spec, Vec<TimedInput>)> {
     for record in Reader::open(capture)? {
         match record? {
             Record::Started { spec: started } => spec = Some(started),
-            Record::Continued { .. } | Record::Checkpoint { .. } => {}
+            Record::Continued { .. } | Record::Checkpoint { .. } | Record::Stored { .. } => {}
             Record::Input { input, .. } => inputs.push(input),
             Record::Finished { .. } => break,
         }

@@ -171,7 +171,10 @@ impl Replayed {
             _ if self.finished.is_some() => {}
             Record::Input { input, .. } => self.push(input),
             Record::Finished { at, .. } => self.finished = Some(at),
-            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } => {}
+            Record::Started { .. }
+            | Record::Continued { .. }
+            | Record::Checkpoint { .. }
+            | Record::Stored { .. } => {}
         }
         Ok(())
     }
@@ -179,7 +182,7 @@ impl Replayed {
     fn push(&mut self, input: TimedInput) {
         self.last = self.last.max(input.at);
         match &input.input {
-            Input::ChannelDown => self.down = true,
+            Input::ChannelDown | Input::ChannelLost { .. } => self.down = true,
             Input::ChannelUp | Input::WorkerRestarted => self.down = false,
             _ => {}
         }

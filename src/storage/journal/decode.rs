@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::checkpoint::{Gathering, Part};
 use super::cursor::Cursor;
-use super::{Record, kind};
-use crate::recording::{Input, Packet, Selection, Spec, TimedInput};
+use super::{Record, StoredObject, kind};
+use crate::recording::{Input, Packet, Selection, Spec, StallCause, TimedInput};
 use crate::units::{Sid, Ssrc, Ticks, TrackId, Uid};
 
 /// Which records of a file are wanted.
@@ -105,6 +105,10 @@ impl Session {
             let state = self.checkpoint.take(&Part::read(body)?).filter(|_| wanted);
             return Ok(state.map(|state| Record::Checkpoint { sid: self.sid.clone(), state }));
         }
+        if kind == kind::STORED {
+            let object = StoredObject::read(body)?;
+            return Ok(wanted.then(|| Record::Stored { sid: self.sid.clone(), object }));
+        }
         let step = body.zigzag().ok_or("no time")?;
         let at = Ticks(self.at.0.checked_add_signed(step).ok_or("a time before the session's start")?);
         if !wanted {
@@ -117,7 +121,7 @@ impl Session {
         let record = if kind == kind::FINISHED {
             Record::Finished { sid: self.sid.clone(), at }
         } else {
-            let input = self.input(kind, body)?;
+            let input = self.input(kind, at, body)?;
             Record::Input { sid: self.sid.clone(), input: TimedInput { at, input } }
         };
         if !body.is_empty() {
@@ -127,7 +131,7 @@ impl Session {
         Ok(Some(record))
     }
 
-    fn input(&mut self, kind: u8, body: &mut Cursor<'_>) -> Result<Input, &'static str> {
+    fn input(&mut self, kind: u8, at: Ticks, body: &mut Cursor<'_>) -> Result<Input, &'static str> {
         Ok(match kind {
             kind::JOINED => Input::Joined { uid: uid(body)? },
             kind::LEFT => Input::Left { uid: uid(body)? },
@@ -153,6 +157,10 @@ impl Session {
             kind::CHANNEL_UP => Input::ChannelUp,
             kind::SELECT => Input::Select(selection(body)?),
             kind::WORKER_RESTARTED => Input::WorkerRestarted,
+            kind::CODERS_RESTARTED => Input::CodersRestarted,
+            kind::STALLED => Input::Stalled { from: before(at, body)?, cause: stall(body)? },
+            kind::CHANNEL_LOST => Input::ChannelLost { since: before(at, body)? },
+            kind::INPUTS_LOST => Input::InputsLost { from: before(at, body)? },
             _ if is_packet(kind) => Input::Packet(self.packet(kind, body)?),
             _ => return Err("an unknown kind of record"),
         })
@@ -189,6 +197,20 @@ fn is_packet(kind: u8) -> bool {
 fn track(body: &mut Cursor<'_>) -> Result<TrackId, &'static str> {
     let number = body.varint().ok_or("no track number")?;
     u32::try_from(number).map(TrackId).map_err(|_| "a track number above 2^32")
+}
+
+/// A time that is said as a distance back from `at`.
+fn before(at: Ticks, body: &mut Cursor<'_>) -> Result<Ticks, &'static str> {
+    let back = body.varint().ok_or("no distance in time")?;
+    at.0.checked_sub(back).map(Ticks).ok_or("a time before the session's start")
+}
+
+fn stall(body: &mut Cursor<'_>) -> Result<StallCause, &'static str> {
+    match body.u8() {
+        Some(0) => Ok(StallCause::WorkerStalled),
+        Some(1) => Ok(StallCause::Overload),
+        _ => Err("an unknown cause of a stall"),
+    }
 }
 
 fn uid(body: &mut Cursor<'_>) -> Result<Uid, &'static str> {

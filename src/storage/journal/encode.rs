@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::checkpoint::{self, MAX_CHECKPOINT_BYTES};
 use super::cursor::{put_varint, put_zigzag};
-use super::{Record, frame, kind};
-use crate::recording::{Input, Packet, Selection, Spec, TimedInput};
+use super::{Record, StoredObject, frame, kind};
+use crate::recording::{Input, Packet, Selection, Spec, StallCause, TimedInput};
 use crate::units::{Sid, Ssrc, Ticks, TrackId, Uid};
 
 /// Why a record was not encoded; nothing was written.
@@ -59,6 +59,7 @@ impl Encoder {
             Record::Continued { spec } => self.introduce(kind::CONTINUED, spec, out),
             Record::Input { sid, input } => self.session(sid)?.encode_input(input, out),
             Record::Finished { sid, at } => self.session(sid)?.put(kind::FINISHED, *at, out, |_| ()),
+            Record::Stored { sid, object } => self.session(sid)?.encode_stored(object, out),
             Record::Checkpoint { sid, state } => self.session(sid)?.encode_checkpoint(state, out),
         }
     }
@@ -107,6 +108,14 @@ impl Session {
         Ok(())
     }
 
+    fn encode_stored(&self, object: &StoredObject, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let start = frame::open(out);
+        out.push(kind::STORED);
+        put_varint(out, self.index);
+        object.write(out);
+        if frame::close(out, start) { Ok(()) } else { Err(EncodeError::TooLong) }
+    }
+
     fn encode_input(&mut self, TimedInput { at, input }: &TimedInput, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let at = *at;
         match input {
@@ -136,6 +145,15 @@ impl Session {
             Input::ChannelUp => self.put(kind::CHANNEL_UP, at, out, |_| ()),
             Input::Select(selection) => self.put(kind::SELECT, at, out, |out| put_selection(out, selection)),
             Input::WorkerRestarted => self.put(kind::WORKER_RESTARTED, at, out, |_| ()),
+            Input::CodersRestarted => self.put(kind::CODERS_RESTARTED, at, out, |_| ()),
+            Input::Stalled { from, cause } => self.put(kind::STALLED, at, out, |out| {
+                put_varint(out, (at - *from).0);
+                out.push(stall_code(*cause));
+            }),
+            Input::ChannelLost { since } => {
+                self.put(kind::CHANNEL_LOST, at, out, |out| put_varint(out, (at - *since).0))
+            }
+            Input::InputsLost { from } => self.put(kind::INPUTS_LOST, at, out, |out| put_varint(out, (at - *from).0)),
         }
     }
 
@@ -183,6 +201,14 @@ impl Session {
 
 fn put_track(out: &mut Vec<u8>, track: TrackId) {
     put_varint(out, u64::from(track.0));
+}
+
+/// The byte for the cause of a stall.
+const fn stall_code(cause: StallCause) -> u8 {
+    match cause {
+        StallCause::WorkerStalled => 0,
+        StallCause::Overload => 1,
+    }
 }
 
 fn put_uid(out: &mut Vec<u8>, uid: &Uid) {

@@ -4,6 +4,7 @@ pub(super) const STARTED: u8 = 0x01;
 pub(super) const CONTINUED: u8 = 0x02;
 pub(super) const FINISHED: u8 = 0x03;
 pub(super) const CHECKPOINT: u8 = 0x04;
+pub(super) const STORED: u8 = 0x05;
 pub(super) const JOINED: u8 = 0x10;
 pub(super) const LEFT: u8 = 0x11;
 pub(super) const TRACK_ADDED: u8 = 0x12;
@@ -15,6 +16,10 @@ pub(super) const CHANNEL_UP: u8 = 0x17;
 pub(super) const SELECT: u8 = 0x18;
 pub(super) const WORKER_RESTARTED: u8 = 0x19;
 pub(super) const OVERLOADED: u8 = 0x1a;
+pub(super) const CODERS_RESTARTED: u8 = 0x1b;
+pub(super) const STALLED: u8 = 0x1c;
+pub(super) const CHANNEL_LOST: u8 = 0x1d;
+pub(super) const INPUTS_LOST: u8 = 0x1e;
 pub(super) const PACKET: u8 = 0x80;
 
 /// Packet flag: the marker bit is set.

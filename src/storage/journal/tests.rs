@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::*;
-use crate::recording::{AudioProfile, Input, Mode, Packet, SegmentLength, Selection};
+use crate::recording::{AudioProfile, Input, Mode, Packet, SegmentLength, Selection, StallCause};
 use crate::units::{Cname, Ssrc, TrackId, Uid, WallMs};
 
 pub(super) fn spec(digit: &str) -> Spec {
@@ -57,6 +57,10 @@ fn one_of_each() -> Vec<Record> {
         input("a", 1923, Input::ChannelDown),
         input("a", 1924, Input::ChannelUp),
         input("a", 1925, Input::WorkerRestarted),
+        input("a", 1925, Input::CodersRestarted),
+        input("a", 1925, Input::Stalled { from: Ticks(925), cause: StallCause::Overload }),
+        input("a", 1925, Input::ChannelLost { since: Ticks(0) }),
+        input("a", 1925, Input::InputsLost { from: Ticks(1925) }),
         checkpoint("a", b"all so far"),
         checkpoint("b", b""),
         input("a", 1926, Input::TrackRemoved { track: TrackId(1) }),
