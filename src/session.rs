@@ -13,6 +13,7 @@ mod draining;
 mod ending;
 mod endpoint;
 mod error;
+mod fixed;
 mod health;
 mod letters;
 mod listing;

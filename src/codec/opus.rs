@@ -8,6 +8,6 @@ mod packet;
 mod resumable;
 
 pub use coder::{CoderError, Decoder, Encoder, LOOKAHEAD};
-pub use filler::{RESET_FRAME, Silence, concealment, silence};
+pub use filler::{RESET_FRAME, Silence, concealment, is_filler, silence};
 pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, is_dtx};
 pub use resumable::{ResumableDecoder, ResumableEncoder};

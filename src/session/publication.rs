@@ -136,16 +136,20 @@ impl Publication {
     /// A segment was made; its name.
     pub(super) fn add(&mut self, segment: &Segment) -> String {
         let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start));
-        let again = self.again;
-        let progress = self.now.playlists.entry(segment.playlist.clone()).or_insert_with(|| Progress::new(again));
         let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
-        let (playlist, place, size) =
-            (segment.playlist.clone(), Some(progress.segments.len()), segment.bytes.len() as u64);
-        self.now.waiting.insert(name.clone(), Waiting { playlist, place, size });
+        self.add_entry(&segment.playlist, entry, segment.bytes.len() as u64);
+        name
+    }
+
+    /// A segment of `size` bytes follows in a playlist.
+    pub(super) fn add_entry(&mut self, playlist: &PlaylistId, entry: Entry, size: u64) {
+        let again = self.again;
+        let progress = self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
+        let (playlist, place) = (playlist.clone(), Some(progress.segments.len()));
+        self.now.waiting.insert(entry.name.clone(), Waiting { playlist, place, size });
         progress.segments.push((entry, false));
         progress.stock.bytes_spooled += size;
         self.now.made += 1;
-        name
     }
 
     /// No more segments come for a playlist. True when its text changes by that now; else the confirmation of its last
@@ -242,6 +246,30 @@ impl Publication {
     /// Segments made, and segments in the bucket.
     pub(super) const fn counts(&self) -> (u64, u64) {
         (self.now.made, self.now.stored)
+    }
+
+    /// Where the segments of a playlist end.
+    pub(super) fn end_of(&self, playlist: &PlaylistId) -> Ticks {
+        let last = self.now.playlists.get(playlist).and_then(|progress| progress.segments.last());
+        last.map_or(Ticks::ZERO, |(entry, _)| entry.end())
+    }
+
+    /// Whether a playlist was begun.
+    pub(super) fn is_begun(&self, playlist: &PlaylistId) -> bool {
+        self.now.playlists.contains_key(playlist)
+    }
+
+    /// The playlists to which more segments may come.
+    pub(super) fn unclosed(&self) -> Vec<PlaylistId> {
+        let open = self.now.playlists.iter().filter(|(_, progress)| !progress.closed);
+        open.map(|(playlist, _)| playlist.clone()).collect()
+    }
+
+    /// The segment of this name that the bucket did not confirm yet.
+    pub(super) fn waiting_entry(&self, name: &str) -> Option<(&PlaylistId, Option<&Entry>)> {
+        let Waiting { playlist, place, .. } = self.now.waiting.get(name)?;
+        let progress = self.now.playlists.get(playlist)?;
+        Some((playlist, place.and_then(|place| progress.segments.get(place)).map(|(entry, _)| entry)))
     }
 
     /// Where the longest playlist ends.

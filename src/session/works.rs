@@ -4,7 +4,9 @@
 mod again;
 mod failover;
 mod files;
+mod fixed;
 mod kept;
+mod stored;
 mod second;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ pub(super) use self::kept::{Kept, Position};
 pub(super) use self::second::Next;
 use super::backup::Backup;
 use super::ending::LastLog;
+use super::fixed::FixedSegments;
 use super::live::{Command, Desk};
 use super::manifest::Sources;
 use super::objects::{Objects, Stored};
@@ -66,6 +69,8 @@ pub(super) struct Works {
     /// Since it goes on after its worker died.
     failover: Option<Failover>,
     files: Files,
+    /// What earlier runs made for good and is not in a playlist yet.
+    fixed: FixedSegments,
 }
 
 impl Works {
@@ -92,6 +97,7 @@ impl Works {
             told: Told::default(),
             again: None,
             failover: None,
+            fixed: FixedSegments::default(),
         }
     }
 
@@ -154,6 +160,7 @@ impl Works {
                     self.say(vec![event::audio_stream_state(&uid, receiving, self.start.plus(at))]).await;
                 }
                 Output::Closed { playlist, .. } => {
+                    self.add_fixed_rest(&playlist).await?;
                     if self.publication.close(&playlist) {
                         self.upload_playlist(&playlist).await?;
                     }
@@ -175,18 +182,12 @@ impl Works {
                     self.desk.meters.segment_confirmed();
                 }
                 let place = self.publication.place_of(&name);
+                self.write_stored(&name, kind, &confirmed).await;
                 let change = match (kind, self.publication.playlist_named(&name)) {
                     (ObjectKind::Playlist, Some(playlist)) => {
                         self.publication.playlist_stored(&playlist, &confirmed.sha256)
                     }
-                    // What an earlier run had made, with sound that the crash took from the journal: the newer one follows.
-                    _ if self.unconfirmed.get(&name).is_some_and(|newer| newer.sha256 != confirmed.sha256) => {
-                        Change::default()
-                    }
-                    _ => {
-                        self.unconfirmed.remove(&name);
-                        self.publication.stored(&name)
-                    }
+                    _ => self.media_stored(&name, &confirmed.sha256),
                 };
                 self.objects.add(name, kind, confirmed);
                 self.react(change).await?;
@@ -270,10 +271,15 @@ impl Works {
         self.put(&name, ObjectKind::Init, bytes).await
     }
 
+    /// Takes a segment of the core, or what of it is not held already.
     async fn add(&mut self, segment: Segment) -> Result<(), SpoolError> {
+        if self.is_free(&segment) { self.add_made(segment).await } else { self.add_around_fixed(segment).await }
+    }
+
+    async fn add_made(&mut self, segment: Segment) -> Result<(), SpoolError> {
         let name = self.publication.add(&segment);
         self.desk.meters.segment_made();
-        let begins = self.slice_start(&segment);
+        let begins = self.slice_start(&segment.playlist, segment.start, segment.start + segment.duration);
         self.say(begins.into_iter().collect()).await;
         match self.put(&name, ObjectKind::Segment, segment.bytes.clone()).await {
             Err(SpoolError::NoRoom(_)) => self.lose(&name, &segment).await,
@@ -300,11 +306,12 @@ impl Works {
 
     async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
         if !kind.follows() {
-            let stored = Stored::of(kind, &bytes);
-            if self.objects.has(name, &stored) {
+            // What the bucket confirmed under a name is final.
+            if self.objects.holds(name) {
                 self.publication.stored(name);
                 return Ok(());
             }
+            let stored = Stored::of(kind, &bytes);
             self.unconfirmed.insert(name.to_owned(), stored);
             if self.is_left(name, &bytes).await {
                 return Ok(());

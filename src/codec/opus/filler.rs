@@ -71,6 +71,11 @@ pub fn concealment(last: &[u8]) -> Result<Sample, PacketError> {
     Ok(Sample { bytes: Bytes::copy_from_slice(&[toc.alone()]), duration: toc.frame() })
 }
 
+/// Whether a packet of a track of ours holds no sound: silence, concealment, or the word of a sender's DTX.
+pub fn is_filler(packet: &[u8]) -> bool {
+    packet.len() <= 2 || *packet == RESET_FRAME || SILENT.iter().any(|(_, silent)| packet == silent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Decoder, duration};

@@ -3,7 +3,7 @@
 
 use super::Works;
 use crate::callback::event;
-use crate::recording::{PlaylistId, Segment};
+use crate::recording::PlaylistId;
 use crate::store::NewEvent;
 use crate::units::Ticks;
 
@@ -33,16 +33,16 @@ impl Works {
     }
 
     /// Event 42, for the first slice of a playlist and for the first one after a time without a worker.
-    pub(super) fn slice_start(&mut self, segment: &Segment) -> Option<NewEvent> {
-        let start = self.start.plus(segment.start);
-        let mut discontinue = (segment.index == 0).then_some(start);
+    pub(super) fn slice_start(&mut self, playlist: &PlaylistId, from: Ticks, end: Ticks) -> Option<NewEvent> {
+        let start = self.start.plus(from);
+        let mut discontinue = (from == Ticks::ZERO).then_some(start);
         if let Some(Failover { from, to, told }) = &mut self.failover
-            && segment.start + segment.duration > *to
-            && !told.contains(&segment.playlist)
+            && end > *to
+            && !told.contains(playlist)
         {
-            told.push(segment.playlist.clone());
+            told.push(playlist.clone());
             discontinue = discontinue.or_else(|| Some(self.start.plus(*from)));
         }
-        discontinue.map(|discontinue| event::recorder_slice_start(&segment.playlist, start, discontinue))
+        discontinue.map(|discontinue| event::recorder_slice_start(playlist, start, discontinue))
     }
 }

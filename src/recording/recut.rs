@@ -1,0 +1,183 @@
+//! Parts of a segment, and where a segment sounds. For recordings that are made again around segments that the bucket already holds.
+//!
+//! Positions are ticks on the timeline. Borders of segments of this recorder lie on multiples of 2.5 ms, the shortest Opus frame, so a
+//! part has exactly the length asked for; any other border is met to less than that.
+
+use super::{PlaylistId, Segment};
+use crate::codec::fmp4::{self, Fmp4Error, Sample};
+use crate::codec::opus;
+use crate::units::Ticks;
+
+/// A part of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recut {
+    /// Its samples, with silence in the place of packets that the part's borders cut through.
+    pub segment: Segment,
+    /// Where such packets lay within the part, `from..to`; at most one at each border.
+    pub lost: Vec<(Ticks, Ticks)>,
+}
+
+impl Segment {
+    /// Segments of silence of about `length` each that fill `from..to` of a playlist; a rest below 2.5 ms is left out.
+    pub fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks, length: Ticks) -> Vec<Self> {
+        let (mut at, mut segments) = (from, Vec::new());
+        while at < to {
+            let index = at.0 / length.0.max(1);
+            let end = Ticks((index + 1) * length.0.max(1)).min(to);
+            let samples: Vec<Sample> = opus::silence(end - at, true).collect();
+            if !samples.is_empty() {
+                segments.push(Self::of(playlist.clone(), index, at, &samples));
+            }
+            at = end;
+        }
+        segments
+    }
+
+    /// The part of this segment in `from..to`. `None` when no frame fits in it.
+    pub fn part(&self, from: Ticks, to: Ticks) -> Result<Option<Recut>, Fmp4Error> {
+        let (from, to) = (from.max(self.start), to.min(self.start + self.duration));
+        if (from, to) == (self.start, self.start + self.duration) {
+            return Ok(Some(Recut { segment: self.clone(), lost: Vec::new() }));
+        }
+        let read = fmp4::read_segment(&self.bytes)?;
+        let (mut samples, mut lost) = (Vec::new(), Vec::new());
+        let mut at = self.start;
+        for sample in read.samples {
+            let (start, end) = (at, at + sample.duration);
+            at = end;
+            if end <= from || start >= to {
+                continue;
+            }
+            if start >= from && end <= to {
+                samples.push(Sample { bytes: self.bytes.slice(sample.range), duration: sample.duration });
+                continue;
+            }
+            let (start, end) = (start.max(from), end.min(to));
+            samples.extend(opus::silence(end - start, true));
+            lost.push((start, end));
+        }
+        if samples.is_empty() {
+            return Ok(None);
+        }
+        let segment = Self::of(self.playlist.clone(), self.index, from, &samples);
+        Ok(Some(Recut { segment, lost }))
+    }
+}
+
+/// Where the bytes of a segment hold packets of sound, `from..to` in order: no fillers, no pauses of a sender.
+pub fn sounding(bytes: &[u8]) -> Result<Vec<(Ticks, Ticks)>, Fmp4Error> {
+    let read = fmp4::read_segment(bytes)?;
+    let (mut at, mut spans) = (read.base, Vec::<(Ticks, Ticks)>::new());
+    for sample in read.samples {
+        let (start, end) = (at, at + sample.duration);
+        at = end;
+        if opus::is_filler(&bytes[sample.range]) {
+            continue;
+        }
+        match spans.last_mut().filter(|span| span.1 == start) {
+            Some(span) => span.1 = end,
+            None => spans.push((start, end)),
+        }
+    }
+    Ok(spans)
+}
+
+/// What of `spans` is not in `others`; both in order and apart.
+pub fn without(spans: &[(Ticks, Ticks)], others: &[(Ticks, Ticks)]) -> Vec<(Ticks, Ticks)> {
+    let mut left = Vec::new();
+    for (from, to) in spans {
+        let mut at = *from;
+        for (start, end) in others.iter().filter(|(start, end)| end > from && start < to) {
+            if *start > at {
+                left.push((at, *start));
+            }
+            at = at.max(*end);
+        }
+        if at < *to {
+            left.push((at, *to));
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(ticks: u64) -> Sample {
+        Sample { bytes: Bytes::from_static(&[0x78, 1, 2, 3]), duration: Ticks(ticks) }
+    }
+
+    fn segment(samples: &[Sample]) -> Segment {
+        Segment::of(PlaylistId::Mix, 3, Ticks::from_secs(18), samples)
+    }
+
+    #[test]
+    fn a_whole_segment_is_its_own_part_byte_for_byte() {
+        let whole = segment(&vec![packet(960); 300]);
+        let part = whole.part(Ticks::ZERO, Ticks::from_secs(100)).unwrap().unwrap();
+        assert_eq!((part.segment, part.lost), (whole, vec![]));
+    }
+
+    #[test]
+    fn a_border_through_a_packet_is_met_exactly_and_the_packet_is_told() {
+        let whole = segment(&vec![packet(960); 10]);
+        let start = whole.start;
+        let part = whole.part(start + Ticks(1_200), start + Ticks(5_040)).unwrap().unwrap();
+        assert_eq!((part.segment.start, part.segment.duration), (start + Ticks(1_200), Ticks(3_840)));
+        assert_eq!(part.lost, [(start + Ticks(1_200), start + Ticks(1_920)), (start + Ticks(4_800), start + Ticks(5_040))]);
+        assert_eq!(sounding(&part.segment.bytes).unwrap(), [(start + Ticks(1_920), start + Ticks(4_800))]);
+        assert_eq!(whole.part(start + Ticks(960), start + Ticks(960)).unwrap(), None);
+    }
+
+    #[test]
+    fn silence_fills_a_stretch_on_the_grid() {
+        let at = Ticks::from_ms;
+        let segments = Segment::silence(&PlaylistId::Mix, at(1_500), at(5_000), at(2_000));
+        let places: Vec<_> = segments.iter().map(|segment| (segment.start.as_ms(), segment.duration.as_ms())).collect();
+        assert_eq!(places, [(1_500, 500), (2_000, 2_000), (4_000, 1_000)]);
+        assert!(segments.iter().all(|segment| sounding(&segment.bytes).unwrap().is_empty()));
+        assert!(Segment::silence(&PlaylistId::Mix, at(7), at(7), at(2_000)).is_empty());
+    }
+
+    #[test]
+    fn fillers_do_not_sound() {
+        let mut samples = vec![packet(960), packet(960)];
+        samples.extend(opus::silence(Ticks::from_ms(45), true));
+        samples.push(opus::concealment(&[0x78, 1]).unwrap());
+        samples.push(packet(960));
+        let whole = segment(&samples);
+        let (start, end) = (whole.start, whole.start + whole.duration);
+        assert_eq!(sounding(&whole.bytes).unwrap(), [(start, start + Ticks(1_920)), (end - Ticks(960), end)]);
+        assert_eq!(sounding(&whole.silenced().bytes).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_left_of_spans_lies_in_no_other() {
+        let at = |spans: &[(u64, u64)]| spans.iter().map(|(from, to)| (Ticks(*from), Ticks(*to))).collect::<Vec<_>>();
+        let left = without(&at(&[(0, 10), (20, 30)]), &at(&[(2, 4), (8, 25), (29, 40)]));
+        assert_eq!(left, at(&[(0, 2), (4, 8), (25, 29)]));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_between_any_borders_fill_the_whole(
+            lengths in proptest::collection::vec(prop_oneof![Just(120_u64), Just(480), Just(960), Just(2880)], 1..40),
+            borders in proptest::collection::btree_set(1_u64..400, 0..6),
+        ) {
+            let whole = segment(&lengths.into_iter().map(packet).collect::<Vec<_>>());
+            let end = whole.start + whole.duration;
+            let borders = borders.into_iter().map(|border| whole.start + Ticks(border * 120)).filter(|at| *at < end);
+            let mut at = whole.start;
+            for border in borders.chain([end]) {
+                let part = whole.part(at, border).unwrap().unwrap();
+                prop_assert_eq!((part.segment.start, part.segment.duration), (at, border - at));
+                prop_assert!(part.lost.len() <= 2);
+                at = border;
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the bucket confirmed is written down before a playlist names it, so that another run of the worker takes it as it is.
+
+use super::Works;
+use crate::recording::PlaylistId;
+use crate::session::objects::Stored;
+use crate::session::publication::Change;
+use crate::storage::journal::{Record, StoredObject};
+use crate::storage::{Confirmed, ObjectKind};
+use crate::units::Ticks;
+
+impl Works {
+    /// Makes the confirmation of a media object durable. Where the disk refuses that, the bucket itself is the only witness; the
+    /// recording goes on.
+    pub(super) async fn write_stored(&self, name: &str, kind: ObjectKind, confirmed: &Confirmed) {
+        let Some(object) = self.stored_object(name, kind, confirmed) else { return };
+        let sid = self.desk.plan.sid.clone();
+        if let Err(error) = self.desk.journal.append(&Record::Stored { sid, object }) {
+            tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not in the journal: {error}");
+            return;
+        }
+        if let Err(error) = self.desk.journal.flush().await {
+            tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not on the disk yet: {error}");
+        }
+    }
+
+    /// A media file is in the bucket, with these bytes.
+    pub(super) fn media_stored(&mut self, name: &str, sha256: &str) -> Change {
+        if let Some(made) = self.unconfirmed.remove(name)
+            && made.sha256 != sha256
+        {
+            // The file in the spool was damaged on the disk before it was read; what the bucket confirmed is final all the same.
+            tracing::error!(sid = %self.desk.plan.sid, name, "the bucket got other bytes than were made; check the disk");
+        }
+        self.publication.stored(name)
+    }
+
+    fn stored_object(&self, name: &str, kind: ObjectKind, confirmed: &Confirmed) -> Option<StoredObject> {
+        let (playlist, start, duration) = match kind {
+            ObjectKind::Playlist | ObjectKind::Document => return None,
+            ObjectKind::Mp4 | ObjectKind::Ogg => (PlaylistId::Mix, Ticks::ZERO, Ticks::ZERO),
+            ObjectKind::Init | ObjectKind::Segment => {
+                let (playlist, entry) = self.publication.waiting_entry(name)?;
+                let place = entry.map_or((Ticks::ZERO, Ticks::ZERO), |entry| (entry.start, entry.duration));
+                (playlist.clone(), place.0, place.1)
+            }
+        };
+        let sha256 = parse_sha256(&confirmed.sha256)?;
+        let silenced = self.silenced.contains(name);
+        Some(StoredObject {
+            name: name.to_owned(),
+            kind,
+            playlist,
+            start,
+            duration,
+            size: confirmed.size,
+            sha256,
+            silenced,
+        })
+    }
+}
+
+impl Stored {
+    /// What the journal says that the bucket holds.
+    pub(in crate::session) fn of_record(object: &StoredObject) -> Self {
+        let sha256 = object.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { kind: object.kind, size: object.size, sha256 }
+    }
+}
+
+/// 64 hexadecimal digits as bytes.
+fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_and_nothing_else_is() {
+        assert_eq!(parse_sha256(&"0f".repeat(32)), Some([0x0f; 32]));
+        for text in ["", "0f", &"0g".repeat(32), &"0f".repeat(33), &"é".repeat(32)] {
+            assert_eq!(parse_sha256(text), None, "{text}");
+        }
+    }
+}
