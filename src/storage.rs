@@ -12,7 +12,9 @@ mod spool;
 mod uploader;
 pub mod vendor;
 
-pub use bucket::{Bucket, BucketError, Confirmed, PROOF_TIME, Proof};
+pub use bucket::{
+    Abilities, Bucket, BucketError, Confirmed, Destinations, Earlier, Held, Listed, MAX_DESTINATIONS, PROOF_TIME, Proof,
+};
 pub use destination::{Credentials, Destination, Encryption, KeyPrefix};
 pub use disk::{Disk, DiskTrouble, DiskWatch};
 pub use spool::{

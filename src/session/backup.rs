@@ -176,6 +176,7 @@ impl Backup {
         let Means { settings, uploader } = self.means.clone()?;
         let prefix = settings.destination.prefix.around(folder);
         let bucket = Bucket::connect(&Destination { prefix, ..settings.destination });
+        let bucket = bucket.remembered(uploader.destinations());
         let (queue, reports) = uploader.spawn_copies(bucket, spool);
         let known = self.resumed.take();
         let since = known.unwrap_or(wall);

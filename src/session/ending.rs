@@ -150,8 +150,11 @@ impl Ending {
         let plan = self.works.desk().plan.clone();
         let manifest = self.works.manifest(&self.presence);
         self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
-        let log = event_log(&self.works.desk().store, &plan.sid).await;
-        self.works.upload_document(&events_name(&plan.sid, &plan.cname), log).await?;
+        // A name that can be written once is kept for the whole log.
+        if !plan.is_written_once() {
+            let log = event_log(&self.works.desk().store, &plan.sid).await;
+            self.works.upload_document(&events_name(&plan.sid, &plan.cname), log).await?;
+        }
         self.until_held(patience, true).await
     }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::AppSettings;
 use crate::reach::{Reach, literal, look_up_public};
-use crate::storage::{Bucket, Destination};
+use crate::storage::{Bucket, Destination, Destinations};
 use crate::units::is_public;
 
 /// Refuses an endpoint that is, or whose name resolves to, an address that is not public. The text names the problem.
@@ -30,10 +30,10 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
 }
 
 /// The bucket at a destination of this app, reached as far as the app may reach. An app that is not served any more reaches public
-/// addresses.
-pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination) -> Bucket {
+/// addresses. What the worker knows of the destination, it knows too.
+pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination, known: &Destinations) -> Bucket {
     let (own, private) = (app.and_then(|app| app.storage.as_ref()), app.is_some_and(|app| app.private_endpoints));
-    Bucket::connect_within(destination, reach(own, private, destination))
+    Bucket::connect_within(destination, reach(own, private, destination)).remembered(known)
 }
 
 /// What the operator named himself, as the app's `own` storage, may be anywhere; so may Amazon, whose names are ours.

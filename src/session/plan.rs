@@ -57,6 +57,11 @@ impl Plan {
         serde_json::to_value(self).expect("a plan has string keys and finite numbers only")
     }
 
+    /// Whether the bucket takes each name once: playlists, manifest and event log go there at the end and never before.
+    pub(super) fn is_written_once(&self) -> bool {
+        self.notes.contains(&Note::WrittenOnce)
+    }
+
     /// The file names of a playlist.
     pub(super) fn stem(&self, playlist: &PlaylistId) -> Stem {
         match playlist {

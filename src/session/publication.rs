@@ -1,7 +1,7 @@
 //! What of a recording the bucket holds, and what its playlists may say. Pure.
 //!
 //! Law 1 lives here: a playlist names a segment only after the bucket confirmed it and all before it, and its init segment.
-//! A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
+//! In a write-once bucket a playlist has one text, the final one. A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
 //! as long as it can have been.
 
 mod elsewhere;
@@ -111,7 +111,8 @@ impl Publication {
         for progress in self.now.playlists.values_mut() {
             progress.floor = progress.segments.len();
         }
-        let sayable = |progress: &Progress| progress.is_whole() && (progress.prefix > 0 || progress.closed);
+        let once = self.plan.is_written_once();
+        let sayable = |progress: &Progress| progress.is_whole() && (progress.closed || (progress.prefix > 0 && !once));
         let ready = self.now.playlists.iter().filter(|(_, progress)| sayable(progress));
         ready.map(|(playlist, _)| playlist.clone()).collect()
     }
@@ -177,7 +178,8 @@ impl Publication {
                 }
             }
         }
-        let grown = progress.sayable() > before || (!self.again && progress.closed && progress.is_whole());
+        let last = !self.again && progress.closed && progress.is_whole();
+        let grown = last || (progress.sayable() > before && !self.plan.is_written_once());
         let grown = grown && !self.promised;
         Change { grown: grown.then_some(playlist), listed: None }
     }
@@ -188,6 +190,14 @@ impl Publication {
         let first = !progress.listed;
         progress.listed = true;
         progress.finished |= progress.rendered.as_ref().is_some_and(|(last, ended)| *ended && last == digest);
+        Change { grown: None, listed: first.then(|| playlist.clone()) }
+    }
+
+    /// The bucket holds another text of a playlist, and nothing is put over it.
+    pub(super) fn playlist_kept(&mut self, playlist: &PlaylistId) -> Change {
+        let Some(progress) = self.now.playlists.get_mut(playlist) else { return Change::default() };
+        progress.finished |= progress.rendered.as_ref().is_some_and(|(_, ended)| *ended);
+        let first = !std::mem::replace(&mut progress.listed, true);
         Change { grown: None, listed: first.then(|| playlist.clone()) }
     }
 
@@ -310,6 +320,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::session::Note;
     use crate::session::plan::tests::plan;
 
     pub(super) const MIX: PlaylistId = PlaylistId::Mix;
@@ -372,6 +383,33 @@ mod tests {
         assert!(!publication.render(&MIX).unwrap().1.contains("ENDLIST"));
         assert_eq!(publication.stored(&name).grown, Some(MIX));
         assert!(publication.render(&MIX).unwrap().1.contains("ENDLIST"));
+    }
+
+    #[test]
+    fn a_playlist_that_can_be_written_once_is_given_out_at_its_end() {
+        let written_once = Plan { notes: vec![Note::WrittenOnce], ..plan() };
+        for again in [false, true] {
+            let mut publication = Publication::new(written_once.clone(), WallMs(1_700_000_000_000));
+            if again {
+                publication.make_again();
+            }
+            let init = publication.begin(&MIX, 1);
+            let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
+            assert_eq!(publication.stored(&init).grown, None);
+            assert_eq!(publication.stored(&names[0]).grown, None);
+            assert_eq!(publication.stored(&names[1]).grown, None);
+            assert!(publication.caught_up().is_empty());
+            assert!(publication.close(&MIX), "now it is whole");
+            publication.handed_over(&MIX, "final".into());
+            assert_eq!(publication.playlist_kept(&MIX).listed, Some(MIX));
+            assert!(publication.is_complete(), "whatever text the bucket keeps");
+        }
+        let mut publication = Publication::new(written_once, WallMs(1_700_000_000_000));
+        let init = publication.begin(&MIX, 1);
+        let name = publication.add(&segment(0));
+        publication.stored(&init);
+        assert!(!publication.close(&MIX));
+        assert_eq!(publication.stored(&name).grown, Some(MIX), "its last segment is there");
     }
 
     #[test]

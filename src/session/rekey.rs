@@ -16,11 +16,12 @@ impl Sessions {
         let row = backing.store.session_get(&task.sid).await?;
         let sealed =
             row.and_then(|row| row.session.sealed).ok_or_else(|| Error::Gone(Some(Box::new(entry.report()))))?;
-        let known = sealed::open(&backing.sealer, &sealed).map_err(|error| Error::Worker(error.to_string()))?;
+        let (known, _) = sealed::open(&backing.sealer, &sealed).map_err(|error| Error::Worker(error.to_string()))?;
         let destination = Destination { credentials: credentials(parts, &known)?, ..known };
-        let bucket = endpoint::connect(self.0.settings.apps.get(&task.app), &destination);
+        let bucket =
+            endpoint::connect(self.0.settings.apps.get(&task.app), &destination, backing.uploader.destinations());
         bucket.prove().await?;
-        let sealed = Sealed::Replace(sealed::seal(&backing.sealer, &destination));
+        let sealed = Sealed::Replace(sealed::seal(&backing.sealer, &destination, bucket.abilities()));
         backing.store.session_update(&task.sid, &SessionUpdate { sealed, ..SessionUpdate::default() }).await?;
         let told = entry.commands.send(Command::Rekey(bucket)).await;
         told.map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;

@@ -113,6 +113,8 @@ pub enum Note {
     NotTranscoded,
     /// Parameters came along that nobody documents.
     UnknownParams,
+    /// The bucket lets nobody put an object over another: playlists, manifest and event log are written once, at the end.
+    WrittenOnce,
 }
 
 impl Note {
@@ -128,6 +130,9 @@ impl Note {
             Self::NotTranscoded => "streamMode: individual tracks keep the sender's Opus packets in every streamMode",
             Self::UnknownParams => {
                 "privateParams: correctEXTINF is what playlists are like anyway; the rest has no effect"
+            }
+            Self::WrittenOnce => {
+                "storageConfig: the bucket lets no object be replaced; playlists, manifest and event log are written once, at the end"
             }
         }
     }

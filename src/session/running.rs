@@ -229,7 +229,9 @@ impl Running {
         self.last = self.last.max(self.timebase.ticks(arrival));
         let timed = TimedInput { at: self.last, input };
         match &timed.input {
-            Input::ChannelDown | Input::ChannelLost { .. } => self.works.note(|report| report.state = State::Recovering),
+            Input::ChannelDown | Input::ChannelLost { .. } => {
+                self.works.note(|report| report.state = State::Recovering)
+            }
             Input::ChannelUp => self.works.note(|report| report.state = State::Recording),
             _ => {}
         }

@@ -1,11 +1,12 @@
-//! A destination with its secrets, sealed for the store, so that another run of the worker can go on uploading.
+//! A destination with its secrets, sealed for the store, so that another run of the worker can go on uploading; and what was known of
+//! it, so that it need not be probed again.
 
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::storage::{Credentials, Destination, Encryption, KeyPrefix};
+use crate::storage::{Abilities, Credentials, Destination, Encryption, KeyPrefix};
 use crate::store::seal::{SealError, Sealer};
 
 #[derive(Serialize, Deserialize)]
@@ -19,10 +20,13 @@ struct Plain {
     sts_token: Option<String>,
     path_style: bool,
     encryption: Option<bool>,
+    /// Rows of older workers lack it.
+    #[serde(default)]
+    abilities: Abilities,
 }
 
 /// Seals a destination.
-pub(super) fn seal(sealer: &Sealer, destination: &Destination) -> Vec<u8> {
+pub(super) fn seal(sealer: &Sealer, destination: &Destination, abilities: Abilities) -> Vec<u8> {
     let keys = &destination.credentials;
     let plain = Plain {
         endpoint: destination.endpoint.as_ref().map(Url::to_string),
@@ -34,17 +38,18 @@ pub(super) fn seal(sealer: &Sealer, destination: &Destination) -> Vec<u8> {
         sts_token: keys.sts_token.as_ref().map(|token| token.expose_secret().to_owned()),
         path_style: destination.path_style,
         encryption: destination.encryption.map(|encryption| encryption == Encryption::Kms),
+        abilities,
     };
     let text = serde_json::to_vec(&plain).expect("a destination has string keys only");
     sealer.seal(&Zeroizing::new(text))
 }
 
 /// Opens what [`seal`] sealed.
-pub(super) fn open(sealer: &Sealer, sealed: &[u8]) -> Result<Destination, SealError> {
+pub(super) fn open(sealer: &Sealer, sealed: &[u8]) -> Result<(Destination, Abilities), SealError> {
     let text = sealer.open(sealed)?;
     let plain: Plain = serde_json::from_slice(&text).map_err(|_| SealError::Open)?;
     let folders: Vec<&str> = plain.prefix.split('/').filter(|part| !part.is_empty()).collect();
-    Ok(Destination {
+    let destination = Destination {
         endpoint: plain.endpoint.as_deref().map(Url::parse).transpose().map_err(|_| SealError::Open)?,
         region: plain.region,
         bucket: plain.bucket,
@@ -56,7 +61,8 @@ pub(super) fn open(sealer: &Sealer, sealed: &[u8]) -> Result<Destination, SealEr
         },
         path_style: plain.path_style,
         encryption: plain.encryption.map(|kms| if kms { Encryption::Kms } else { Encryption::Aes256 }),
-    })
+    };
+    Ok((destination, plain.abilities))
 }
 
 #[cfg(test)]
@@ -81,11 +87,22 @@ mod tests {
             path_style: true,
             encryption: Some(Encryption::Kms),
         };
-        let sealed = seal(&sealer, &destination);
+        let abilities = Abilities { conditional: Some(true), readable: Some(false), write_once: None };
+        let sealed = seal(&sealer, &destination, abilities);
         assert!(!String::from_utf8_lossy(&sealed).contains("the-"));
-        let back = open(&sealer, &sealed).unwrap();
+        let (back, known) = open(&sealer, &sealed).unwrap();
+        assert_eq!(known, abilities);
         assert_eq!(back.prefix.key("x"), "a/b/x");
         assert_eq!(back.credentials.secret_key.expose_secret(), "the-secret");
         assert_eq!((back.endpoint, back.encryption), (destination.endpoint, destination.encryption));
+    }
+
+    #[test]
+    fn of_a_row_that_an_older_worker_wrote_nothing_is_known() {
+        let sealer = Sealer::from_hex(&SecretString::from("0f".repeat(32))).unwrap();
+        let text = r#"{"endpoint":null,"region":"r","bucket":"b","prefix":"","access_key":"a","secret_key":"s",
+            "sts_token":null,"path_style":false,"encryption":null}"#;
+        let (destination, known) = open(&sealer, &sealer.seal(text.as_bytes())).unwrap();
+        assert_eq!((destination.bucket.as_str(), known), ("b", Abilities::default()));
     }
 }

@@ -13,7 +13,7 @@ use super::registry::Entry;
 use super::sealed;
 use super::sessions::{Inner, Sessions};
 use super::tape::Tape;
-use super::{AppSettings, Error, Once, Report, RequestHash, StartRequest, State};
+use super::{AppSettings, Error, Note, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::storage::{Bucket, Destination, vendor};
 use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUpdate};
@@ -75,11 +75,14 @@ async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>
         _ => None,
     };
     let destination = destination(app, &request).await?;
-    let bucket = endpoint::connect(Some(app), &destination);
+    let bucket = endpoint::connect(Some(app), &destination, inner.backing.uploader.destinations());
     if row.bound.is_none() {
         bucket.prove().await?;
     }
-    let plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
+    let mut plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
+    if bucket.abilities().write_once == Some(true) {
+        plan.notes.push(Note::WrittenOnce);
+    }
     let turn = inner.binding.lock().await;
     if row.bound.is_none() && inner.registry.is_closing() {
         return Err(Error::ShuttingDown);
@@ -120,7 +123,7 @@ async fn bind(
         resource: plan.resource.clone(),
         mode: plan.mode,
         request: plan.to_value(),
-        sealed: Some(sealed::seal(&inner.backing.sealer, destination)),
+        sealed: Some(sealed::seal(&inner.backing.sealer, destination, bucket.abilities())),
     };
     match inner.backing.store.resource_bind_once(&new, identity.0, key, inner.now()).await? {
         Binding::Bound => {

@@ -26,7 +26,7 @@ const STORAGE_CONFIGURATION: u32 = 32;
 const UPLOAD_FAILED: u32 = 47;
 pub(super) const FILE_OPERATION: u32 = 51;
 /// `warnCode`: uploaded to the customer's bucket again.
-const RE_UPLOAD: u32 = 31;
+pub(super) const RE_UPLOAD: u32 = 31;
 
 /// How uploads go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

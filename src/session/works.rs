@@ -8,6 +8,7 @@ mod fixed;
 mod kept;
 mod stored;
 mod second;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use self::failover::Failover;
 use self::files::Files;
 pub(super) use self::kept::{Kept, Position};
 pub(super) use self::second::Next;
+pub(super) use self::taken::name_taken;
 use super::backup::Backup;
 use super::ending::LastLog;
 use super::fixed::FixedSegments;
@@ -207,6 +209,7 @@ impl Works {
                 self.refresh();
                 self.say(news.into_iter().collect()).await;
             }
+            UploadReport::Taken { object, held } => self.name_is_taken(object, held).await?,
             UploadReport::Settled { .. } | UploadReport::Gone { .. } => {}
         }
         Ok(())

@@ -63,6 +63,11 @@ impl ObjectKind {
         matches!(self, Self::Playlist | Self::Document) || self.is_whole()
     }
 
+    /// Whether it holds sound, or is needed to play it: once the bucket confirmed it, it is final. The others are put anew.
+    pub const fn is_media(self) -> bool {
+        !matches!(self, Self::Playlist | Self::Document)
+    }
+
     /// Whether it is a whole file: large, and of no hurry. It is never held in memory.
     pub const fn is_whole(self) -> bool {
         matches!(self, Self::Mp4 | Self::Ogg)

@@ -1,6 +1,8 @@
 //! Brings spooled objects to the bucket, one task a session.
 //!
-//! * An object leaves the spool only after the bucket confirmed it; nothing is ever given up (law 1).
+//! * An object leaves the spool only after the bucket confirmed it, or after the session let it go; nothing is ever given up (law 1).
+//! * A media object is never put over another one. Where its name is taken by other bytes ([`UploadReport::Taken`]) it waits for the
+//!   session's decision, and so does every playlist that was submitted behind it.
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not
 //!   there. A later one of the same name takes its place in the queue.
 //! * Whole files go last: one at a time of a session, beside its segments and never in their place.
@@ -29,7 +31,7 @@ use rand::rngs::StdRng;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, BucketError, Confirmed};
+use super::bucket::{Bucket, BucketError, Confirmed, Destinations, Earlier, Held};
 use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
 use crate::fault::{Explain, Fault};
 
@@ -61,6 +63,7 @@ pub struct Uploader {
     retry: RetryPolicy,
     patience: Patience,
     seed: AtomicU64,
+    destinations: Destinations,
 }
 
 impl Uploader {
@@ -74,7 +77,13 @@ impl Uploader {
             retry,
             patience: Patience::default(),
             seed: AtomicU64::new(seed),
+            destinations: Destinations::default(),
         }
+    }
+
+    /// What the worker knows of the destinations that it met.
+    pub const fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// The same with another patience.
@@ -147,6 +156,14 @@ impl UploadQueue {
         shared.news.notify_one();
     }
 
+    /// Decides about an object of [`UploadReport::Taken`]: the bucket's object stays, or the bytes were submitted under another name.
+    /// The object leaves queue and spool.
+    pub fn let_go(&self, object: SpooledObject) {
+        let shared = &self.0.0;
+        shared.inbox().let_go.push(object);
+        shared.news.notify_one();
+    }
+
     /// Goes on with another bucket handle (new credentials), at once.
     pub fn use_bucket(&self, bucket: Bucket) {
         let shared = &self.0.0;
@@ -159,7 +176,7 @@ impl UploadQueue {
         self.0.0.progress.borrow().clone()
     }
 
-    /// Answers when everything that was submitted is confirmed for good or superseded, and reported. Go on reading reports
+    /// Answers when everything that was submitted is confirmed for good, superseded or let go, and reported. Go on reading reports
     /// meanwhile: the upload waits for its reader.
     pub async fn drained(&self) {
         let mut pending = self.0.0.pending.subscribe();
@@ -184,6 +201,11 @@ impl CopyQueue {
     /// Puts an object that is not in the spool; it is held in memory until it is confirmed or a later one took its place.
     pub fn put(&self, name: &str, kind: ObjectKind, bytes: Bytes) {
         self.queue.submit(self.copies.hold(name, kind, bytes));
+    }
+
+    /// As [`UploadQueue::let_go`].
+    pub fn let_go(&self, object: SpooledObject) {
+        self.queue.let_go(object);
     }
 
     /// How far the copies are.
@@ -243,6 +265,14 @@ pub enum UploadReport {
         /// Its name, without prefix.
         name: String,
     },
+    /// The bucket holds another object of this name, which is left as it is. This one stays in queue and spool, and everything that waits
+    /// for it waits on, until [`UploadQueue::let_go`]. In a write-once bucket it may be a playlist or a document too.
+    Taken {
+        /// What was to be put.
+        object: SpooledObject,
+        /// What is there; none where it may not be read.
+        held: Option<Held>,
+    },
     /// Nothing can take the place of a confirmed text any more.
     Settled {
         /// Its name, without prefix.
@@ -276,6 +306,15 @@ impl UploadError {
         matches!(self, Self::Bucket(error) if error.may_still_land())
     }
 
+    /// What became of the attempt, for the next one.
+    fn leaves(&self) -> Earlier {
+        match self {
+            Self::Bucket(BucketError::Altered { .. }) => Earlier::Altered,
+            Self::Bucket(error) if error.may_be_there() => Earlier::MayBeThere,
+            Self::Bucket(_) | Self::Spool(_) => Earlier::None,
+        }
+    }
+
     /// Whether it is about all objects of the session, and not about the one that was tried.
     pub const fn is_everywhere(&self) -> bool {
         matches!(self, Self::Bucket(error) if error.is_everywhere())
@@ -296,6 +335,7 @@ struct Shared {
 struct Inbox {
     /// Each with whether an earlier run left it.
     submitted: Vec<(SpooledObject, bool)>,
+    let_go: Vec<SpooledObject>,
     bucket: Option<Bucket>,
     closed: bool,
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cloud_recorder::fault::Explain;
-use cloud_recorder::storage::{Bucket, BucketError, ObjectKind, PROOF_TIME, Proof};
+use cloud_recorder::storage::{Bucket, BucketError, Earlier, ObjectKind, PROOF_TIME, Proof};
 
 use crate::support::{ACCESS_KEY, BUCKET, SECRET_KEY, Server, destination};
 
@@ -59,7 +59,8 @@ async fn an_object_is_confirmed_by_its_checksum_and_has_its_headers() {
     ] {
         let key = bucket.key(name);
         assert_eq!(key, format!("recordings/room_1/{name}"));
-        let confirmed = bucket.put_within(PROOF_TIME, &key, Bytes::from_static(bytes.as_bytes()), kind).await.unwrap();
+        let bytes_ = Bytes::from_static(bytes.as_bytes());
+        let confirmed = bucket.put_within(PROOF_TIME, &key, bytes_, kind, Earlier::None).await.unwrap();
         assert_eq!((confirmed.size, confirmed.proof), (bytes.len() as u64, Proof::Checksum));
         let head = server.client().head_object().bucket(BUCKET).key(&key).send().await.unwrap();
         assert_eq!((head.content_type(), head.cache_control()), (Some(content_type), cache_control), "{name}");

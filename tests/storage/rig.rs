@@ -140,6 +140,7 @@ impl Told {
             }
             UploadReport::Recovered => self.recovered += 1,
             UploadReport::Settled { .. } | UploadReport::Gone { .. } => (),
+            UploadReport::Taken { object, held } => panic!("{object:?} {held:?}"),
         }
     }
 }

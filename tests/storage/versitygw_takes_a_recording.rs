@@ -91,6 +91,7 @@ async fn killed_in_the_middle() {
                 }
                 UploadReport::Recovered => recovered = true,
                 UploadReport::Settled { .. } | UploadReport::Gone { .. } => (),
+                UploadReport::Taken { object, held } => panic!("{object:?} {held:?}"),
             },
         }
     };

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use cloud_recorder::storage::{
-    Bucket, Destination, Kept, ObjectKind, PROOF_TIME, Proof, RetryPolicy, SessionSpool, Spool, UploadReport, Uploader,
+    Abilities, Bucket, Destination, Earlier, Kept, ObjectKind, PROOF_TIME, Proof, RetryPolicy, SessionSpool, Spool,
+    UploadReport, Uploader,
 };
 use cloud_recorder::units::Sid;
 use sha2::{Digest, Sha256};
@@ -112,7 +113,8 @@ async fn the_request_is_signed_for_these_bytes() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let bucket = Bucket::connect(&destination(&endpoint, BUCKET, ACCESS_KEY, SECRET_KEY));
-    let put = bucket.put_file_within(PROOF_TIME, "a_0.mp4", file, object.kind);
+    bucket.learn(Abilities { conditional: Some(true), ..Abilities::default() });
+    let put = bucket.put_file_within(PROOF_TIME, "a_0.mp4", file, object.kind, Earlier::None);
     let seen = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = Vec::new();

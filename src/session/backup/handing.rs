@@ -48,6 +48,13 @@ impl Backup {
         self.using.as_mut()?.handed.remove(name)?
     }
 
+    /// Another object has the name there, and stays.
+    pub(in crate::session) fn let_go(&self, object: SpooledObject) {
+        if let Some(using) = &self.using {
+            using.queue.let_go(object);
+        }
+    }
+
     /// A media file is there for sure.
     pub(in crate::session) fn holds_now(&mut self, place: &Place) {
         self.shelves.put(place);

@@ -1,8 +1,8 @@
 //! What is left to be done of a recording that is over, by this run of the worker or by a later one.
 //!
 //! Where it is away, what the spool holds comes home first, in its order: segments, the playlists that name them, manifest and log; then
-//! event 31 is said. Then the event log is put into the bucket once more, now with its last lines. When it is there the bucket's keys
-//! are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
+//! event 31 is said. Then the event log is put into the bucket once more, now with its last lines; into a write-once bucket for the first and
+//! only time. When it is there the bucket's keys are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::session::backup;
 use crate::session::live::{Command, Desk};
 use crate::session::told::Told;
 use crate::session::upload::Watch;
+use crate::session::works::name_taken;
 use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
 use crate::store::{NewEvent, Sealed, SessionUpdate, Store};
 use crate::units::Sid;
@@ -114,6 +115,11 @@ impl LastLog {
                 self.told.forget_errors();
                 self.watch.recovered(&self.queue.progress(), Instant::now())
             }
+            UploadReport::Taken { object, .. } => {
+                let said = name_taken(&self.desk.plan.key(&object.name));
+                self.queue.let_go(object);
+                Some(said)
+            }
             UploadReport::Settled { .. } | UploadReport::Gone { .. } => None,
         };
         self.refresh();
@@ -150,7 +156,10 @@ impl LastLog {
             tokio::select! {
                 () = self.queue.drained() => break,
                 // Nobody has to know: the row is written.
-                Some(_) = self.confirmations.recv() => {}
+                Some(news) = self.confirmations.recv() => if let UploadReport::Taken { object, .. } = news {
+                    tracing::warn!(%sid, name = %object.name, "the bucket holds another object of this name, which stays");
+                    self.queue.let_go(object);
+                },
             }
         }
         let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };

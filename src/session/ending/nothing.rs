@@ -50,7 +50,9 @@ pub(in crate::session) async fn lost(
     loop {
         tokio::select! {
             () = queue.drained() => break,
-            Some(_) = confirmations.recv() => {}
+            Some(news) = confirmations.recv() => if let UploadReport::Taken { object, .. } = news {
+                queue.let_go(object);
+            },
             Some(command) = commands.recv() => match command {
                 Command::Rekey(bucket) => queue.use_bucket(bucket),
                 Command::HandOver => return desk.settle().await,

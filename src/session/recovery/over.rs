@@ -43,12 +43,14 @@ impl Over {
     pub(super) async fn open(self, inner: &Inner) -> Result<(LastLog, Option<Listed>), String> {
         let Self { plan, report, commands, sealed, listed } = self;
         let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
-        let destination = sealed::open(&inner.backing.sealer, &sealed)
+        let (destination, abilities) = sealed::open(&inner.backing.sealer, &sealed)
             .map_err(|error| format!("the keys of its bucket can't be read: {error}"))?;
         let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
         let told = Told::load(&desk.store, &desk.plan.sid).await.map_err(|error| error.to_string())?;
         let left = desk.spool.list().await.map_err(|error| error.to_string())?;
-        let bucket = endpoint::connect(inner.settings.apps.get(&desk.plan.app), &destination);
+        let app = inner.settings.apps.get(&desk.plan.app);
+        let bucket = endpoint::connect(app, &destination, inner.backing.uploader.destinations());
+        bucket.learn(abilities);
         let (queue, confirmations) = inner.backing.uploader.spawn(bucket, desk.spool.clone());
         queue.resume(left);
         Ok((LastLog { desk, queue, confirmations, commands, watch: Watch::default(), told }, listed))

@@ -106,10 +106,12 @@ impl Source {
     pub(super) fn open(self) -> Result<(Desk, (UploadQueue, mpsc::Receiver<UploadReport>)), String> {
         let Self { inner, plan, report, sealed } = self;
         let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
-        let destination = sealed::open(&inner.backing.sealer, &sealed)
+        let (destination, abilities) = sealed::open(&inner.backing.sealer, &sealed)
             .map_err(|error| format!("the keys of its bucket can't be read: {error}"))?;
         let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
-        let bucket = endpoint::connect(inner.settings.apps.get(&desk.plan.app), &destination);
+        let app = inner.settings.apps.get(&desk.plan.app);
+        let bucket = endpoint::connect(app, &destination, inner.backing.uploader.destinations());
+        bucket.learn(abilities);
         let uploads = inner.backing.uploader.spawn(bucket, desk.spool.clone());
         Ok((desk, uploads))
     }
@@ -171,10 +173,7 @@ impl Replayed {
             _ if self.finished.is_some() => {}
             Record::Input { input, .. } => self.push(input),
             Record::Finished { at, .. } => self.finished = Some(at),
-            Record::Started { .. }
-            | Record::Continued { .. }
-            | Record::Checkpoint { .. }
-            | Record::Stored { .. } => {}
+            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } | Record::Stored { .. } => {}
         }
         Ok(())
     }

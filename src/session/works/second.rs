@@ -192,6 +192,12 @@ impl Works {
                 let said = self.backup.recovered();
                 self.say(said.into_iter().collect()).await;
             }
+            UploadReport::Taken { object, held } => {
+                tracing::warn!(sid = %self.desk.plan.sid, name = %object.name, ?held, "the backup holds another object of this name");
+                // Nothing there counts as ours: what needs it waits for the recording's own bucket.
+                self.backup.settle(&object.name);
+                self.backup.let_go(object);
+            }
             UploadReport::Settled { .. } => {}
         }
     }

@@ -6,6 +6,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError, Length};
 use bytes::Bytes;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::hex;
@@ -57,6 +58,16 @@ impl Body {
                 from.length(Length::Exact(file.size)).buffer_size(READ_BUFFER).build().await
             }
         }
+    }
+
+    /// MD5, 32 lower-case hexadecimal digits. Only computed where a store has nothing better to compare with.
+    pub(super) async fn md5(&self) -> Result<String, ByteStreamError> {
+        let mut digest = Md5::new();
+        let mut stream = self.stream().await?;
+        while let Some(chunk) = stream.next().await {
+            digest.update(chunk?);
+        }
+        Ok(hex(&digest.finalize()))
     }
 
     /// Left to itself the client signs no body that it would have to read twice, and a store that knows no checksums would have no

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use crate::fault::{Explain, Fault};
 use crate::storage::Destination;
+use crate::storage::bucket::Held;
 
 /// Most characters of a store's own words in an error.
 const MAX_QUOTE_CHARS: usize = 200;
@@ -115,6 +116,25 @@ pub enum BucketError {
         /// Which object.
         key: String,
     },
+    /// Another object has the name, and is left as it is.
+    #[error("the bucket holds another object under {key}; it is left as it is")]
+    Taken {
+        /// Which name.
+        key: String,
+        /// What is there, where it may be read.
+        held: Option<Held>,
+    },
+    /// The store took the object, and what it holds could not be seen.
+    #[error(transparent)]
+    Unconfirmed(Box<Self>),
+    /// An object that was to be read has more bytes than we take.
+    #[error("the object {key} has more than {max_bytes} bytes and is not read")]
+    TooLong {
+        /// Which object.
+        key: String,
+        /// How many bytes we take.
+        max_bytes: u64,
+    },
 }
 
 impl Explain for BucketError {
@@ -133,6 +153,9 @@ impl Explain for BucketError {
             Self::Busy { .. } => Fault::destination("bucket_busy", true),
             Self::ClockSkew { .. } => Fault::ours("clock_skew", true),
             Self::Altered { .. } => Fault::destination("bucket_altered", true),
+            Self::Taken { .. } => Fault::destination("bucket_taken", false),
+            Self::Unconfirmed(error) => error.fault(),
+            Self::TooLong { .. } => Fault::destination("bucket_too_long", false),
         }
     }
 }
@@ -198,9 +221,14 @@ impl BucketError {
         }
     }
 
+    /// Whether the store may hold, now or later, what was sent.
+    pub fn may_be_there(&self) -> bool {
+        self.may_still_land() || matches!(self, Self::Unconfirmed(_))
+    }
+
     /// Whether it is about all objects of the bucket: when one is taken, the others may be too.
     pub const fn is_everywhere(&self) -> bool {
-        !matches!(self, Self::Refused { .. })
+        !matches!(self, Self::Refused { .. } | Self::Taken { .. } | Self::TooLong { .. })
     }
 
     fn sort_code(place: Place<'_>, status: u16, code: &str, message: &str) -> Self {
@@ -216,10 +244,16 @@ impl BucketError {
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
             | ("", 301 | 307) => Self::WrongRegion { place: name },
             (
-                "SlowDown" | "RequestTimeout" | "ServiceUnavailable" | "InternalError" | "TooManyRequests"
-                | "OperationAborted",
+                "SlowDown"
+                | "RequestTimeout"
+                | "ServiceUnavailable"
+                | "InternalError"
+                | "TooManyRequests"
+                | "OperationAborted"
+                | "ConditionalRequestConflict",
                 _,
             )
+            | ("", 409)
             | (_, 408 | 429 | 500..) => Self::Busy { place: name, status, code: said(code) },
             ("BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch", _) => {
                 Self::Busy { place: name, status, code: said(code) }
@@ -249,6 +283,24 @@ pub(super) fn refuses_checksums(error: &BucketError) -> bool {
         BucketError::Refused { code, .. } | BucketError::Busy { code, .. } => CODES.contains(&code.as_str()),
         _ => false,
     }
+}
+
+/// Whether a store may take the same object without `If-None-Match`.
+pub(super) const fn refuses_condition(error: &BucketError) -> bool {
+    matches!(error, BucketError::Refused { status: 400, .. } | BucketError::Busy { status: 501, .. })
+}
+
+/// Whether the condition of a PUT is not met: something is there.
+pub(super) const fn is_precondition(error: &BucketError) -> bool {
+    matches!(error, BucketError::Refused { status: 412, .. })
+}
+
+/// Whether the credentials may not read, or the store gives nothing to read: waiting does not help, and writing may be possible.
+pub(super) const fn cant_read(error: &BucketError) -> bool {
+    matches!(
+        error,
+        BucketError::AccessDenied { .. } | BucketError::Refused { .. } | BucketError::Busy { status: 501, .. }
+    )
 }
 
 fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
@@ -316,6 +368,8 @@ mod tests {
             (500, "", "bucket_busy", true),
             (502, "", "bucket_busy", true),
             (400, "RequestTimeout", "bucket_busy", true),
+            (409, "ConditionalRequestConflict", "bucket_busy", true),
+            (409, "", "bucket_busy", true),
         ] {
             let verdict = sort(status, code).fault();
             assert_eq!((verdict.code, verdict.retry), (fault, retry), "{status} {code}");

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::gate::{Gate, Rank};
 use super::shelf::{Found, Shelf};
-use super::{Bucket, Confirmed, UploadError};
+use super::{Bucket, Confirmed, Earlier, UploadError};
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
 
@@ -28,8 +28,8 @@ pub(super) struct Context {
 /// What to do.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// Put it.
-    Put(SpooledObject),
+    /// Put it; what became of earlier attempts.
+    Put(SpooledObject, Earlier),
     /// See whether it is still there as it was confirmed.
     Look(SpooledObject, Confirmed),
 }
@@ -54,7 +54,7 @@ impl Context {
     /// Waits for a place, then takes at most `limit`.
     pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
         let gate = match &attempt {
-            Attempt::Put(object) if object.kind.is_whole() => &self.wholes,
+            Attempt::Put(object, _) if object.kind.is_whole() => &self.wholes,
             _ if rank.streak > 0 => &self.probes,
             _ => &self.puts,
         };
@@ -72,13 +72,13 @@ impl Context {
 
     async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
-            Attempt::Put(object) if object.kind.is_whole() => {
-                let put = self.put_whole(&object, limit).await;
+            Attempt::Put(object, earlier) if object.kind.is_whole() => {
+                let put = self.put_whole(&object, earlier, limit).await;
                 Done::Put(object, put)
             }
-            Attempt::Put(object) => {
+            Attempt::Put(object, earlier) => {
                 let put = match self.shelf.read(&object).await {
-                    Ok(Found::Bytes(bytes)) => self.put(&object, bytes, limit).await,
+                    Ok(Found::Bytes(bytes)) => self.put(&object, bytes, earlier, limit).await,
                     Ok(Found::Gone) => return Done::Gone(object),
                     Err(error) => Err(error.into()),
                 };
@@ -93,12 +93,23 @@ impl Context {
     }
 
     /// A whole file is sent from the disk.
-    async fn put_whole(&self, object: &SpooledObject, limit: Duration) -> Result<Confirmed, UploadError> {
+    async fn put_whole(
+        &self,
+        object: &SpooledObject,
+        earlier: Earlier,
+        limit: Duration,
+    ) -> Result<Confirmed, UploadError> {
         let (key, file) = (self.bucket.key(&object.name), self.shelf.file(object).await?);
-        Ok(self.bucket.put_file_within(limit, &key, file, object.kind).await?)
+        Ok(self.bucket.put_file_within(limit, &key, file, object.kind, earlier).await?)
     }
 
-    async fn put(&self, object: &SpooledObject, bytes: Bytes, limit: Duration) -> Result<Confirmed, UploadError> {
-        Ok(self.bucket.put_within(limit, &self.bucket.key(&object.name), bytes, object.kind).await?)
+    async fn put(
+        &self,
+        object: &SpooledObject,
+        bytes: Bytes,
+        earlier: Earlier,
+        limit: Duration,
+    ) -> Result<Confirmed, UploadError> {
+        Ok(self.bucket.put_within(limit, &self.bucket.key(&object.name), bytes, object.kind, earlier).await?)
     }
 }

@@ -1,9 +1,10 @@
 //! What waits for upload, and what may go next. Time is a parameter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
+use crate::storage::bucket::Earlier;
 use crate::storage::spool::{ObjectKind, SpooledObject};
 
 /// How many of the oldest objects are looked at for the next one to go.
@@ -19,6 +20,8 @@ pub(super) struct Backlog {
     flying: Vec<String>,
     /// The whole file in flight, by its order.
     whole: Option<u64>,
+    /// Objects whose names are taken, by their order: they stay in flight until somebody decides.
+    parked: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -29,6 +32,7 @@ struct Entry {
     failures: u32,
     timeouts: u32,
     wait: Option<Wait>,
+    earlier: Earlier,
 }
 
 /// An object that may go.
@@ -39,6 +43,8 @@ pub(super) struct Next {
     pub(super) since: Instant,
     /// How many of its attempts took too long.
     pub(super) timeouts: u32,
+    /// What became of them.
+    pub(super) earlier: Earlier,
 }
 
 /// What an attempt ended with that did not succeed.
@@ -50,6 +56,8 @@ pub(super) struct Failure {
     pub(super) alone: bool,
     /// Whether it took too long.
     pub(super) timeout: bool,
+    /// What became of the attempt.
+    pub(super) leaves: Earlier,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +72,24 @@ impl Backlog {
         let order = object.order;
         let before = self.newest.insert(object.name.clone(), order).filter(|before| *before != order);
         let superseded = before.filter(|before| self.entries.get(before).is_some_and(|entry| !entry.in_flight));
-        self.entries
-            .insert(order, Entry { object, since: now, in_flight: false, failures: 0, timeouts: 0, wait: None });
+        let entry = Entry {
+            object,
+            since: now,
+            in_flight: false,
+            failures: 0,
+            timeouts: 0,
+            wait: None,
+            earlier: Earlier::None,
+        };
+        self.entries.insert(order, entry);
         superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
+    }
+
+    /// An earlier run of the worker may have sent it.
+    pub(super) fn was_left(&mut self, order: u64) {
+        if let Some(entry) = self.entries.get_mut(&order) {
+            entry.earlier = Earlier::MayBeThere;
+        }
     }
 
     /// Takes the next object that may go at `now`: the one that failed least, then the oldest; a whole file when nothing else may
@@ -79,7 +102,12 @@ impl Backlog {
         let entry = self.entries.get_mut(&order)?;
         entry.in_flight = true;
         self.flying.push(entry.object.name.clone());
-        Some(Next { object: entry.object.clone(), since: entry.since, timeouts: entry.timeouts })
+        Some(Next {
+            object: entry.object.clone(),
+            since: entry.since,
+            timeouts: entry.timeouts,
+            earlier: entry.earlier,
+        })
     }
 
     /// Whether a whole file is on its way.
@@ -95,10 +123,28 @@ impl Backlog {
     /// The bucket confirmed it.
     pub(super) fn confirmed(&mut self, object: &SpooledObject) {
         self.landed(object);
-        self.entries.remove(&object.order);
-        if self.newest.get(&object.name) == Some(&object.order) {
-            self.newest.remove(&object.name);
+        self.remove(object);
+    }
+
+    /// Its name is taken: it holds back what waits for it and is not tried again, until it is confirmed or let go.
+    /// `false`: a newer object of its name follows, it is gone.
+    pub(super) fn taken(&mut self, object: &SpooledObject) -> bool {
+        self.landed(object);
+        if self.newest.get(&object.name) != Some(&object.order) {
+            self.entries.remove(&object.order);
+            return false;
         }
+        self.parked.insert(object.order);
+        true
+    }
+
+    /// The session lets go of an object whose name is taken. Whether there was such an object.
+    pub(super) fn let_go(&mut self, object: &SpooledObject) -> bool {
+        let parked = self.parked.remove(&object.order);
+        if parked {
+            self.remove(object);
+        }
+        parked
     }
 
     /// An attempt failed. `true`: another follows; `false`: a newer object has taken its place, it is gone.
@@ -112,6 +158,8 @@ impl Backlog {
             entry.in_flight = false;
             entry.failures = entry.failures.saturating_add(1);
             entry.timeouts = entry.timeouts.saturating_add(failure.timeout.into());
+            // What was taken once may be there, whatever the attempts behind it say.
+            entry.earlier = if failure.leaves == Earlier::None { entry.earlier } else { failure.leaves };
             entry.wait = Some(Wait { until: failure.until, alone: failure.alone });
         }
         true
@@ -139,8 +187,16 @@ impl Backlog {
         self.entries.values().next().map(|entry| entry.since)
     }
 
+    /// Whether nothing waits, but for a decision.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == self.parked.len()
+    }
+
+    fn remove(&mut self, object: &SpooledObject) {
+        self.entries.remove(&object.order);
+        if self.newest.get(&object.name) == Some(&object.order) {
+            self.newest.remove(&object.name);
+        }
     }
 
     fn landed(&mut self, object: &SpooledObject) {
@@ -240,7 +296,10 @@ mod tests {
         let now = Instant::now();
         let (mut backlog, objects) = backlog(&[("a.mp4", Mp4), ("1", Segment)]);
         assert_eq!(backlog.start(now, false).unwrap().object.order, 1);
-        backlog.failed(&objects[1], Failure { until: now + Duration::from_secs(5), alone: false, timeout: false });
+        backlog.failed(
+            &objects[1],
+            Failure { until: now + Duration::from_secs(5), alone: false, timeout: false, leaves: Earlier::None },
+        );
         assert_eq!((backlog.start(now, false), backlog.wake(false)), (None, Some(now + Duration::from_secs(5))));
         backlog.confirmed(&objects[1]);
         assert_eq!(backlog.start(now, false).unwrap().object.order, 0);
@@ -265,7 +324,9 @@ mod tests {
         assert_eq!(orders(&mut backlog, now), [0]);
         assert_eq!(backlog.submit(object(1, "a", Playlist), now), None);
         assert!(orders(&mut backlog, now).is_empty(), "never two of one name at a time");
-        assert!(!backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }));
+        assert!(
+            !backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false, leaves: Earlier::None })
+        );
         assert_eq!(orders(&mut backlog, now), [1]);
     }
 
@@ -276,7 +337,7 @@ mod tests {
         assert_eq!(orders(&mut backlog, now), [0]);
         assert_eq!(backlog.submit(object(1, "1", Segment), now), None);
         assert!(
-            !backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false }),
+            !backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false, leaves: Earlier::None }),
             "it is not tried again"
         );
         assert_eq!(backlog.submit(object(2, "1", Segment), now), Some(object(1, "1", Segment)));
@@ -289,7 +350,12 @@ mod tests {
         let later = now + Duration::from_secs(5);
         let (mut backlog, objects) = backlog(&[("1", Segment), ("2", Segment)]);
         assert_eq!(backlog.start(now, true).unwrap().object.order, 0);
-        assert!(backlog.failed(&objects[0], Failure { until: later, alone: false, timeout: true }));
+        assert!(
+            backlog.failed(
+                &objects[0],
+                Failure { until: later, alone: false, timeout: true, leaves: Earlier::MayBeThere }
+            )
+        );
         assert_eq!((backlog.failures(&objects[0]), backlog.wake(true)), (1, Some(later)));
         assert_eq!(backlog.start(later, true).unwrap().object.order, 1);
         assert_eq!(backlog.start(now, true), None);
@@ -299,12 +365,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_may_be_there_is_known_to_the_next_attempt() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment)]);
+        for (leaves, known) in [
+            (Earlier::None, Earlier::None),
+            (Earlier::MayBeThere, Earlier::MayBeThere),
+            (Earlier::None, Earlier::MayBeThere),
+            (Earlier::Altered, Earlier::Altered),
+        ] {
+            backlog.start(now, true).unwrap();
+            backlog.failed(&objects[0], Failure { until: now, alone: false, timeout: false, leaves });
+            assert_eq!(backlog.entries[&0].earlier, known);
+        }
+        backlog.submit(object(7, "7", Segment), now);
+        backlog.was_left(7);
+        assert_eq!(backlog.entries[&7].earlier, Earlier::MayBeThere);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_holds_playlists_back_until_it_is_let_go() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment), ("a", Playlist)]);
+        assert_eq!(orders(&mut backlog, now), [0]);
+        backlog.taken(&objects[0]);
+        assert!(orders(&mut backlog, now).is_empty() && !backlog.is_empty());
+        backlog.submit(object(2, "2", Segment), now);
+        assert_eq!(orders(&mut backlog, now), [2], "another name");
+        backlog.submit(object(3, "1", Segment), now);
+        assert_eq!(orders(&mut backlog, now), [3], "the same name once more");
+        backlog.confirmed(&object(2, "2", Segment));
+        backlog.confirmed(&object(3, "1", Segment));
+        assert!(backlog.let_go(&objects[0]) && !backlog.let_go(&objects[0]));
+        assert_eq!(orders(&mut backlog, now), [1]);
+        backlog.taken(&objects[1]);
+        assert!(backlog.is_empty(), "nothing waits but for a decision");
+    }
+
+    #[tokio::test]
     async fn a_success_elsewhere_is_no_reason_to_hurry_what_is_refused_for_itself() {
         let now = Instant::now();
         let later = now + Duration::from_secs(5);
         let (mut backlog, objects) = backlog(&[("1", Segment)]);
         backlog.start(now, true).unwrap();
-        backlog.failed(&objects[0], Failure { until: later, alone: true, timeout: false });
+        backlog.failed(&objects[0], Failure { until: later, alone: true, timeout: false, leaves: Earlier::None });
         backlog.hurry(false);
         assert_eq!((backlog.start(now, true), backlog.wake(true)), (None, Some(later)));
         backlog.hurry(true);

@@ -13,7 +13,7 @@ use super::doubt::{Doubts, Guard};
 use super::gate::Rank;
 use super::retry::{Backoff, Patience};
 use super::shelf::Shelf;
-use super::{Confirmed, Inbox, Shared, UploadError, UploadReport, WIDTH};
+use super::{Confirmed, Held, Inbox, Shared, UploadError, UploadReport, WIDTH};
 use crate::fault::{Explain, Fault};
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
@@ -78,6 +78,9 @@ impl Task {
                 Some(ended) = self.attempts.join_next() => {
                     match ended.expect("an attempt neither panics nor is it aborted") {
                         Done::Put(object, Ok(confirmed)) => self.confirmed(object, confirmed).await,
+                        Done::Put(object, Err(UploadError::Bucket(BucketError::Taken { held, .. }))) => {
+                            self.taken(object, held).await;
+                        }
                         Done::Put(object, Err(error)) => self.failed(object, error).await,
                         Done::Gone(object) => self.gone(object).await,
                         Done::Looked { object, begun, held } => self.looked(&object, begun, held).await,
@@ -107,7 +110,7 @@ impl Task {
             let Some(next) = self.backlog.start(now, self.streak == 0) else { return self.look(now) };
             let rank = Rank { streak: self.streak, since: next.since };
             let limit = self.patience.limit(next.timeouts, next.object.size);
-            self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object), rank, limit));
+            self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object, next.earlier), rank, limit));
         }
         None
     }
@@ -136,9 +139,10 @@ impl Task {
     }
 
     async fn take_news(&mut self) {
-        let Inbox { submitted, bucket, closed } = {
+        let Inbox { submitted, let_go, bucket, closed } = {
             let mut inbox = self.shared.inbox();
-            Inbox { submitted: std::mem::take(&mut inbox.submitted), bucket: inbox.bucket.take(), closed: inbox.closed }
+            let (submitted, let_go) = (std::mem::take(&mut inbox.submitted), std::mem::take(&mut inbox.let_go));
+            Inbox { submitted, let_go, bucket: inbox.bucket.take(), closed: inbox.closed }
         };
         self.closed = closed;
         if let Some(bucket) = bucket {
@@ -151,8 +155,17 @@ impl Task {
             if left && object.kind.follows() {
                 self.doubts.unknown(&object, now + self.patience.doubt / LEFT_PART);
             }
+            let order = object.order;
             if let Some(superseded) = self.backlog.submit(object, now) {
                 self.forget(&superseded).await;
+            }
+            if left {
+                self.backlog.was_left(order);
+            }
+        }
+        for object in let_go {
+            if self.backlog.let_go(&object) {
+                self.forget(&object).await;
             }
         }
     }
@@ -160,11 +173,7 @@ impl Task {
     async fn confirmed(&mut self, object: SpooledObject, confirmed: Confirmed) {
         let now = Instant::now();
         self.backlog.confirmed(&object);
-        self.pause = None;
-        let recovered = std::mem::take(&mut self.streak) > 0;
-        if recovered {
-            self.backlog.hurry(false);
-        }
+        let recovered = self.is_well();
         if let Some(before) = self.guards.remove(&object.name) {
             self.forget(&before.object).await;
         }
@@ -188,6 +197,30 @@ impl Task {
         self.report(UploadReport::Confirmed { name: object.name, kind: object.kind, confirmed }).await;
     }
 
+    /// The bucket answers as it should. Whether it did not before.
+    fn is_well(&mut self) -> bool {
+        self.pause = None;
+        let recovered = std::mem::take(&mut self.streak) > 0;
+        if recovered {
+            self.backlog.hurry(false);
+        }
+        recovered
+    }
+
+    /// Another object has the name: the session decides.
+    async fn taken(&mut self, object: SpooledObject, held: Option<Held>) {
+        let newest = self.backlog.taken(&object);
+        if self.is_well() {
+            self.shared.progress.send_modify(|progress| progress.trouble = None);
+            self.report(UploadReport::Recovered).await;
+        }
+        if !newest {
+            return self.forget(&object).await;
+        }
+        tracing::warn!(name = %object.name, ?held, "the bucket holds another object of this name; it is left as it is");
+        self.report(UploadReport::Taken { object, held }).await;
+    }
+
     async fn failed(&mut self, object: SpooledObject, error: UploadError) {
         let (now, fault) = (Instant::now(), error.fault());
         if error.may_still_land() && object.kind.follows() {
@@ -199,7 +232,8 @@ impl Task {
         tracing::debug!(name = %object.name, %error, attempt = self.streak, ?wait, "an upload failed");
         self.shared.progress.send_modify(|progress| progress.trouble = Some(fault));
         let timeout = matches!(&error, UploadError::Bucket(BucketError::TimedOut { .. }));
-        if !self.backlog.failed(&object, Failure { until: now + wait, alone: !error.is_everywhere(), timeout }) {
+        let failure = Failure { until: now + wait, alone: !error.is_everywhere(), timeout, leaves: error.leaves() };
+        if !self.backlog.failed(&object, failure) {
             self.forget(&object).await;
         }
         let (name, attempt) = (object.name, self.streak);
