@@ -15,6 +15,7 @@ mod endpoint;
 mod error;
 mod fixed;
 mod health;
+mod in_bucket;
 mod letters;
 mod listing;
 mod live;

@@ -29,6 +29,11 @@ impl Stem {
         Self(format!("{}__uid_s_{}__uid_e_audio", recording(sid, cname), uid_part(uid)))
     }
 
+    /// The stem itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// `<stem>.m3u8`.
     pub fn playlist(&self) -> String {
         format!("{}.m3u8", self.0)
@@ -49,6 +54,24 @@ impl Stem {
     pub fn init(&self) -> String {
         format!("{}_init.mp4", self.0)
     }
+}
+
+/// Which uid's file this is: `None` for a name that is none of `<sid>_<cname>__uid_s_<uid>__uid_e_audio…`, and for an overlong uid,
+/// which its name does not tell.
+pub fn uid_of(name: &str, sid: &Sid, cname: &Cname) -> Option<Uid> {
+    let rest = name.strip_prefix(&recording(sid, cname))?.strip_prefix("__uid_s_")?;
+    let (part, _) = rest.split_once("__uid_e_audio")?;
+    let (mut bytes, mut digits) = (Vec::new(), part.bytes());
+    while let Some(byte) = digits.next() {
+        bytes.push(match byte {
+            b'-' => {
+                let pair = [digits.next()?, digits.next()?];
+                u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?
+            }
+            plain => plain,
+        });
+    }
+    Uid::new(&String::from_utf8(bytes).ok()?).ok()
 }
 
 /// `<sid>_<cname>_events.jsonl`: the session's event log.
@@ -110,6 +133,18 @@ mod tests {
         assert_eq!(stem("42").whole(FileType::Ogg, 11), format!("{sid}_room__uid_s_42__uid_e_audio_11.ogg"));
         assert_eq!(manifest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.json"));
         assert_eq!(stem("42").playlist(), format!("{sid}_room__uid_s_42__uid_e_audio.m3u8"));
+    }
+
+    #[test]
+    fn a_uid_is_read_back_from_its_files_names() {
+        let cname = Cname::new("room").unwrap();
+        for uid in ["42", "../a b", "я", "a-20b"] {
+            let name = stem(uid).segment(WallMs(0));
+            assert_eq!(uid_of(&name, &sid(), &cname), Some(Uid::new(uid).unwrap()), "{name}");
+        }
+        for name in [Stem::mix(&sid(), &cname).playlist(), stem(&"я".repeat(120)).playlist(), "x".into()] {
+            assert_eq!(uid_of(&name, &sid(), &cname), None, "{name}");
+        }
     }
 
     #[test]

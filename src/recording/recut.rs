@@ -128,7 +128,10 @@ mod tests {
         let start = whole.start;
         let part = whole.part(start + Ticks(1_200), start + Ticks(5_040)).unwrap().unwrap();
         assert_eq!((part.segment.start, part.segment.duration), (start + Ticks(1_200), Ticks(3_840)));
-        assert_eq!(part.lost, [(start + Ticks(1_200), start + Ticks(1_920)), (start + Ticks(4_800), start + Ticks(5_040))]);
+        assert_eq!(
+            part.lost,
+            [(start + Ticks(1_200), start + Ticks(1_920)), (start + Ticks(4_800), start + Ticks(5_040))]
+        );
         assert_eq!(sounding(&part.segment.bytes).unwrap(), [(start + Ticks(1_920), start + Ticks(4_800))]);
         assert_eq!(whole.part(start + Ticks(960), start + Ticks(960)).unwrap(), None);
     }

@@ -15,7 +15,7 @@ mod patience;
 
 use tokio::sync::mpsc;
 
-pub(super) use self::cause::Cause;
+pub(super) use self::cause::{Cause, UNREACHED};
 pub(super) use self::last_log::LastLog;
 pub(super) use self::nothing::{called_off, lost, never_entered};
 

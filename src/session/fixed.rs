@@ -63,9 +63,15 @@ impl FixedSegments {
         self.0.iter().filter(|(_, segments)| !segments.is_empty()).map(|(playlist, _)| playlist)
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.playlists().next().is_none()
+    }
+
     /// Where the last one of all ends.
     pub(super) fn end(&self) -> Ticks {
-        let last = |segments: &BTreeMap<Ticks, FixedSegment>| segments.values().next_back().map(|last| last.entry.end());
+        let last =
+            |segments: &BTreeMap<Ticks, FixedSegment>| segments.values().next_back().map(|last| last.entry.end());
         self.0.values().filter_map(last).max().unwrap_or_default()
     }
 

@@ -49,6 +49,11 @@ impl Objects {
         self.stored.insert(name, stored);
     }
 
+    /// The bucket has confirmed these, while nobody listened.
+    pub(super) fn extend(&mut self, stored: impl IntoIterator<Item = (String, Stored)>) {
+        stored.into_iter().for_each(|(name, stored)| self.insert(name, stored));
+    }
+
     /// Whether the bucket holds an object of this name.
     pub(super) fn holds(&self, name: &str) -> bool {
         self.stored.contains_key(name)

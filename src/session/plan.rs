@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
-use crate::codec::names::Stem;
+use crate::codec::names::{Stem, uid_of};
 use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
 use crate::storage::KeyPrefix;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
+
+/// Digits of a segment's time in its name.
+const UTC_DIGITS: usize = 17;
 
 /// One recording as agreed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +71,16 @@ impl Plan {
             PlaylistId::Mix => Stem::mix(&self.sid, &self.cname),
             PlaylistId::Individual(uid) => Stem::individual(&self.sid, &self.cname, uid),
         }
+    }
+
+    /// The playlist that a media file or playlist of this name belongs to; none for other names.
+    pub(super) fn playlist_of(&self, name: &str) -> Option<PlaylistId> {
+        let playlist = uid_of(name, &self.sid, &self.cname).map_or(PlaylistId::Mix, PlaylistId::Individual);
+        let stem = self.stem(&playlist);
+        let rest = name.strip_prefix(stem.as_str())?;
+        let digits = |text: &str| text.len() == UTC_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_segment = rest.strip_prefix('_').and_then(|rest| rest.strip_suffix(".m4s")).is_some_and(digits);
+        (is_segment || rest == ".m3u8" || rest == "_init.mp4").then_some(playlist)
     }
 
     /// The object key of a name.

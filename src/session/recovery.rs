@@ -13,6 +13,7 @@ mod records;
 mod rejoin;
 mod replay;
 mod returning;
+mod unheard;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -115,6 +116,9 @@ async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Resul
         let (desk, _) = Source::of(inner, found).0.open()?;
         ending::called_off(desk, LeaveCode::Stopped).await;
         return Ok(());
+    }
+    if let Some(start) = found.report.borrow().started {
+        inner.backing.journal.know(&found.plan.spec(start));
     }
     let tape = Tape::new(&found.plan, inner.backing.journal.clone(), None);
     let (source, commands) = Source::of(inner, found);

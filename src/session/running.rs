@@ -17,8 +17,8 @@ use super::works::{Position, Works};
 use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, EndReason, News};
 use crate::recording::{Input, Selection, TimedInput};
-use crate::storage::UploadReport;
 use crate::storage::journal::Record;
+use crate::storage::{SpoolError, UploadReport};
 use crate::units::Ticks;
 
 /// News taken in one go.
@@ -123,6 +123,9 @@ impl Running {
             }
             Exit::HandedOver => {
                 // The next run is back sooner when it need not replay.
+                let restarted = TimedInput { at: last, input: Input::CodersRestarted };
+                write(&works, &mut tape, &restarted);
+                feed(&mut works, &mut presence, restarted);
                 if works.ship().await.is_ok() && works.can_be_kept() {
                     let down = works.report().state == State::Recovering;
                     tape.append(&works.keep(Position { presence, last, finished: None, down }));
@@ -163,7 +166,9 @@ impl Running {
             if let Err(exit) = shipped {
                 return exit;
             }
-            self.keep_if_due();
+            if let Err(error) = self.keep_if_due().await {
+                return Cause::from(error).into();
+            }
             if self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Cause::Left(LeaveCode::Idle).into();
             }
@@ -173,14 +178,21 @@ impl Running {
         }
     }
 
-    /// Puts the recording down in the journal, so that older files of it can go.
-    fn keep_if_due(&mut self) {
+    /// Puts the recording down in the journal, so that older files of it can go. The coders start anew first, as they do when the
+    /// checkpoint is taken up: what follows is the same bytes here and there.
+    async fn keep_if_due(&mut self) -> Result<(), SpoolError> {
         let desk = self.works.desk();
-        if desk.journal.checkpoint_due(&desk.plan.sid) && self.works.can_be_kept() {
+        if !desk.journal.checkpoint_due(&desk.plan.sid) || !self.works.can_be_kept() {
+            return Ok(());
+        }
+        self.push(TimedInput { at: self.last, input: Input::CodersRestarted });
+        self.works.ship().await?;
+        if self.works.can_be_kept() {
             let down = self.works.report().state == State::Recovering;
             let position = Position { presence: self.presence.clone(), last: self.last, finished: None, down };
             self.tape.append(&self.works.keep(position));
         }
+        Ok(())
     }
 
     async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
@@ -240,6 +252,12 @@ impl Running {
             let idle = self.presence.is_idle(self.works.desk().plan.idle.kind);
             self.idle_since = if idle { self.idle_since.or(Some(arrival)) } else { None };
         }
+    }
+
+    /// Gives an input without an arrival of its own to journal and core.
+    fn push(&mut self, input: TimedInput) {
+        write(&self.works, &mut self.tape, &input);
+        feed(&mut self.works, &mut self.presence, input);
     }
 
     /// Tells the core that time passed, once it has everything that arrived until now. What arrives later does not count as

@@ -6,11 +6,11 @@ mod failover;
 mod files;
 mod fixed;
 mod kept;
-mod stored;
 mod second;
+mod stored;
 mod taken;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use self::again::Again;
 use self::failover::Failover;
 use self::files::Files;
+pub(super) use self::fixed::MAX_SEGMENT_BYTES;
 pub(super) use self::kept::{Kept, Position};
 pub(super) use self::second::Next;
 pub(super) use self::taken::name_taken;
@@ -73,6 +74,10 @@ pub(super) struct Works {
     files: Files,
     /// What earlier runs made for good and is not in a playlist yet.
     fixed: FixedSegments,
+    /// Names of unconfirmed segments that hold silence because their sound could not be kept.
+    silenced: BTreeSet<String>,
+    /// The timeline has ended.
+    finished: bool,
 }
 
 impl Works {
@@ -100,6 +105,8 @@ impl Works {
             again: None,
             failover: None,
             fixed: FixedSegments::default(),
+            silenced: BTreeSet::new(),
+            finished: false,
         }
     }
 
@@ -134,6 +141,7 @@ impl Works {
     /// Ends the timeline at `at`.
     pub(super) fn finish(&mut self, at: Ticks) {
         self.recorder.finish(at);
+        self.finished = true;
         self.note(|report| report.health.hush());
     }
 
@@ -341,6 +349,7 @@ impl Works {
         self.recorder.lose(&segment.playlist, start, end);
         let silence = segment.silenced().bytes;
         self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
+        self.silenced.insert(name.to_owned());
         let kept = self.desk.spool.put_last_resort(name, silence).await?;
         self.queue.submit(kept.clone());
         self.copy(&kept);

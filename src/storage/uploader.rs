@@ -111,6 +111,7 @@ impl Uploader {
     fn run(&self, context: attempt::Context) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
         let shared = Arc::new(Shared {
+            bucket: Mutex::new(context.bucket.clone()),
             inbox: Mutex::default(),
             news: Notify::new(),
             progress: watch::Sender::default(),
@@ -167,8 +168,14 @@ impl UploadQueue {
     /// Goes on with another bucket handle (new credentials), at once.
     pub fn use_bucket(&self, bucket: Bucket) {
         let shared = &self.0.0;
+        *shared.bucket.lock().unwrap_or_else(PoisonError::into_inner) = bucket.clone();
         shared.inbox().bucket = Some(bucket);
         shared.news.notify_one();
+    }
+
+    /// The bucket that it writes to now.
+    pub fn bucket(&self) -> Bucket {
+        self.0.0.bucket.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far the upload is.
@@ -324,6 +331,7 @@ impl UploadError {
 /// What the handles and the task share.
 #[derive(Debug)]
 struct Shared {
+    bucket: Mutex<Bucket>,
     inbox: Mutex<Inbox>,
     news: Notify,
     progress: watch::Sender<Progress>,

@@ -13,6 +13,7 @@ mod ear;
 mod figures;
 mod forge;
 mod gate;
+mod oracle;
 mod place;
 #[path = "../callbacks/receiver.rs"]
 #[allow(dead_code, reason = "shared with the callback scenarios, which use all of it")]
@@ -32,6 +33,7 @@ mod a_restart_with_many_sessions_is_quick;
 mod a_torn_journal_is_read;
 mod kills_cost_a_second_at_most;
 mod kills_hit_every_phase;
+mod poorer_journal;
 mod power_cuts_cost_no_more;
 
 use std::time::Duration;

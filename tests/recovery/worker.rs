@@ -79,6 +79,11 @@ impl Worker {
         }
     }
 
+    /// Lets a process that was stopped go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Waits until it ended by itself.
     pub(crate) async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
         let ended = async {

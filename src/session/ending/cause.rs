@@ -11,6 +11,8 @@ pub(super) const WRONG_TOKEN: u32 = 110;
 pub(super) const UPLOAD_TIMEOUT: u32 = 50;
 pub(super) const FILE_OPERATION: u32 = 51;
 pub(super) const START_TIMEOUT: u32 = 52;
+/// The recorder did not get back into its channel.
+pub(in crate::session) const UNREACHED: u32 = START_TIMEOUT;
 
 /// Why a recording is over.
 #[derive(Debug)]

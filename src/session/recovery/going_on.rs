@@ -11,6 +11,7 @@ use super::records::Records;
 use super::rejoin::Rejoin;
 use super::replay::{Replay, Source, replay};
 use super::returning::{Returning, end_with_the_crash};
+use super::unheard::Unheard;
 use crate::channel;
 use crate::session::ending::Cause;
 use crate::session::live::Accepted;
@@ -34,6 +35,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
         },
     };
     let (plan, made) = (found.plan.clone(), Ticks::from_ms(found.report.borrow().duration_ms));
+    inner.backing.journal.know(&plan.spec(start));
     let tape = Tape::new(&plan, inner.backing.journal.clone(), None);
     let timebase = Timebase::resume(start, inner.now());
     let (source, commands) = Source::of(inner, found);
@@ -49,10 +51,16 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
                 let rejoin = Rejoin::new(Arc::clone(&app.channel), &plan, tape, timebase);
                 Returning::new(rejoin, commands).go_on(*replayed).await;
             }
-            (Replay::Done(replayed), Some(_)) => end_with_the_crash(*replayed, tape, commands, Cause::Away).await,
-            (Replay::Done(replayed), None) => {
-                let unknown = channel::JoinError::Unreachable("this worker does not serve the app any more".into());
-                end_with_the_crash(*replayed, tape, commands, Cause::Unreached(unknown)).await;
+            (Replay::Done(replayed), app) => {
+                let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
+                let cause = app.map_or_else(|| Cause::Unreached(unserved()), |_| Cause::Away);
+                if replayed.finished.is_some() {
+                    end_with_the_crash(*replayed, tape, commands, cause).await;
+                } else {
+                    let now = timebase.now();
+                    let unheard = Unheard { began: now, until: now, trouble: None };
+                    unheard.end(*replayed, tape, commands, cause).await;
+                }
             }
         }
         return Ok(());

@@ -44,6 +44,8 @@ pub(super) struct Rejoin {
     tape: Tape,
     timebase: Timebase,
     place: Place,
+    /// When this run of the worker took the recording up.
+    began: Ticks,
     pause: Duration,
     /// Until when somebody has to be there.
     deadline: Instant,
@@ -103,6 +105,7 @@ impl Rejoin {
         let request = join_request(plan);
         Self {
             place: join(&channel, &request),
+            began: timebase.now(),
             channel,
             request,
             idle: plan.idle,
@@ -121,6 +124,28 @@ impl Rejoin {
     /// Whether the recording goes on.
     pub(super) const fn is_back(&self) -> bool {
         matches!(self.place, Place::Back(_))
+    }
+
+    /// When this run of the worker took the recording up.
+    pub(super) fn began(&self) -> Ticks {
+        self.began.max(self.last)
+    }
+
+    /// Until when nobody can have been heard: the bot found nobody in the channel then, or is not in it yet.
+    pub(super) fn unheard_until(&self) -> Ticks {
+        match &self.place {
+            Place::Alone { since, .. } => (*since).max(self.last),
+            _ => self.timebase.now().max(self.last),
+        }
+    }
+
+    /// What kept the bot out of its channel last.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &self.place {
+            Place::Pausing { failed, .. } => Some(failed.to_string()),
+            Place::Joining(_) => Some(no_answer().to_string()),
+            Place::Alone { .. } | Place::Back(_) | Place::Out => None,
+        }
     }
 
     /// Since when the recording goes on, if it does.

@@ -15,7 +15,7 @@ use crate::session::running::feed;
 use crate::session::sessions::Inner;
 use crate::session::works::{Kept, Position, Works};
 use crate::session::{Report, ending, endpoint, sealed};
-use crate::storage::journal::Record;
+use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{SpoolError, UploadQueue, UploadReport};
 use crate::units::Ticks;
 
@@ -48,7 +48,7 @@ pub(super) struct Source {
 /// What came of a replay.
 pub(super) enum Replay {
     Done(Box<Replayed>),
-    /// The journal does not have the beginning.
+    /// Neither the journal nor the store knows when it began: nothing of it was recorded.
     Lost(Lost),
 }
 
@@ -56,6 +56,8 @@ pub(super) enum Replay {
 enum Beginning {
     Spec(Spec),
     Kept(Box<Kept>),
+    /// What the store knows; the journal does not have the beginning, and this may be the first record that it has.
+    Known(Spec, Option<Record>),
 }
 
 /// A recording without its journal.
@@ -67,7 +69,12 @@ pub(super) struct Lost {
 
 /// Makes a recording again. An error says what keeps this worker from it.
 pub(super) async fn replay(source: Source, mut records: Records) -> Result<Replay, String> {
+    let confirmed = source.inner.backing.journal.stored(&source.plan.sid);
     let (desk, (queue, confirmations)) = source.open()?;
+    let known = |first| {
+        let start = desk.report.borrow().started;
+        start.map(|start| Beginning::Known(desk.plan.spec(start), first))
+    };
     let begun = match records.next().await {
         Some(Ok(Record::Started { spec })) => Some(Beginning::Spec(spec)),
         Some(Ok(Record::Checkpoint { state, .. })) => match Kept::read(&state) {
@@ -75,15 +82,23 @@ pub(super) async fn replay(source: Source, mut records: Records) -> Result<Repla
             Err(error) if error.is_foreign() => return Err(error.to_string()),
             Err(error) => {
                 tracing::error!(sid = %desk.plan.sid, "{error}");
-                None
+                known(None)
             }
         },
         Some(Err(error)) => return Err(error.to_string()),
-        _ => None,
+        Some(Ok(first)) => known(Some(first)),
+        None => known(None),
     };
-    let (works, position) = match begun {
-        Some(Beginning::Spec(spec)) => (Works::new(desk, spec, queue), Position::default()),
-        Some(Beginning::Kept(kept)) => Works::go_on(desk, queue, *kept),
+    let (works, position, first) = match begun {
+        Some(Beginning::Spec(spec)) => (Works::new(desk, spec, queue), Position::default(), None),
+        Some(Beginning::Kept(kept)) => {
+            let (works, position) = Works::go_on(desk, queue, *kept);
+            (works, position, None)
+        }
+        Some(Beginning::Known(spec, first)) => {
+            tracing::error!(sid = %spec.sid, "the journal does not have the beginning of this recording");
+            (Works::new(desk, spec, queue), Position::default(), Some(first))
+        }
         None => {
             queue.resume(desk.spool.list().await.map_err(|error| error.to_string())?);
             return Ok(Replay::Lost(Lost { desk: Box::new(desk), queue, confirmations }));
@@ -91,7 +106,12 @@ pub(super) async fn replay(source: Source, mut records: Records) -> Result<Repla
     };
     let Position { presence, last, finished, down } = position;
     let mut replayed = Replayed { works, confirmations, presence, last, finished, down };
+    let ended = replayed.begin(confirmed).await?;
+    if let Some(first) = first {
+        replayed.go_on_without_beginning(first);
+    }
     replayed.run(&mut records).await?;
+    replayed.finished = replayed.finished.or(ended);
     Ok(Replay::Done(Box::new(replayed)))
 }
 
@@ -127,7 +147,8 @@ impl Lost {
 impl Replayed {
     /// Where the recording ends if nothing follows: what an earlier run has said to be made is not taken back.
     pub(super) fn end(&self) -> Ticks {
-        self.finished.unwrap_or_else(|| self.last.max(Ticks::from_ms(self.works.report().duration_ms)))
+        let known = || self.last.max(Ticks::from_ms(self.works.report().duration_ms)).max(self.works.fixed_end());
+        self.finished.unwrap_or_else(known)
     }
 
     /// Feeds what was held while the journal was replayed.
@@ -143,8 +164,27 @@ impl Replayed {
         Ok(())
     }
 
+    /// Takes up what earlier runs left besides the journal; where the recording ends, if the bucket has its end.
+    async fn begin(&mut self, confirmed: Vec<StoredObject>) -> Result<Option<Ticks>, String> {
+        self.works.make_again(confirmed).await.map_err(|error| error.to_string())
+    }
+
+    /// Everything before `first` is lost; without one, all that an earlier run has said to be made.
+    fn go_on_without_beginning(&mut self, first: Option<Record>) {
+        let at = match &first {
+            Some(Record::Input { input, .. }) => input.at,
+            Some(Record::Finished { at, .. }) => *at,
+            _ => self.end(),
+        };
+        self.push(TimedInput { at, input: Input::InputsLost { from: Ticks::ZERO } });
+        match first {
+            Some(Record::Input { input, .. }) => self.push(input),
+            Some(Record::Finished { at, .. }) => self.finished = Some(at),
+            _ => {}
+        }
+    }
+
     async fn run(&mut self, records: &mut Records) -> Result<(), String> {
-        self.works.make_again().await.map_err(|error| error.to_string())?;
         if !self.works.told().knows(RECORDER_STARTED) {
             begun(&mut self.works).await;
         }
@@ -178,7 +218,8 @@ impl Replayed {
         Ok(())
     }
 
-    fn push(&mut self, input: TimedInput) {
+    /// Feeds one input.
+    pub(super) fn push(&mut self, input: TimedInput) {
         self.last = self.last.max(input.at);
         match &input.input {
             Input::ChannelDown | Input::ChannelLost { .. } => self.down = true,

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::rejoin::{Rejoin, Turn};
 use super::replay::Replayed;
+use super::unheard::Unheard;
 use crate::callback::event::LeaveCode;
 use crate::session::State;
 use crate::session::ending::{Cause, Ending};
@@ -26,8 +27,8 @@ pub(super) struct Returning {
 /// What becomes of the recording, when it does not go on.
 #[derive(Debug)]
 enum Decision {
-    /// It ended with the crash.
-    WithTheCrash(Cause),
+    /// It ended without the bot being back. What was said since the crash is missing.
+    Unheard(Unheard, Cause),
     /// It went on until then.
     At(Ticks, Cause),
     /// The next run of the worker goes on.
@@ -62,7 +63,7 @@ impl Returning {
         tokio::select! {
             turn = self.rejoin.next() => match turn {
                 Turn::Back => {}
-                Turn::Missed(cause) => self.decision = Some(Decision::WithTheCrash(cause)),
+                Turn::Missed(cause) => self.decision = Some(Decision::Unheard(self.unheard(), cause)),
                 Turn::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
             },
             command = self.commands.recv() => match command {
@@ -90,9 +91,10 @@ impl Returning {
         }
         self.rejoin.not_before(replayed.last);
         if let Err(error) = self.catch_up(&mut replayed).await {
+            let unheard = self.unheard();
             self.decision = Some(match self.rejoin.leave() {
                 Some(at) => Decision::At(at, error.into()),
-                None => Decision::WithTheCrash(error.into()),
+                None => Decision::Unheard(unheard, error.into()),
             });
         }
         let Self { rejoin, commands, decision, .. } = self;
@@ -109,8 +111,8 @@ impl Returning {
                 finish(&mut replayed.works, parts.tape, at.max(replayed.last)).await;
                 return end(replayed, commands, cause).await;
             }
-            Some(Decision::WithTheCrash(cause)) => {
-                return end_with_the_crash(replayed, parts.tape, commands, cause).await;
+            Some(Decision::Unheard(unheard, cause)) => {
+                return unheard.end(replayed, parts.tape, commands, cause).await;
             }
         }
         let handle = parts.handle.expect("what is not decided otherwise is back in its channel");
@@ -155,16 +157,22 @@ impl Returning {
         Ok(())
     }
 
+    fn unheard(&self) -> Unheard {
+        let (began, until, trouble) = (self.rejoin.began(), self.rejoin.unheard_until(), self.rejoin.trouble());
+        Unheard { began, until, trouble }
+    }
+
     fn stop(&mut self, code: LeaveCode) {
         let cause = Cause::Left(code);
+        let unheard = self.unheard();
         self.decision = Some(match self.rejoin.leave() {
             Some(at) => Decision::At(at, cause),
-            None => Decision::WithTheCrash(cause),
+            None => Decision::Unheard(unheard, cause),
         });
     }
 }
 
-/// Ends a recording as it was when the worker died, or when an earlier run ended it.
+/// Ends a recording that an earlier run ended, where that run did.
 pub(super) async fn end_with_the_crash(
     mut replayed: Replayed,
     tape: Tape,
@@ -173,7 +181,7 @@ pub(super) async fn end_with_the_crash(
 ) {
     let at = replayed.end();
     if replayed.finished.is_some() {
-        // The journal has it.
+        // The journal has it, or the bucket.
         replayed.works.finish(at);
     } else {
         finish(&mut replayed.works, tape, at).await;
@@ -181,7 +189,8 @@ pub(super) async fn end_with_the_crash(
     end(replayed, commands, cause).await;
 }
 
-async fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) {
+/// Does what is left to be done of a recording whose timeline has ended.
+pub(super) async fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) {
     let Replayed { works, confirmations, presence, .. } = replayed;
     Ending { works, confirmations, commands, presence }.run(cause).await;
 }

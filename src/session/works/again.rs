@@ -1,4 +1,7 @@
 //! A recording that is made again from its journal: what an earlier run of the worker left of it, and what it need not do twice.
+//!
+//! What the bucket confirmed and what the spool holds is final ([`crate::session::fixed`]): it is taken as it is, whatever the journal
+//! gives for its place.
 
 use std::collections::HashMap;
 
@@ -6,40 +9,72 @@ use bytes::Bytes;
 
 use super::Works;
 use crate::callback::event;
+use crate::recording::{PlaylistId, Segment};
+use crate::session::fixed::FixedSegment;
+use crate::session::in_bucket::{self, InBucket};
+use crate::session::objects::Stored;
 use crate::session::told::Told;
-use crate::storage::{SpoolError, SpooledObject};
+use crate::storage::journal::StoredObject;
+use crate::storage::{ObjectKind, SpoolError, SpooledObject};
 use crate::store::StoreError;
+use crate::units::Ticks;
 
 /// What the spool held when the worker came back, by name.
 #[derive(Debug)]
 pub(super) struct Again {
-    left: HashMap<String, SpooledObject>,
+    pub(super) left: HashMap<String, SpooledObject>,
+}
+
+/// What was found in the spool.
+#[derive(Debug, Default)]
+struct InSpool {
+    /// All that can be uploaded.
+    whole: Vec<SpooledObject>,
+    /// Segments among it that a checkpoint does not know.
+    segments: Vec<FixedSegment>,
 }
 
 impl Works {
-    /// What follows until [`Self::caught_up`] was recorded by an earlier run: learns what that run has said, and hands over what
-    /// it left in the spool.
-    pub(in crate::session) async fn make_again(&mut self) -> Result<(), Trouble> {
+    /// What follows until [`Self::caught_up`] was recorded by an earlier run: learns what that run has said, hands over what it left in
+    /// the spool, and takes what is final from there, from the bucket, and from `confirmed`, the journal's word of it. Answers with
+    /// where the recording ends, if the bucket has its end.
+    pub(in crate::session) async fn make_again(
+        &mut self,
+        confirmed: Vec<StoredObject>,
+    ) -> Result<Option<Ticks>, Trouble> {
         self.told = Told::load(&self.desk.store, &self.desk.plan.sid).await?;
         self.backup.resume(self.told.backup_since());
         self.publication.make_again();
         let left = self.desk.spool.list().await?;
         self.take_up_files(&left).await?;
-        let again = Again { left: left.iter().map(|object| (object.name.clone(), object.clone())).collect() };
-        self.queue.resume(left);
-        // What left the spool was confirmed, after the checkpoint from which this recording goes on.
-        for (name, stored) in self.unconfirmed.extract_if(.., |name, _| !again.left.contains_key(name)) {
-            self.publication.stored(&name);
-            self.objects.insert(name, stored);
+        for object in confirmed.iter().filter(|object| object.kind.is_whole()) {
+            self.objects.insert(object.name.clone(), Stored::of_record(object));
         }
-        self.again = Some(again);
-        Ok(())
+        let spooled = self.look_into_spool(left).await;
+        let again = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
+        self.again = Some(Again { left: again });
+        let bucket = self.queue.bucket();
+        let held = InBucket::look(&bucket, &self.desk.plan, &confirmed, &self.publication).await;
+        self.settle_unconfirmed(&held).await?;
+        for segment in held.segments.into_iter().chain(spooled.segments) {
+            if self.publication.end_of(&segment.playlist) <= segment.entry.start {
+                self.fixed.insert(segment);
+            }
+        }
+        self.objects.extend(held.inits);
+        self.queue.resume(spooled.whole);
+        Ok(held.ended.map(|ended| ended.max(self.fixed.end())))
     }
 
     /// Everything that an earlier run can have made is made again: gives out what was held back.
     pub(in crate::session) async fn caught_up(&mut self) -> Result<(), SpoolError> {
         self.ship().await?;
-        if self.again.take().is_none() {
+        self.add_fixed_playlists().await?;
+        let again = self.again.take();
+        if self.finished {
+            self.close_fixed_playlists().await?;
+        }
+        if again.is_none() {
             return Ok(());
         }
         let playlists: Vec<_> = self.publication.playlists().cloned().collect();
@@ -56,6 +91,11 @@ impl Works {
         Ok(())
     }
 
+    /// Where the last segment that is final ends.
+    pub(in crate::session) fn fixed_end(&self) -> Ticks {
+        self.fixed.end()
+    }
+
     /// Whether media that is made again is in the spool since an earlier run, byte for byte.
     pub(super) async fn is_left(&mut self, name: &str, bytes: &Bytes) -> bool {
         let left = self.again.as_mut().and_then(|again| again.left.remove(name));
@@ -63,6 +103,87 @@ impl Works {
         // What can't be read any more was confirmed meanwhile; putting it once more does no harm.
         self.desk.spool.read(&left).await.is_ok_and(|known| known == *bytes)
     }
+
+    /// Reads the media files in the spool that no checkpoint knows. What is damaged, and the second file of a name, is removed: it is
+    /// made again, or the first one counts.
+    async fn look_into_spool(&self, left: Vec<SpooledObject>) -> InSpool {
+        let mut found = InSpool::default();
+        let mut names: HashMap<String, ()> = HashMap::new();
+        for object in left {
+            let media = matches!(object.kind, ObjectKind::Init | ObjectKind::Segment);
+            let known = self.unconfirmed.get(&object.name).is_some_and(|known| known.size == object.size);
+            let mut keep = !media || names.insert(object.name.clone(), ()).is_none();
+            if keep && media && !known {
+                match self.read_spooled(&object).await {
+                    Some(segment) => found.segments.extend(segment),
+                    None => keep = false,
+                }
+            }
+            if keep {
+                found.whole.push(object);
+            } else if let Err(error) = self.desk.spool.remove(&object).await {
+                tracing::warn!(sid = %self.desk.plan.sid, name = object.name, "a useless file stays in the spool: {error}");
+            }
+        }
+        found
+    }
+
+    /// `None`: the file is damaged. A segment whose playlist its name does not tell is only uploaded.
+    async fn read_spooled(&self, object: &SpooledObject) -> Option<Option<FixedSegment>> {
+        let (plan, name) = (&self.desk.plan, &object.name);
+        let read = self.desk.spool.read(object).await;
+        let bytes =
+            read.inspect_err(|error| tracing::error!(sid = %plan.sid, name, "a file in the spool: {error}")).ok()?;
+        let playlist = plan.playlist_of(name);
+        if object.kind == ObjectKind::Init {
+            let damaged = playlist.is_some_and(|playlist| playlist.init_segment(plan.profile) != bytes);
+            return (!damaged).then_some(None);
+        }
+        let Some(entry) = in_bucket::place(name, &bytes) else {
+            tracing::error!(sid = %plan.sid, name, "a file in the spool is damaged; it is made again");
+            return None;
+        };
+        let stored = Stored::of(ObjectKind::Segment, &bytes);
+        Some(playlist.map(|playlist| FixedSegment { playlist, entry, stored, in_bucket: false, silenced: false }))
+    }
+
+    /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.
+    async fn settle_unconfirmed(&mut self, held: &InBucket) -> Result<(), SpoolError> {
+        let left = self.again.as_ref().map(|again| &again.left);
+        let gone: Vec<(String, Stored)> =
+            self.unconfirmed.extract_if(.., |name, _| left.is_none_or(|left| !left.contains_key(name))).collect();
+        let bucket = self.queue.bucket();
+        for (name, stored) in gone {
+            if held.holds(&bucket, &name).await == Some(false) {
+                self.replace_lost(&name).await?;
+            } else {
+                self.publication.stored(&name);
+                self.objects.insert(name, stored);
+            }
+        }
+        Ok(())
+    }
+
+    /// Neither spool nor bucket has a media file, and the journal does not have its inputs: silence takes its place.
+    async fn replace_lost(&mut self, name: &str) -> Result<(), SpoolError> {
+        let Some((playlist, entry)) = self.publication.waiting_entry(name) else { return Ok(()) };
+        let (playlist, entry) = (playlist.clone(), entry.cloned());
+        tracing::error!(sid = %self.desk.plan.sid, name, "neither the spool nor the bucket has a file that was made");
+        let (kind, bytes) = match entry {
+            None => (ObjectKind::Init, playlist.init_segment(self.desk.plan.profile)),
+            Some(entry) => {
+                self.recorder.lose(&playlist, entry.start, entry.end());
+                (ObjectKind::Segment, silence(&playlist, entry.start, entry.end()))
+            }
+        };
+        self.put(name, kind, bytes).await
+    }
+}
+
+/// One segment of silence.
+fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks) -> Bytes {
+    let segments = Segment::silence(playlist, from, to, crate::recording::MAX_LENGTH);
+    segments.into_iter().next().map(|segment| segment.bytes).unwrap_or_default()
 }
 
 /// Why a recording can't be taken up again.

@@ -127,7 +127,9 @@ impl Works {
         let held: Spans = match held {
             Some(spans) => spans,
             None if fixed.silenced => Vec::new(),
-            None if fixed.stored.size * RICHER.1 > made.bytes.len() as u64 * RICHER.0 => vec![(entry.start, entry.end())],
+            None if fixed.stored.size * RICHER.1 > made.bytes.len() as u64 * RICHER.0 => {
+                vec![(entry.start, entry.end())]
+            }
             None => return,
         };
         let ours = sounding(&made.bytes).unwrap_or_default();
@@ -144,9 +146,11 @@ impl Works {
     async fn fixed_bytes(&self, fixed: &FixedSegment) -> Option<Bytes> {
         let name = &fixed.entry.name;
         if fixed.in_bucket {
-            let bucket = self.bucket.clone();
+            let bucket = self.queue.bucket();
             let got = bucket.get_within(LOOK_TIME, &bucket.key(name), MAX_SEGMENT_BYTES).await;
-            return got.inspect_err(|error| tracing::debug!(name, "a final segment can't be looked at: {error}")).ok()?;
+            return got
+                .inspect_err(|error| tracing::debug!(name, "a final segment can't be looked at: {error}"))
+                .ok()?;
         }
         let object = self.again.as_ref()?.left.get(name)?;
         self.desk.spool.read(object).await.ok()

@@ -1,5 +1,9 @@
 //! What the bucket confirmed is written down before a playlist names it, so that another run of the worker takes it as it is.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::Works;
 use crate::recording::PlaylistId;
 use crate::session::objects::Stored;
@@ -7,6 +11,9 @@ use crate::session::publication::Change;
 use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{Confirmed, ObjectKind};
 use crate::units::Ticks;
+
+/// How long a playlist waits for the journal to note what it names; a disk that takes longer has other trouble.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 impl Works {
     /// Makes the confirmation of a media object durable. Where the disk refuses that, the bucket itself is the only witness; the
@@ -18,13 +25,24 @@ impl Works {
             tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not in the journal: {error}");
             return;
         }
-        if let Err(error) = self.desk.journal.flush().await {
-            tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not on the disk yet: {error}");
+        // A disk that refuses everything would hold up the recording once for each object.
+        if self.desk.journal.trouble().is_some() {
+            return;
+        }
+        match timeout(FLUSH_TIME, self.desk.journal.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not on the disk yet: {error}");
+            }
+            Err(_) => {
+                tracing::warn!(sid = %self.desk.plan.sid, name, "the disk takes long to note what the bucket holds")
+            }
         }
     }
 
     /// A media file is in the bucket, with these bytes.
     pub(super) fn media_stored(&mut self, name: &str, sha256: &str) -> Change {
+        self.silenced.remove(name);
         if let Some(made) = self.unconfirmed.remove(name)
             && made.sha256 != sha256
         {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::JournalError;
 use super::log::{self, LogFile};
-use super::scan;
+use super::{StoredObject, scan};
 use crate::recording::Spec;
 use crate::units::Sid;
 
@@ -18,6 +18,8 @@ pub(super) struct Inheritance {
     pub(super) files: Vec<Heirloom>,
     /// The sessions, and where their last beginning is, if there is one.
     pub(super) sessions: HashMap<Sid, (Spec, Option<Place>)>,
+    /// What the bucket confirmed of each session since its last beginning, in order.
+    pub(super) stored: HashMap<Sid, Vec<StoredObject>>,
 }
 
 /// A file that an earlier run left.
@@ -66,6 +68,11 @@ impl Inheritance {
         let mut sids = HashSet::new();
         for found in scan.sessions {
             let begun = found.begun.map(|end| Place { file: file.number, end });
+            let stored = self.stored.entry(found.spec.sid.clone()).or_default();
+            if begun.is_some() {
+                stored.clear();
+            }
+            stored.extend(found.stored);
             sids.insert(found.spec.sid.clone());
             let (_, last) = self.sessions.entry(found.spec.sid.clone()).or_insert((found.spec, None));
             *last = begun.or(*last);

@@ -185,6 +185,12 @@ impl Pending {
         }
     }
 
+    /// A session that nobody knows is one whose records so far are missing.
+    pub(super) fn know(&mut self, spec: &Spec) {
+        let unknown = || Session { spec: spec.clone(), begun: None, inherited: false };
+        self.sessions.entry(spec.sid.clone()).or_insert_with(unknown);
+    }
+
     pub(super) fn checkpoint_due(&self, sid: &Sid) -> bool {
         let due = |session: &Session| session.begun.is_none_or(|file| file < self.number);
         let room = self.waiting < MAX_WAITING_CHECKPOINTS && self.buffer.bytes.len() < self.limits.buffer_bytes / 2;

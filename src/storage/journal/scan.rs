@@ -5,7 +5,7 @@ use std::path::Path;
 use super::checkpoint::{Fit, Part, Progress};
 use super::error::JournalError;
 use super::frames::Frames;
-use super::{decode, kind};
+use super::{StoredObject, decode, kind};
 use crate::recording::Spec;
 
 /// What a file holds, as far as it can be read.
@@ -23,6 +23,8 @@ pub(super) struct Found {
     /// Where the last record ends with which a reader may begin: its start or a whole checkpoint. `None`: in an earlier file.
     pub(super) begun: Option<u64>,
     checkpoint: Progress,
+    /// What the bucket confirmed since then.
+    pub(super) stored: Vec<StoredObject>,
 }
 
 /// Reads the file through. Blocking I/O.
@@ -53,14 +55,19 @@ impl Scan {
                 }
                 let begun = (kind == kind::STARTED).then_some(end);
                 let spec = decode::spec(&mut body)?;
-                self.sessions.push(Found { spec, begun, checkpoint: Progress::default() });
+                self.sessions.push(Found { spec, begun, checkpoint: Progress::default(), stored: Vec::new() });
             }
             kind::CHECKPOINT => {
                 let session = usize::try_from(index).ok().and_then(|index| self.sessions.get_mut(index));
                 let session = session.ok_or("a session that was not introduced")?;
                 if session.checkpoint.take(&Part::read(&mut body)?) == Fit::Whole {
                     session.begun = Some(end);
+                    session.stored.clear();
                 }
+            }
+            kind::STORED => {
+                let session = usize::try_from(index).ok().and_then(|index| self.sessions.get_mut(index));
+                session.ok_or("a session that was not introduced")?.stored.push(StoredObject::read(&mut body)?);
             }
             _ => (),
         }

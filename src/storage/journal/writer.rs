@@ -22,8 +22,9 @@ use super::inheritance::Inheritance;
 use super::medium::{FileSystem, Medium};
 use super::pending::Pending;
 use super::replay::Replay;
-use super::{EncodeError, JournalError, Record};
+use super::{EncodeError, JournalError, Record, StoredObject};
 use crate::fault::{Explain, Fault};
+use crate::recording::Spec;
 use crate::units::Sid;
 
 /// Longest time between an append and the begin of its fsync.
@@ -152,6 +153,17 @@ impl Writer {
     /// What earlier runs left of these sessions: one pass over their files, never over those that this writer writes.
     pub fn inherited(&self, sids: &BTreeSet<Sid>) -> Replay {
         Replay::new(Arc::clone(&self.0.shared), sids)
+    }
+
+    /// What the bucket confirmed of a session in earlier runs, since its start or last checkpoint, in order.
+    pub fn stored(&self, sid: &Sid) -> Vec<StoredObject> {
+        self.0.shared.inheritance.stored.get(sid).cloned().unwrap_or_default()
+    }
+
+    /// Makes a session known of which earlier runs may have left nothing: its records can be appended, and a checkpoint is due that
+    /// makes the log whole.
+    pub fn know(&self, spec: &Spec) {
+        self.0.shared.state().know(spec);
     }
 
     /// Whether the session should append a [`Record::Checkpoint`] now: its start or last checkpoint is in an older file than the one

@@ -1,0 +1,189 @@
+//! What the bucket itself says that it holds of a recording: the last witness, when everything on the worker's disk may be poorer.
+//!
+//! Asked once when a recording is made again. The playlists there name segments with their lengths, a list of the keys tells what else
+//! was put. Where the credentials may not read or list, or the bucket does not answer, nothing is learned: a PUT that finds another
+//! object under its name ([`crate::storage::UploadReport::Taken`]) is the second chance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::fixed::FixedSegment;
+use super::objects::Stored;
+use super::plan::Plan;
+use super::publication::Publication;
+use super::works::MAX_SEGMENT_BYTES;
+use crate::codec::fmp4;
+use crate::codec::playlist::{Entry, Playlist};
+use crate::recording::PlaylistId;
+use crate::storage::journal::StoredObject;
+use crate::storage::{Bucket, ObjectKind};
+use crate::units::Ticks;
+
+/// How long one request may take.
+const LOOK_TIME: Duration = Duration::from_secs(10);
+/// Requests at a time.
+const LOOKS_AT_ONCE: usize = 8;
+/// Most keys of one recording that are listed.
+const MAX_KEYS: usize = 300_000;
+/// Longest playlist that is read, in bytes: a month of segments.
+const MAX_PLAYLIST_BYTES: u64 = 64 << 20;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct InBucket {
+    /// Segments behind those that the publication knows, those that a playlist names first.
+    pub(super) segments: Vec<FixedSegment>,
+    /// Init segments, by name.
+    pub(super) inits: Vec<(String, Stored)>,
+    /// Where the recording ends, if a playlist there has its end.
+    pub(super) ended: Option<Ticks>,
+    /// Every name that is there; `None` where that could not be had.
+    names: Option<BTreeSet<String>>,
+}
+
+/// What is known of a segment before it is looked at.
+struct Known {
+    playlist: PlaylistId,
+    name: String,
+    /// Its place, where a playlist or the journal says it.
+    entry: Option<Entry>,
+    stored: Option<Stored>,
+    silenced: bool,
+}
+
+impl InBucket {
+    /// Looks; `confirmed` is what the journal says, `publication` what a checkpoint knows.
+    pub(super) async fn look(
+        bucket: &Bucket,
+        plan: &Plan,
+        confirmed: &[StoredObject],
+        publication: &Publication,
+    ) -> Self {
+        let mut found = Self::default();
+        let listed = bucket.list_within(LOOK_TIME, &bucket.key(plan.sid.as_str()), MAX_KEYS).await;
+        match listed {
+            Ok(listed) => {
+                let name = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
+                found.names = Some(listed.iter().map(|listed| name(&listed.key)).collect());
+            }
+            Err(error) => tracing::info!(sid = %plan.sid, "what the bucket holds can't be listed: {error}"),
+        }
+        let mut known: BTreeMap<String, Known> = BTreeMap::new();
+        let mut order = Vec::new();
+        for playlist in found.playlists(plan, confirmed, publication) {
+            let Some(text) = read_playlist(bucket, plan, &playlist).await else { continue };
+            found.ended = found.ended.max(text.ended.then(|| text.end()));
+            for entry in text.entries.into_iter().filter(|entry| !text.gaps.contains(&entry.name)) {
+                order.push(entry.name.clone());
+                let (name, playlist) = (entry.name.clone(), playlist.clone());
+                let segment = Known { playlist, name, entry: Some(entry), stored: None, silenced: false };
+                known.insert(segment.name.clone(), segment);
+            }
+        }
+        for object in confirmed {
+            found.take_confirmed(object, &mut known, &mut order);
+        }
+        for name in found.names.iter().flatten() {
+            let Some(playlist) = plan.playlist_of(name).filter(|_| name.ends_with(".m4s")) else { continue };
+            if !known.contains_key(name) {
+                order.push(name.clone());
+                let segment = Known { playlist, name: name.clone(), entry: None, stored: None, silenced: false };
+                known.insert(name.clone(), segment);
+            }
+        }
+        let published: BTreeSet<&str> = publication.entries().map(|entry| entry.name.as_str()).collect();
+        let wanted = order.into_iter().filter_map(|name| known.remove(&name));
+        let wanted: Vec<Known> = wanted.filter(|known| !published.contains(known.name.as_str())).collect();
+        let looks = stream::iter(wanted).map(|known| known.look(bucket)).buffered(LOOKS_AT_ONCE);
+        found.segments = looks.filter_map(|segment| async { segment }).collect().await;
+        found
+    }
+
+    /// Whether the bucket holds an object of this name; `None`: it does not say.
+    pub(super) async fn holds(&self, bucket: &Bucket, name: &str) -> Option<bool> {
+        if let Some(names) = &self.names {
+            return Some(names.contains(name));
+        }
+        let held = bucket.head_within(LOOK_TIME, &bucket.key(name)).await;
+        held.ok().map(|held| held.is_some())
+    }
+
+    fn playlists(&self, plan: &Plan, confirmed: &[StoredObject], publication: &Publication) -> BTreeSet<PlaylistId> {
+        match &self.names {
+            Some(names) => {
+                let lists = names.iter().filter(|name| name.ends_with(".m3u8"));
+                lists.filter_map(|name| plan.playlist_of(name)).collect()
+            }
+            None => {
+                let mix = plan.mode.mixes().then_some(PlaylistId::Mix);
+                let confirmed = confirmed.iter().filter(|object| !object.kind.is_whole());
+                let known = confirmed.map(|object| object.playlist.clone());
+                mix.into_iter().chain(known).chain(publication.playlists().cloned()).collect()
+            }
+        }
+    }
+
+    fn take_confirmed(&mut self, object: &StoredObject, known: &mut BTreeMap<String, Known>, order: &mut Vec<String>) {
+        let stored = Stored::of_record(object);
+        match object.kind {
+            ObjectKind::Init => self.inits.push((object.name.clone(), stored)),
+            ObjectKind::Segment => {
+                let segment = known.entry(object.name.clone()).or_insert_with(|| {
+                    order.push(object.name.clone());
+                    let (start, duration) = (object.start, object.duration);
+                    let entry = Some(Entry { name: object.name.clone(), start, duration });
+                    let (playlist, name) = (object.playlist.clone(), object.name.clone());
+                    Known { playlist, name, entry, stored: None, silenced: false }
+                });
+                (segment.stored, segment.silenced) = (Some(stored), object.silenced);
+            }
+            ObjectKind::Playlist | ObjectKind::Document | ObjectKind::Mp4 | ObjectKind::Ogg => {}
+        }
+    }
+}
+
+impl Known {
+    /// Reads what is not known of it.
+    async fn look(self, bucket: &Bucket) -> Option<FixedSegment> {
+        let Self { playlist, name, entry, stored, silenced } = self;
+        let (entry, stored) = match (entry, stored) {
+            (Some(entry), Some(stored)) => (entry, stored),
+            (entry, stored) => {
+                let got = bucket.get_within(LOOK_TIME, &bucket.key(&name), MAX_SEGMENT_BYTES).await;
+                let bytes = match got {
+                    Ok(got) => got?,
+                    Err(error) => {
+                        tracing::warn!(name, "a segment in the bucket can't be read: {error}");
+                        return None;
+                    }
+                };
+                let entry = entry.or_else(|| place(&name, &bytes))?;
+                (entry, stored.unwrap_or_else(|| Stored::of(ObjectKind::Segment, &bytes)))
+            }
+        };
+        Some(FixedSegment { playlist, entry, stored, in_bucket: true, silenced })
+    }
+}
+
+/// Where a segment says that it lies.
+pub(super) fn place(name: &str, bytes: &[u8]) -> Option<Entry> {
+    let read = fmp4::read_segment(bytes).ok()?;
+    Some(Entry { name: name.to_owned(), start: read.base, duration: read.duration() })
+}
+
+async fn read_playlist(bucket: &Bucket, plan: &Plan, playlist: &PlaylistId) -> Option<Playlist> {
+    let name = plan.stem(playlist).playlist();
+    let got = bucket.get_within(LOOK_TIME, &bucket.key(&name), MAX_PLAYLIST_BYTES).await;
+    let text = match got {
+        Ok(text) => text?,
+        Err(error) => {
+            tracing::info!(sid = %plan.sid, name, "a playlist in the bucket can't be read: {error}");
+            return None;
+        }
+    };
+    let read = Playlist::parse(&String::from_utf8_lossy(&text));
+    read.inspect_err(|error| tracing::error!(sid = %plan.sid, name, "a playlist in the bucket is not ours: {error}"))
+        .ok()
+}

@@ -1,0 +1,74 @@
+//! A recording whose worker died, and whose bot did not get back to hear anybody before it ended.
+//!
+//! Nobody knows what was said since the last input, so all of it is missing for those who were to be heard: until this run of the worker
+//! took the recording up by `worker_restart`, then by `channel_unreachable`. A stop ends the recording where it came. Without one it ends
+//! when nobody was recorded for `maxIdleTime`, as it does when nobody is there.
+
+use tokio::sync::mpsc;
+
+use super::replay::Replayed;
+use super::returning::end;
+use crate::callback::event::{self, ErrorLevel, LeaveCode, Module};
+use crate::recording::{Input, TimedInput};
+use crate::session::ending::{Cause, UNREACHED};
+use crate::session::live::Command;
+use crate::session::running::finish;
+use crate::session::tape::Tape;
+use crate::storage::journal::Record;
+use crate::store::SessionUpdate;
+use crate::units::Ticks;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Unheard {
+    /// When this run of the worker took the recording up.
+    pub(super) began: Ticks,
+    /// Nobody can have been heard until then.
+    pub(super) until: Ticks,
+    /// What kept the bot out of its channel.
+    pub(super) trouble: Option<String>,
+}
+
+impl Unheard {
+    /// Ends the recording, and books what is missing.
+    pub(super) async fn end(
+        self,
+        mut replayed: Replayed,
+        mut tape: Tape,
+        commands: mpsc::Receiver<Command>,
+        cause: Cause,
+    ) {
+        let (last, known) = (replayed.last, replayed.end());
+        let stopped = matches!(cause, Cause::Left(LeaveCode::Stopped));
+        let patience = Ticks::from_duration(replayed.works.desk().plan.idle.after);
+        let until = if stopped { self.until } else { self.until.min(known + patience) }.max(known);
+        let began = self.began.clamp(last, until.max(last));
+        let mut inputs = vec![TimedInput { at: began, input: Input::WorkerRestarted }];
+        if began < until {
+            inputs.push(TimedInput { at: began, input: Input::ChannelLost { since: began } });
+        }
+        for input in inputs {
+            let sid = replayed.works.desk().plan.sid.clone();
+            tape.append(&Record::Input { sid, input: input.clone() });
+            replayed.push(input);
+        }
+        replayed.works.failed_over(last, until).await;
+        if stopped {
+            self.tell(&mut replayed, began, until).await;
+        }
+        finish(&mut replayed.works, tape, until).await;
+        end(replayed, commands, cause).await;
+    }
+
+    /// Event 1, not fatal: the recording ended as it was told to, without what was said meanwhile.
+    async fn tell(&self, replayed: &mut Replayed, from: Ticks, until: Ticks) {
+        let why = self.trouble.as_deref().unwrap_or("nobody was there who is recorded");
+        let seconds = (until.as_ms() - from.as_ms().min(until.as_ms())) / 1000;
+        let text = format!(
+            "the worker stopped, and the recorder was not back in its channel when the recording was stopped {seconds} s later \
+             ({why}); what was said meanwhile is missing"
+        );
+        let said = event::error(Module::Recorder, ErrorLevel::Major, UNREACHED, &text).with("reason", "not_rejoined");
+        replayed.works.tell(SessionUpdate::default(), vec![said]).await;
+    }
+}

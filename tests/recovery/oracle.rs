@@ -1,0 +1,131 @@
+//! A copy of what a bucket held of a recording at one moment, and what must still be true of the bucket later.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::checks::until_file;
+use crate::ear::{Sound, Span};
+use crate::place::Place;
+use crate::rest::Task;
+use crate::sounds::{VOICES, Voice};
+use crate::upgrade::media;
+
+/// Silences of this length may come or go where two decoders begin differently.
+const EDGE_MS: u64 = 80;
+
+/// See the module.
+pub(crate) struct Oracle {
+    dir: TempDir,
+    bucket: PathBuf,
+    task: Task,
+    before: BTreeMap<String, Vec<u8>>,
+    /// Wall time of tick 0.
+    start: u64,
+}
+
+impl Oracle {
+    /// Copies what the bucket holds now.
+    pub(crate) fn of(place: &Place, task: &Task) -> Self {
+        let (dir, bucket) = (tempfile::tempdir().unwrap(), place.objects());
+        for entry in std::fs::read_dir(&bucket).unwrap().flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&task.sid)) {
+                std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+            }
+        }
+        let before = media(dir.path());
+        let mix = std::fs::read_to_string(dir.path().join(format!("{}_{}.m3u8", task.sid, task.room))).unwrap();
+        Self { start: start(&mix), dir, bucket, task: task.clone(), before }
+    }
+
+    /// Seconds that the mix's playlist named.
+    pub(crate) fn seconds(&self) -> f64 {
+        length(&std::fs::read_to_string(self.dir.path().join(self.playlist(None))).unwrap())
+    }
+
+    /// Waits for the manifest.
+    pub(crate) async fn manifest(&self, place: &Place) -> Value {
+        let path = place.objects().join(format!("{}_{}_manifest.json", self.task.sid, self.task.room));
+        assert!(until_file(&path, |text| !text.is_empty()).await, "no manifest");
+        let events = place.objects().join(format!("{}_{}_events.jsonl", self.task.sid, self.task.room));
+        assert!(until_file(&events, |text| text.contains(r#""eventType":11"#)).await, "no end");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    /// No media object has changed, no playlist names less, and what sounded sounds.
+    pub(crate) fn check(&self, what: &str) {
+        let after = media(&self.bucket);
+        let changed: Vec<_> = self.before.iter().filter(|(name, bytes)| after.get(*name) != Some(bytes)).collect();
+        let names: Vec<_> = changed
+            .iter()
+            .map(|(name, bytes)| format!("{name}: {} -> {:?}", bytes.len(), after.get(*name).map(Vec::len)))
+            .collect();
+        assert!(names.is_empty(), "{what}: {} confirmed objects changed: {names:#?}", names.len());
+        for voice in [None].into_iter().chain(VOICES.map(Some)) {
+            let name = self.playlist(voice);
+            let Ok(before) = std::fs::read_to_string(self.dir.path().join(&name)) else { continue };
+            let after = std::fs::read_to_string(self.bucket.join(&name)).unwrap();
+            let (named, still) = (segments(&before), segments(&after));
+            assert!(still.starts_with(&named), "{what}: {name} named {named:?} and names {still:?}");
+            self.compare_sound(what, &name, voice, &before);
+        }
+    }
+
+    /// What was heard in the copy is heard in the bucket.
+    fn compare_sound(&self, what: &str, name: &str, voice: Option<Voice>, before: &str) {
+        let end = self.start + (length(before) * 1000.0) as u64;
+        let old = self.decoded(self.dir.path(), name, voice.is_none());
+        let new = self.decoded(&self.bucket, name, voice.is_none());
+        for heard in voice.map_or(VOICES.to_vec(), |voice| vec![voice]) {
+            let was = old.silences(heard);
+            let is: Vec<Span> = new.silences(heard).into_iter().filter(|(from, _)| *from < end).collect();
+            for (from, to) in is.iter().map(|(from, to)| (*from, (*to).min(end))) {
+                let silent: u64 =
+                    was.iter().map(|(start, stop)| (*stop).min(to).saturating_sub((*start).max(from))).sum();
+                assert!(
+                    to.saturating_sub(from) <= silent + 2 * EDGE_MS,
+                    "{what}: {name}: {heard:?} was heard from {} to {} ms and is not now; silent before {was:?}",
+                    from - self.start,
+                    to - self.start
+                );
+            }
+        }
+    }
+
+    /// A playlist without its end would keep the decoder waiting.
+    fn decoded(&self, folder: &Path, name: &str, mixed: bool) -> Sound {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let ended = folder.join(format!("{name}.ended.m3u8"));
+        let end = if text.contains("#EXT-X-ENDLIST") { "" } else { "#EXT-X-ENDLIST\n" };
+        std::fs::write(&ended, format!("{text}{end}")).unwrap();
+        let sound = Sound::decode(&ended, self.start, mixed);
+        std::fs::remove_file(&ended).unwrap();
+        sound.unwrap_or_else(|words| panic!("{words}"))
+    }
+
+    fn playlist(&self, voice: Option<Voice>) -> String {
+        let Task { sid, room, .. } = &self.task;
+        match voice {
+            None => format!("{sid}_{room}.m3u8"),
+            Some(voice) => format!("{sid}_{room}__uid_s_{}__uid_e_audio.m3u8", voice.uid()),
+        }
+    }
+}
+
+fn segments(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+/// Seconds that a playlist names.
+fn length(text: &str) -> f64 {
+    let durations = text.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.strip_suffix(','));
+    durations.map(|seconds| seconds.parse::<f64>().unwrap()).sum()
+}
+
+/// Wall time of a playlist's first sample, in milliseconds.
+fn start(text: &str) -> u64 {
+    let time = text.lines().find_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:")).unwrap();
+    chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_millis() as u64
+}
