@@ -319,3 +319,24 @@ async fn objects_outlive_the_server() {
     let head = client.head_object().bucket(BUCKET).key("by-hand.txt").checksum_mode(ChecksumMode::Enabled);
     assert_eq!(head.send().await.unwrap().checksum_sha256(), Some(sha256(b"hello").as_str()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_conditional_puts_at_once_one_wins() {
+    let server = Server::start().await;
+    let client = server.client();
+    for round in 0..5 {
+        let key = format!("a_{round}.m4s");
+        let puts = (0..8).map(|number| {
+            let put = client.put_object().bucket(BUCKET).key(&key).if_none_match("*");
+            put.body(format!("of {number}").into_bytes().into()).send()
+        });
+        let ended = futures_util::future::join_all(puts).await;
+        let winner: Vec<_> = ended.iter().enumerate().filter(|(_, put)| put.is_ok()).map(|(number, _)| number).collect();
+        assert_eq!(winner.len(), 1, "{ended:?}");
+        for error in ended.iter().filter_map(|put| put.as_ref().err()) {
+            assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}");
+        }
+        let held = client.get_object().bucket(BUCKET).key(&key).send().await.unwrap();
+        assert_eq!(held.body.collect().await.unwrap().into_bytes(), format!("of {}", winner[0]));
+    }
+}

@@ -166,7 +166,7 @@ impl Proxy {
         ([("x-amz-checksum-sha256", sum)], StatusCode::OK).into_response()
     }
 
-    /// A store whose clock is ahead: it refuses what was signed by ours, and takes the rest.
+    /// A store whose clock is ahead: it refuses what was signed by ours, and takes every PUT of the rest.
     async fn ahead(&self, seconds: i64, parts: Parts, body: Bytes) -> Response {
         let clock = DateTime::from_timestamp_millis(clock::now().0 as i64).unwrap() + TimeDelta::seconds(seconds);
         let signed = parts.headers["x-amz-date"].to_str().unwrap();

@@ -68,6 +68,8 @@ impl Rig {
         let session = spool.session(&app(), &Sid::from_random([1; 16])).unwrap();
         let uploader = Uploader::new(retry, seed).with_patience(PATIENCE);
         let bucket = Bucket::connect(&destination(&outer.endpoint, BUCKET, ACCESS_KEY, SECRET_KEY));
+        // As at start: what the store can do is known from here on.
+        bucket.prove().await.unwrap();
         let (queue, mut reports) = uploader.spawn(bucket, session.clone());
         let told = Arc::<Mutex<Told>>::default();
         let listening = Arc::clone(&told);

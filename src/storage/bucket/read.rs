@@ -70,6 +70,11 @@ impl Bucket {
     pub(super) async fn head(&self, key: &str) -> Result<Option<Held>, BucketError> {
         let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
         match head.checksum_mode(ChecksumMode::Enabled).send().await {
+            // Half an answer, or one of something that is no store.
+            Ok(head) if head.content_length().is_none() && head.checksum_sha256().is_none() => {
+                let (place, code) = (self.place(Action::Read).to_string(), "NoContentLength".to_owned());
+                Err(BucketError::Busy { place, status: 200, code })
+            }
             Ok(head) => Ok(Some(Held {
                 size: size(head.content_length()),
                 sha256: head.checksum_sha256().and_then(|theirs| BASE64.decode(theirs).ok()).map(|theirs| hex(&theirs)),
