@@ -22,7 +22,7 @@ use crate::storage::{Bucket, ObjectKind};
 use crate::units::Ticks;
 
 /// How long one request may take.
-const LOOK_TIME: Duration = Duration::from_secs(10);
+pub(super) const LOOK_TIME: Duration = Duration::from_secs(10);
 /// Requests at a time.
 const LOOKS_AT_ONCE: usize = 8;
 /// Most keys of one recording that are listed.

@@ -73,8 +73,12 @@ impl Plan {
         }
     }
 
-    /// The playlist that a media file or playlist of this name belongs to; none for other names.
+    /// The playlist that a media file or playlist of this name belongs to, also with a prefix `bak<n>_`; none for other names.
     pub(super) fn playlist_of(&self, name: &str) -> Option<PlaylistId> {
+        let plain = name.strip_prefix("bak").and_then(|rest| rest.split_once('_'));
+        let numbered =
+            plain.filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = numbered.map_or(name, |(_, rest)| rest);
         let playlist = uid_of(name, &self.sid, &self.cname).map_or(PlaylistId::Mix, PlaylistId::Individual);
         let stem = self.stem(&playlist);
         let rest = name.strip_prefix(stem.as_str())?;

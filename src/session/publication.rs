@@ -282,6 +282,21 @@ impl Publication {
         Some((playlist, place.and_then(|place| progress.segments.get(place)).map(|(entry, _)| entry)))
     }
 
+    /// Another name for a segment that the bucket did not confirm: its own is taken there by something else. `None` for a segment that
+    /// does not wait.
+    pub(super) fn rename(&mut self, name: &str) -> Option<String> {
+        let waiting = self.now.waiting.get(name).filter(|waiting| waiting.place.is_some())?.clone();
+        let plain = name.strip_prefix("bak").and_then(|rest| rest.split_once('_'));
+        let numbered = plain.and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest)));
+        let (number, rest) = numbered.map_or((1, name), |(number, rest)| (number.saturating_add(1), rest));
+        let other = format!("bak{number}_{rest}");
+        let progress = self.now.playlists.get_mut(&waiting.playlist)?;
+        progress.segments.get_mut(waiting.place?)?.0.name.clone_from(&other);
+        self.now.waiting.remove(name);
+        self.now.waiting.insert(other.clone(), waiting);
+        Some(other)
+    }
+
     /// Where the longest playlist ends.
     pub(super) fn end(&self) -> Ticks {
         let last = |progress: &Progress| progress.segments.last().map_or(Ticks::ZERO, |(entry, _)| entry.end());
@@ -371,6 +386,22 @@ mod tests {
         assert!(!publication.is_complete(), "an older text is not the final one");
         publication.playlist_stored(&MIX, "final");
         assert!(publication.is_complete());
+    }
+
+    #[test]
+    fn a_segment_whose_name_is_taken_has_another_one() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX, 1);
+        let name = publication.add(&segment(0));
+        let other = publication.rename(&name).unwrap();
+        assert_eq!(other, format!("bak1_{name}"));
+        assert_eq!(publication.rename(&name), None);
+        let other = publication.rename(&other).unwrap();
+        assert_eq!(other, format!("bak2_{name}"));
+        publication.stored(&init);
+        assert_eq!(publication.stored(&other).grown, Some(MIX));
+        assert!(publication.render(&MIX).unwrap().1.contains(&other));
+        assert_eq!(publication.rename(&other), None, "what is confirmed keeps its name");
     }
 
     #[test]

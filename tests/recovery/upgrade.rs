@@ -53,8 +53,9 @@ async fn what_6109b9e_left_is_finished() {
     let finished = CASES.map(|case| finish(case, dir.path().join(case), buckets.join("calls")));
     futures_util::future::join_all(finished).await;
     let after = media(&buckets.join("calls"));
-    let lost: Vec<_> = before.keys().filter(|name| !after.contains_key(*name)).collect();
-    assert!(lost.is_empty(), "{lost:?} are gone");
+    let changed: Vec<_> = before.iter().filter(|(name, bytes)| after.get(*name) != Some(bytes)).collect();
+    let names: Vec<_> = changed.iter().map(|(name, _)| name).collect();
+    assert!(changed.is_empty(), "{names:?} are gone or changed");
 }
 
 /// Lets today's binary finish what lies in `root`, and checks what is in the bucket then.
@@ -72,7 +73,7 @@ async fn finish(case: &str, root: PathBuf, folder: PathBuf) {
     let manifest: Value = serde_json::from_str(&std::fs::read_to_string(name("manifest.json")).unwrap()).unwrap();
     let length = manifest["durationMs"].as_u64().unwrap();
     assert!(length > 4_000, "{case}: {length} ms");
-    let recorded = |uid: &Value| uid["recordedMs"].as_u64() > Some(length / 3);
+    let recorded = |uid: &Value| uid["recordedMs"].as_u64() > Some(3_500);
     let uids = manifest["ledger"]["uids"].as_array().unwrap();
     assert!(uids.len() == 3 && uids.iter().all(recorded), "{case}: {}", manifest["ledger"]);
     let playlists = manifest["playlists"].as_array().unwrap();

@@ -331,7 +331,8 @@ async fn of_many_conditional_puts_at_once_one_wins() {
             put.body(format!("of {number}").into_bytes().into()).send()
         });
         let ended = futures_util::future::join_all(puts).await;
-        let winner: Vec<_> = ended.iter().enumerate().filter(|(_, put)| put.is_ok()).map(|(number, _)| number).collect();
+        let winner: Vec<_> =
+            ended.iter().enumerate().filter(|(_, put)| put.is_ok()).map(|(number, _)| number).collect();
         assert_eq!(winner.len(), 1, "{ended:?}");
         for error in ended.iter().filter_map(|put| put.as_ref().err()) {
             assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}");

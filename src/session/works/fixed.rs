@@ -117,13 +117,20 @@ impl Works {
 
     /// Books where a final segment holds more or less than what the journal gives.
     async fn compare(&mut self, fixed: &FixedSegment, made: &Segment) {
-        let (entry, playlist) = (&fixed.entry, &made.playlist);
+        let entry = &fixed.entry;
         let same = (made.start, made.duration) == (entry.start, entry.duration)
             && Stored::of(fixed.stored.kind, &made.bytes).sha256 == fixed.stored.sha256;
         if same {
             return;
         }
-        let held = self.fixed_bytes(fixed).await.and_then(|bytes| sounding(&bytes).ok());
+        let bytes = self.fixed_bytes(fixed).await;
+        self.compare_with(fixed, made, bytes);
+    }
+
+    /// The same with the bytes of the final segment, where they could be had.
+    pub(super) fn compare_with(&mut self, fixed: &FixedSegment, made: &Segment, bytes: Option<Bytes>) {
+        let (entry, playlist) = (&fixed.entry, &made.playlist);
+        let held = bytes.and_then(|bytes| sounding(&bytes).ok());
         let held: Spans = match held {
             Some(spans) => spans,
             None if fixed.silenced => Vec::new(),
