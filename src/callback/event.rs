@@ -3,8 +3,11 @@
 //! The functions are named for the vendor's `msgName` where that says enough. Fields of ours may be added with
 //! [`NewEvent::with`]; the documented ones keep their names, types and meaning. Times are UTC milliseconds.
 
+mod key;
+
 use serde_json::{Value, json};
 
+pub use self::key::EventKey;
 use crate::recording::{Mode, PlaylistId};
 use crate::store::NewEvent;
 use crate::units::{Uid, WallMs};
@@ -18,6 +21,12 @@ const EVERYBODY: &str = "0";
 
 /// [`uploading_progress`] when everything is in the bucket.
 pub const PROGRESS_COMPLETE: u16 = 10_000;
+
+/// `errorCode` of a recording whose end takes too long.
+pub const UPLOAD_TIMEOUT: u32 = 50;
+
+/// `reason` of the error that says that no more whole files are made.
+pub const FILES_GIVEN_UP: &str = "files_given_up";
 
 /// Which part an error or a warning comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

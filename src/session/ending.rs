@@ -31,9 +31,6 @@ use crate::codec::names::{events_name, manifest_name};
 use crate::storage::{SpoolError, UploadReport};
 use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
 
-/// The number of the event that says that the bot left.
-const LEFT: u16 = 41;
-
 /// A recording whose core was told to finish.
 pub(super) struct Ending {
     pub(super) works: Works,
@@ -113,9 +110,8 @@ impl Ending {
         });
         let shipped = self.works.caught_up().await;
         let mut news: Vec<NewEvent> = failure.into_iter().map(|(event, _)| event).collect();
-        if !self.works.told().knows(LEFT) {
-            news.push(event::recorder_leave(cause.leave_code()));
-        }
+        // An end that an earlier run began has said this already, with its own code.
+        news.push(event::recorder_leave(cause.leave_code()));
         let summary = Some(self.works.desk().summary());
         let update = SessionUpdate { state: Some(SessionState::Stopping), summary, ..SessionUpdate::default() };
         self.works.tell(update, news).await;

@@ -1,35 +1,31 @@
-//! What the log of a recording says already, so that a run of the worker that makes the news of an earlier one again tells
+//! Which events a recording's log holds already, so that a run of the worker that makes the events of an earlier run again logs
 //! nothing twice.
 //!
-//! The core makes the same news from the same inputs, so most of it is recognised by its text. Inputs that a crash lost are the
-//! exception: what was told because of them is not made again in the same words. Of stream states (event 43) therefore only
-//! what is later than the last one told of its uid, and differs from it, is news.
+//! Events are recognised by their [`EventKey`]; an alarm has none and is always new. Inputs that a crash lost need one more rule: what
+//! was logged because of them is not made again in the same way. Of stream states (event 43) therefore only what is later than the
+//! last one logged of its uid, and differs from it, is new.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::backup::TO_THE_BACKUP;
-use crate::callback::event::ErrorLevel;
-use crate::store::{Event, NewEvent, Store, StoreError, canonical};
+use crate::callback::event::{ErrorLevel, EventKey};
+use crate::store::{Event, NewEvent, Store, StoreError};
 use crate::units::{Sid, WallMs};
 
 /// Numbers of events (facts/agora.md section 5.1).
 const ERROR: u16 = 1;
 const WARNING: u16 = 2;
-const UPLOADING_PROGRESS: u16 = 33;
-const STS_EXPIRED: u16 = 34;
-const STREAM_STATE: u16 = 43;
 
 /// Events read from the store in one go.
 const PAGE: u32 = 1000;
 
-/// What was said.
+/// What the log holds.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// News of earlier runs: types and details.
-    earlier: HashSet<(u16, String)>,
-    types: HashSet<u16>,
+    /// Keys of what earlier runs logged, and of what happens once in a recording.
+    known: HashSet<EventKey>,
     /// The last state of each uid, and when it began.
     streams: HashMap<String, (u64, u64)>,
     fatal: bool,
@@ -51,35 +47,26 @@ impl Told {
 
     /// Takes note of a line of the log that an earlier run left.
     fn remember(&mut self, event: Event) {
-        self.types.insert(event.event_type);
-        if matches!(event.event_type, ERROR | WARNING | STREAM_STATE) {
-            let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
-            self.note(event.event_type, &details);
-        }
-        // These may be said again in the same words.
-        if !matches!(event.event_type, WARNING | UPLOADING_PROGRESS | STS_EXPIRED) {
-            self.earlier.insert((event.event_type, event.details));
-        }
+        let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
+        let key = EventKey::read(event.event_type, &details);
+        self.note(event.event_type, &details, key.as_ref());
+        self.known.extend(key);
     }
 
-    /// Whether this was not said before; it counts as said from here on.
+    /// Whether this is not in the log yet; it counts as logged from here on.
     pub(super) fn is_news(&mut self, event: &NewEvent) -> bool {
-        let news = !self.was_said(event) && (event.event_type != STREAM_STATE || self.is_later(&event.details));
+        let key = EventKey::of(event);
+        let news = key.as_ref().is_none_or(|key| !self.known.contains(key) && self.is_later(key));
         if news {
-            self.types.insert(event.event_type);
-            self.note(event.event_type, &event.details);
+            self.note(event.event_type, &event.details, key.as_ref());
+            self.known.extend(key.filter(EventKey::is_of_the_whole));
         }
         news
     }
 
-    /// Whether an earlier run said this, word for word.
-    pub(super) fn was_said(&self, event: &NewEvent) -> bool {
-        !self.earlier.is_empty() && self.earlier.contains(&(event.event_type, canonical::render(&event.details)))
-    }
-
-    /// Whether an event of this type was said.
-    pub(super) fn knows(&self, event_type: u16) -> bool {
-        self.types.contains(&event_type)
+    /// Whether the log holds an event with this key: what happens once, or what an earlier run logged.
+    pub(super) fn knows(&self, key: &EventKey) -> bool {
+        self.known.contains(key)
     }
 
     /// Whether an error was said that ends the recording.
@@ -92,17 +79,12 @@ impl Told {
         self.backup
     }
 
-    /// What was wrong is over: the same trouble would be news.
-    pub(super) fn forget_errors(&mut self) {
-        self.earlier.retain(|(event_type, _)| *event_type != ERROR);
+    fn is_later(&self, key: &EventKey) -> bool {
+        let EventKey::StreamState { uid, state, at_ms } = key else { return true };
+        self.streams.get(uid).is_none_or(|(known, since)| known != state && at_ms >= since)
     }
 
-    fn is_later(&self, details: &Value) -> bool {
-        let Some((uid, state, at)) = stream(details) else { return true };
-        self.streams.get(uid).is_none_or(|(known, since)| *known != state && at >= *since)
-    }
-
-    fn note(&mut self, event_type: u16, details: &Value) {
+    fn note(&mut self, event_type: u16, details: &Value, key: Option<&EventKey>) {
         if event_type == ERROR {
             self.fatal |= details["errorLevel"] == ErrorLevel::Fatal as u8;
         }
@@ -113,15 +95,10 @@ impl Told {
                 _ => {}
             }
         }
-        if let (STREAM_STATE, Some((uid, state, at))) = (event_type, stream(details)) {
-            self.streams.insert(uid.to_owned(), (state, at));
+        if let Some(EventKey::StreamState { uid, state, at_ms }) = key {
+            self.streams.insert(uid.clone(), (*state, *at_ms));
         }
     }
-}
-
-/// Uid, state and time of an event 43.
-fn stream(details: &Value) -> Option<(&str, u64, u64)> {
-    Some((details["streamUid"].as_str()?, details["state"].as_u64()?, details["utcMs"].as_u64()?))
 }
 
 #[cfg(test)]
@@ -129,6 +106,7 @@ mod tests {
     use super::*;
     use crate::callback::event::{self, Module};
     use crate::recording::{Mode, PlaylistId};
+    use crate::store::canonical;
     use crate::units::{AppId, Cname, Uid};
 
     /// The log that an earlier run left.
@@ -162,7 +140,7 @@ mod tests {
         let mut told = told(&[event::recorder_started(), slice.clone(), event::file_infos("a.m3u8")]);
         assert!(!told.is_news(&slice) && !told.is_news(&event::file_infos("a.m3u8")));
         assert!(told.is_news(&event::file_infos("b.m3u8")));
-        assert!(told.knows(40) && !told.knows(41));
+        assert!(told.knows(&EventKey::Once(40)) && !told.knows(&EventKey::Once(41)));
     }
 
     #[test]
@@ -192,14 +170,38 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_said_again_only_after_it_was_over() {
-        let trouble = event::error(Module::Uploader, ErrorLevel::Major, 47, "denied");
-        let mut told = told(&[trouble.clone(), event::uploading_progress(5_000)]);
-        assert!(told.is_news(&event::uploading_progress(5_000)));
-        assert!(!told.is_news(&trouble) && !told.is_fatal());
-        told.forget_errors();
-        assert!(told.is_news(&trouble));
-        assert!(told.is_news(&event::error(Module::Platform, ErrorLevel::Fatal, 52, "gone")) && told.is_fatal());
+    fn an_alarm_of_this_run_is_raised_whatever_an_earlier_run_said() {
+        let refused = event::error(Module::Uploader, ErrorLevel::Medium, 32, "denied").with("reason", "bucket_missing");
+        let misfit = event::status_update(5, Mode::Mix, "a.m3u8").with("reason", "already_started");
+        let recovered = event::warning(Module::Uploader, 31).with("state", "recovered");
+        let earlier = [refused.clone(), misfit.clone(), recovered.clone(), event::uploading_progress(5_000)];
+        let mut told = told(&earlier);
+        assert!(earlier.iter().all(|event| told.is_news(event)));
+        assert!(earlier.iter().all(|event| told.is_news(event)), "its own rate limits an alarm, not the log");
+        assert!(!told.is_fatal());
+    }
+
+    #[test]
+    fn a_failure_is_logged_once_over_all_runs() {
+        let fatal = |text| event::error(Module::Uploader, ErrorLevel::Fatal, 51, text);
+        let late = event::error(Module::Platform, ErrorLevel::Major, event::UPLOAD_TIMEOUT, "late");
+        let given_up =
+            event::error(Module::Uploader, ErrorLevel::Minor, 51, "disk").with("reason", event::FILES_GIVEN_UP);
+        let mut told = told(&[fatal("no space left"), late.clone(), given_up.clone()]);
+        assert!(told.is_fatal());
+        for again in [fatal("no space left"), fatal("input/output error"), late, given_up] {
+            assert!(!told.is_news(&again), "{again:?}");
+        }
+        let other = event::error(Module::Platform, ErrorLevel::Fatal, 52, "gone");
+        assert!(told.is_news(&other) && !told.is_news(&other), "a second fact is logged, once");
+    }
+
+    #[test]
+    fn what_happens_once_is_not_logged_twice_with_another_word() {
+        let mut told = told(&[event::recorder_leave(event::LeaveCode::Stopped)]);
+        assert!(!told.is_news(&event::recorder_leave(event::LeaveCode::Interrupted)));
+        assert!(told.is_news(&event::session_exit(event::ExitStatus::Normal)));
+        assert!(!told.is_news(&event::session_exit(event::ExitStatus::Abnormal)));
     }
 
     #[test]

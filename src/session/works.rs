@@ -212,7 +212,6 @@ impl Works {
             UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
             UploadReport::Recovered => {
                 tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
-                self.told.forget_errors();
                 let news = self.watch.recovered(&self.queue.progress(), Instant::now());
                 self.refresh();
                 self.say(news.into_iter().collect()).await;

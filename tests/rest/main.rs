@@ -23,6 +23,7 @@ mod a_recording_from_acquire_to_the_bucket;
 mod a_stopped_worker_hands_over;
 mod a_worker_that_died_goes_on;
 mod an_empty_channel_ends_with_the_crash;
+mod alarms_are_raised_again_after_a_restart;
 mod another_sealing_key_says_so;
 mod apps_have_limits;
 mod bad_input_is_refused_by_name;

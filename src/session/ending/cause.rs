@@ -8,7 +8,6 @@ use crate::store::NewEvent;
 /// The vendor's codes (facts/agora.md sections 3 and 5.1).
 pub(super) const TOKEN_EXPIRED: u32 = 109;
 pub(super) const WRONG_TOKEN: u32 = 110;
-pub(super) const UPLOAD_TIMEOUT: u32 = 50;
 pub(super) const FILE_OPERATION: u32 = 51;
 pub(super) const START_TIMEOUT: u32 = 52;
 /// The recorder did not get back into its channel.

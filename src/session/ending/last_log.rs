@@ -112,7 +112,6 @@ impl LastLog {
                 self.watch.failed(&error, attempt, &self.queue.progress(), now)
             }
             UploadReport::Recovered => {
-                self.told.forget_errors();
                 self.watch.recovered(&self.queue.progress(), Instant::now())
             }
             UploadReport::Taken { object, .. } => {

@@ -38,9 +38,9 @@ pub(in crate::session) async fn lost(
     desk.report.send_modify(|report| {
         (report.state, report.failure) = (State::Stopping, Some(text.to_owned()));
     });
-    let told = Told::load(&desk.store, &desk.plan.sid).await.unwrap_or_default();
+    let mut told = Told::load(&desk.store, &desk.plan.sid).await.unwrap_or_default();
     let said = event::error(Module::Platform, ErrorLevel::Fatal, FILE_OPERATION, text);
-    let news = if told.was_said(&said) { Vec::new() } else { vec![said] };
+    let news = if told.is_news(&said) { vec![said] } else { Vec::new() };
     let update = SessionUpdate {
         state: Some(SessionState::Stopping),
         summary: Some(desk.summary()),

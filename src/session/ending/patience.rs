@@ -5,14 +5,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::callback::event::{self, ErrorLevel, Module};
+use crate::callback::event::{self, ErrorLevel, Module, UPLOAD_TIMEOUT};
 use crate::session::live::Command;
 use crate::session::presence::Presence;
 use crate::session::works::{Position, Works};
 use crate::store::SessionUpdate;
 use crate::units::Ticks;
-
-use super::cause::UPLOAD_TIMEOUT;
 
 /// How often the recording is put down, where its journal asks for it.
 const KEEP_EVERY: Duration = Duration::from_secs(60);

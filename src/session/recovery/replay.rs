@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::found::Found;
 use super::records::{Line, Records};
+use crate::callback::event::EventKey;
 use crate::recording::{Input, Spec, TimedInput};
 use crate::session::live::{Command, Desk, begun};
 use crate::session::plan::Plan;
@@ -21,8 +22,8 @@ use crate::units::Ticks;
 
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
 const BATCH: usize = 64;
-/// The number of the event that says that the bot is in the channel.
-const RECORDER_STARTED: u16 = 40;
+/// The event that says that the bot is in the channel.
+const RECORDER_STARTED: EventKey = EventKey::Once(40);
 
 /// A recording as its journal has it.
 pub(super) struct Replayed {
@@ -185,7 +186,7 @@ impl Replayed {
     }
 
     async fn run(&mut self, records: &mut Records) -> Result<(), String> {
-        if !self.works.told().knows(RECORDER_STARTED) {
+        if !self.works.told().knows(&RECORDER_STARTED) {
             begun(&mut self.works).await;
         }
         let mut batch = Vec::with_capacity(BATCH);

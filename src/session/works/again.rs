@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::Works;
-use crate::callback::event;
+use crate::callback::event::EventKey;
 use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::{self, InBucket};
@@ -79,7 +79,7 @@ impl Works {
         }
         let playlists: Vec<_> = self.publication.playlists().cloned().collect();
         for playlist in playlists {
-            if self.told.was_said(&event::file_infos(&self.desk.plan.file(&playlist).key)) {
+            if self.told.knows(&EventKey::Listed(self.desk.plan.file(&playlist).key)) {
                 self.publication.is_there(&playlist);
             }
         }

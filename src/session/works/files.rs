@@ -14,7 +14,7 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Stored, Works};
-use crate::callback::event::{self, ErrorLevel, Module};
+use crate::callback::event::{self, ErrorLevel, FILES_GIVEN_UP, Module};
 use crate::codec::fmp4;
 use crate::codec::whole::{FileType, Roll};
 use crate::recording::PlaylistId;
@@ -258,7 +258,7 @@ impl Works {
             }
         });
         let said = event::error(Module::Uploader, ErrorLevel::Minor, FILE_OPERATION, &text);
-        self.say(vec![said.with("reason", "files_given_up")]).await;
+        self.say(vec![said.with("reason", FILES_GIVEN_UP)]).await;
     }
 }
 
