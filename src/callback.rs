@@ -14,6 +14,7 @@
 //! * Events that an app does not want are passed over: they stay in the log, with their numbers.
 
 mod body;
+mod chain;
 mod circuit;
 mod delivery;
 mod dispatcher;
@@ -27,6 +28,7 @@ pub mod signature;
 mod trial;
 
 pub use body::{body, channel_body, log_line};
+pub use chain::{FIRST as FIRST_LINK, LogChain, link};
 pub use delivery::AttemptError;
 pub use dispatcher::{Dispatcher, DispatcherError};
 pub use intake::{Intake, MAX_WAITING_NOTICES};

@@ -1,7 +1,11 @@
-//! The commands: one file each. Exit codes: 0 done, 1 failed (standard error says what and what to do next), 2 wrong usage.
+//! The commands: one file each. Exit codes: 0 done, 1 failed (standard error says what and what to do next), 2 wrong usage, 141 the reader
+//! of the output went away.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod config;
 mod demo;
+mod output;
 mod reference;
 mod replay;
 mod serve;
@@ -55,8 +59,9 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
+        Err(error) if output::is_closed(&error) => ExitCode::from(output::CLOSED),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::error(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -52,7 +52,7 @@ pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
 pub use listing::{ListPlace, RecordingFilter, RecordingPage};
-pub use manifest::{Loss, Manifest, Object, WholeFile};
+pub use manifest::{EventsPrefix, Loss, Manifest, Object, WholeFile};
 pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
 pub use report::{File, FilePart, Report, State};

@@ -53,7 +53,8 @@ pub fn channel_body(notice: &ChannelNotice, notify: WallMs) -> String {
     )
 }
 
-/// The event's line in the log in the bucket, with its line feed: the body without the time of an attempt.
+/// The event as the log has it, with a line feed: the body without the time of an attempt. In the bucket each line also names
+/// the one before it ([`super::LogChain`]).
 pub fn log_line(event: &Event) -> String {
     format!(
         "{{\"noticeId\":{},\"productId\":{PRODUCT_ID},\"eventType\":{},\"sid\":{},\"payload\":{}}}\n",

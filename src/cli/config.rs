@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::output;
 use crate::config::Config;
 
 /// Arguments of `config`.
@@ -18,6 +19,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config, std::env::vars())
         .with_context(|| format!("{} can't be used", args.config.display()))?;
-    println!("{config:#?}");
+    output::line(format_args!("{config:#?}"))?;
     Ok(ExitCode::SUCCESS)
 }

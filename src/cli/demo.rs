@@ -26,6 +26,7 @@ use self::cost::Cost;
 use self::receiver::Receiver;
 use self::rest::{Rest, Started};
 use self::talkers::{Talked, VOICES};
+use super::output;
 use super::serve::{Signals, Worker, development};
 use crate::channel_server::token::{MintLiveKit, mint_livekit};
 use crate::clock;
@@ -69,16 +70,17 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let worker = Worker::start(config.clone(), true).await?;
     let stage = Stage::new(&config, &worker, receiver)?;
     let result = stage.play(args).await?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&result)?);
+    let printed = if args.json {
+        output::line(format_args!("{:#}", serde_json::to_value(&result)?))
     } else {
-        show::print(&result);
-    }
+        show::print(&result)
+    };
     if args.keep {
-        eprintln!("\nServing on at {} until Ctrl-C; try {}room", stage.base, stage.base);
+        output::error(format_args!("\nServing on at {} until Ctrl-C; try {}room", stage.base, stage.base));
         Signals::listen()?.next().await;
     }
     worker.stop().await;
+    printed?;
     Ok(if result.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -172,7 +174,7 @@ impl Stage {
 
     async fn start(&self, uid: &'static str, mode: &'static str) -> anyhow::Result<Running> {
         let started = self.rest.start(&self.cname, uid, mode, &self.storage).await?;
-        eprintln!("{mode}: recording {} has started", started.sid);
+        output::error(format_args!("{mode}: recording {} has started", started.sid));
         Ok(Running { started, answered: clock::now() })
     }
 
@@ -183,13 +185,13 @@ impl Stage {
             sleep_until(next).await;
             next += Duration::from_secs(2);
             match self.rest.query(started).await {
-                Ok(answer) => eprintln!(
+                Ok(answer) => output::error(format_args!(
                     "{:>4.0} s  mix: status {}, {}",
                     begin.elapsed().as_secs_f64(),
                     answer["serverResponse"]["status"],
                     show::stored(&answer["serverResponse"]),
-                ),
-                Err(error) => eprintln!("{:>4.0} s  {error:#}", begin.elapsed().as_secs_f64()),
+                )),
+                Err(error) => output::error(format_args!("{:>4.0} s  {error:#}", begin.elapsed().as_secs_f64())),
             }
         }
         sleep_until(begin + length).await;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output;
 use crate::api::openapi;
 use crate::config;
 
@@ -23,8 +24,8 @@ enum What {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match args.what {
-        What::Openapi => println!("{:#}", *openapi::DOCUMENT),
-        What::Config => print!("{}", config::reference()?),
+        What::Openapi => output::line(format_args!("{:#}", *openapi::DOCUMENT))?,
+        What::Config => output::line(format_args!("{}", config::reference()?.trim_end_matches('\n')))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::output;
 use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Mode, Recorder, Spec, Verdict};
 use crate::storage::journal::{Reader, Record};
@@ -96,9 +97,9 @@ struct Report {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let report = replay(args).with_context(|| format!("{} can't be replayed", args.journal.display()))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        output::line(format_args!("{}", serde_json::to_string_pretty(&report)?))?;
     } else {
-        table::print(&report, &args.out);
+        table::print(&report, &args.out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

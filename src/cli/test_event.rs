@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::output;
 use super::serve::receiver;
 use crate::callback::{DEFAULT_TEST_EVENT, Trial, test_once};
 use crate::config::{App, Config};
@@ -36,10 +37,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let trial = runtime.block_on(test_once(&target, &app.id, args.event))?;
     let host = target.url.host_str().unwrap_or_default();
-    println!("Event {} for app {} to {}://{host}/…", args.event, app.id, target.url.scheme());
-    print!("{}", told(&trial));
+    output::line(format_args!("Event {} for app {} to {}://{host}/…", args.event, app.id, target.url.scheme()))?;
+    output::line(format_args!("{}", told(&trial).trim_end()))?;
     if !target.recording.has(args.event) {
-        println!("\nNote: callback_events leaves event {} out, so real ones are not sent.", args.event);
+        output::line(format_args!(
+            "\nNote: callback_events leaves event {} out, so real ones are not sent.",
+            args.event
+        ))?;
     }
     Ok(if trial.outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

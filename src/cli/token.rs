@@ -8,6 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
+use super::output;
 use crate::channel_server::token::{Mint007, MintLiveKit, Privileges, Role, mint_007, mint_livekit};
 use crate::clock;
 use crate::units::{AppId, Cname, SecretHash, Uid};
@@ -114,7 +115,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Kind::Livekit(args) => livekit(args),
         Kind::HashSecret(args) => hash_secret(args, std::io::stdin().lock())?,
     };
-    println!("{token}");
+    output::line(format_args!("{token}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

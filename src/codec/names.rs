@@ -84,6 +84,11 @@ pub fn manifest_name(sid: &Sid, cname: &Cname) -> String {
     format!("{}_manifest.json", recording(sid, cname))
 }
 
+/// `<sid>_<cname>_manifest.sha256`: SHA-256 of the manifest and of the whole event log, as `sha256sum` writes and checks it.
+pub fn digest_name(sid: &Sid, cname: &Cname) -> String {
+    format!("{}_manifest.sha256", recording(sid, cname))
+}
+
 /// `<sid>_<cname>` with every byte of the cname outside `[A-Za-z0-9_-]` as `-`, like the vendor; the sid keeps it unique.
 fn recording(sid: &Sid, cname: &Cname) -> String {
     let keep = |byte: u8| if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) { char::from(byte) } else { '-' };
@@ -132,6 +137,7 @@ mod tests {
         assert_eq!(mix.whole(FileType::Mp4, 0), format!("{sid}_a-room_1--x-_0.mp4"));
         assert_eq!(stem("42").whole(FileType::Ogg, 11), format!("{sid}_room__uid_s_42__uid_e_audio_11.ogg"));
         assert_eq!(manifest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.json"));
+        assert_eq!(digest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.sha256"));
         assert_eq!(stem("42").playlist(), format!("{sid}_room__uid_s_42__uid_e_audio.m3u8"));
     }
 

@@ -9,6 +9,7 @@
 //! it is done ([`last_log`]).
 
 mod cause;
+mod event_log;
 mod last_log;
 mod nothing;
 mod patience;
@@ -20,7 +21,7 @@ pub(super) use self::last_log::LastLog;
 pub(super) use self::nothing::{called_off, lost, never_entered};
 
 use self::cause::FILE_OPERATION;
-use self::last_log::event_log;
+use self::event_log::{EventLog, sha256_hex};
 use self::patience::{HandedOver, Patience};
 use super::live::Command;
 use super::presence::Presence;
@@ -144,12 +145,18 @@ impl Ending {
         }
         self.works.promise().await?;
         let plan = self.works.desk().plan.clone();
-        let manifest = self.works.manifest(&self.presence);
+        self.works.desk().scribe.flush().await;
+        let log = EventLog::read(&self.works.desk().store, &plan.sid).await;
+        // The last upload of the log, with its last lines, follows when the recording is over.
+        let log =
+            log.inspect_err(|error| tracing::warn!(sid = %plan.sid, "the event log is uploaded later: {error}")).ok();
+        let manifest = self.works.manifest(&self.presence, log.as_ref().map(EventLog::covered));
+        let sha256 = sha256_hex(manifest.as_bytes());
         self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
+        self.works.note(|report| report.manifest_sha256 = Some(sha256));
         // A name that can be written once is kept for the whole log.
-        if !plan.is_written_once() {
-            let log = event_log(&self.works.desk().store, &plan.sid).await;
-            self.works.upload_document(&events_name(&plan.sid, &plan.cname), log).await?;
+        if let Some(log) = log.filter(|_| !plan.is_written_once()) {
+            self.works.upload_document(&events_name(&plan.sid, &plan.cname), log.text).await?;
         }
         self.until_held(patience, true).await
     }

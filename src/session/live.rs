@@ -19,6 +19,7 @@ use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{self, LeaveCode};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
+use crate::codec::names::manifest_name;
 use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::Selection;
@@ -70,6 +71,13 @@ impl Desk {
     /// What is known now, for the row in the store.
     pub(super) fn summary(&self) -> serde_json::Value {
         serde_json::to_value(&*self.report.borrow()).expect("a report has string keys and finite numbers only")
+    }
+
+    /// The bucket confirmed an object: where it is the manifest, this is the text that the digest has to cover.
+    pub(super) fn manifest_confirmed(&self, name: &str, sha256: &str) {
+        if name == manifest_name(&self.plan.sid, &self.plan.cname) {
+            self.report.send_modify(|report| report.manifest_sha256 = Some(sha256.to_owned()));
+        }
     }
 
     /// Makes everything that was told to journal and log durable, so that another run of the worker can go on.

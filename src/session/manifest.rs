@@ -1,6 +1,7 @@
 //! `<sid>_<cname>_manifest.json`: what a recording holds, for those who read the bucket without us.
 //!
-//! Written when everything else is in the bucket. It lists every object but itself and the event log, which grows after it.
+//! Written when everything else is in the bucket. It lists every object but itself, the event log, which grows after it and of which it
+//! covers the lines that were there, and the digest object, which covers both and is written last.
 //! Fields whose name ends in `Ms` are milliseconds, those of the ledger's gaps and of segments are samples at 48 kHz; both are
 //! measured from the recording's start. Every list is bounded; what is past a bound is counted in `unlisted`, in a uid's
 //! `gapsOmitted` or in `objectsOmitted`. `cloud-recorder verify` checks a bucket against it.
@@ -21,8 +22,8 @@ use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
 /// The version of this format. 2 added `software`, `failure`, `lost`, `peaks`, `objectsOmitted`, `muted` in members, `start` and
-/// `duration` in objects.
-const VERSION: u32 = 2;
+/// `duration` in objects; 3 `events`, the digest object and the chain in the event log.
+const VERSION: u32 = 3;
 
 /// Gaps that are listed, over all uids: 30 MB of JSON.
 const MAX_GAPS: usize = 500_000;
@@ -34,7 +35,7 @@ const MAX_PEAKS: usize = 2_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Of the format: 2.
+    /// Of the format: 3.
     pub version: u32,
     /// What wrote it: name and version of this program.
     pub software: String,
@@ -78,6 +79,18 @@ pub struct Manifest {
     pub objects: Vec<Object>,
     /// Segments that are too many to be listed.
     pub objects_omitted: u64,
+    /// The event log as far as it was there; none where it could not be read.
+    #[serde(default)]
+    pub events: Option<EventsPrefix>,
+}
+
+/// The first lines of the event log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsPrefix {
+    /// How many.
+    pub lines: u64,
+    /// SHA-256 of their bytes, in lower-case hexadecimal.
+    pub sha256: String,
 }
 
 /// What a uid lacks.
@@ -140,6 +153,7 @@ pub(super) struct Sources<'a> {
     pub(super) objects: &'a Objects,
     pub(super) publication: &'a Publication,
     pub(super) peaks: Peaks,
+    pub(super) events: Option<EventsPrefix>,
     /// The object key of a name.
     pub(super) key: &'a dyn Fn(&str) -> String,
 }
@@ -178,6 +192,7 @@ impl Sources<'_> {
             ledger: bounded(&report.ledger),
             objects: self.objects(),
             objects_omitted: self.objects.omitted(),
+            events: self.events.clone(),
         }
     }
 

@@ -123,6 +123,7 @@ impl Plan {
             upload: Upload::default(),
             health: Health::default(),
             failure: None,
+            manifest_sha256: None,
         }
     }
 

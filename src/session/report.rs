@@ -113,6 +113,9 @@ pub struct Report {
     pub health: Health,
     /// Why it failed, or what went wrong on the way.
     pub failure: Option<String>,
+    /// SHA-256 of the manifest, once it was handed over, for the digest object that is written after everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
 }
 
 impl Report {

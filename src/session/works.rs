@@ -30,7 +30,7 @@ use super::backup::Backup;
 use super::ending::LastLog;
 use super::fixed::FixedSegments;
 use super::live::{Command, Desk};
-use super::manifest::Sources;
+use super::manifest::{EventsPrefix, Sources};
 use super::objects::{Objects, Stored};
 use super::presence::Presence;
 use super::publication::{Change, Publication};
@@ -191,6 +191,7 @@ impl Works {
                 if kind == ObjectKind::Segment {
                     self.desk.meters.segment_confirmed();
                 }
+                self.desk.manifest_confirmed(&name, &confirmed.sha256);
                 let place = self.publication.place_of(&name);
                 self.write_stored(&name, kind, &confirmed).await;
                 let change = match (kind, self.publication.playlist_named(&name)) {
@@ -248,12 +249,12 @@ impl Works {
     }
 
     /// The manifest's text.
-    pub(super) fn manifest(&self, presence: &Presence) -> String {
+    pub(super) fn manifest(&self, presence: &Presence, events: Option<EventsPrefix>) -> String {
         let (report, start, objects) = (&self.report(), self.start, &self.expected());
         let Self { speech, publication, .. } = self;
         let key = &|name: &str| self.desk.plan.key(name);
         let peaks = self.recorder.peaks();
-        Sources { report, start, presence, speech, objects, publication, peaks, key }.render()
+        Sources { report, start, presence, speech, objects, publication, peaks, events, key }.render()
     }
 
     /// Plan, log and report of the session.

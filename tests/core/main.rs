@@ -17,6 +17,7 @@ mod hls;
 mod levels_and_waveforms;
 mod mixes_sound_right;
 mod network_trouble;
+mod output_may_be_cut_off;
 mod put_away_and_taken_up;
 mod replayed;
 mod segments_are_read_by_others;

@@ -13,6 +13,8 @@ use crate::hls::{Hls, sine};
 const PLAYLIST: &str = "list.m3u8";
 const MANIFEST: &str = "list_manifest.json";
 const EVENTS: &str = "list_events.jsonl";
+const DIGEST: &str = "list_manifest.sha256";
+const TYPES: [u16; 8] = [40, 30, 42, 4, 41, 33, 31, 11];
 
 /// Runs `verify` on a file or a URL; whether it found nothing wrong, and its report.
 fn verify(place: &str) -> (bool, Value) {
@@ -24,15 +26,35 @@ fn hls() -> Hls {
     Hls::new(1, &sine(440.0, 20, 1))
 }
 
-/// A recording as a worker leaves it: playlist, segments, manifest and event log.
+/// A recording as a worker leaves it: playlist, segments, manifest, event log and digest.
 struct Recording(Hls);
 
 impl Recording {
     fn new() -> Self {
         let recording = Self(hls());
-        recording.write(MANIFEST, manifest(&recording.0).to_string());
-        recording.write(EVENTS, [40, 30, 42, 4, 41, 33, 31, 11].iter().enumerate().map(event).collect());
+        recording.write(EVENTS, chained(TYPES.iter().enumerate().map(event)));
+        let mut manifest = manifest(&recording.0);
+        let first: String = recording.read(EVENTS).split_inclusive('\n').take(5).collect();
+        manifest["events"] = json!({"lines": 5, "sha256": sha256(first.as_bytes())});
+        recording.write(MANIFEST, manifest.to_string());
+        recording.cover();
         recording
+    }
+
+    /// As versions up to 0.1.0 left it: without hashes of manifest and log.
+    fn of_an_older_version() -> Self {
+        let recording = Self(hls());
+        let mut manifest = manifest(&recording.0);
+        manifest["version"] = json!(2);
+        recording.write(MANIFEST, manifest.to_string());
+        recording.write(EVENTS, TYPES.iter().enumerate().map(event).collect());
+        recording
+    }
+
+    /// Writes the digest anew, as if manifest and log had been like this from the beginning.
+    fn cover(&self) {
+        let line = |name: &str| format!("{}  {name}\n", sha256(self.read(name).as_bytes()));
+        self.write(DIGEST, line(MANIFEST) + &line(EVENTS));
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -57,6 +79,17 @@ impl Recording {
         let mut manifest = serde_json::from_str(&self.read(MANIFEST)).unwrap();
         change(&mut manifest);
         self.write(MANIFEST, manifest.to_string());
+        if self.path(DIGEST).exists() {
+            self.cover();
+        }
+    }
+
+    /// Changes the lines of the log before they are chained and covered.
+    fn edit_events(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let mut lines: Vec<String> = TYPES.iter().enumerate().map(event).collect();
+        change(&mut lines);
+        self.write(EVENTS, chained(lines.into_iter()));
+        self.edit_manifest(|manifest| _ = manifest.as_object_mut().unwrap().remove("events"));
     }
 
     /// Writes sizes and hashes anew, as if the objects had been like this from the beginning.
@@ -71,7 +104,7 @@ impl Recording {
 
 fn manifest(hls: &Hls) -> Value {
     json!({
-        "version": 2, "durationMs": 20_000, "verdict": "partial", "playlists": ["rec/list.m3u8"], "objects": objects(hls),
+        "version": 3, "durationMs": 20_000, "verdict": "partial", "playlists": ["rec/list.m3u8"], "objects": objects(hls),
         "ledger": { "uids": [{
             "uid": "7", "expectedMs": 15_000, "recordedMs": 14_700, "concealedMs": 100, "missingMs": 200,
             "gaps": [
@@ -84,7 +117,7 @@ fn manifest(hls: &Hls) -> Value {
 
 fn objects(hls: &Hls) -> Value {
     let files = std::fs::read_dir(hls.folder.path()).unwrap().map(|entry| entry.unwrap());
-    let media = files.filter(|entry| ![MANIFEST, EVENTS].contains(&entry.file_name().to_str().unwrap()));
+    let media = files.filter(|entry| ![MANIFEST, EVENTS, DIGEST].contains(&entry.file_name().to_str().unwrap()));
     let object = |entry: std::fs::DirEntry| {
         let (name, bytes) = (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
         let kind = if name.ends_with(".m4s") { "segment" } else { "other" };
@@ -97,6 +130,21 @@ fn event((sequence, event_type): (usize, &u16)) -> String {
     let details = if *event_type == 11 { json!({"verdict": "partial"}) } else { json!({}) };
     let payload = json!({"sequence": sequence, "details": details});
     format!("{}\n", json!({"noticeId": "x", "eventType": event_type, "sid": "x", "payload": payload}))
+}
+
+/// The lines, each with the hash of the one before.
+fn chained(lines: impl Iterator<Item = String>) -> String {
+    let mut prev = "0".repeat(64);
+    let chain = |line: String| {
+        let line = format!("{},\"prev\":\"{prev}\"}}\n", line.strip_suffix("}\n").unwrap());
+        prev = sha256(line.as_bytes());
+        line
+    };
+    lines.map(chain).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Damages a recording; `verify` has to say exactly this, whether it is given the playlist or the manifest.
@@ -119,8 +167,11 @@ fn says(expected: &[(&str, &str, &str)], damage: impl FnOnce(&Recording)) {
 #[test]
 fn a_sound_recording_passes() {
     let hls = hls();
-    let (sound, report) = verify(hls.playlist().to_str().unwrap());
-    assert!(sound, "{report}");
+    let playlist = hls.playlist();
+    let verify = ["verify", "--json", "--playlist-only", playlist.to_str().unwrap()];
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).args(verify).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
     assert_eq!((&report["segments"], &report["packets"], &report["seconds"]), (&json!(4), &json!(1000), &json!(20.0)));
     assert_eq!((&report["manifestObjects"], &report["events"]), (&Value::Null, &Value::Null));
 
@@ -130,7 +181,96 @@ fn a_sound_recording_passes() {
         assert!(sound, "{report}");
         assert_eq!((&report["playlists"], &report["manifestObjects"]), (&json!(1), &json!(6)));
         assert_eq!((&report["events"], &report["verdict"]), (&json!(8), &json!("partial")));
+        assert_eq!(report["notes"], json!([]));
     }
+}
+
+#[test]
+fn a_recording_of_an_older_version_passes_with_a_note() {
+    let recording = Recording::of_an_older_version();
+    for name in [PLAYLIST, MANIFEST] {
+        let (sound, report) = recording.verify(name);
+        assert!(
+            sound && report["notes"][0].as_str().unwrap().contains("changes in these two can't be seen"),
+            "{report}"
+        );
+    }
+    // The log of one that was running while its worker was replaced is chained as a whole.
+    recording.write(EVENTS, chained(TYPES.iter().enumerate().map(event)));
+    assert!(recording.verify(MANIFEST).0);
+    recording.edit(EVENTS, "\"eventType\":42", "\"eventType\":43");
+    let (sound, report) = recording.verify(MANIFEST);
+    assert!(!sound && report["problems"][0]["what"].as_str().unwrap().contains("line 3 was changed"), "{report}");
+}
+
+#[test]
+fn a_missing_manifest_is_no_sound_recording() {
+    let recording = Recording::new();
+    std::fs::remove_file(recording.path(MANIFEST)).unwrap();
+    let (sound, report) = recording.verify(PLAYLIST);
+    assert!(!sound);
+    assert_eq!(
+        (&report["problems"][0]["kind"], &report["problems"][0]["object"]),
+        (&json!("missing"), &json!(MANIFEST))
+    );
+    assert!(report["problems"][0]["what"].as_str().unwrap().contains("the recording has ended"), "{report}");
+    // One that runs has none yet: only that is said.
+    recording.edit(PLAYLIST, "#EXT-X-ENDLIST\n", "");
+    let (sound, report) = recording.verify(PLAYLIST);
+    let problems = report["problems"].as_array().unwrap();
+    assert!(!sound && problems.len() == 1 && problems[0]["kind"] == "unfinished", "{report}");
+}
+
+#[test]
+fn a_missing_or_malformed_digest_is_named() {
+    says(&[("missing", DIGEST, "nothing covers manifest and event log")], |recording| {
+        std::fs::remove_file(recording.path(DIGEST)).unwrap();
+    });
+    says(&[("malformed", DIGEST, "line 1 is no SHA-256 and a name")], |recording| recording.edit(DIGEST, "  ", " "));
+    says(&[("hash", DIGEST, "it does not cover list_events.jsonl")], |recording| {
+        let text = recording.read(DIGEST);
+        recording.write(DIGEST, text.lines().next().unwrap().to_owned() + "\n");
+    });
+}
+
+#[test]
+fn every_changed_digit_of_manifest_and_event_log_is_seen() {
+    for name in [MANIFEST, EVENTS, DIGEST] {
+        let recording = Recording::new();
+        let text = recording.read(name);
+        let digits: Vec<usize> =
+            text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()).map(|(at, _)| at).collect();
+        // Spread over the whole file: each run of the command costs tens of milliseconds.
+        for at in digits.iter().step_by(digits.len().div_ceil(24)) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[*at] = b'0' + (bytes[*at] - b'0' + 1) % 10;
+            std::fs::write(recording.path(name), bytes).unwrap();
+            let (sound, report) = recording.verify(MANIFEST);
+            let blamed = report["problems"].to_string();
+            let named = if name == DIGEST { MANIFEST.trim_end_matches("_manifest.json") } else { name };
+            assert!(!sound && blamed.contains(named), "digit {at} of {name}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_chain_of_the_event_log_is_named() {
+    let hash = ("hash", EVENTS, "its SHA-256 is not what list_manifest.sha256 says");
+    let changed = "line 6 was changed, or one there is missing, added or swapped";
+    says(&[("events", EVENTS, changed), hash], |recording| {
+        recording.edit(EVENTS, "\"eventType\":33", "\"eventType\":31");
+    });
+    // Whoever writes the digest anew as well is still given away by the chain, and in the first lines by the manifest.
+    says(&[("events", EVENTS, changed)], |recording| {
+        recording.edit(EVENTS, "\"eventType\":33", "\"eventType\":31");
+        recording.cover();
+    });
+    says(&[("events", EVENTS, "its first 5 lines are not those that the manifest knew")], |recording| {
+        let mut lines: Vec<String> = TYPES.iter().enumerate().map(event).collect();
+        lines[2] = lines[2].replace("42", "43");
+        recording.write(EVENTS, chained(lines.into_iter()));
+        recording.cover();
+    });
 }
 
 #[test]
@@ -249,10 +389,8 @@ fn a_ledger_that_does_not_add_up_is_named() {
 
 #[test]
 fn an_event_log_with_a_hole_or_without_an_end_is_named() {
-    let lines = |recording: &Recording| recording.read(EVENTS).lines().map(str::to_owned).collect::<Vec<_>>();
     let without = |drop: &[usize], recording: &Recording| {
-        let kept = lines(recording).into_iter().enumerate().filter(|(index, _)| !drop.contains(index));
-        recording.write(EVENTS, kept.map(|(_, line)| line + "\n").collect());
+        recording.edit_events(|lines| drop.iter().rev().for_each(|index| _ = lines.remove(*index)));
     };
     says(&[("events", EVENTS, "event 2 is missing")], |recording| without(&[2], recording));
     says(&[("events", EVENTS, "events 3 to 5 are missing")], |recording| without(&[3, 4, 5], recording));
@@ -260,16 +398,17 @@ fn an_event_log_with_a_hole_or_without_an_end_is_named() {
     says(&[("events", EVENTS, "line 8 is no event"), ("events", EVENTS, "of type 31")], |recording| {
         let text = recording.read(EVENTS);
         recording.write(EVENTS, text[..text.len() - 9].to_owned());
+        recording.cover();
     });
     says(&[("events", EVENTS, "event 3 comes after event 4")], |recording| {
-        let mut lines = lines(recording);
-        lines.swap(3, 4);
-        // The swap alone is also a hole before the event that came early.
-        lines.insert(3, lines[4].clone());
-        recording.write(EVENTS, lines.iter().map(|line| format!("{line}\n")).collect());
+        recording.edit_events(|lines| {
+            lines.swap(3, 4);
+            // The swap alone is also a hole before the event that came early.
+            lines.insert(3, lines[4].clone());
+        });
     });
     says(&[("events", EVENTS, "says that the recording is complete, the manifest says partial")], |recording| {
-        recording.edit(EVENTS, r#""verdict":"partial""#, r#""verdict":"complete""#);
+        recording.edit_events(|lines| lines[7] = lines[7].replace("partial", "complete"));
     });
 }
 

@@ -123,7 +123,7 @@ fn the_manifest_fits(world: &World, sid: &str, cname: &str) {
         assert_eq!(object["size"], bytes.len() as u64);
         assert_eq!(object["sha256"], json!(media::sha256(&bytes)));
     }
-    assert_eq!(manifest["version"], 2);
+    assert_eq!(manifest["version"], 3);
     assert_eq!(manifest["members"].as_array().unwrap().len(), 2);
     assert_eq!((&manifest["verdict"], &manifest["lost"]), (&json!("complete"), &json!([])));
     media::verify(&world.objects().join("rec").join(name));

@@ -153,7 +153,8 @@ fn judge_objects(place: &Place, task: &Task) {
         listed.push(name.to_owned());
     }
     let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut there: Vec<String> = names.filter(|name| !name.ends_with(".json") && !name.ends_with(".jsonl")).collect();
+    let mut there: Vec<String> =
+        names.filter(|name| ![".json", ".jsonl", ".sha256"].iter().any(|document| name.ends_with(document))).collect();
     listed.sort();
     there.sort();
     assert_eq!(listed, there);

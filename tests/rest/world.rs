@@ -387,6 +387,13 @@ pub(crate) fn run_that_dies<T, F: Future<Output = T>>(
     outcome
 }
 
+/// A line of the log in the bucket as the API has it: without the hash of the line before.
+pub(crate) fn unchained(line: &str) -> Value {
+    let mut line: Value = serde_json::from_str(line).unwrap();
+    assert!(line.as_object_mut().unwrap().shift_remove("prev").is_some(), "{line}");
+    line
+}
+
 /// Waits until something is there.
 pub(crate) async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     let found = tokio::time::timeout(HANG_LIMIT, async {

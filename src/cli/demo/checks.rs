@@ -55,7 +55,7 @@ pub(super) struct Listened {
 /// Reads, verifies and decodes a finished playlist.
 pub(super) async fn listen(url: &str) -> anyhow::Result<Listened> {
     let place = Place::parse(url)?;
-    let verified = verify::check(&place).await;
+    let verified = verify::check(&place, verify::Scope::Recording).await;
     let text = place.read(&place.name, MAX_OBJECT).await.with_context(|| format!("{url} can't be read"))?;
     let playlist = Playlist::parse(std::str::from_utf8(&text)?)?;
     let mut segments = Vec::new();

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::checks::Check;
 use super::cost::Cost;
+use crate::cli::output::{self, OutputError};
 
 /// What came of the demo.
 #[derive(Debug, Serialize)]
@@ -29,30 +30,30 @@ impl Outcome {
 }
 
 /// The table.
-pub(super) fn print(outcome: &Outcome) {
-    println!();
+pub(super) fn print(outcome: &Outcome) -> Result<(), OutputError> {
+    output::line(format_args!(""))?;
     for check in &outcome.checks {
         let mark = if check.passed { "ok  " } else { "FAIL" };
-        println!("{mark} {:<64} {}", check.what, check.seen);
+        output::line(format_args!("{mark} {:<64} {}", check.what, check.seen))?;
     }
-    println!();
+    output::line(format_args!(""))?;
     for playlist in &outcome.playlists {
-        println!("     {playlist}");
+        output::line(format_args!("     {playlist}"))?;
     }
-    println!("     below {}: bucket, journal, spool and database", outcome.folder);
+    output::line(format_args!("     below {}: bucket, journal, spool and database", outcome.folder))?;
     let ms = |value: Option<i64>| value.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"));
-    println!("     first audio {} after start's answer", ms(outcome.first_audio_ms));
+    output::line(format_args!("     first audio {} after start's answer", ms(outcome.first_audio_ms)))?;
     let [mix, individual] = outcome.stop_to_exit_ms.map(|value| ms(value.and_then(|ms| i64::try_from(ms).ok())));
-    println!("     event 11 {mix} (mix) and {individual} (individual) after the call of stop");
+    output::line(format_args!("     event 11 {mix} (mix) and {individual} (individual) after the call of stop"))?;
     let Cost { mixed_second_ms, stream_second_ms, process_second_ms } = outcome.cost;
-    println!(
+    output::line(format_args!(
         "     CPU: {mixed_second_ms:.2} ms a second of a two-talker mix, {stream_second_ms:.3} ms a second of one track"
-    );
-    println!(
+    ))?;
+    output::line(format_args!(
         "     (the core alone, over the captured inputs); {process_second_ms:.0} ms a second for the whole process"
-    );
+    ))?;
     let failed = outcome.checks.iter().filter(|check| !check.passed).count();
-    println!("\n{} of {} checks passed", outcome.checks.len() - failed, outcome.checks.len());
+    output::line(format_args!("\n{} of {} checks passed", outcome.checks.len() - failed, outcome.checks.len()))
 }
 
 /// How much a query's answer says is in the bucket.

@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Report;
+use crate::cli::output::{self, OutputError};
 use crate::recording::TrackLedger;
 
 /// Prints playlists and ledger.
-pub(super) fn print(report: &Report, out: &Path) {
-    println!("{} in channel {}: {:.3} s", report.sid, report.cname, report.length.as_secs_f64());
+pub(super) fn print(report: &Report, out: &Path) -> Result<(), OutputError> {
+    output::line(format_args!("{} in channel {}: {:.3} s", report.sid, report.cname, report.length.as_secs_f64()))?;
     if let Some(note) = report.note {
-        println!("note: {note}");
+        output::line(format_args!("note: {note}"))?;
     }
-    println!();
+    output::line(format_args!(""))?;
     for playlist in &report.playlists {
-        println!("  {} ({} segments)", out.join(&playlist.name).display(), playlist.segments);
+        output::line(format_args!("  {} ({} segments)", out.join(&playlist.name).display(), playlist.segments))?;
     }
-    println!();
-    println!("  {:<20} {:>10} {:>10} {:>10} {:>10}  filled", "uid", "expected", "recorded", "concealed", "missing");
+    output::line(format_args!(""))?;
+    output::line(format_args!(
+        "  {:<20} {:>10} {:>10} {:>10} {:>10}  filled",
+        "uid", "expected", "recorded", "concealed", "missing"
+    ))?;
     for uid in &report.ledger.uids {
-        println!(
+        output::line(format_args!(
             "  {:<20} {:>10} {:>10} {:>10} {:>10}  {}",
             uid.uid.as_str(),
             seconds(uid.expected_ms),
@@ -27,10 +31,10 @@ pub(super) fn print(report: &Report, out: &Path) {
             seconds(uid.concealed_ms),
             seconds(uid.missing_ms),
             filled(uid)
-        );
+        ))?;
     }
-    println!();
-    println!("verdict: {}", word(&report.verdict));
+    output::line(format_args!(""))?;
+    output::line(format_args!("verdict: {}", word(&report.verdict)))
 }
 
 fn seconds(ms: u64) -> String {

@@ -5,30 +5,31 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::Worker;
+use crate::cli::output::{self, OutputError};
 use crate::config::Config;
 
 /// Prints to standard output; `development` is the file with the credentials that were made.
-pub(super) fn print(config: &Config, worker: &Worker, development: Option<&Path>) {
+pub(super) fn print(config: &Config, worker: &Worker, development: Option<&Path>) -> Result<(), OutputError> {
     let base = format!("http://{}", worker.http);
-    println!("REST API            {base}/v1/apps/…");
-    println!("Voice room page     {base}/room");
+    output::line(format_args!("REST API            {base}/v1/apps/…"))?;
+    output::line(format_args!("Voice room page     {base}/room"))?;
     if let Some(udp) = worker.udp {
-        println!("Channel server      ws://{} (media on UDP {udp})", worker.http);
+        output::line(format_args!("Channel server      ws://{} (media on UDP {udp})", worker.http))?;
     }
     if let Some(bucket) = worker.bucket {
-        println!("Bucket (S3)         http://{bucket}/{}", config.bucket.name);
+        output::line(format_args!("Bucket (S3)         http://{bucket}/{}", config.bucket.name))?;
     }
-    println!("Data                {}", config.server.data_dir.display());
-    let (Some(file), Some(app)) = (development, config.apps.first()) else { return };
+    output::line(format_args!("Data                {}", config.server.data_dir.display()))?;
+    let (Some(file), Some(app)) = (development, config.apps.first()) else { return Ok(()) };
     let certificate = app.certificate.as_ref().map_or("", |secret| secret.expose_secret());
     let secret = app.customer_secret.as_ref().map_or("", |secret| secret.expose_secret());
     let (id, customer) = (&app.id, &app.customer_id);
-    println!("\nDevelopment server; its credentials are kept in {}:", file.display());
-    println!("App id              {id}");
-    println!("App certificate     {certificate}");
-    println!("Customer id         {customer}");
-    println!("Customer secret     {secret}");
-    println!(
+    output::line(format_args!("\nDevelopment server; its credentials are kept in {}:", file.display()))?;
+    output::line(format_args!("App id              {id}"))?;
+    output::line(format_args!("App certificate     {certificate}"))?;
+    output::line(format_args!("Customer id         {customer}"))?;
+    output::line(format_args!("Customer secret     {secret}"))?;
+    output::line(format_args!(
         r#"
 Record the channel "demo" (somebody should talk in it: open {base}/room):
 
@@ -39,5 +40,5 @@ Record the channel "demo" (somebody should talk in it: open {base}/room):
     -d '{{"cname":"demo","uid":"900001","clientRequest":{{"recordingConfig":{{"channelType":0,"streamTypes":0,"maxIdleTime":300}}}}}}' \
     {base}/v1/apps/{id}/cloud_recording/resourceid/$RESOURCE/mode/mix/start
 "#
-    );
+    ))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::events;
 use super::ledger;
 use super::manifest::{self, Manifest};
@@ -18,60 +20,89 @@ const MAX_MANIFEST: usize = 256 << 20;
 /// How far a playlist's end may be from the manifest's duration: a frame, and what is lost in writing milliseconds.
 const LENGTHS_DIFFER: Ticks = Ticks::from_ms(21);
 
+/// How much is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Scope {
+    /// Everything that belongs to the recording.
+    Recording,
+    /// The playlist's own timeline.
+    Playlist,
+}
+
+/// A manifest that was read.
+struct Known {
+    name: String,
+    bytes: Bytes,
+    manifest: Manifest,
+}
+
 /// Reads everything that belongs to the place and says what is wrong with it.
-pub(in crate::cli) async fn check(place: &Place) -> Report {
+pub(in crate::cli) async fn check(place: &Place, scope: Scope) -> Report {
     let mut report = Report::default();
     let mut seen = Seen::default();
-    let manifest = read_manifest(place, &mut report).await;
-    let (mut named, mut tracks) = (BTreeSet::new(), BTreeMap::new());
     let all = place.is_manifest();
-    let playlists = match &manifest {
-        Some((_, manifest)) if all => manifest.playlists(),
+    let known = match scope {
+        Scope::Playlist if !all => Ok(None),
+        _ => read_manifest(place, &mut report).await,
+    };
+    let (mut named, mut tracks) = (BTreeSet::new(), BTreeMap::new());
+    let playlists = match &known {
+        Ok(Some(known)) if all => known.manifest.playlists(),
         _ if all => Vec::new(),
         _ => vec![place.name.clone()],
     };
     for name in playlists {
-        let Some(Checked { end, names, packets }) = playlist::check(place, &name, &mut report, &mut seen).await else {
+        let Some(Checked { end, ended, names, packets }) = playlist::check(place, &name, &mut report, &mut seen).await
+        else {
             continue;
         };
         named.extend(names);
-        if let Some((_, manifest)) = &manifest {
-            check_length(&name, end, manifest, &mut report);
+        match &known {
+            Ok(Some(known)) => check_length(&name, end, &known.manifest, &mut report),
+            // It is written when the recording is over; the playlist itself is blamed for not having ended.
+            Err(missing) if ended => report.add(
+                Kind::Missing,
+                missing,
+                "it is missing, and the recording has ended: it was removed, or is not uploaded yet; nothing but the playlist's own \
+                 timeline can be checked",
+            ),
+            _ => {}
         }
         tracks.insert(name, (end, packets));
     }
-    if let Some((name, manifest)) = &manifest {
+    if let Ok(Some(Known { name, bytes, manifest })) = &known {
         whole::check(place, manifest, &tracks, &mut report, &mut seen).await;
         objects::check(place, name, manifest, all.then_some(&named), &mut report, &mut seen).await;
         ledger::check(name, manifest, &mut report);
         if manifest.tells_of_events() {
-            events::check(place, &manifest::events_beside(name), manifest, &mut report).await;
+            events::check(place, (name, bytes), manifest, &mut report).await;
         }
     }
     report.sound = report.problems.is_empty();
     report
 }
 
-/// The manifest and its name. One that is looked for beside a playlist may be missing: it is written last.
-async fn read_manifest(place: &Place, report: &mut Report) -> Option<(String, Manifest)> {
-    let name = if place.is_manifest() { place.name.clone() } else { manifest::beside(&place.name)? };
+/// The manifest; none where it can't be read, which the report says. An error is the name of one that is missing beside a playlist.
+async fn read_manifest(place: &Place, report: &mut Report) -> Result<Option<Known>, String> {
+    let name = if place.is_manifest() { Some(place.name.clone()) } else { manifest::beside(&place.name) };
+    let Some(name) = name else { return Ok(None) };
     let bytes = match place.read(&name, MAX_MANIFEST).await {
         Ok(bytes) => bytes,
-        Err(ReadError::Missing) if !place.is_manifest() => return None,
+        Err(ReadError::Missing) if !place.is_manifest() => return Err(name),
         Err(error) => {
             report.add(error.kind(), &name, &error);
-            return None;
+            return Ok(None);
         }
     };
     match manifest::parse(&bytes) {
         Ok(manifest) => {
             report.manifest_objects = Some(manifest.objects.len() as u64);
             report.verdict = manifest.verdict.map(|verdict| manifest::word(&verdict));
-            Some((name, manifest))
+            Ok(Some(Known { name, bytes, manifest }))
         }
         Err(what) => {
             report.add(Kind::Malformed, &name, &what);
-            None
+            Ok(None)
         }
     }
 }

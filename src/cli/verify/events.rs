@@ -1,13 +1,18 @@
-//! The event log in the bucket: every sequence number from 0 on, and the last word is that the session is over. Where it was over
-//! with parts of it in the backup alone, what is told of their way home follows.
+//! The event log in the bucket: every sequence number from 0 on, each line naming the one before it ([`chain`]), and the last word is
+//! that the session is over. Where it was over with parts of it in the backup alone, what is told of their way home follows. Log and
+//! manifest are as the digest object says.
+
+mod chain;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use super::manifest::{Manifest, word};
-use super::place::Place;
+use super::digest::{self, Digest, MAX_DIGEST};
+use super::manifest::{Manifest, events_beside, word};
+use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 
 /// Largest event log in bytes.
@@ -20,9 +25,9 @@ const UPLOADED: u16 = 31;
 /// What may follow the session's exit: news of uploads, up to their end.
 const ON_THE_WAY_HOME: [u16; 5] = [1, 2, 4, 33, UPLOADED];
 
-/// The log's last lines are written right after the recording's end: how often a log without them is read again, and the pause
-/// before each.
-const LOOKS: u32 = 2;
+/// The log's last lines, and then the digest, are written right after the recording's end: how often what lacks them is read again, and
+/// the pause before each.
+const LOOKS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize)]
@@ -44,24 +49,58 @@ struct Details {
     verdict: Option<String>,
 }
 
-/// Says what is wrong with the log called `name`.
-pub(super) async fn check(place: &Place, name: &str, manifest: &Manifest, report: &mut Report) {
+/// Says what is wrong with the event log and with the digest that covers it and the manifest.
+pub(super) async fn check(
+    place: &Place,
+    (manifest_name, manifest_bytes): (&str, &Bytes),
+    manifest: &Manifest,
+    report: &mut Report,
+) {
+    let (name, digest_name) = (&events_beside(manifest_name), &digest::beside(manifest_name));
     let mut looks = 0;
-    let (count, said) = loop {
-        let bytes = match place.read(name, MAX_LOG).await {
-            Ok(bytes) => bytes,
-            Err(error) => return report.add(error.kind(), name, &format!("the recording's event log: {error}")),
+    let (log, digest) = loop {
+        let log = place.read(name, MAX_LOG).await;
+        let digest = match place.read(digest_name, MAX_DIGEST).await {
+            Err(ReadError::Missing) if !manifest.is_hashed() => None,
+            digest => Some(digest),
         };
-        let (lines, mut said) = parse(&bytes);
-        if exit(&lines).is_some() || looks == LOOKS {
-            said.extend(complaints(&lines, manifest));
-            break (lines.len() as u64, said);
+        let ended = log.as_ref().is_ok_and(|log| exit(&parse(log).0).is_some());
+        let written = !matches!(digest, Some(Err(ReadError::Missing)));
+        if log.is_err() || (ended && written) || looks == LOOKS {
+            break (log, digest);
         }
         looks += 1;
         sleep(PAUSE).await;
     };
-    report.events = Some(count);
-    said.iter().for_each(|what| report.add(Kind::Events, name, what));
+    let log = log.map_err(|error| report.add(error.kind(), name, &format!("the recording's event log: {error}"))).ok();
+    if let Some(log) = &log {
+        let (lines, mut said) = parse(log);
+        said.extend(complaints(&lines, manifest));
+        said.extend(chain::complaints(log, manifest));
+        report.events = Some(lines.len() as u64);
+        said.iter().for_each(|what| report.add(Kind::Events, name, what));
+    }
+    match digest {
+        None => report.notes.push(
+            "the recording was made by a version that wrote no hashes of event log and manifest: changes in these two can't be seen"
+                .into(),
+        ),
+        Some(Err(ReadError::Missing)) => report.add(
+            Kind::Missing,
+            digest_name,
+            "it is missing, so nothing covers manifest and event log: it was removed, or the recording's last upload is not done",
+        ),
+        Some(Err(error)) => report.add(error.kind(), digest_name, &error),
+        Some(Ok(bytes)) => match Digest::parse(&bytes) {
+            Err(what) => report.add(Kind::Malformed, digest_name, &what),
+            Ok(digest) => {
+                digest.check(digest_name, manifest_name, manifest_bytes, report);
+                if let Some(log) = &log {
+                    digest.check(digest_name, name, log, report);
+                }
+            }
+        },
+    }
 }
 
 fn parse(bytes: &[u8]) -> (Vec<Line>, Vec<String>) {

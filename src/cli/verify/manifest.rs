@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::whole::FileType;
 use crate::recording::{Ledger, Verdict};
+use crate::session::EventsPrefix;
 use crate::units::Ticks;
 
 /// The newest version of the format that is understood.
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
+
+/// The first version with a digest object and a chained event log.
+const HASHED: u32 = 3;
 
 /// The note that says that no more whole files were made.
 const FILES_GIVEN_UP: &str = "files_given_up";
@@ -32,6 +36,8 @@ pub(super) struct Manifest {
     pub(super) objects: Vec<Object>,
     #[serde(default)]
     pub(super) objects_omitted: u64,
+    /// The event log as far as it was there when the manifest was written.
+    pub(super) events: Option<EventsPrefix>,
 }
 
 /// A part of a playlist, or all of it, in one file.
@@ -98,6 +104,11 @@ impl Manifest {
         self.version.is_some()
     }
 
+    /// Whether event log and manifest of its version are covered by hashes: the chain in the log, and the digest object.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.version.is_some_and(|version| version >= HASHED)
+    }
+
     /// The objects by name.
     pub(super) fn by_name(&self) -> BTreeMap<&str, &Object> {
         self.objects.iter().map(|object| (object.name.as_str(), object)).collect()
@@ -155,6 +166,6 @@ mod tests {
         let json = br#"{"sid": "x", "objects": [{"name": "a", "size": 1, "sha256": "00", "kind": "init"}]}"#;
         assert_eq!(parse(json).unwrap().by_name()["a"].size, 1);
         assert!(parse(b"{}").unwrap_err().contains("no manifest"));
-        assert!(parse(br#"{"version": 3, "objects": []}"#).unwrap_err().contains("use a newer"));
+        assert!(parse(br#"{"version": 4, "objects": []}"#).unwrap_err().contains("use a newer"));
     }
 }

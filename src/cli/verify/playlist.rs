@@ -28,6 +28,8 @@ const ROUNDING: Ticks = Ticks(1);
 pub(super) struct Checked {
     /// Where it ends, by its own account.
     pub(super) end: Ticks,
+    /// Whether it has its end.
+    pub(super) ended: bool,
     /// What it names.
     pub(super) names: Vec<String>,
     /// All its packets, if all its segments could be read.
@@ -41,7 +43,7 @@ pub(super) async fn check(place: &Place, name: &str, report: &mut Report, seen: 
     check_init(place, &playlist.map, report, seen).await;
     let packets = check_segments(place, name, &playlist, report, seen).await;
     let names = playlist.entries.iter().map(|entry| entry.name.clone()).collect();
-    Some(Checked { end: playlist.end(), names, packets })
+    Some(Checked { end: playlist.end(), ended: playlist.ended, names, packets })
 }
 
 async fn read(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Playlist> {

@@ -29,6 +29,8 @@ pub(in crate::cli) struct Report {
     pub(in crate::cli) events: Option<u64>,
     /// `complete`, `partial` or `empty`, as the manifest says; losses that it tells of are no problem here.
     pub(in crate::cli) verdict: Option<String>,
+    /// What is not checked and no fault, such as what an older version did not write yet.
+    pub(in crate::cli) notes: Vec<String>,
     /// What is wrong, in the order of the playlist.
     pub(in crate::cli) problems: Vec<Problem>,
     /// How many problems more there are than listed.
@@ -72,7 +74,7 @@ pub(in crate::cli) enum Kind {
     Duration,
     /// The ledger does not add up.
     Ledger,
-    /// The event log has holes or no end.
+    /// The event log has holes or no end, or its lines do not follow from each other.
     Events,
 }
 

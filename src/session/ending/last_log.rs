@@ -1,16 +1,18 @@
 //! What is left to be done of a recording that is over, by this run of the worker or by a later one.
 //!
 //! Where it is away, what the spool holds comes home first, in its order: segments, the playlists that name them, manifest and log; then
-//! event 31 is said. Then the event log is put into the bucket once more, now with its last lines; into a write-once bucket for the first and
-//! only time. When it is there the bucket's keys are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
+//! event 31 is said. Then the event log is put into the bucket once more, now with its last lines (into a write-once bucket for the
+//! first and only time), and when it is there the digest
+//! object, which covers manifest and log: it is the last object of a recording, so a reader that finds it finds all that it covers. Then
+//! the bucket's keys are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::event_log::EventLog;
 use super::files_of;
 use crate::callback::event::{self, PROGRESS_COMPLETE};
-use crate::callback::log_line;
-use crate::codec::names::events_name;
+use crate::codec::names::{digest_name, events_name, manifest_name};
 use crate::fault::Explain;
 use crate::session::backup;
 use crate::session::live::{Command, Desk};
@@ -18,11 +20,7 @@ use crate::session::told::Told;
 use crate::session::upload::Watch;
 use crate::session::works::name_taken;
 use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
-use crate::store::{NewEvent, Sealed, SessionUpdate, Store};
-use crate::units::Sid;
-
-/// Events read from the store in one go.
-const LOG_PAGE: u32 = 1000;
+use crate::store::{NewEvent, Sealed, SessionUpdate, StoreError};
 
 /// What the last words need of a recording that is over.
 pub(in crate::session) struct LastLog {
@@ -43,7 +41,7 @@ impl LastLog {
         }
         let sid = self.desk.plan.sid.clone();
         if let Err(error) = self.upload().await {
-            tracing::warn!(%sid, "the event log in the bucket lacks its last lines: {error}");
+            tracing::warn!(%sid, "the event log in the bucket lacks its last lines, or its digest: {error}");
         }
     }
 
@@ -94,6 +92,7 @@ impl LastLog {
         let said = match news {
             UploadReport::Confirmed { name, kind, confirmed } => {
                 self.desk.meters.uploaded(confirmed.size);
+                self.desk.manifest_confirmed(&name, &confirmed.sha256);
                 match kind {
                     ObjectKind::Segment => {
                         self.desk.meters.segment_confirmed();
@@ -146,43 +145,65 @@ impl LastLog {
         });
     }
 
-    async fn upload(mut self) -> Result<(), SpoolError> {
-        let (sid, cname) = (self.desk.plan.sid.clone(), &self.desk.plan.cname);
-        let log = event_log(&self.desk.store, &sid).await;
-        let object = self.desk.spool.put(&events_name(&sid, cname), ObjectKind::Document, log.into()).await?;
-        self.queue.submit(object);
-        loop {
-            tokio::select! {
-                () = self.queue.drained() => break,
-                // Nobody has to know: the row is written.
-                Some(news) = self.confirmations.recv() => if let UploadReport::Taken { object, .. } = news {
-                    tracing::warn!(%sid, name = %object.name, "the bucket holds another object of this name, which stays");
-                    self.queue.let_go(object);
-                },
-            }
+    async fn upload(mut self) -> Result<(), Unwritten> {
+        let (sid, cname) = (self.desk.plan.sid.clone(), self.desk.plan.cname.clone());
+        let log = EventLog::read(&self.desk.store, &sid).await?;
+        let log_sha256 = log.covered().sha256;
+        self.put(&events_name(&sid, &cname), log.text).await?;
+        // A manifest that an older version wrote has no digest; one that could not be kept can't have one.
+        let manifest_sha256 = self.desk.report.borrow().manifest_sha256.clone();
+        if let Some(manifest_sha256) = manifest_sha256 {
+            let (manifest, events) = (manifest_name(&sid, &cname), events_name(&sid, &cname));
+            let digest = format!("{manifest_sha256}  {manifest}\n{log_sha256}  {events}\n");
+            self.put(&digest_name(&sid, &cname), digest).await?;
         }
         let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
         if let Err(error) = self.desk.store.session_update(&sid, &update).await {
             tracing::warn!(%sid, "the bucket's keys are forgotten later: {error}");
         }
         drop(self.queue);
-        self.desk.spool.close().await
+        Ok(self.desk.spool.close().await?)
+    }
+
+    /// Puts a document into the bucket, and waits until it and all before it are there.
+    async fn put(&mut self, name: &str, text: String) -> Result<(), SpoolError> {
+        self.queue.submit(self.desk.spool.put(name, ObjectKind::Document, text.into()).await?);
+        loop {
+            tokio::select! {
+                biased;
+                Some(news) = self.confirmations.recv() => self.heed(news),
+                // An object counts as drained only after its report was sent.
+                () = self.queue.drained() => match self.confirmations.try_recv() {
+                    Ok(news) => self.heed(news),
+                    Err(_) => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// The row is written: of what the uploader says only the manifest's hash is still of use.
+    fn heed(&self, news: UploadReport) {
+        match news {
+            UploadReport::Confirmed { name, confirmed, .. } => {
+                self.desk.manifest_confirmed(&name, &confirmed.sha256);
+            }
+            UploadReport::Taken { object, .. } => {
+                tracing::warn!(sid = %self.desk.plan.sid, name = %object.name, "the bucket holds another object of this name, which stays");
+                self.queue.let_go(object);
+            }
+            UploadReport::Retrying { .. }
+            | UploadReport::Recovered
+            | UploadReport::Gone { .. }
+            | UploadReport::Settled { .. } => {}
+        }
     }
 }
 
-/// The whole log as it is in the store.
-pub(super) async fn event_log(store: &Store, sid: &Sid) -> String {
-    let (mut text, mut after) = (String::new(), None);
-    loop {
-        let page = match store.events(sid, after, LOG_PAGE).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::error!(%sid, "the event log in the bucket is cut short: {error}");
-                return text;
-            }
-        };
-        let Some(last) = page.last() else { return text };
-        after = Some(last.sequence);
-        page.iter().for_each(|event| text.push_str(&log_line(event)));
-    }
+/// Why the last objects are not written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }

@@ -296,7 +296,7 @@ fn content_type(key: &str, kind: ObjectKind) -> &'static str {
         ObjectKind::Segment => "video/iso.segment",
         ObjectKind::Playlist => "application/vnd.apple.mpegurl",
         ObjectKind::Document if key.ends_with(".jsonl") => "application/x-ndjson",
-        ObjectKind::Document if key.ends_with(".txt") => "text/plain",
+        ObjectKind::Document if key.ends_with(".txt") || key.ends_with(".sha256") => "text/plain",
         ObjectKind::Document => "application/json",
     }
 }
