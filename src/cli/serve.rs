@@ -7,6 +7,7 @@ mod directory;
 mod housekeeping;
 mod judged;
 mod logging;
+mod private;
 mod rule_keeper;
 mod signals;
 mod worker;
@@ -41,6 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    private::make_private();
     let data_dir = args.data_dir.clone().unwrap_or_else(|| development::DATA_DIR.into());
     let (mut config, made) = match &args.config {
         Some(file) => {
@@ -70,15 +72,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let worker = Worker::start(config.clone(), made.is_some()).await?;
-        banner::print(&config, &worker, made.as_deref());
+        // A worker whose banner nobody reads works all the same.
+        if let Err(unread) = banner::print(&config, &worker, made.as_deref()) {
+            tracing::debug!("the banner was not printed: {unread}");
+        }
         signals.next().await;
         leave(worker, Duration::from_secs(config.server.drain_seconds.into()), &mut signals).await;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// The runtime and the log of a worker.
+/// The runtime and the log of a worker; nothing that is made from here on can be read by others.
 pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    private::make_private();
     logging::start();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't start")
 }

@@ -1,7 +1,9 @@
-//! The log: to standard error, filtered by `RUST_LOG`.
+//! The log: to standard error, filtered by `RUST_LOG`, with colours where that is a terminal and `NO_COLOR` is not set.
 //!
 //! Whatever `RUST_LOG` asks for, the parts that are handed secrets and would print them are kept at [`CAPPED`]'s levels: a log
 //! at its most verbose holds no more secrets than a quiet one.
+
+use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -22,7 +24,10 @@ const CAPPED: [(&str, LevelFilter); 1] = [
 pub(super) fn start() {
     let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let filter = asked.and(filter_fn(|about| *about.level() <= most(about.target())));
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|unset| unset.is_empty());
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    // A log that nobody takes is no reason to stop, and can't be told anywhere.
+    let log = log.log_internal_errors(false).with_filter(filter);
     // Fails only where a log runs already, which is as good.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
 }

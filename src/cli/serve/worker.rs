@@ -16,7 +16,7 @@ use super::channel_news::{self, ChannelNews};
 use super::directory::Directory;
 use super::judged::Judged;
 use super::rule_keeper::StoredRules;
-use super::{development, housekeeping};
+use super::{development, housekeeping, private};
 use crate::api::{self, ApiState, Credentials, KeyPair, RestSecret};
 use crate::callback::{self, Dispatcher, Intake};
 use crate::channel::Channel;
@@ -66,6 +66,7 @@ impl Worker {
         let began = clock::now();
         let data = config.server.data_dir.clone();
         std::fs::create_dir_all(&data).with_context(|| format!("can't make the data folder {}", data.display()))?;
+        private::close(&data);
         if let Some(captures) = &config.server.capture_dir {
             std::fs::create_dir_all(captures).with_context(|| format!("can't make {}", captures.display()))?;
         }
