@@ -155,7 +155,9 @@ impl Ending {
         self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
         self.works.note(|report| report.manifest_sha256 = Some(sha256));
         // A name that can be written once is kept for the whole log.
-        if let Some(log) = log.filter(|_| !plan.is_written_once()) {
+        if let Some(log) = log.filter(|_| !plan.is_written_once())
+            && log.may_be_put(&self.works.queue().bucket(), &events_name(&plan.sid, &plan.cname)).await
+        {
             self.works.upload_document(&events_name(&plan.sid, &plan.cname), log.text).await?;
         }
         self.until_held(patience, true).await

@@ -110,9 +110,7 @@ impl LastLog {
                 let now = (Instant::now(), (self.desk.clock)());
                 self.watch.failed(&error, attempt, &self.queue.progress(), now)
             }
-            UploadReport::Recovered => {
-                self.watch.recovered(&self.queue.progress(), Instant::now())
-            }
+            UploadReport::Recovered => self.watch.recovered(&self.queue.progress(), Instant::now()),
             UploadReport::Taken { object, .. } => {
                 let said = name_taken(&self.desk.plan.key(&object.name));
                 self.queue.let_go(object);
@@ -149,12 +147,20 @@ impl LastLog {
         let (sid, cname) = (self.desk.plan.sid.clone(), self.desk.plan.cname.clone());
         let log = EventLog::read(&self.desk.store, &sid).await?;
         let log_sha256 = log.covered().sha256;
-        self.put(&events_name(&sid, &cname), log.text).await?;
+        let is_ours = log.may_be_put(&self.queue.bucket(), &events_name(&sid, &cname)).await;
+        if is_ours {
+            self.put(&events_name(&sid, &cname), log.text).await?;
+        } else {
+            tracing::error!(%sid, "the event log in the bucket has events that the database lacks; it stays as it is");
+        }
         // A manifest that an older version wrote has no digest; one that could not be kept can't have one.
         let manifest_sha256 = self.desk.report.borrow().manifest_sha256.clone();
         if let Some(manifest_sha256) = manifest_sha256 {
             let (manifest, events) = (manifest_name(&sid, &cname), events_name(&sid, &cname));
-            let digest = format!("{manifest_sha256}  {manifest}\n{log_sha256}  {events}\n");
+            let mut digest = format!("{manifest_sha256}  {manifest}\n");
+            if is_ours {
+                digest.push_str(&format!("{log_sha256}  {events}\n"));
+            }
             self.put(&digest_name(&sid, &cname), digest).await?;
         }
         let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
