@@ -111,7 +111,7 @@ pub struct DefaultStorage {
     /// Endpoint of an S3-compatible store (vendor 11).
     #[serde(default, deserialize_with = "text::optional_url")]
     pub endpoint: Option<Url>,
-    /// Put before each recording's own fileNamePrefix.
+    /// The folders in which recordings lie whose start brings no storageConfig; one that does brings a fileNamePrefix of its own.
     #[serde(default)]
     pub prefix: Vec<String>,
 }
@@ -138,7 +138,7 @@ pub struct BackupStorage {
     /// Endpoint of an S3-compatible store (vendor 11).
     #[serde(default, deserialize_with = "text::optional_url")]
     pub endpoint: Option<Url>,
-    /// Put before each recording's own fileNamePrefix.
+    /// Put before each recording's own folders.
     #[serde(default)]
     pub prefix: Vec<String>,
 }

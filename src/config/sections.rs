@@ -16,7 +16,7 @@ use crate::recording::SegmentLength;
 pub struct Server {
     /// Address of the one HTTP port: REST, signalling, pages.
     pub listen: SocketAddr,
-    /// How clients reach that port, where it differs from `listen` (a proxy with TLS in front).
+    /// How clients reach that port, where it differs from `listen` (a proxy with TLS in front): the addresses that `serve` prints.
     #[serde(deserialize_with = "text::optional_url")]
     pub public_url: Option<Url>,
     /// Journal, spool, database and the embedded bucket lie below this folder; made when missing.

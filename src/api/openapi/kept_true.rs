@@ -135,6 +135,36 @@ fn every_shape_is_used_and_every_reference_leads_somewhere() {
 }
 
 #[test]
+fn what_is_said_of_files_tokens_and_folders_is_what_starts_do() {
+    let read = |mode: &str, client: Value| {
+        let body = json!({ "cname": "room", "uid": "1", "clientRequest": client });
+        let app = AppId::new(example::APP).unwrap();
+        start::parse(app, ResourceId::parse(example::RESOURCE).unwrap(), mode, &body).unwrap().options
+    };
+    let described = |pointer: &str| {
+        let text = DOCUMENT.pointer(&format!("/components/schemas/{pointer}/description"));
+        text.unwrap_or_else(|| panic!("{pointer} is not described")).as_str().unwrap()
+    };
+    // Whole files are made in every mode, and no note says otherwise.
+    assert!(described("RecordingFileConfig/properties/avFileType").contains("in every mode"));
+    for mode in ["mix", "individual"] {
+        let files = json!({ "recordingFileConfig": { "avFileType": ["hls", "mp4", "ogg"] } });
+        let options = read(mode, files);
+        assert_eq!((options.files.len(), options.notes.len()), (2, 0), "{mode}");
+    }
+    // A token is looked at (tests/rest/tokens_end_recordings.rs), and may be left out.
+    let token = described("StartRequest/properties/clientRequest/properties/token");
+    assert!(token.contains("the recorder needs none") && token.contains("refused (110, 109)"));
+    assert!(read("mix", json!({})).token.is_none() && read("mix", json!({ "token": "t" })).token.is_some());
+    // A start without a storageConfig has no folders of its own: the app's prefix is all of them.
+    assert!(read("mix", json!({})).storage.is_none());
+    let page = include_str!("../../../docs/config.md");
+    assert!(
+        page.contains("whose start brings no storageConfig") && !page.contains("each recording's own fileNamePrefix")
+    );
+}
+
+#[test]
 fn the_parsers_take_every_example() {
     let mut taken = 0;
     for (_, _, operation) in operations() {

@@ -1,8 +1,10 @@
 //! What `serve` says when it is up: addresses always, credentials and a curl to paste only in development.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::ExposeSecret;
+use url::Url;
 
 use super::Worker;
 use crate::cli::output::{self, OutputError};
@@ -10,11 +12,11 @@ use crate::config::Config;
 
 /// Prints to standard output; `development` is the file with the credentials that were made.
 pub(super) fn print(config: &Config, worker: &Worker, development: Option<&Path>) -> Result<(), OutputError> {
-    let base = format!("http://{}", worker.http);
+    let base = base(config.server.public_url.as_ref(), worker.http);
     output::line(format_args!("REST API            {base}/v1/apps/…"))?;
     output::line(format_args!("Voice room page     {base}/room"))?;
     if let Some(udp) = worker.udp {
-        output::line(format_args!("Channel server      ws://{} (media on UDP {udp})", worker.http))?;
+        output::line(format_args!("Channel server      {} (media on UDP {udp})", sockets(&base)))?;
     }
     if let Some(bucket) = worker.bucket {
         output::line(format_args!("Bucket (S3)         http://{bucket}/{}", config.bucket.name))?;
@@ -41,4 +43,32 @@ Record the channel "demo" (somebody should talk in it: open {base}/room):
     {base}/v1/apps/{id}/cloud_recording/resourceid/$RESOURCE/mode/mix/start
 "#
     ))
+}
+
+/// How clients reach the worker, without a slash at its end.
+fn base(public: Option<&Url>, http: SocketAddr) -> String {
+    public.map_or_else(|| format!("http://{http}"), |url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// The same place for WebSockets: `http` becomes `ws`, `https` `wss`.
+fn sockets(base: &str) -> String {
+    base.replacen("http", "ws", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_behind_a_proxy_names_the_proxy() {
+        let http = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let own = base(None, http);
+        assert_eq!((own.as_str(), sockets(&own).as_str()), ("http://127.0.0.1:8080", "ws://127.0.0.1:8080"));
+        for (public, there) in
+            [("https://rec.example.com", "//rec.example.com"), ("https://example.com/rec/", "//example.com/rec")]
+        {
+            let base = base(Some(&Url::parse(public).unwrap()), http);
+            assert_eq!((base.clone(), sockets(&base)), (format!("https:{there}"), format!("wss:{there}")));
+        }
+    }
 }

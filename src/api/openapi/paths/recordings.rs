@@ -48,8 +48,8 @@ fn recording() -> Operation {
 fn events() -> Operation {
     app_get("/v1/apps/{appid}/recordings/{sid}/events", RECORDINGS, "events", "Read a recording's log")
         .about(
-            "The numbered events as callbacks and `…_events.jsonl` in the bucket have them, in order. `next` is the `after` of the \
-             following page; an empty page says that you have everything so far.",
+            "The numbered events as callbacks have them, in order; in `…_events.jsonl` in the bucket each line also has `prev`, the \
+             SHA-256 of the line before it. `next` is the `after` of the following page; an empty page says that you have everything so far.",
         )
         .query("after", count("The sequence number of the last event that you have"), 11)
         .query("limit", between(1, 500, "Events on a page; 500 when left out"), 100)

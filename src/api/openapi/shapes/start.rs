@@ -19,7 +19,13 @@ fn start() -> Value {
     let collection = object([may("combinationPolicy", text("`default`; postpone_transcoding is refused"))]);
     let client = about(
         object([
-            may("token", text("Kept for compatibility: the recorder needs no token of yours")),
+            may(
+                "token",
+                text(
+                    "A channel token for `cname` and `uid`; the recorder needs none. One that is wrong or expired is refused (110, 109), \
+                     and when one of the embedded channel server expires, the recording ends",
+                ),
+            ),
             may("recordingConfig", named("RecordingConfig")),
             may("recordingFileConfig", named("RecordingFileConfig")),
             may("storageConfig", named("StorageConfig")),
@@ -77,7 +83,11 @@ fn file_config() -> Value {
     let kinds = one_of(&["hls", "mp4", "ogg"], "A file type");
     object([may(
         "avFileType",
-        list(kinds, "`[\"hls\"]`. With `mp4` beside it, in mode mix only, `notes` says that none is written"),
+        list(
+            kinds,
+            "`[\"hls\"]`. `mp4` and `ogg` beside it, in every mode: whole files with the packets of the playlists; `notes` says so where they \
+             had to be given up",
+        ),
     )])
 }
 
