@@ -41,12 +41,12 @@ impl Told {
             let page = store.events(sid, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(told) };
             after = Some(last.sequence);
-            page.into_iter().for_each(|event| told.remember(event));
+            page.iter().for_each(|event| told.remember(event));
         }
     }
 
     /// Takes note of a line of the log that an earlier run left.
-    fn remember(&mut self, event: Event) {
+    fn remember(&mut self, event: &Event) {
         let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
         let key = EventKey::read(event.event_type, &details);
         self.note(event.event_type, &details, key.as_ref());
@@ -113,7 +113,7 @@ mod tests {
     fn told(news: &[NewEvent]) -> Told {
         let mut told = Told::default();
         for (new, sequence) in news.iter().zip(0..) {
-            told.remember(Event {
+            told.remember(&Event {
                 app: AppId::new(&"a".repeat(32)).unwrap(),
                 cname: Cname::new("room").unwrap(),
                 uid: Uid::new("527").unwrap(),
