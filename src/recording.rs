@@ -8,7 +8,8 @@
 //!
 //! A packet's way: [`Recorder`] -> its uid's `member` -> `timeline` (a `stream` a voice puts packets in order, `regime` judges
 //! where each belongs, `pace` follows slow clocks, `pen` writes it all as pieces without a hole and books every tick) ->
-//! `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound; `receiving` whether there is any.
+//! `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound; `receiving` whether there is any. `strays` counts
+//! the packets whose track nobody announced; `stretches` are what the outside says of segments: lost, or kept as the bucket held them.
 
 mod account;
 mod baseline;
@@ -34,7 +35,9 @@ mod segmenter;
 mod sheet;
 mod snapshot;
 mod spec;
+mod strays;
 mod stream;
+mod stretches;
 mod talker;
 mod timeline;
 mod unwrap;
@@ -42,7 +45,7 @@ mod voice;
 
 pub use health::Health;
 pub use input::{Input, Packet, StallCause, TimedInput};
-pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Verdict};
+pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Unattributed, Verdict};
 pub use output::{Output, PlaylistId, Segment};
 pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};
 pub use recorder::{LOOKAHEAD, MAX_LENGTH, MAX_UIDS, Recorder};

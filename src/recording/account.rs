@@ -1,7 +1,9 @@
 //! The bookkeeping behind one uid's entry in the ledger. All positions and lengths in ticks.
 //!
-//! Invariant: every tick of a timeline is booked once, as sound, as a gap that was due (concealed or missing) or as a gap in
-//! which nothing was due.
+//! Invariants:
+//! * Every tick of a timeline is booked once, as sound, as a gap that was due (concealed or missing) or as a gap in
+//!   which nothing was due.
+//! * `concealed` and `missing` are the lengths of the stretches that are booked so, to the tick, as long as all stretches are listed.
 
 use std::ops::Range;
 
@@ -10,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::{Cause, Gap, PacketCounts, TrackLedger};
 use crate::units::{Ticks, Uid};
 
-/// Most gaps that are listed for a uid; past it they are counted (`gapsOmitted`) and summed, not listed. 4 % loss in single
+/// Most stretches that are listed for a uid; past it they are counted (`gapsOmitted`) and summed, not listed. 4 % loss in single
 /// packets for eight hours makes 57,600.
 const MAX_GAPS: usize = 60_000;
 
 /// What a stretch without the sender's sound means for the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Due {
     /// Nothing was to be recorded.
     Nothing,
@@ -25,13 +27,30 @@ pub(super) enum Due {
     Missing,
 }
 
+/// A part of a gap: one cause, one meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stretch {
+    from: Ticks,
+    to: Ticks,
+    cause: Cause,
+    /// `None` where a snapshot of format 1 did not say.
+    #[serde(default)]
+    due: Option<Due>,
+}
+
+impl Stretch {
+    fn due(&self) -> Due {
+        self.due.unwrap_or(if self.cause.loses() { Due::Missing } else { Due::Nothing })
+    }
+}
+
 /// See the module's documentation.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Account {
     recorded: i64,
     concealed: i64,
     missing: i64,
-    gaps: Vec<Gap>,
+    gaps: Vec<Stretch>,
     omitted: u64,
     /// What became of the uid's packets.
     pub(super) packets: PacketCounts,
@@ -45,58 +64,38 @@ impl Account {
 
     /// Books the gap `from..to`. Gaps come in order.
     pub(super) fn gap(&mut self, from: i64, to: i64, cause: Cause, due: Due) {
-        match due {
-            Due::Nothing => {}
-            Due::Concealed => self.concealed += to - from,
-            Due::Missing => self.missing += to - from,
-        }
+        self.count(due, to - from);
         let before = self.gaps.len();
-        join(&mut self.gaps, Gap { from: ticks(from), to: ticks(to), cause });
+        join(&mut self.gaps, Stretch { from: ticks(from), to: ticks(to), cause, due: Some(due) });
         if before >= MAX_GAPS && self.gaps.len() > before {
             self.gaps.truncate(before);
             self.omitted += 1;
         }
     }
 
-    /// What was booked in `from..to` for one of the causes in `taken_for`, none of which was due, has another one.
+    /// What was booked in `from..to` for one of the causes in `taken_for` has another one, and another meaning.
     pub(super) fn correct(&mut self, from: i64, to: i64, taken_for: &[Cause], cause: Cause, due: Due) {
-        let (from, to) = (ticks(from), ticks(to));
-        let first = self.gaps.partition_point(|gap| gap.to <= from).saturating_sub(1);
-        let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
-        let Some(affected) = self.gaps.get(first..end) else {
-            return;
-        };
-        let mut parts = Vec::with_capacity(affected.len() + 2);
-        for gap in affected {
-            let (start, stop) = (gap.from.max(from), gap.to.min(to));
-            if !taken_for.contains(&gap.cause) || start >= stop {
-                join(&mut parts, gap.clone());
-                continue;
-            }
-            if due == Due::Missing {
-                self.missing += (stop - start).0 as i64;
-            }
-            let middle = Gap { from: start, to: stop, cause };
-            let rest = [Gap { to: start, ..gap.clone() }, middle, Gap { from: stop, ..gap.clone() }];
-            rest.into_iter().filter(|part| part.from < part.to).for_each(|part| join(&mut parts, part));
-        }
-        self.replace(first..end, parts);
+        self.rewrite(from, to, |stretch| taken_for.contains(&stretch.cause).then_some((cause, due)));
+    }
+
+    /// What was booked in `from..to` for one of the causes in `taken_for` has another one, and the same meaning.
+    pub(super) fn rename(&mut self, from: i64, to: i64, taken_for: &[Cause], cause: Cause) {
+        self.rewrite(from, to, |stretch| taken_for.contains(&stretch.cause).then(|| (cause, stretch.due())));
     }
 
     /// What was booked as sound in `from..to` could not be kept and is missing; what was a gap stays that gap. Past [`MAX_GAPS`]
     /// gaps that are not listed count as sound here.
     pub(super) fn lose(&mut self, from: i64, to: i64, cause: Cause) {
         let (mut at, to) = (ticks(from), ticks(to));
-        let first = self.gaps.partition_point(|gap| gap.to <= at).saturating_sub(1);
-        let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
-        let (mut parts, mut lost) = (Vec::with_capacity(2 * (end - first) + 1), Ticks::ZERO);
-        let mut lose = |parts: &mut Vec<Gap>, from: Ticks, to: Ticks| {
+        let range = self.affected(at, to);
+        let (mut parts, mut lost) = (Vec::with_capacity(2 * range.len() + 1), Ticks::ZERO);
+        let mut lose = |parts: &mut Vec<Stretch>, from: Ticks, to: Ticks| {
             if from < to {
-                join(parts, Gap { from, to, cause });
+                join(parts, Stretch { from, to, cause, due: Some(Due::Missing) });
                 lost += to - from;
             }
         };
-        for gap in &self.gaps[first..end] {
+        for gap in &self.gaps[range.clone()] {
             lose(&mut parts, at, gap.from.min(to));
             join(&mut parts, gap.clone());
             at = at.max(gap.to);
@@ -105,37 +104,105 @@ impl Account {
         let lost = (lost.0 as i64).min(self.recorded);
         self.recorded -= lost;
         self.missing += lost;
-        self.replace(first..end, parts);
+        self.replace(range, parts);
     }
 
-    /// The entry as it stands.
-    pub(super) fn entry(&self, uid: &Uid) -> TrackLedger {
+    /// The entry as it stands. In the stretches of `adopted`, which are in order and apart from each other, what is missing for
+    /// want of a journal counts as recorded.
+    pub(super) fn entry(&self, uid: &Uid, adopted: &[(i64, i64)]) -> TrackLedger {
+        let (mut recorded, mut concealed, mut missing) = (self.recorded, self.concealed, self.missing);
+        let mut gaps: Vec<Gap> = Vec::with_capacity(self.gaps.len());
+        let mut list = |from: Ticks, to: Ticks, cause| match gaps.last_mut() {
+            Some(last) if last.to == from && last.cause == cause => last.to = to,
+            _ => gaps.push(Gap { from, to, cause }),
+        };
+        for stretch in &self.gaps {
+            let (mut at, due) = (stretch.from, stretch.due());
+            if stretch.cause.is_of_a_poor_journal() && due != Due::Nothing {
+                for (from, to) in adopted {
+                    let (from, to) = (ticks(*from).max(at), ticks(*to).min(stretch.to));
+                    if from >= to {
+                        continue;
+                    }
+                    if at < from {
+                        list(at, from, stretch.cause);
+                    }
+                    list(from, to, Cause::Adopted);
+                    let length = (to - from).0 as i64;
+                    recorded += length;
+                    *(if due == Due::Concealed { &mut concealed } else { &mut missing }) -= length;
+                    at = to;
+                }
+            }
+            if at < stretch.to || stretch.from == stretch.to {
+                list(at, stretch.to, stretch.cause);
+            }
+        }
         let (recorded_ms, concealed_ms, missing_ms) =
-            (ticks(self.recorded).as_ms(), ticks(self.concealed).as_ms(), ticks(self.missing).as_ms());
+            (ticks(recorded).as_ms(), ticks(concealed).as_ms(), ticks(missing).as_ms());
         TrackLedger {
             uid: uid.clone(),
             expected_ms: recorded_ms + concealed_ms + missing_ms,
             recorded_ms,
             concealed_ms,
             missing_ms,
-            gaps: self.gaps.clone(),
+            gaps,
             gaps_omitted: self.omitted,
             packets: self.packets,
         }
     }
 
-    /// Puts `parts` in the place of the gaps in `range`.
-    fn replace(&mut self, range: Range<usize>, parts: Vec<Gap>) {
+    /// Gives what is booked in `from..to` the cause and meaning that `change` says, if it says one.
+    fn rewrite(&mut self, from: i64, to: i64, change: impl Fn(&Stretch) -> Option<(Cause, Due)>) {
+        let (from, to) = (ticks(from), ticks(to));
+        let range = self.affected(from, to);
+        let mut parts = Vec::with_capacity(range.len() + 2);
+        for index in range.clone() {
+            let gap = self.gaps[index].clone();
+            let (start, stop) = (gap.from.max(from), gap.to.min(to));
+            let Some((cause, due)) = change(&gap).filter(|_| start < stop) else {
+                join(&mut parts, gap);
+                continue;
+            };
+            let length = (stop - start).0 as i64;
+            self.count(gap.due(), -length);
+            self.count(due, length);
+            let middle = Stretch { from: start, to: stop, cause, due: Some(due) };
+            let rest = [Stretch { to: start, ..gap.clone() }, middle, Stretch { from: stop, ..gap }];
+            rest.into_iter().filter(|part| part.from < part.to).for_each(|part| join(&mut parts, part));
+        }
+        self.replace(range, parts);
+    }
+
+    /// The stretches that may touch `from..to`.
+    fn affected(&self, from: Ticks, to: Ticks) -> Range<usize> {
+        let first = self.gaps.partition_point(|gap| gap.to <= from).saturating_sub(1);
+        let end = (self.gaps.partition_point(|gap| gap.from < to) + 1).min(self.gaps.len());
+        first.min(end)..end
+    }
+
+    /// So much more, or less, is booked with this meaning.
+    fn count(&mut self, due: Due, length: i64) {
+        match due {
+            Due::Nothing => {}
+            Due::Concealed => self.concealed += length,
+            // What format 1 wrote may have been concealed and not missing.
+            Due::Missing => self.missing = (self.missing + length).max(0),
+        }
+    }
+
+    /// Puts `parts` in the place of the stretches in `range`.
+    fn replace(&mut self, range: Range<usize>, parts: Vec<Stretch>) {
         self.gaps.splice(range, parts);
         self.omitted += self.gaps.len().saturating_sub(MAX_GAPS) as u64;
         self.gaps.truncate(MAX_GAPS);
     }
 }
 
-/// Appends a gap, as a part of the last one where the two are one.
-fn join(gaps: &mut Vec<Gap>, gap: Gap) {
+/// Appends a stretch, as a part of the last one where the two are one.
+fn join(gaps: &mut Vec<Stretch>, gap: Stretch) {
     match gaps.last_mut() {
-        Some(last) if last.to == gap.from && last.cause == gap.cause => last.to = gap.to,
+        Some(last) if last.to == gap.from && last.cause == gap.cause && last.due == gap.due => last.to = gap.to,
         _ => gaps.push(gap),
     }
 }
@@ -151,7 +218,8 @@ mod tests {
     const STALL: &[Cause] = &[Cause::SenderStall];
 
     fn gaps(account: &Account) -> Vec<(u64, u64, Cause)> {
-        account.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect()
+        let entry = account.entry(&Uid::new("1").unwrap(), &[]);
+        entry.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect()
     }
 
     #[test]
@@ -165,7 +233,7 @@ mod tests {
             gaps(&account),
             [(0, 1_920, Cause::Left), (1_920, 2_880, Cause::NetworkLoss), (3_840, 4_800, Cause::NetworkLoss)]
         );
-        let entry = account.entry(&Uid::new("1").unwrap());
+        let entry = account.entry(&Uid::new("1").unwrap(), &[]);
         assert_eq!((entry.expected_ms, entry.concealed_ms, entry.missing_ms), (40, 20, 20));
     }
 
@@ -227,5 +295,43 @@ mod tests {
         account.sound(2_880);
         account.lose(960, 3_840, Cause::DiskFull);
         assert_eq!((account.gaps.len(), account.omitted), (MAX_GAPS, 7));
+    }
+
+    #[test]
+    fn a_meaning_can_be_taken_back_to_the_tick() {
+        let mut account = Account::default();
+        account.gap(0, 960, Cause::NetworkLoss, Due::Concealed);
+        account.gap(960, 4_800, Cause::NetworkLoss, Due::Missing);
+        account.gap(4_800, 9_600, Cause::Unknown, Due::Missing);
+        assert_eq!(gaps(&account).len(), 2, "parts of one cause are one gap outside");
+        account.rename(480, 2_000, &[Cause::NetworkLoss], Cause::Overload);
+        assert_eq!((account.concealed, account.missing), (960, 3_840 + 4_800));
+        account.correct(5_000, 9_000, &[Cause::Unknown], Cause::SenderStall, Due::Nothing);
+        assert_eq!((account.concealed, account.missing), (960, 3_840 + 800));
+        assert_eq!(
+            gaps(&account)[..3],
+            [(0, 480, Cause::NetworkLoss), (480, 2_000, Cause::Overload), (2_000, 4_800, Cause::NetworkLoss)]
+        );
+    }
+
+    #[test]
+    fn what_was_adopted_counts_as_recorded_where_a_poor_journal_is_why_it_is_missing() {
+        let mut account = Account::default();
+        account.sound(9_600);
+        account.gap(9_600, 19_200, Cause::NetworkLoss, Due::Missing);
+        account.gap(19_200, 28_800, Cause::WorkerRestart, Due::Missing);
+        account.gap(28_800, 33_600, Cause::WorkerRestart, Due::Nothing);
+        let entry = account.entry(&Uid::new("1").unwrap(), &[(4_800, 12_000), (24_000, 33_600)]);
+        assert_eq!((entry.expected_ms, entry.recorded_ms, entry.missing_ms), (600, 300, 300));
+        let listed: Vec<_> = entry.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect();
+        assert_eq!(
+            listed,
+            [
+                (9_600, 19_200, Cause::NetworkLoss),
+                (19_200, 24_000, Cause::WorkerRestart),
+                (24_000, 28_800, Cause::Adopted),
+                (28_800, 33_600, Cause::WorkerRestart),
+            ]
+        );
     }
 }

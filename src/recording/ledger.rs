@@ -12,16 +12,46 @@ use crate::units::{Ticks, Uid};
 pub struct Ledger {
     /// One entry for each uid that ever published audio that was to be recorded.
     pub uids: Vec<TrackLedger>,
+    /// What came from nobody knows whom; none where nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattributed: Option<Unattributed>,
+    /// Milliseconds of playlists, of all of them together, that were kept as the bucket held them though the worker's record of
+    /// them is lost; see [`Cause::Adopted`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub adopted_ms: u64,
 }
 
 impl Ledger {
     /// The verdict over all uids.
     pub fn verdict(&self) -> Verdict {
+        let unattributed = self.unattributed.as_ref().is_some_and(|lost| lost.missing_ms > 0);
+        if self.adopted_ms > 0 || unattributed {
+            return Verdict::Partial;
+        }
         if self.uids.iter().all(|uid| uid.recorded_ms == 0) {
             return Verdict::Empty;
         }
         if self.uids.iter().any(|uid| uid.missing_ms > 0) { Verdict::Partial } else { Verdict::Complete }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Sound that arrived from tracks that were never announced: nobody knows whose it is, so it is in no playlist.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unattributed {
+    /// Packets with sound.
+    pub packets: u64,
+    /// Milliseconds of sound that they held, of all tracks together. It is missing.
+    pub missing_ms: u64,
+    /// When they came, in order, with cause [`Cause::UnknownSource`] (or [`Cause::Adopted`], where the bucket's sound was kept).
+    pub gaps: Vec<Gap>,
+    /// Gaps past the limit of the list, which are in the sums above all the same.
+    #[serde(default)]
+    pub gaps_omitted: u64,
 }
 
 /// One uid's account. `expected = recorded + concealed + missing`, to a frame. Time in which nothing was due (before the join,
@@ -122,6 +152,17 @@ pub enum Cause {
     Late,
     /// It was recorded, but could not be kept: the worker's disk was full. See [`super::Recorder::lose`].
     DiskFull,
+    /// This worker stood still and did not hear what was sent to it: it was stopped, or its machine was paused.
+    WorkerStalled,
+    /// The worker's record of what arrived is damaged: a part of its journal can't be read.
+    JournalDamaged,
+    /// It came from a track that was never announced, so that nobody knows whose it is. See [`Unattributed`].
+    UnknownSource,
+    /// Nobody knows why there is no sound: nothing says that none was made.
+    Unknown,
+    /// The worker's record of this stretch is lost; the sound in the bucket was kept as it was. See [`super::Recorder::adopt`].
+    /// Counts as recorded, though something may be missing in it.
+    Adopted,
 }
 
 impl Cause {
@@ -133,11 +174,24 @@ impl Cause {
             | Self::ChannelDisconnected
             | Self::Overload
             | Self::Late
-            | Self::DiskFull => true,
-            Self::SenderStall | Self::ClockDrift | Self::Muted | Self::Left | Self::NotPublishing | Self::Excluded => {
-                false
-            }
+            | Self::DiskFull
+            | Self::WorkerStalled
+            | Self::JournalDamaged
+            | Self::UnknownSource
+            | Self::Unknown => true,
+            Self::SenderStall
+            | Self::ClockDrift
+            | Self::Muted
+            | Self::Left
+            | Self::NotPublishing
+            | Self::Excluded
+            | Self::Adopted => false,
         }
+    }
+
+    /// Whether sound is missing for it because the worker's own record is: what the bucket holds may be richer.
+    pub const fn is_of_a_poor_journal(self) -> bool {
+        matches!(self, Self::WorkerRestart | Self::JournalDamaged | Self::UnknownSource)
     }
 }
 

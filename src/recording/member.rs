@@ -12,12 +12,23 @@ use super::peaks::{PeakSource, Waveform};
 use super::pen::STALL;
 use super::presence::{GRACE, Presence};
 use super::receiving::Receiving;
+use super::stretches::Stretches;
 use super::timeline::Timeline;
-use super::{Output, Packet, TrackLedger};
+use super::{Cause, Output, Packet, TrackLedger};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// Most tracks that a uid has at a time; past it the oldest counts as removed.
 const MAX_TRACKS: usize = 16;
+
+/// How long before the channel's last sign of life a member's last packet may have come for its outage to begin there.
+const CLOSE: i64 = Ticks::from_secs(5).0 as i64;
+
+/// How long after the channel is in reach again a member's first packet may come for the outage to be the reason of the silence until
+/// then.
+const SETTLING: i64 = Ticks::from_secs(5).0 as i64;
+
+/// How long what was known of a member is remembered after it was written: what explains a hole may be told a minute later.
+const REMEMBERED: i64 = Ticks::from_secs(65).0 as i64;
 
 /// See the module's documentation.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +49,9 @@ pub(super) struct Member {
     levels: Option<Meter>,
     tracks: Vec<(TrackId, bool)>,
     absence: Option<Absence>,
+    /// Since when the channel is in reach again, until its first packet comes.
+    #[serde(default)]
+    reached: Option<i64>,
 }
 
 impl Member {
@@ -56,6 +70,7 @@ impl Member {
             levels: None,
             tracks: Vec::new(),
             absence: None,
+            reached: None,
         }
     }
 
@@ -70,7 +85,7 @@ impl Member {
 
     /// Out of the channel, with all its tracks.
     pub(super) fn left(&mut self, at: i64, out: &mut impl Extend<Output>) {
-        self.absence = None;
+        (self.absence, self.reached) = (None, None);
         self.presence.change(at, |state| (state.present, state.dead) = (false, false));
         self.overloaded(false, at);
         for (track, _) in std::mem::take(&mut self.tracks) {
@@ -136,11 +151,45 @@ impl Member {
         }
     }
 
-    /// The channel is out of reach since `from`, which was noticed at `at`; or in reach again.
-    pub(super) fn reach(&mut self, down: bool, from: i64, at: i64) {
-        self.presence.change(from, |state| state.down = down);
-        if down && self.presence.now().present {
+    /// The channel is in reach again.
+    pub(super) fn is_reached(&mut self, at: i64) {
+        let now = self.presence.now();
+        if now.down {
+            self.presence.change(at, |state| state.down = false);
+            self.reached = (now.present && now.publishing && !now.muted).then_some(at);
+        }
+    }
+
+    /// A packet of a track that is not muted came at `at`: if it was being heard before the channel was lost, it is out of reach until
+    /// then.
+    fn is_heard_after_outage(&mut self, at: i64) {
+        if let Some(reached) = self.reached.take().filter(|reached| at - reached <= SETTLING) {
+            self.presence.change_until(reached, at, |state| state.down = true);
+            self.correct(reached, at);
+        }
+    }
+
+    /// The channel is out of reach, which was noticed at `at`. Its last sign of life came at `since`; for this member the outage begins
+    /// with its own last packet, if that is close.
+    pub(super) fn is_cut_off(&mut self, since: i64, at: i64) {
+        self.reached = None;
+        let from = self.last_packet.filter(|last| (0..=CLOSE).contains(&(since - last))).unwrap_or(since);
+        self.presence.change(from, |state| state.down = true);
+        if self.presence.now().present {
             self.correct(from, at);
+        }
+    }
+
+    /// Whether it was sending when the channel gave its last sign of life.
+    pub(super) fn was_sending(&self, since: i64) -> bool {
+        self.last_packet.is_some_and(|last| since - last <= CLOSE)
+    }
+
+    /// This worker did not hear in `from..to`, for `cause`.
+    pub(super) fn is_not_heard(&mut self, from: i64, to: i64, cause: Cause) {
+        self.presence.deafen(from, to, cause);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.deafen(from, to, cause, &self.presence);
         }
     }
 
@@ -150,6 +199,7 @@ impl Member {
             self.last_packet = Some(at);
             if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
                 self.is_heard_again(at);
+                self.is_heard_after_outage(at);
             }
         }
         if let Some(timeline) = self.timeline.as_mut().filter(|_| self.selected) {
@@ -181,7 +231,7 @@ impl Member {
             return;
         };
         timeline.step(now, horizon, &self.presence, pieces);
-        self.presence.forget(timeline.cursor());
+        self.presence.forget(timeline.cursor() - REMEMBERED);
         if let Some(individual) = &mut self.individual {
             pieces.iter().for_each(|piece| individual.write(piece, out));
         }
@@ -203,6 +253,13 @@ impl Member {
     pub(super) fn lose(&mut self, from: i64, to: i64) {
         if let Some(timeline) = &mut self.timeline {
             timeline.lose(from, to);
+        }
+    }
+
+    /// Of what was written since it was asked last, what lies in the stretches of a playlist that holds it could not be kept.
+    pub(super) fn lose_all(&mut self, lost: &Stretches) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.lose_all(if lost.is_empty() { [&[], &[]] } else { [lost.of_uid(&self.uid), lost.of_the_mix()] });
         }
     }
 
@@ -230,9 +287,9 @@ impl Member {
         self.timeline.as_ref().map(Timeline::cursor)
     }
 
-    /// The entry in the ledger, once it was to be recorded.
-    pub(super) fn entry(&self) -> Option<TrackLedger> {
-        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid))
+    /// The entry in the ledger, once it was to be recorded; `adopted` are the stretches whose sound was kept as the bucket held it.
+    pub(super) fn entry(&self, adopted: &[(i64, i64)]) -> Option<TrackLedger> {
+        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid, adopted))
     }
 
     /// When the present must be looked at again even if nothing arrives, in ticks of arrival; `behind` is the look-ahead.

@@ -131,6 +131,12 @@ impl Mixer {
         self.segmenter.close(out);
     }
 
+    /// All coders become what they would be if they were put away and taken up again.
+    pub(super) fn restart_coders(&mut self) {
+        self.encoder.iter_mut().for_each(ResumableEncoder::restart);
+        self.parts.iter_mut().for_each(|part| part.talker.restart_decoder());
+    }
+
     /// The position at or after which the open segment will close, and what must be known beyond it.
     pub(super) fn next_cut(&self) -> i64 {
         self.segmenter.next_cut().0 as i64 + KNOWN_BEYOND + HELD_BACK

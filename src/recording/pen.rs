@@ -13,7 +13,13 @@ use super::timeline::FRAME;
 use crate::codec::opus;
 
 /// What a hole without a known reason is taken for.
-pub(super) const STALL: &[Cause] = &[Cause::SenderStall];
+pub(super) const STALL: &[Cause] = &[Cause::SenderStall, Cause::Unknown];
+
+/// What sound that did not get here is taken for before it is known that this worker was the reason.
+const NOT_HEARD: &[Cause] = &[Cause::NetworkLoss, Cause::Late, Cause::ChannelDisconnected];
+
+/// Why this worker may not have heard what was sent, though what it heard may say that nothing was.
+const DEAF: &[Cause] = &[Cause::WorkerStalled, Cause::Overload, Cause::JournalDamaged];
 
 /// The shortest filler: differences below it are carried.
 pub(super) const SHORTEST: i64 = 120;
@@ -30,6 +36,9 @@ pub(super) struct Pen {
     /// The ledger's numbers.
     pub(super) account: Account,
     hole: Hole,
+    /// How far it was asked which of it could not be kept.
+    #[serde(default)]
+    asked: i64,
 }
 
 impl Pen {
@@ -72,10 +81,11 @@ impl Pen {
             (None, Some(last)) if opus::is_dtx(&last.packet) => (limit, Kind::Pause),
             (None, _) => (limit, Kind::Stall),
         };
-        self.bridge(until, kind, false, presence, pieces);
+        let proven = next.is_some();
+        self.bridge(until, kind, false, proven, presence, pieces);
         let length = (until - self.cursor).max(0) / FRAME * FRAME;
         if length > 0 && !self.hole.may_bridge(kind, self.last.as_ref()) {
-            self.silence(length, if next.is_some() { kind } else { Kind::Stall }, false, presence, pieces);
+            self.silence(length, if proven { kind } else { Kind::Stall }, false, proven, presence, pieces);
         }
     }
 
@@ -86,13 +96,13 @@ impl Pen {
         }
         if resumes {
             let kind = if kind == Kind::Stall && Hole::is_short(end - self.cursor) { Kind::Step } else { kind };
-            self.bridge(end, kind, true, presence, pieces);
+            self.bridge(end, kind, true, true, presence, pieces);
             if self.hole.may_bridge(kind, self.last.as_ref()) {
                 return;
             }
         }
         let length = (end - self.cursor).max(0);
-        self.silence(length / SHORTEST * SHORTEST, kind, resumes, presence, pieces);
+        self.silence(length / SHORTEST * SHORTEST, kind, resumes, resumes, presence, pieces);
         self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
     }
 
@@ -112,35 +122,83 @@ impl Pen {
         self.account.lose(from.max(sounded), to.min(self.cursor), cause);
     }
 
+    /// This worker did not hear in `from..to`, for `cause`, as the presence knows: what did not get here is missing for it.
+    pub(super) fn deafen(&mut self, from: i64, to: i64, cause: Cause, presence: &Presence) {
+        presence.causes(from, to.min(self.cursor), |from, to, why| {
+            if why.is_some_and(|why| why.cause == cause && why.due) {
+                self.account.rename(from, to, NOT_HEARD, cause);
+            }
+        });
+    }
+
     /// What was written in `from..to` could not be kept.
     pub(super) fn lose(&mut self, from: i64, to: i64) {
         self.account.lose(from, to.min(self.cursor), Cause::DiskFull);
     }
 
-    fn bridge(&mut self, until: i64, kind: Kind, end: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
+    /// Of what was written since it was asked last, what lies in `stretches` could not be kept.
+    pub(super) fn lose_all(&mut self, stretches: &[(i64, i64)]) {
+        for (from, to) in stretches {
+            if *to > self.asked && *from < self.cursor {
+                self.account.lose((*from).max(self.asked), (*to).min(self.cursor), Cause::DiskFull);
+            }
+        }
+    }
+
+    /// All that is written was asked for.
+    pub(super) fn asked(&mut self) {
+        self.asked = self.cursor;
+    }
+
+    fn bridge(
+        &mut self,
+        until: i64,
+        kind: Kind,
+        end: bool,
+        proven: bool,
+        presence: &Presence,
+        pieces: &mut Vec<Piece>,
+    ) {
         if let Some(piece) = self.hole.bridge(self.cursor, until, kind, self.last.as_ref(), end) {
             let length = piece.end() - piece.at();
-            book(&mut self.account, self.cursor, length, kind.bridged(), presence);
+            book(&mut self.account, self.cursor, length, Looks { like: kind.bridged(), proven }, presence);
             self.cursor += length;
             pieces.push(piece);
         }
     }
 
-    fn silence(&mut self, length: i64, kind: Kind, resumes: bool, presence: &Presence, pieces: &mut Vec<Piece>) {
+    fn silence(
+        &mut self,
+        length: i64,
+        kind: Kind,
+        resumes: bool,
+        proven: bool,
+        presence: &Presence,
+        pieces: &mut Vec<Piece>,
+    ) {
         if length > 0 {
             self.hole.silent = true;
             pieces.push(Piece::Silence { at: self.cursor, length, resumes });
-            book(&mut self.account, self.cursor, length, kind.silent(), presence);
+            book(&mut self.account, self.cursor, length, Looks { like: kind.silent(), proven }, presence);
             self.cursor += length;
         }
     }
 }
 
+/// What a stretch without sound looks like from the packets around it.
+#[derive(Clone, Copy)]
+struct Looks {
+    /// `None`: a pause that the sender made by DTX.
+    like: Option<(Cause, Due)>,
+    /// The packet that ends it is known.
+    proven: bool,
+}
+
 /// Books a stretch without sound: for what is known of the member, else as what it looks like. A restart nearby explains what
 /// looks like a stall, not a loss or a pause.
-fn book(account: &mut Account, from: i64, length: i64, looks_like: Option<(Cause, Due)>, presence: &Presence) {
+fn book(account: &mut Account, from: i64, length: i64, looks: Looks, presence: &Presence) {
     presence.causes(from, from + length, |from, to, why: Option<Why>| {
-        match (why.filter(|why| explains(*why, looks_like)), looks_like) {
+        match (why.filter(|why| explains(*why, looks)), looks.like) {
             (Some(why), Some((_, Due::Concealed))) if why.due => account.gap(from, to, why.cause, Due::Concealed),
             (Some(why), _) => account.gap(from, to, why.cause, if why.due { Due::Missing } else { Due::Nothing }),
             (None, Some((cause, due))) => account.gap(from, to, cause, due),
@@ -149,8 +207,12 @@ fn book(account: &mut Account, from: i64, length: i64, looks_like: Option<(Cause
     });
 }
 
-/// Whether what is known of a member is why there is a stretch that looks like this.
-fn explains(why: Why, looks_like: Option<(Cause, Due)>) -> bool {
-    let stall = looks_like.is_some_and(|(cause, _)| cause == Cause::SenderStall);
+/// Whether what is known of a member is why there is a stretch that looks like this. A pause whose end is known lost nothing to a deaf
+/// worker: the sequence numbers go on.
+fn explains(why: Why, looks: Looks) -> bool {
+    if looks.like.is_none() && looks.proven && DEAF.contains(&why.cause) {
+        return false;
+    }
+    let stall = looks.like.is_some_and(|(cause, _)| STALL.contains(&cause));
     stall || !(why.near && why.cause == Cause::WorkerRestart)
 }

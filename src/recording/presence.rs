@@ -1,5 +1,8 @@
 //! What is known of one member over time: in the channel, publishing, muted, selected, in reach. It says why a stretch of its
 //! timeline holds no sound. All times in ticks.
+//!
+//! Besides the member's own states there are stretches in which this worker was deaf: it stood still, or its record of what arrived is
+//! lost. Whoever was to be heard then is missing for that cause, before all other causes but that the worker was dead.
 
 use std::collections::VecDeque;
 
@@ -14,6 +17,9 @@ pub(super) const GRACE: i64 = Ticks::from_ms(500).0 as i64;
 
 /// Most changes that are remembered; past it the oldest is forgotten.
 const MAX_CHANGES: usize = 256;
+
+/// Most stretches of deafness that are remembered; past it the oldest is forgotten.
+const MAX_DEAF: usize = 256;
 
 /// How things stand with a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,16 +68,27 @@ impl State {
     }
 }
 
+/// A stretch in which this worker did not hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Deaf {
+    from: i64,
+    to: i64,
+    cause: Cause,
+}
+
 /// A member's states, each from a tick on.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Presence {
     states: VecDeque<(i64, State)>,
+    /// In order, apart from each other.
+    #[serde(default)]
+    deaf: VecDeque<Deaf>,
 }
 
 impl Presence {
     /// Nothing is known before the first change: not in the channel.
     pub(super) fn new() -> Self {
-        Self { states: VecDeque::from([(i64::MIN, State::default())]) }
+        Self { states: VecDeque::from([(i64::MIN, State::default())]), deaf: VecDeque::new() }
     }
 
     /// The latest state.
@@ -81,14 +98,11 @@ impl Presence {
 
     /// Changes the state from `since` on, which may lie in the past; what is forgotten stays as it was written.
     pub(super) fn change(&mut self, since: i64, change: impl Fn(&mut State)) {
-        let index = self.states.partition_point(|(at, _)| *at < since);
-        let before = index.checked_sub(1).and_then(|index| self.states.get(index)).map(|(_, state)| *state);
-        if let Some(before) = before.filter(|_| self.states.get(index).is_none_or(|(at, _)| *at > since)) {
-            self.states.insert(index, (since, before));
-        }
+        let index = self.cut(since);
         for (_, state) in self.states.range_mut(index..) {
             change(state);
         }
+        self.merge();
         while self.states.len() > MAX_CHANGES {
             self.states.pop_front();
         }
@@ -96,15 +110,54 @@ impl Presence {
 
     /// Changes the state in `since..until`.
     pub(super) fn change_until(&mut self, since: i64, until: i64, change: impl Fn(&mut State)) {
-        self.change(until, |_| ());
-        self.change(since, |_| ());
+        self.cut(until);
+        self.cut(since);
         for (_, state) in self.states.iter_mut().filter(|(at, _)| (since..until).contains(at)) {
             change(state);
+        }
+        self.merge();
+    }
+
+    /// Lets a state begin at `since`, the same as before it; its index.
+    fn cut(&mut self, since: i64) -> usize {
+        let index = self.states.partition_point(|(at, _)| *at < since);
+        let before = index.checked_sub(1).and_then(|index| self.states.get(index)).map(|(_, state)| *state);
+        if let Some(before) = before.filter(|_| self.states.get(index).is_none_or(|(at, _)| *at > since)) {
+            self.states.insert(index, (since, before));
+        }
+        index
+    }
+
+    /// Makes one of neighbours that are the same.
+    fn merge(&mut self) {
+        let mut before = None;
+        self.states.retain(|(_, state)| before.replace(*state) != Some(*state));
+    }
+
+    /// This worker did not hear in `from..to`, for `cause`. Where it is known already that it did not, that cause stays.
+    pub(super) fn deafen(&mut self, from: i64, to: i64, cause: Cause) {
+        let mut at = from;
+        let mut index = self.deaf.partition_point(|deaf| deaf.to <= from);
+        while at < to {
+            let next = self.deaf.get(index).filter(|next| next.from < to).copied();
+            let until = next.map_or(to, |next| next.from);
+            if at < until {
+                self.deaf.insert(index, Deaf { from: at, to: until, cause });
+                index += 1;
+            }
+            at = next.map_or(to, |next| next.to);
+            index += 1;
+        }
+        while self.deaf.len() > MAX_DEAF {
+            self.deaf.pop_front();
         }
     }
 
     /// Forgets what no question about `position` or later needs.
     pub(super) fn forget(&mut self, position: i64) {
+        while self.deaf.front().is_some_and(|deaf| deaf.to <= position - GRACE) {
+            self.deaf.pop_front();
+        }
         while self.states.get(1).is_some_and(|(at, _)| *at <= position - GRACE) {
             self.states.pop_front();
         }
@@ -114,7 +167,7 @@ impl Presence {
     pub(super) fn causes(&self, from: i64, to: i64, mut each: impl FnMut(i64, i64, Option<Why>)) {
         let mut book = |start: i64, end: i64, why| {
             if start.max(from) < end.min(to) {
-                each(start.max(from), end.min(to), why);
+                self.deafness(start.max(from), end.min(to), why, &mut each);
             }
         };
         let mut earlier = None;
@@ -139,6 +192,30 @@ impl Presence {
             };
             earlier = Some(Why { due: false, near: true, ..why });
             book(*start, end, Some(why));
+        }
+    }
+
+    /// Cuts `from..to`, for which the states say `why`, where this worker was deaf to what it was to hear.
+    fn deafness(&self, from: i64, to: i64, why: Option<Why>, each: &mut impl FnMut(i64, i64, Option<Why>)) {
+        let reach = if why.is_none() { GRACE } else { 0 };
+        let heard = why.is_none_or(|why| {
+            let broken = matches!(why.cause, Cause::ChannelDisconnected | Cause::Overload);
+            (why.near && why.cause != Cause::WorkerRestart) || (why.due && broken)
+        });
+        let mut at = from;
+        for (index, deaf) in self.deaf.iter().enumerate().filter(|_| heard) {
+            let next = self.deaf.get(index + 1).map_or(i64::MAX, |next| next.from);
+            let (start, end) = ((deaf.from - reach).max(at), (deaf.to + reach).min(next).min(to));
+            if start < end {
+                if at < start {
+                    each(at, start, why);
+                }
+                each(start, end, Some(Why { cause: deaf.cause, due: true, near: false }));
+                at = end;
+            }
+        }
+        if at < to {
+            each(at, to, why);
         }
     }
 }
@@ -210,6 +287,31 @@ mod tests {
         let mut due = Vec::new();
         presence.causes(SECOND, 3 * SECOND, |_, _, why| due.push(why.unwrap().due));
         assert_eq!(due, [true, false]);
+    }
+
+    #[test]
+    fn where_the_worker_was_deaf_who_was_to_be_heard_is_missing() {
+        let mut presence = speaking_from(0);
+        presence.deafen(5 * SECOND, 8 * SECOND, Cause::WorkerStalled);
+        presence.deafen(4 * SECOND, 9 * SECOND, Cause::JournalDamaged);
+        presence.change(7 * SECOND, |state| state.down = true);
+        presence.change(10 * SECOND, |state| (state.down, state.muted) = (false, true));
+        presence.deafen(11 * SECOND, 12 * SECOND, Cause::WorkerStalled);
+        assert_eq!(
+            causes(&presence, 2 * SECOND, 13 * SECOND),
+            [
+                (2 * SECOND, 4 * SECOND - GRACE, None),
+                (4 * SECOND - GRACE, 5 * SECOND, Some(Cause::JournalDamaged)),
+                (5 * SECOND, 7 * SECOND - GRACE, Some(Cause::WorkerStalled)),
+                (7 * SECOND - GRACE, 7 * SECOND, Some(Cause::WorkerStalled)),
+                (7 * SECOND, 8 * SECOND, Some(Cause::WorkerStalled)),
+                (8 * SECOND, 9 * SECOND, Some(Cause::JournalDamaged)),
+                (9 * SECOND, 10 * SECOND, Some(Cause::ChannelDisconnected)),
+                (10 * SECOND, 13 * SECOND, Some(Cause::Muted)),
+            ]
+        );
+        presence.forget(20 * SECOND);
+        assert!(presence.deaf.is_empty());
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
+use super::strays::Strays;
+use super::stretches::Stretches;
 use super::timeline::FRAME;
-use super::{Input, Output, Packet, Selection, Spec, TimedInput};
+use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
@@ -33,8 +35,9 @@ pub const MAX_UIDS: usize = 10_000;
 /// How long after the worker's restart a member may take to be met again.
 const RETURN: i64 = Ticks::from_secs(15).0 as i64;
 
-/// How long before the channel is reported down the last packet may have come for the outage to begin there.
-const UNNOTICED: i64 = Ticks::from_secs(30).0 as i64;
+/// How long before the channel is reported down its last packet may have come for the outage to begin there, where it is not clear
+/// that it did: with two who were sending and fell silent at once it is.
+const UNNOTICED: i64 = Ticks::from_secs(60).0 as i64;
 
 /// The recording core; see the [module's documentation](super).
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,6 +62,15 @@ pub struct Recorder {
     mixer: Option<Mixer>,
     out: VecDeque<Output>,
     finished: bool,
+    /// Packets of tracks that were never announced.
+    #[serde(default)]
+    strays: Strays,
+    /// Stretches whose sound was kept as the bucket held it.
+    #[serde(default)]
+    adopted: Stretches,
+    /// Stretches whose sound could not be kept.
+    #[serde(default)]
+    lost: Stretches,
 }
 
 impl Recorder {
@@ -82,6 +94,9 @@ impl Recorder {
             mixer,
             out,
             finished: false,
+            strays: Strays::default(),
+            adopted: Stretches::default(),
+            lost: Stretches::default(),
         }
     }
 
@@ -117,7 +132,9 @@ impl Recorder {
                 Some(mixer) => mixer.listen(index, &self.pieces),
                 None => member.listen(&self.pieces),
             }
+            member.lose_all(&self.lost);
         }
+        self.strays.finish();
         if let Some(mixer) = &mut self.mixer {
             mixer.finish(end, &mut self.out);
         }
@@ -173,6 +190,7 @@ impl Recorder {
                 None => member.listen(&self.pieces),
             }
             known = known.min(member.written().unwrap_or(horizon));
+            member.lose_all(&self.lost);
         }
         if let Some(mixer) = &mut self.mixer {
             mixer.run(known, &mut self.out);
@@ -188,7 +206,13 @@ impl Recorder {
             }
             Input::Left { uid } => {
                 if let Some(member) = self.uids.get(&uid).copied() {
-                    self.tracks.retain(|_, owner| *owner != member);
+                    let strays = &mut self.strays;
+                    self.tracks.retain(|track, owner| {
+                        if *owner == member {
+                            strays.removed(*track, at);
+                        }
+                        *owner != member
+                    });
                     self.members[member].left(at, &mut self.out);
                 }
             }
@@ -207,10 +231,15 @@ impl Recorder {
             }
             Input::SenderReport { .. } => {}
             Input::ChannelDown => {
-                let from = if at - self.last_packet <= UNNOTICED { self.last_packet } else { at };
-                self.members.iter_mut().for_each(|member| member.reach(true, from, at));
+                let since = self.last_packet;
+                let silenced = self.members.iter().filter(|member| member.was_sending(since)).count();
+                self.cut_off(if at - since <= UNNOTICED || silenced > 1 { since } else { at }, at);
             }
-            Input::ChannelUp => self.members.iter_mut().for_each(|member| member.reach(false, at, at)),
+            Input::ChannelLost { since } => self.cut_off((since.0 as i64).min(at), at),
+            Input::ChannelUp => {
+                self.strays.rejoins(at);
+                self.members.iter_mut().for_each(|member| member.is_reached(at));
+            }
             Input::Select(selection) => {
                 self.selection = selection;
                 for member in &mut self.members {
@@ -218,12 +247,20 @@ impl Recorder {
                 }
                 (0..self.members.len()).for_each(|member| self.begin(member));
             }
-            Input::CodersRestarted | Input::Stalled { .. } | Input::InputsLost { .. } => {}
-            Input::ChannelLost { since } => {
-                let from = (since.0 as i64).min(at);
-                self.members.iter_mut().for_each(|member| member.reach(true, from, at));
+            Input::CodersRestarted => self.mixer.iter_mut().for_each(Mixer::restart_coders),
+            Input::Stalled { from, cause } => {
+                let cause = match cause {
+                    StallCause::WorkerStalled => Cause::WorkerStalled,
+                    StallCause::Overload => Cause::Overload,
+                };
+                self.is_deaf(from, at, cause);
+            }
+            Input::InputsLost { from } => {
+                self.strays.damaged();
+                self.is_deaf(from, at, Cause::JournalDamaged);
             }
             Input::WorkerRestarted => {
+                self.strays.rejoins(at);
                 self.tracks.clear();
                 self.restarted = Some(at);
                 self.last_packet = at;
@@ -234,12 +271,26 @@ impl Recorder {
         }
     }
 
+    /// The channel is out of reach since `since`, which was noticed at `at`.
+    fn cut_off(&mut self, since: i64, at: i64) {
+        self.strays.rejoins(at);
+        self.members.iter_mut().for_each(|member| member.is_cut_off(since, at));
+    }
+
+    /// This worker did not hear from `from` until `at`, for `cause`.
+    fn is_deaf(&mut self, from: Ticks, at: i64, cause: Cause) {
+        let from = (from.min(MAX_LENGTH).0 as i64).min(at);
+        self.members.iter_mut().for_each(|member| member.is_not_heard(from, at, cause));
+    }
+
     fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, at: i64) {
         self.remove(track, at);
+        self.strays.announced(track, at);
         if let Some(member) = self.member(uid) {
             self.tracks.insert(track, member);
             if let Some(oldest) = self.members[member].add(track, muted, at, &mut self.out) {
                 self.tracks.remove(&oldest);
+                self.strays.removed(oldest, at);
             }
             self.begin(member);
         }
@@ -247,6 +298,7 @@ impl Recorder {
 
     fn remove(&mut self, track: TrackId, at: i64) {
         if let Some(member) = self.tracks.remove(&track) {
+            self.strays.removed(track, at);
             self.members[member].remove(track, at, &mut self.out);
         }
     }
@@ -255,6 +307,8 @@ impl Recorder {
         self.last_packet = at;
         if let Some(member) = self.tracks.get(&packet.track) {
             self.members[*member].packet(packet, at, &mut self.out);
+        } else {
+            self.strays.packet(packet, at);
         }
     }
 

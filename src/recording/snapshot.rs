@@ -13,15 +13,21 @@
 //! Layout: [`MAGIC`], the version (`u16`) and the CRC-32 of the rest (`u32`), both little endian, then the state as postcard writes
 //! it. The state's types have no version of their own: whoever changes one of them, or their order, gives the format a new
 //! [`VERSION`] and keeps a way to read the one before, since a worker that is replaced by a newer one leaves its snapshots to it.
+//! [`older`] says how new fields are added.
 
+mod older;
+
+use serde::Deserialize;
+
+use self::older::Older;
 use super::Recorder;
 use crate::fault::{Explain, Fault};
 
 /// What a snapshot begins with.
 const MAGIC: [u8; 4] = *b"CREC";
 
-/// The format that is written, and the only one so far.
-const VERSION: u16 = 1;
+/// The format that is written. 2 added the fields that [`older::VERSION_1`] leaves out; 1 is still read.
+const VERSION: u16 = 2;
 
 /// Bytes before the state.
 const HEADER: usize = MAGIC.len() + 2 + 4;
@@ -68,16 +74,20 @@ impl Recorder {
         let rest = bytes.strip_prefix(&MAGIC).ok_or_else(|| damaged("it does not begin like one"))?;
         let (version, rest) = rest.split_first_chunk().ok_or_else(|| damaged("it is cut short"))?;
         let version = u16::from_le_bytes(*version);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(SnapshotError::Version(version));
         }
         let (checksum, state) = rest.split_first_chunk().ok_or_else(|| damaged("it is cut short"))?;
         if u32::from_le_bytes(*checksum) != crc32fast::hash(state) {
             return Err(damaged("its checksum is wrong"));
         }
-        let (mut recorder, rest) =
-            postcard::take_from_bytes::<Self>(state).map_err(|_| damaged("it does not hold a recorder's state"))?;
-        if !rest.is_empty() || !recorder.is_taken_up() {
+        let mut reader = postcard::Deserializer::from_bytes(state);
+        let recorder = match version {
+            1 => Self::deserialize(Older::new(&mut reader, older::VERSION_1)),
+            _ => Self::deserialize(&mut reader),
+        };
+        let mut recorder = recorder.map_err(|_| damaged("it does not hold a recorder's state"))?;
+        if !reader.finalize().is_ok_and(<[u8]>::is_empty) || !recorder.is_taken_up() {
             return Err(damaged("its parts do not fit"));
         }
         Ok(recorder)
@@ -143,12 +153,12 @@ mod tests {
         }
     }
 
-    /// If this fails, a type of the state has changed: see the module's documentation before you change the numbers. (Format 1 may
+    /// If this fails, a type of the state has changed: see the module's documentation before you change the numbers. (Format 2 may
     /// change as long as no worker that writes it was released.)
     #[test]
     fn the_format_changes_with_its_version_only() {
         let bytes = recorder(Mode::Individual).snapshot();
-        assert_eq!((VERSION, bytes.len(), crc32fast::hash(&bytes)), (1, 9_052, 2_773_415_858));
+        assert_eq!((VERSION, bytes.len(), crc32fast::hash(&bytes)), (2, 9_110, 2_047_769_199));
     }
 
     #[test]

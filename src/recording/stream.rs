@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Packet;
 use super::baseline::Baseline;
-use super::regime::{self, Head};
+use super::regime::{self, Head, Place};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
 use crate::codec::raw;
@@ -133,18 +133,20 @@ impl Stream {
         regime::judge(&self.queue, &self.baseline, now, last_word)
     }
 
-    /// Takes the first packet with sound; `anew` as [`regime::Place::anew`] said.
-    pub(super) fn take(&mut self, anew: bool) -> Option<Taken> {
+    /// Takes the first packet with sound, which belongs at `place`.
+    pub(super) fn take(&mut self, place: Place) -> Option<Taken> {
         while self.queue.front()?.duration == 0 {
             self.skip();
         }
         let packet = self.queue.pop_front()?;
         self.lost += self.taken.map_or(0, |taken| packet.sequence - taken - 1);
         self.taken = Some(packet.sequence);
-        if anew {
+        if place.anew {
             self.baseline.restart();
         }
-        self.baseline.add(packet.arrival, packet.lag());
+        // After a long pause the first packet may be late itself: the lag that placed it is the one to go on from.
+        let known = place.anew || self.baseline.floor(packet.arrival).is_some();
+        self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.time) });
         let pause = self.end.map(|end| packet.time - end);
         self.end = Some(packet.time + packet.duration);
         let lost = std::mem::take(&mut self.lost);
@@ -215,7 +217,8 @@ mod tests {
     const SOUND: &[u8] = &[0x78, 1, 2];
 
     fn take_all(stream: &mut Stream) -> Vec<(i64, i64)> {
-        std::iter::from_fn(|| stream.take(false)).map(|taken| (taken.packet.sequence, taken.lost)).collect()
+        let place = Place { at: 0, anew: false };
+        std::iter::from_fn(|| stream.take(place)).map(|taken| (taken.packet.sequence, taken.lost)).collect()
     }
 
     #[test]

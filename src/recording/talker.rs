@@ -110,6 +110,11 @@ impl Talker {
         self.sound = Vec::new();
     }
 
+    /// Its decoder becomes what it would be if it were put away and taken up again.
+    pub(super) fn restart_decoder(&mut self) {
+        self.decoder.iter_mut().for_each(ResumableDecoder::restart);
+    }
+
     /// Makes the decoder ready for a packet at `at`.
     fn resume(&mut self, at: i64) {
         if self.on {

@@ -14,7 +14,7 @@ use super::account::{Account, Due};
 use super::hole::{Kind, Piece};
 use super::pace::{Pace, Step};
 use super::pen::{Pen, SHORTEST, STALL};
-use super::presence::Presence;
+use super::presence::{GRACE, Presence};
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
 use super::voice::Voices;
@@ -94,9 +94,21 @@ impl Timeline {
         self.pen.doubt(from, to, cause);
     }
 
+    /// This worker did not hear in `from..to`, for `cause`, as the presence knows.
+    pub(super) fn deafen(&mut self, from: i64, to: i64, cause: Cause, presence: &Presence) {
+        self.pen.explain(from - GRACE, to + GRACE, STALL, presence);
+        self.pen.deafen(from, to, cause, presence);
+    }
+
     /// What was written in `from..to` could not be kept.
     pub(super) fn lose(&mut self, from: i64, to: i64) {
         self.pen.lose(from, to);
+    }
+
+    /// Of what was written since it was asked last, what lies in one of these lists of stretches could not be kept.
+    pub(super) fn lose_all(&mut self, lists: [&[(i64, i64)]; 2]) {
+        lists.into_iter().for_each(|stretches| self.pen.lose_all(stretches));
+        self.pen.asked();
     }
 
     /// Writes up to `horizon`, when everything that arrived before `now` has been taken in.
@@ -159,7 +171,7 @@ impl Timeline {
         let Some(voice) = self.voices.get_mut(index) else {
             return;
         };
-        let Some(taken) = voice.stream.take(place.anew) else {
+        let Some(taken) = voice.stream.take(place) else {
             return;
         };
         let duration = taken.packet.duration;
@@ -279,7 +291,7 @@ mod tests {
     fn a_hole_is_filled_to_its_length() {
         let (places, timeline) = places(&[50, 51, 60, 61], 3 * SECOND);
         assert_eq!(places.last(), Some(&(61 * FRAME)));
-        let account = timeline.account().entry(&crate::units::Uid::new("1").unwrap());
+        let account = timeline.account().entry(&crate::units::Uid::new("1").unwrap(), &[]);
         assert_eq!((account.recorded_ms, account.concealed_ms, account.missing_ms), (80, 100, 60));
     }
 

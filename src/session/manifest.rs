@@ -93,12 +93,13 @@ pub struct EventsPrefix {
     pub sha256: String,
 }
 
-/// What a uid lacks.
+/// What a uid lacks; the last one may be what came from nobody knows whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Loss {
-    /// Who.
-    pub uid: Uid,
+    /// Who; none for sound of which nobody knows whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uid>,
     /// Milliseconds of sound that are lost.
     pub missing_ms: u64,
     /// Milliseconds of the gaps of each cause that loses sound. Parts of them may be concealed, or times in which nothing was
@@ -226,9 +227,14 @@ fn lost(ledger: &Ledger) -> Vec<Loss> {
     let lacking = ledger.uids.iter().filter(|uid| uid.missing_ms > 0);
     let loss = |uid: &TrackLedger| {
         let causes_ms = uid.by_cause().into_iter().filter(|(cause, _)| cause.loses()).collect();
-        Loss { uid: uid.uid.clone(), missing_ms: uid.missing_ms, causes_ms }
+        Loss { uid: Some(uid.uid.clone()), missing_ms: uid.missing_ms, causes_ms }
     };
-    lacking.map(loss).collect()
+    let unattributed = ledger.unattributed.iter().filter(|lost| lost.missing_ms > 0).map(|lost| Loss {
+        uid: None,
+        missing_ms: lost.missing_ms,
+        causes_ms: [(Cause::UnknownSource, lost.missing_ms)].into(),
+    });
+    lacking.map(loss).chain(unattributed).collect()
 }
 
 /// The first waveforms, at most [`MAX_PEAKS`] values, and how many are left out.
@@ -258,7 +264,7 @@ fn bounded(ledger: &Ledger) -> Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{Gap, PacketCounts, PeakSource, UidWaveform, Waveform};
+    use crate::recording::{Gap, PacketCounts, PeakSource, UidWaveform, Unattributed, Waveform};
 
     fn uid(name: &str, missing_ms: u64, gaps: Vec<Gap>) -> TrackLedger {
         TrackLedger {
@@ -286,21 +292,25 @@ mod tests {
             gap(1_000, 1_040, Cause::NetworkLoss),
             gap(2_000, 3_000, Cause::WorkerRestart),
         ];
-        let ledger = Ledger { uids: vec![uid("1", 1_100, gaps), uid("2", 0, vec![gap(0, 9, Cause::Muted)])] };
+        let uids = vec![uid("1", 1_100, gaps), uid("2", 0, vec![gap(0, 9, Cause::Muted)])];
+        let unattributed = Unattributed { packets: 9, missing_ms: 180, gaps: vec![], gaps_omitted: 0 };
+        let ledger = Ledger { uids, unattributed: Some(unattributed), ..Ledger::default() };
         let told = lost(&ledger);
-        assert_eq!(told.len(), 1);
+        assert_eq!(told.len(), 2);
         let causes: Vec<_> = told[0].causes_ms.iter().map(|(cause, ms)| (*cause, *ms)).collect();
         assert_eq!(causes, [(Cause::NetworkLoss, 140), (Cause::WorkerRestart, 1_000)]);
         assert_eq!(
             serde_json::to_value(&told).unwrap()[0]["causesMs"],
             serde_json::json!({"network_loss": 140, "worker_restart": 1000})
         );
+        let nobodys = serde_json::json!({"missingMs": 180, "causesMs": {"unknown_source": 180}});
+        assert_eq!(serde_json::to_value(&told[1]).unwrap(), nobodys);
     }
 
     #[test]
     fn past_the_limit_gaps_are_counted_not_listed() {
         let many = |name| uid(name, 0, vec![gap(0, 1, Cause::Muted); MAX_GAPS / 2 + 1]);
-        let ledger = bounded(&Ledger { uids: vec![many("1"), many("2"), many("3")] });
+        let ledger = bounded(&Ledger { uids: vec![many("1"), many("2"), many("3")], ..Ledger::default() });
         let counts: Vec<_> = ledger.uids.iter().map(|uid| (uid.gaps.len(), uid.gaps_omitted)).collect();
         let half = MAX_GAPS / 2;
         assert_eq!(counts, [(half + 1, 0), (half - 1, 2), (0, half as u64 + 1)]);

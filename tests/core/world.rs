@@ -209,6 +209,7 @@ pub(crate) struct Recording {
     pub(crate) outputs: Vec<Output>,
     /// The ledger at the end.
     pub(crate) ledger: Ledger,
+    end: u64,
     playlists: BTreeMap<PlaylistId, Vec<Placed>>,
 }
 
@@ -249,7 +250,12 @@ impl Recording {
             assert_eq!(closed.get(playlist), Some(&length));
             assert!(length.abs_diff(end) <= FRAME, "{playlist:?} is {length} ticks long, the session {end}");
         }
-        Self { outputs, ledger, playlists }
+        Self { outputs, ledger, end, playlists }
+    }
+
+    /// The session's end.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
     }
 
     /// The packets of a uid's playlist.

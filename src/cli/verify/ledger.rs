@@ -1,9 +1,9 @@
 //! Does the ledger add up? For every uid: expected is recorded, concealed and missing; its gaps are in order and inside the
-//! recording; recorded sound and gaps together are as long as the recording.
+//! recording; recorded sound and gaps together are as long as the recording. Sound that nobody's is must say when it came.
 
 use super::manifest::{Manifest, word};
 use super::report::{Kind, Report};
-use crate::recording::{Gap, TrackLedger};
+use crate::recording::{Cause, Gap, TrackLedger, Unattributed};
 use crate::units::Ticks;
 
 /// How far sound and gaps together may be from the duration: a frame at the end, and what is lost in writing milliseconds.
@@ -16,6 +16,9 @@ pub(super) fn check(name: &str, manifest: &Manifest, report: &mut Report) {
         for what in complaints(uid, manifest.duration()) {
             report.add(Kind::Ledger, name, &format!("the ledger of uid {}: {what}", uid.uid));
         }
+    }
+    for what in ledger.unattributed.iter().flat_map(nobodys) {
+        report.add(Kind::Ledger, name, &format!("what came from unknown sources: {what}"));
     }
     let (own, told) = (ledger.verdict(), manifest.verdict);
     if let Some(told) = told.filter(|told| *told != own) {
@@ -42,7 +45,12 @@ fn complaints(uid: &TrackLedger, duration: Option<Ticks>) -> Vec<String> {
         said.push(format!("a gap goes on to {is:.3} s, past the recording's end at {end:.3} s"));
     }
     if uid.gaps_omitted == 0 && said.is_empty() {
-        let gaps: u64 = uid.gaps.iter().map(|gap| (gap.to - gap.from).0).sum();
+        // Sound that was kept as the bucket held it is recorded and listed.
+        let silent = || uid.gaps.iter().filter(|gap| gap.cause != Cause::Adopted);
+        if silent().next().is_none() && !uid.gaps.is_empty() {
+            return said; // Nothing but what the bucket held is known of it.
+        }
+        let gaps: u64 = silent().map(|gap| (gap.to - gap.from).0).sum();
         let (gaps, duration) = (Ticks(gaps).as_ms(), duration.as_ms());
         if (recorded_ms + gaps).abs_diff(duration) > SLACK_MS {
             said.push(format!("{recorded_ms} ms of sound and {gaps} ms of gaps are not the recording's {duration} ms"));
@@ -54,6 +62,19 @@ fn complaints(uid: &TrackLedger, duration: Option<Ticks>) -> Vec<String> {
                 "{concealed_ms} ms are concealed and {missing_ms} ms missing, but the gaps that can lose sound are only {losing} ms"
             ));
         }
+    }
+    said
+}
+
+/// What is wrong with the entry of sound that is nobody's.
+fn nobodys(lost: &Unattributed) -> Vec<String> {
+    let mut said: Vec<String> = disorder(&lost.gaps).into_iter().collect();
+    let missing = lost.gaps.iter().any(|gap| gap.cause != Cause::Adopted) || lost.gaps_omitted > 0;
+    if lost.missing_ms > 0 && !missing {
+        said.push(format!("{} ms are missing, but no gap says when they came", lost.missing_ms));
+    }
+    if (lost.missing_ms > 0 || !lost.gaps.is_empty()) && lost.packets == 0 {
+        said.push("sound is missing, but no packet came".to_owned());
     }
     said
 }
@@ -75,7 +96,7 @@ fn seconds(at: Ticks) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{Cause, PacketCounts};
+    use crate::recording::PacketCounts;
     use crate::units::Uid;
 
     fn uid(parts: [u64; 4], gaps: &[(u64, u64, Cause)]) -> TrackLedger {
@@ -104,6 +125,23 @@ mod tests {
     fn a_ledger_that_adds_up_is_left_alone() {
         let gaps = [(0, 4_000, Cause::Left), (5_000, 5_300, Cause::NetworkLoss), (5_300, 5_300, Cause::ClockDrift)];
         assert_eq!(said(&uid([6_000, 5_700, 100, 200], &gaps)), "");
+    }
+
+    #[test]
+    fn what_was_adopted_is_recorded_and_listed() {
+        let gaps = [(0, 4_000, Cause::Left), (5_000, 7_000, Cause::Adopted)];
+        assert_eq!(said(&uid([6_000, 6_000, 0, 0], &gaps)), "");
+        assert_eq!(said(&uid([2_000, 2_000, 0, 0], &gaps[1..])), "", "of whom nothing else is known");
+        assert_ne!(said(&uid([4_000, 4_000, 0, 0], &gaps)), "");
+    }
+
+    #[test]
+    fn what_nobody_sent_says_when_it_came() {
+        let gap = Gap { from: Ticks::ZERO, to: Ticks::from_ms(500), cause: Cause::UnknownSource };
+        let whole = Unattributed { packets: 20, missing_ms: 400, gaps: vec![gap], gaps_omitted: 0 };
+        assert_eq!(nobodys(&whole), Vec::<String>::new());
+        assert!(nobodys(&Unattributed { gaps: vec![], ..whole.clone() })[0].contains("no gap says when"));
+        assert!(nobodys(&Unattributed { packets: 0, ..whole })[0].contains("no packet came"));
     }
 
     #[test]

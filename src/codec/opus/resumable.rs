@@ -68,6 +68,14 @@ impl ResumableDecoder {
         Ok(length)
     }
 
+    /// Becomes what it would be if it were put away and taken up again: the same memory, a decoder made from it.
+    pub fn restart(&mut self) {
+        // What it decoded before it decodes again: it stays as it is only where no decoder can be made.
+        if let Ok(fresh) = Self::taken_up(self.channels, self.steps.clone()) {
+            *self = fresh;
+        }
+    }
+
     fn remember(&mut self, step: Step) {
         self.remembered += step.length();
         self.steps.push_back(step);
@@ -136,6 +144,13 @@ impl ResumableEncoder {
         frame.extend(sound.iter().map(|sample| (sample * 32_768.0).round() as i16));
         self.frames.push_back(frame);
         Ok(packet)
+    }
+
+    /// Becomes what it would be if it were put away and taken up again: the same memory, an encoder made from it.
+    pub fn restart(&mut self) {
+        if let Ok(fresh) = Self::taken_up(self.settings, self.frames.clone()) {
+            *self = fresh;
+        }
     }
 
     fn taken_up(settings: Settings, frames: VecDeque<Vec<i16>>) -> Result<Self, CoderError> {

@@ -1,15 +1,31 @@
 //! What a recorder says of itself besides its outputs: the ledger, how everybody does, waveforms; and what it is told of segments
 //! that could not be kept.
 
+use std::collections::BTreeMap;
+
 use super::{MAX_LENGTH, Recorder};
 use crate::recording::mixer::Mixer;
-use crate::recording::{Health, Ledger, Peaks, PlaylistId, UidWaveform};
-use crate::units::Ticks;
+#[cfg(doc)]
+use crate::recording::stretches::MAX_STRETCHES;
+use crate::recording::{Cause, Gap, Health, Ledger, PacketCounts, Peaks, PlaylistId, TrackLedger, UidWaveform};
+use crate::units::{Ticks, Uid};
 
 impl Recorder {
     /// What the recording holds and lacks, as far as it is written.
     pub fn ledger(&self) -> Ledger {
-        Ledger { uids: self.uids.values().filter_map(|index| self.members[*index].entry()).collect() }
+        let mode = self.spec.mode;
+        let mut uids: BTreeMap<&Uid, TrackLedger> = BTreeMap::new();
+        for (uid, stretches) in self.adopted.of_uids_alone(mode).filter(|(_, stretches)| !stretches.is_empty()) {
+            uids.insert(uid, adopted_only(uid, &stretches));
+        }
+        for (uid, index) in &self.uids {
+            uids.extend(self.members[*index].entry(&self.adopted.in_all_of(uid, mode)).map(|entry| (uid, entry)));
+        }
+        Ledger {
+            uids: uids.into_values().collect(),
+            unattributed: self.strays.entry(self.adopted.of_the_mix()),
+            adopted_ms: Ticks(self.adopted.length() as u64).as_ms(),
+        }
     }
 
     /// How those do that are to be recorded and are in the channel, ordered by uid. Cheap: nothing is computed but a logarithm each.
@@ -48,6 +64,7 @@ impl Recorder {
 
     /// A segment of `playlist` that lay at `from..to` could not be kept (disk full; [`crate::recording::Segment::silenced`] fills its place).
     /// What was booked as recorded there is now missing, for cause [`crate::recording::Cause::DiskFull`]; what was a gap stays that gap.
+    /// What is not written yet is lost when it is written, so that a replay can be told at any moment; what is told twice is lost once.
     ///
     /// The stretch of an individual playlist is lost for its uid, that of the mix for every uid. The ledger speaks of the
     /// recording as a whole: where a session of both modes loses one of its playlists, the sound counts as missing though the
@@ -56,6 +73,7 @@ impl Recorder {
     /// The journal does not know of it: a recovery that makes the segment again has another chance to keep it.
     pub fn lose(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
         let (from, to) = (from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+        self.lost.add(playlist, from, to);
         match playlist {
             PlaylistId::Mix => self.members.iter_mut().for_each(|member| member.lose(from, to)),
             PlaylistId::Individual(uid) => {
@@ -64,5 +82,35 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// The opposite of [`Recorder::lose`]: the bucket holds a segment of `playlist` at `from..to` that is richer than what this recorder
+    /// was told, and it was kept as it was. What is missing there because the worker's record of it is lost
+    /// ([`Cause::WorkerRestart`], [`Cause::JournalDamaged`], [`Cause::UnknownSource`]) counts as recorded; the gap stays listed, with
+    /// [`Cause::Adopted`]. Other gaps stay as they are. The verdict is partial from then on: nobody knows whether something is missing in
+    /// such a stretch.
+    ///
+    /// The stretch of an individual playlist is its uid's, that of the mix everybody's. A session of both modes makes two playlists
+    /// of a uid's sound: there a stretch counts as recorded where both were adopted. What is not written yet is remembered. At most
+    /// [`MAX_STRETCHES`] stretches that are apart from each other are; past it their sound stays booked as missing.
+    pub fn adopt(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
+        self.adopted.add(playlist, from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+    }
+}
+
+/// The entry of a uid that nothing is known of but that the bucket holds sound of it.
+fn adopted_only(uid: &Uid, stretches: &[(i64, i64)]) -> TrackLedger {
+    let gap = |(from, to): &(i64, i64)| Gap { from: Ticks(*from as u64), to: Ticks(*to as u64), cause: Cause::Adopted };
+    let gaps: Vec<Gap> = stretches.iter().map(gap).collect();
+    let recorded_ms = gaps.iter().map(|gap| gap.to - gap.from).fold(Ticks::ZERO, |sum, length| sum + length).as_ms();
+    TrackLedger {
+        uid: uid.clone(),
+        expected_ms: recorded_ms,
+        recorded_ms,
+        concealed_ms: 0,
+        missing_ms: 0,
+        gaps,
+        gaps_omitted: 0,
+        packets: PacketCounts::default(),
     }
 }

@@ -254,12 +254,16 @@ fn totals() -> Value {
     about(object([must("uids", list(uid, "An entry for each uid that published"))]), "The ledger without its gaps")
 }
 
-fn ledger() -> Value {
-    let gap = object([
+fn a_gap() -> Value {
+    object([
         must("from", count("First sample at 48 kHz since the start")),
         must("to", count("First sample after it")),
         must("cause", cause()),
-    ]);
+    ])
+}
+
+fn ledger() -> Value {
+    let gap = a_gap();
     let packets = [
         ("received", "Arrived while the uid was to be recorded, of every kind"),
         ("placed", "In the recording"),
@@ -277,8 +281,18 @@ fn ledger() -> Value {
         must("packets", packets),
     ];
     let uid = object(sums().into_iter().chain(more));
+    let unattributed = object([
+        must("packets", count("Packets with sound")),
+        must("missingMs", count("Sound that they held; it is in no playlist")),
+        must("gaps", list(a_gap(), "When they came")),
+        must("gapsOmitted", count("Gaps past the limit of the list; the sums have them")),
+    ]);
     about(
-        object([must("uids", list(uid, "An entry for each uid that published"))]),
+        object([
+            must("uids", list(uid, "An entry for each uid that published")),
+            may("unattributed", about(unattributed, "What came from tracks that were never announced")),
+            may("adoptedMs", count("Of all playlists, what was kept as the bucket held it though its record is lost")),
+        ]),
         "What was recorded, what is missing, and why",
     )
 }
@@ -297,6 +311,11 @@ fn cause() -> Value {
         "overload",
         "late",
         "disk_full",
+        "worker_stalled",
+        "journal_damaged",
+        "unknown_source",
+        "unknown",
+        "adopted",
     ];
     one_of(&causes, "Why")
 }

@@ -1,0 +1,130 @@
+//! Stretches of playlists that a recorder was told of: whose sound could not be kept, or was kept as the bucket held it. All positions
+//! in ticks.
+//!
+//! Invariant: the stretches of a playlist are in order and apart from each other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Mode, PlaylistId};
+use crate::units::Uid;
+
+/// Most stretches that are remembered, over all playlists.
+pub(super) const MAX_STRETCHES: usize = 4_096;
+
+/// See the module's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stretches {
+    playlists: BTreeMap<PlaylistId, Vec<(i64, i64)>>,
+}
+
+impl Stretches {
+    /// Adds `from..to` of a playlist; whether there was room.
+    pub(super) fn add(&mut self, playlist: &PlaylistId, from: i64, to: i64) -> bool {
+        if from >= to {
+            return true;
+        }
+        let all: usize = self.playlists.values().map(Vec::len).sum();
+        let stretches = self.playlists.entry(playlist.clone()).or_default();
+        let (mut from, mut to) = (from, to);
+        let first = stretches.partition_point(|(_, end)| *end < from);
+        let touched = stretches[first..].iter().take_while(|(start, _)| *start <= to).count();
+        for (start, end) in stretches.drain(first..first + touched) {
+            (from, to) = (from.min(start), to.max(end));
+        }
+        let room = touched > 0 || all < MAX_STRETCHES;
+        if room {
+            stretches.insert(first, (from, to));
+        }
+        self.playlists.retain(|_, stretches| !stretches.is_empty());
+        room
+    }
+
+    /// The stretches that are in all playlists that hold a uid's sound.
+    pub(super) fn in_all_of(&self, uid: &Uid, mode: Mode) -> Vec<(i64, i64)> {
+        match mode {
+            Mode::Mix => self.of_the_mix().to_vec(),
+            Mode::Individual => self.of_uid(uid).to_vec(),
+            Mode::Both => common(self.of_uid(uid), self.of_the_mix()),
+        }
+    }
+
+    /// The stretches of the mix.
+    pub(super) fn of_the_mix(&self) -> &[(i64, i64)] {
+        self.playlists.get(&PlaylistId::Mix).map_or(&[], Vec::as_slice)
+    }
+
+    /// The stretches of a uid's own playlist.
+    pub(super) fn of_uid(&self, uid: &Uid) -> &[(i64, i64)] {
+        self.playlists.get(&PlaylistId::Individual(uid.clone())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.playlists.is_empty()
+    }
+
+    /// The uids that have stretches of their own, and these.
+    pub(super) fn of_uids_alone(&self, mode: Mode) -> impl Iterator<Item = (&Uid, Vec<(i64, i64)>)> {
+        self.playlists.keys().filter_map(move |playlist| match playlist {
+            PlaylistId::Individual(uid) => Some((uid, self.in_all_of(uid, mode))),
+            PlaylistId::Mix => None,
+        })
+    }
+
+    /// The length of all stretches together.
+    pub(super) fn length(&self) -> i64 {
+        self.playlists.values().flatten().map(|(from, to)| to - from).sum()
+    }
+}
+
+/// What is in both lists.
+fn common(one: &[(i64, i64)], other: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let (mut both, mut others) = (Vec::new(), other.iter().peekable());
+    for (from, to) in one {
+        while let Some((start, end)) = others.peek() {
+            if start.max(from) < end.min(to) {
+                both.push((*start.max(from), *end.min(to)));
+            }
+            if end > to {
+                break;
+            }
+            others.next();
+        }
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_that_touch_are_one_and_their_number_is_bounded() {
+        let mut stretches = Stretches::default();
+        for (from, to) in [(10, 20), (40, 50), (20, 30), (25, 45), (60, 60)] {
+            stretches.add(&PlaylistId::Mix, from, to);
+        }
+        assert_eq!((stretches.of_the_mix(), stretches.length()), (&[(10, 50)][..], 40));
+        for number in 0..2 * MAX_STRETCHES as i64 {
+            stretches.add(&PlaylistId::Mix, 100 + 2 * number, 101 + 2 * number);
+        }
+        assert_eq!(stretches.of_the_mix().len(), MAX_STRETCHES);
+    }
+
+    #[test]
+    fn beside_a_mix_what_is_in_both_playlists_counts() {
+        let uid = Uid::new("7").unwrap();
+        let mut stretches = Stretches::default();
+        for (from, to) in [(0, 10), (20, 30), (40, 50)] {
+            stretches.add(&PlaylistId::Mix, from, to);
+        }
+        for (from, to) in [(5, 25), (28, 45)] {
+            stretches.add(&PlaylistId::Individual(uid.clone()), from, to);
+        }
+        assert_eq!(stretches.in_all_of(&uid, Mode::Both), [(5, 10), (20, 25), (28, 30), (40, 45)]);
+        assert_eq!(stretches.in_all_of(&uid, Mode::Individual), [(5, 25), (28, 45)]);
+        assert_eq!(stretches.in_all_of(&Uid::new("8").unwrap(), Mode::Both), []);
+    }
+}
