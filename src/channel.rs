@@ -6,6 +6,8 @@ pub mod jwt;
 pub mod livekit;
 pub mod peer;
 
+mod media_path;
 mod port;
 
+pub use media_path::MediaPath;
 pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};

@@ -6,6 +6,8 @@
 //! spool, recordings by state) is not counted here but read then.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -26,6 +28,9 @@ struct Counts {
     refusals: Family<[Label; 2], Counter>,
     packets_received: Counter,
     packets_dropped: Counter,
+    datagrams_dropped: Counter,
+    stalls: ByReason,
+    stalled: Family<[Label; 1], Counter<f64, AtomicU64>>,
     segments_made: Counter,
     segments_confirmed: Counter,
     uploaded: Counter,
@@ -66,6 +71,17 @@ impl Meters {
     /// Media packets were dropped because this worker did not keep up.
     pub fn packets_dropped(&self, count: u64) {
         self.0.packets_dropped.inc_by(count);
+    }
+
+    /// The kernel dropped datagrams at sockets of this worker, because it did not read them.
+    pub fn datagrams_dropped(&self, count: u64) {
+        self.0.datagrams_dropped.inc_by(count);
+    }
+
+    /// This worker stood still or did not keep up for so long, and why; `begins` where that was not so a moment before.
+    pub fn stalled(&self, cause: &'static str, begins: bool, time: Duration) {
+        self.0.stalls.get_or_create(&[("cause", cause)]).inc_by(u64::from(begins));
+        self.0.stalled.get_or_create(&[("cause", cause)]).inc_by(time.as_secs_f64());
     }
 
     /// A segment is in the spool.
@@ -146,6 +162,8 @@ impl Meters {
         count("recordings_started", "Starts that made a recording", &counts.recordings_started);
         count("packets_received", "Media packets that reached a recording", &counts.packets_received);
         count("packets_dropped", "Media packets dropped because this worker did not keep up", &counts.packets_dropped);
+        let unread = "Datagrams that the kernel dropped because this worker did not read them";
+        count("datagrams_dropped", unread, &counts.datagrams_dropped);
         count("segments_made", "Media segments made", &counts.segments_made);
         count("segments_confirmed", "Media segments that a bucket confirmed", &counts.segments_confirmed);
         count("backup_objects", "Objects that a backup bucket confirmed", &counts.backup_objects);
@@ -175,6 +193,13 @@ impl Meters {
         family("upload_failures", "Failed attempts to upload, each followed by another", &counts.upload_failures);
         family("backup_failures", "Failed attempts to copy into a backup bucket", &counts.backup_failures);
         family("callback_failures", "Failed attempts to deliver a callback", &counts.callback_failures);
+        family("stalls", "Times that this worker stood still or began not to keep up", &counts.stalls);
+        registry.register_with_unit(
+            "stalled",
+            "Time that this worker stood still or did not keep up",
+            Unit::Seconds,
+            counts.stalled.clone(),
+        );
         registry.register("refusals", "Calls that were refused", counts.refusals.clone());
         registry.register(
             "callback_circuits_open",

@@ -38,6 +38,7 @@ mod sealed;
 mod sessions;
 mod settings;
 mod speech;
+mod stall;
 mod starting;
 mod tape;
 mod timebase;

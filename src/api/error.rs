@@ -229,7 +229,12 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
         Error::Gone(_) | Error::NeverStarted => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
         Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
-        Error::ShuttingDown | Error::Disk(_) | Error::Journal(_) | Error::Spool(_) | Error::StoreSilent => {
+        Error::ShuttingDown
+        | Error::Disk(_)
+        | Error::Journal(_)
+        | Error::Spool(_)
+        | Error::StoreSilent
+        | Error::Stalled(_) => {
             let (code, reason) = match door {
                 Door::Acquire => (501, "no_worker_manager_available"),
                 _ => (502, "Failed to allocate worker"),

@@ -7,6 +7,7 @@
 mod address;
 mod backoff;
 mod leave;
+mod media_socket;
 mod members;
 mod membership;
 mod outbox;
@@ -16,6 +17,8 @@ mod subscriptions;
 mod talker;
 mod token;
 mod tracks;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use livekit_protocol::signal_response::Message;
@@ -27,7 +30,7 @@ use self::membership::Membership;
 use self::outbox::Outbox;
 use self::signal::Socket;
 use self::token::Passes;
-use super::{Channel, ChannelHandle, JoinError, JoinRequest};
+use super::{Channel, ChannelHandle, JoinError, JoinRequest, MediaPath};
 
 pub use address::AddressError;
 pub use membership::REJOIN_LIMIT;
@@ -77,8 +80,10 @@ impl Channel for LiveKitChannel {
         };
         let (outbox, news) = Outbox::new();
         let (selection, selected) = watch::channel(request.selection);
-        let membership = Membership::new(self.address.clone(), passes, room, identity, outbox, selected);
+        let media = Arc::new(MediaPath::default());
+        let membership =
+            Membership::new(self.address.clone(), passes, room, identity, outbox, selected, Arc::clone(&media));
         tokio::spawn(membership.run(socket, join));
-        Ok(ChannelHandle { news, selection })
+        Ok(ChannelHandle { news, selection, media })
     }
 }

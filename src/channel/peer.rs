@@ -4,6 +4,7 @@
 //! Handlers must not hold their peer connection strongly: that cycle leaks it (facts/webrtc.md, sharp edges).
 
 mod level;
+mod runtime;
 mod sender_reports;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use webrtc::peer_connection::{
 };
 
 pub use level::{audio_level, audio_level_id};
+pub use runtime::SocketRuntime;
 pub use sender_reports::SenderReportTap;
 
 /// The payload type that we offer for Opus. An answer uses the offerer's.

@@ -1,5 +1,6 @@
 //! The port: what a session needs of a channel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::MediaPath;
 use crate::fault::{Explain, Fault};
 use crate::recording::{Input, Selection};
 use crate::units::{Cname, Sid, Uid, WallMs};
@@ -18,7 +20,7 @@ pub trait Channel: Send + Sync {
     /// (within [`JoinRequest::patience`]).
     ///
     /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
-    /// [`Input::ChannelDown`] and [`Input::ChannelUp`] around it. Only [`News::Ended`] is final.
+    /// [`News::Down`] and [`Input::ChannelUp`] around it. Only [`News::Ended`] is final.
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError>;
 
     /// Whether a caller's token opens the channel to a recorder with this uid, and until when. Bots have passes of their own; the
@@ -49,6 +51,8 @@ pub struct ChannelHandle {
     pub news: mpsc::Receiver<(Instant, News)>,
     /// Changes whose audio is subscribed.
     pub selection: watch::Sender<Selection>,
+    /// What the bot's media sockets tell.
+    pub media: Arc<MediaPath>,
 }
 
 /// News from the channel.
@@ -56,6 +60,11 @@ pub struct ChannelHandle {
 pub enum News {
     /// Something the core has to know.
     Input(Input),
+    /// The way to the channel is broken until [`Input::ChannelUp`].
+    Down {
+        /// When the last sign of life came from it.
+        since: Instant,
+    },
     /// This many packets were dropped since the last word, because the session did not keep up.
     Dropped(u64),
     /// Over for good: nothing follows.

@@ -3,11 +3,10 @@
 //! One task reads the shared socket and hands each datagram to the peer connection it is for: a STUN request names it in its
 //! USERNAME (RFC 8445 section 7.2.2: our fragment comes first), everything else comes from an address that such a request came
 //! from, or that we sent a check to. Whatever matches nothing is dropped. Each peer connection sees an ordinary socket, given
-//! to it by a [`Runtime`] of its own; the address of that socket means nothing outside, so candidates in descriptions are
+//! to it by a [`SocketRuntime`] of its own; the address of that socket means nothing outside, so candidates in descriptions are
 //! rewritten to [`UdpMux::candidates`].
 
 mod routes;
-mod runtime;
 mod socket;
 mod stun;
 
@@ -22,8 +21,9 @@ use tokio_util::task::AbortOnDropHandle;
 use webrtc::runtime::Runtime;
 
 use super::limits::MAX_DATAGRAMS;
+use crate::channel::peer::SocketRuntime;
 use routes::Routes;
-use runtime::MuxRuntime;
+use socket::MuxSocket;
 
 /// The receive buffer asked of the kernel, in bytes; it may grant less. About two seconds of 200 talkers.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
@@ -102,7 +102,12 @@ impl Shared {
 impl Endpoint {
     /// What the peer connection is built on.
     pub(super) fn runtime(self: &Arc<Self>) -> Arc<dyn Runtime> {
-        Arc::new(MuxRuntime::new(Arc::clone(self)))
+        let endpoint = Arc::clone(self);
+        // The socket that the peer connection bound is closed; only its address is kept, as the name that the connection knows
+        // its one local candidate by.
+        SocketRuntime::new("tokio, one udp port", move |socket| {
+            Ok(Arc::new(MuxSocket::new(Arc::clone(&endpoint), socket.local_addr()?)))
+        })
     }
 
     /// The address to build the peer connection with.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Report;
+use super::stall::{self, RECOVERY};
 use crate::channel::{JoinError, TokenError};
 use crate::fault::{Explain, Fault};
+use crate::recording::StallCause;
 use crate::storage::{BucketError, DiskTrouble, SpoolError};
 use crate::store::StoreError;
 use crate::units::Sid;
@@ -77,6 +79,13 @@ pub enum Error {
     /// The store does not answer.
     #[error("the database does not answer; look for a slow disk or another process on the same file")]
     StoreSilent,
+    /// This worker stood still a moment ago, or does not keep up.
+    #[error(
+        "this worker {} and takes no new recordings until it has kept up for {RECOVERY:?}; {}",
+        stall_words(*.0).0,
+        stall_words(*.0).1
+    )]
+    Stalled(StallCause),
     /// The destination did not take the test object.
     #[error("clientRequest.storageConfig can't be written to: {0}")]
     Destination(#[from] BucketError),
@@ -106,6 +115,18 @@ pub enum Error {
     Worker(String),
 }
 
+/// What a worker did, and what to look for.
+const fn stall_words(cause: StallCause) -> (&'static str, &'static str) {
+    match cause {
+        StallCause::WorkerStalled => {
+            ("stood still a moment ago", "look for a paused machine, a stopped process or a disk that hangs")
+        }
+        StallCause::Overload => {
+            ("does not keep up with what is sent to it", "give it more processor time, or run fewer recordings on it")
+        }
+    }
+}
+
 impl Explain for Error {
     fn fault(&self) -> Fault {
         match self {
@@ -130,6 +151,7 @@ impl Explain for Error {
             Self::Journal(_) => Fault::ours("journal_failed", true),
             Self::Spool(error) => error.fault(),
             Self::StoreSilent => Fault::ours("store_silent", true),
+            Self::Stalled(cause) => Fault::ours(stall::cause_word(*cause), true),
             Self::NotReady => Fault::ours("not_ready", true),
             Self::Worker(_) => Fault::ours("worker_failed", true),
             Self::Destination(error) => error.fault(),

@@ -13,6 +13,7 @@ use super::ending;
 use super::plan::Plan;
 use super::running::Running;
 use super::scribe::Scribe;
+use super::stall::StallWatch;
 use super::tape::Tape;
 use super::timebase::Timebase;
 use super::works::Works;
@@ -59,6 +60,7 @@ pub(super) struct Desk {
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
     pub(super) meters: Meters,
+    pub(super) stalls: StallWatch,
     /// The app's second bucket.
     pub(super) backup: Option<Means>,
     /// How long a recording that is over waits for its bucket before that is said.

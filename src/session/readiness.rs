@@ -51,6 +51,9 @@ impl Inner {
         if let Some(trouble) = self.backing.journal.trouble() {
             obstacles.push(Error::Journal(trouble));
         }
+        if let Some(cause) = self.stalls.trouble() {
+            obstacles.push(Error::Stalled(cause));
+        }
         obstacles
     }
 }

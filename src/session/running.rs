@@ -2,6 +2,8 @@
 //!
 //! It sleeps until there is news, a confirmation, a command, or the core or the idle rule has something to do (law 9).
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,6 +13,7 @@ use super::State;
 use super::ending::{Cause, Ending};
 use super::live::{Command, Desk};
 use super::presence::Presence;
+use super::stall::{Stall, Watched};
 use super::tape::Tape;
 use super::timebase::Timebase;
 use super::works::{Position, Works};
@@ -24,6 +27,9 @@ use crate::units::Ticks;
 /// News taken in one go.
 const BATCH: usize = 256;
 
+/// News that waited for longer than this, with more behind it, means that this worker does not keep up.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// How far apart two reports for callers are at least; each copies the ledger.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -35,6 +41,9 @@ pub(super) struct Running {
     works: Works,
     confirmations: mpsc::Receiver<UploadReport>,
     handle: ChannelHandle,
+    watched: Watched,
+    /// Stalls of this worker that the core does not know of yet, the oldest first.
+    stalls: VecDeque<Stall>,
     tape: Tape,
     commands: mpsc::Receiver<Command>,
     presence: Presence,
@@ -75,12 +84,15 @@ impl Running {
         timebase: Timebase,
     ) -> Self {
         let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
-        let Desk { plan, clock, .. } = works.desk();
+        let Desk { plan, clock, stalls, .. } = works.desk();
+        let watched = stalls.watch(Arc::clone(&handle.media));
         let left = plan.token_until.map(|until| Duration::from_millis(until.0.saturating_sub(clock().0)));
         Self {
             works,
             confirmations,
             handle,
+            watched,
+            stalls: VecDeque::new(),
             tape,
             commands,
             presence,
@@ -103,19 +115,20 @@ impl Running {
     /// Records until something ends it, then ends it.
     pub(super) async fn run(mut self) {
         let exit = self.record().await;
-        let Self { mut works, confirmations, handle, mut tape, commands, mut presence, timebase, mut last, .. } = self;
-        let mut rest = handle.news;
-        drop(handle.selection);
-        rest.close();
-        let at = timebase.now();
-        while let Ok((arrival, news)) = rest.try_recv() {
-            if let News::Input(input) = news {
-                last = last.max(timebase.ticks(arrival));
-                let input = TimedInput { at: last, input };
-                write(&works, &mut tape, &input);
-                feed(&mut works, &mut presence, input);
+        self.handle.news.close();
+        self.stalls.extend(self.watched.stalls());
+        while let Ok((arrival, news)) = self.handle.news.try_recv() {
+            self.stalls_before(Some(arrival));
+            match news {
+                News::Input(input) => self.input(arrival, input),
+                News::Down { since } => self.lost(arrival, since),
+                News::Dropped(_) | News::Ended(_) => {}
             }
         }
+        self.stalls_before(None);
+        let at = self.timebase.now();
+        let Self { mut works, confirmations, handle, mut tape, commands, presence, last, .. } = self;
+        drop(handle);
         match exit {
             Exit::Over(cause) => {
                 finish(&mut works, tape, at.max(last)).await;
@@ -154,6 +167,10 @@ impl Running {
                     Ok(())
                 }
                 command = self.commands.recv() => self.obey(command).await,
+                () = self.watched.news() => {
+                    self.pass_time();
+                    Ok(())
+                }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.pass_time();
                     Ok(())
@@ -169,7 +186,9 @@ impl Running {
             if let Err(error) = self.keep_if_due().await {
                 return Cause::from(error).into();
             }
-            if self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stalls.extend(self.watched.stalls());
+            let heard = self.stalls.is_empty();
+            if heard && self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Cause::Left(LeaveCode::Idle).into();
             }
             if self.token_end.is_some_and(|end| Instant::now() >= end) {
@@ -224,15 +243,26 @@ impl Running {
     fn take(&mut self, batch: &mut Vec<(Instant, News)>) -> Result<(), Cause> {
         let packets = batch.iter().filter(|(_, news)| matches!(news, News::Input(Input::Packet(_)))).count();
         self.works.desk().meters.packets_received(packets as u64);
+        self.stalls.extend(self.watched.stalls());
+        let waiting = batch.len() >= BATCH && self.handle.news.len() >= BATCH;
+        if waiting && batch.last().is_some_and(|(arrival, _)| arrival.elapsed() > LONGEST_WAIT) {
+            self.watched.overloaded();
+        }
         for (arrival, news) in batch.drain(..) {
+            self.stalls_before(Some(arrival));
             match news {
                 News::Input(input) => self.input(arrival, input),
+                News::Down { since } => self.lost(arrival, since),
                 News::Dropped(count) => {
+                    self.watched.overloaded();
                     self.works.desk().meters.packets_dropped(count);
                     self.works.note(|report| report.packets_dropped += count);
                 }
                 News::Ended(reason) => return Err(Cause::Channel(reason)),
             }
+        }
+        if self.handle.news.is_empty() {
+            self.stalls_before(None);
         }
         Ok(())
     }
@@ -260,11 +290,32 @@ impl Running {
         feed(&mut self.works, &mut self.presence, input);
     }
 
+    /// The way to the channel is broken, and nothing has come over it since `since`.
+    fn lost(&mut self, arrival: Instant, since: Instant) {
+        let at = self.last.max(self.timebase.ticks(arrival));
+        self.input(arrival, Input::ChannelLost { since: self.timebase.ticks(since).min(at) });
+    }
+
+    /// Tells the core of the stalls that came before what arrived then; of all, without an arrival.
+    fn stalls_before(&mut self, arrival: Option<Instant>) {
+        while let Some(stall) = self.stalls.pop_front_if(|stall| arrival.is_none_or(|arrival| stall.precedes(arrival)))
+        {
+            let from = self.timebase.ticks(stall.from);
+            self.timebase.suspended(stall.suspended);
+            let at = self.last.max(self.timebase.ticks(stall.until));
+            self.input(stall.until, Input::Stalled { from: from.min(at), cause: stall.cause });
+            // A recording that could not hear was not idle.
+            self.idle_since = self.idle_since.map(|since| since + stall.after(since));
+        }
+    }
+
     /// Tells the core that time passed, once it has everything that arrived until now. What arrives later does not count as
     /// earlier: the journal says what the core saw (law 6).
     fn pass_time(&mut self) {
-        let now = self.timebase.now();
+        self.stalls.extend(self.watched.stalls());
         if self.handle.news.is_empty() {
+            self.stalls_before(None);
+            let now = self.timebase.now();
             self.last = self.last.max(now);
             self.works.advance(self.last);
         }
@@ -281,6 +332,7 @@ impl Running {
     }
 
     fn select(&mut self, selection: Selection) {
+        self.pass_time();
         self.handle.selection.send_replace(selection.clone());
         self.input(Instant::now(), Input::Select(selection));
     }

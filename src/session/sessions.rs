@@ -11,6 +11,7 @@ use super::live::{Command, Desk};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
 use super::scribe::Scribe;
+use super::stall::StallWatch;
 use super::{AcquireRequest, Error, Once, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) backing: Backing,
     pub(super) registry: Registry,
+    pub(super) stalls: StallWatch,
     /// Held while a resource is bound and its task is listed.
     pub(super) binding: Mutex<()>,
 }
@@ -74,7 +76,8 @@ impl Sessions {
     /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
     /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let inner = Inner { settings, backing, registry: Registry::default(), binding: Mutex::new(()) };
+        let stalls = StallWatch::new(settings.meters.clone());
+        let inner = Inner { settings, backing, registry: Registry::default(), stalls, binding: Mutex::new(()) };
         let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
         recovery::take_up(&sessions.0, left);
@@ -227,7 +230,8 @@ impl Inner {
         let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
         let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
         let roll = self.settings.roll;
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, backup, upload_patience, roll })
+        let stalls = self.stalls.clone();
+        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, stalls, backup, upload_patience, roll })
     }
 
     /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.

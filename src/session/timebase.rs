@@ -1,6 +1,8 @@
 //! Where a recording's ticks lie on the monotonic clock. Made when the bot is in the channel, and made anew when the bot of a
 //! later run of the worker is: wall time has gone on meanwhile, and so has the timeline.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::units::{Ticks, WallMs};
@@ -39,6 +41,11 @@ impl Timebase {
         self.instant + (at - self.ticks).as_duration()
     }
 
+    /// The machine was suspended for so long just now: the timeline went on, the clock did not.
+    pub(super) fn suspended(&mut self, time: Duration) {
+        self.ticks += Ticks::from_duration(time);
+    }
+
     /// The wall clock was set back while nobody looked: the present is not before `at`.
     pub(super) fn not_before(&mut self, at: Ticks) {
         let now = self.now();
@@ -48,8 +55,6 @@ impl Timebase {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -60,12 +65,15 @@ mod tests {
         assert_eq!(begun.instant(Ticks::from_secs(3)), Instant::now());
         assert_eq!(begun.ticks(Instant::now() - Duration::from_secs(4)), Ticks::ZERO);
 
-        let resumed = Timebase::resume(WallMs(1_000), WallMs(61_000));
+        let mut resumed = Timebase::resume(WallMs(1_000), WallMs(61_000));
         assert_eq!(resumed.now(), Ticks::from_secs(60));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(resumed.now(), Ticks::from_secs(61));
         assert_eq!(resumed.ticks(Instant::now() - Duration::from_secs(2)), Ticks::from_secs(59));
         assert_eq!(resumed.instant(Ticks::from_secs(62)), Instant::now() + Duration::from_secs(1));
+        resumed.suspended(Duration::from_secs(30));
+        assert_eq!(resumed.now(), Ticks::from_secs(91));
+        assert_eq!(resumed.instant(Ticks::from_secs(92)), Instant::now() + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ async fn twenty_bots_come_and_go() {
         let mut ear = Ear::join(&house.address, Selection::All).await;
         let track = ear.track_of(&uid("ann")).await;
         ear.hear(track, 3).await;
-        let ChannelHandle { news, selection } = ear.handle;
+        let ChannelHandle { news, selection, .. } = ear.handle;
         drop(news);
         let gone = tokio::time::timeout(Duration::from_secs(20), selection.closed()).await;
         gone.expect("the membership lives on without a listener");

@@ -32,7 +32,12 @@ impl Ear {
     pub(crate) async fn until(&mut self, wanted: impl Fn(&Input) -> bool) -> Input {
         let search = async {
             loop {
-                let (_, News::Input(input)) = self.handle.news.recv().await.expect("the news ended") else { continue };
+                let input = match self.handle.news.recv().await.expect("the news ended") {
+                    (_, News::Input(input)) => input,
+                    // As the session tells it, without its date.
+                    (_, News::Down { .. }) => Input::ChannelDown,
+                    _ => continue,
+                };
                 if !matches!(input, Input::Packet(_) | Input::SenderReport { .. }) {
                     self.told.push(input.clone());
                 }

@@ -6,6 +6,7 @@ mod bots_end_for_a_reason;
 mod bots_leave_nothing_behind;
 mod channel_rest_lists;
 mod client;
+mod deaf_bots_join_anew;
 mod ear;
 mod events_are_the_vendors;
 mod every_documented_call_is_one;

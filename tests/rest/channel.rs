@@ -89,7 +89,7 @@ impl Channel for Script {
         let (selection, selected) = watch::channel(request.selection);
         let stage = Stage { news, selection: selected, origin: Instant::now() };
         self.0.lock().unwrap().stages.insert(request.sid, stage);
-        Ok(ChannelHandle { news: heard, selection })
+        Ok(ChannelHandle { news: heard, selection, media: Arc::default() })
     }
 
     /// `until <ms>` is good until then, `wrong` never, everything else for ever.

@@ -109,6 +109,12 @@ impl Members {
         self.members.values().find_map(|member| member.tracks.get(sid)).map(|track| track.id)
     }
 
+    /// Whether the membership `sid` publishes something that is not muted and of which `wanted` says yes.
+    pub(super) fn is_audible(&self, sid: &str, wanted: impl Fn(&str) -> bool) -> bool {
+        let member = self.members.values().find(|member| member.sid == sid && !member.absent);
+        member.is_some_and(|member| member.tracks.iter().any(|(sid, track)| !track.muted && wanted(sid)))
+    }
+
     /// All publications, in a stable order.
     pub(super) fn published(&self) -> impl Iterator<Item = Published<'_>> {
         self.members.values().flat_map(|member| {

@@ -3,9 +3,11 @@
 //! While a socket is open it answers offers, follows members and selection, and pings. A lost socket goes to [`recovery`],
 //! which brings a new one or the end. Packets don't pass through this task (see [`super::tracks`]).
 //!
-//! [`Input::ChannelDown`] is told when media really stopped: the peer connection is broken, or the socket is lost and no
-//! packet has come for a second, or the server has forgotten us. A resumed socket beside flowing packets is no outage.
+//! [`News::Down`] is told when media really stopped: the peer connection is broken, or the socket is lost and no packet has
+//! come for a second, or the server has forgotten us, or the bot is deaf (see [`hearing`]). It is dated from the last sign of
+//! life on the way of the media. A resumed socket beside flowing packets is no outage.
 
+mod hearing;
 mod media;
 mod recovery;
 mod timers;
@@ -19,10 +21,11 @@ use livekit_protocol::{
     SubscriptionResponse,
 };
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 pub use recovery::REJOIN_LIMIT;
 
+use self::hearing::{Deafness, Hearing};
 use self::recovery::{Recovery, Trouble};
 use self::timers::{Due, Timers};
 use super::address::{Address, ResumeReason};
@@ -34,7 +37,7 @@ use super::subscriber::{PeerEvent, Subscriber};
 use super::subscriptions::Subscriptions;
 use super::token::Passes;
 use super::tracks::Tracks;
-use crate::channel::{EndReason, News};
+use crate::channel::{EndReason, MediaPath, News};
 use crate::recording::{Input, Selection};
 
 /// Why the loop over an open socket ended.
@@ -63,12 +66,16 @@ pub(super) struct Membership {
     sid: String,
     ice_servers: Vec<IceServer>,
     outbox: Arc<Outbox>,
+    media: Arc<MediaPath>,
     selection: watch::Receiver<Selection>,
     members: Members,
     subscriptions: Subscriptions,
     subscriber: Option<Subscriber>,
     tracks: Tracks,
     timers: Timers,
+    hearing: Hearing,
+    /// When the present membership began.
+    entered: Instant,
     /// The next update is a complete list.
     snapshot_comes: bool,
     trouble: Option<Trouble>,
@@ -82,6 +89,7 @@ impl Membership {
         identity: String,
         outbox: Outbox,
         selection: watch::Receiver<Selection>,
+        media: Arc<MediaPath>,
     ) -> Self {
         Self {
             address,
@@ -90,12 +98,15 @@ impl Membership {
             sid: String::new(),
             ice_servers: Vec::new(),
             outbox: Arc::new(outbox),
+            media,
             selection,
             members: Members::new(identity),
             subscriptions: Subscriptions::default(),
             subscriber: None,
             tracks: Tracks::default(),
             timers: Timers::default(),
+            hearing: Hearing::default(),
+            entered: Instant::now(),
             snapshot_comes: false,
             trouble: None,
         }
@@ -138,6 +149,8 @@ impl Membership {
         self.sid = join.participant.map(|participant| participant.sid).unwrap_or_default();
         self.ice_servers = join.ice_servers;
         self.timers.joined(join.ping_interval, join.ping_timeout);
+        self.entered = Instant::now();
+        self.hearing.begin();
         self.tell(News::Input(Input::ChannelUp)).await;
         let news = self.members.snapshot(&join.other_participants, Snapshot::Rejoined);
         self.follow(news).await;
@@ -151,7 +164,10 @@ impl Membership {
             return lost.into();
         }
         loop {
+            let deaf = self.hearing.deadline().filter(|_| !self.timers.is_connecting());
+            // In this order: after a stall of this worker, what waits in the socket comes before what the clock says.
             let step = tokio::select! {
+                biased;
                 () = self.outbox.closed() => return Exit::Left,
                 message = socket.next() => match message {
                     Ok(message) => self.answer(socket, message).await,
@@ -159,6 +175,7 @@ impl Membership {
                 },
                 event = peer_event(&mut self.subscriber) => self.peer_event(Some(socket), event).await,
                 Ok(()) = self.selection.changed() => self.subscribe(socket).await.map_err(Exit::from),
+                () = sleep_until(deaf.unwrap_or(self.entered)), if deaf.is_some() => self.listen(socket).await,
                 due = self.timers.next() => self.due(socket, due).await,
             };
             if let Err(exit) = step {
@@ -177,6 +194,10 @@ impl Membership {
             Response::Leave(leave) => return Err(self.sent_away(&leave)),
             Response::RefreshToken(token) => self.passes.refresh(token),
             Response::RoomMoved(moved) => self.moved(socket, moved).await?,
+            Response::SpeakersChanged(changed) => {
+                self.hearing.report(&changed.speakers);
+                self.review();
+            }
             Response::SubscriptionResponse(SubscriptionResponse { track_sid, err }) => {
                 tracing::warn!(room = self.room, track_sid, err, "the server can't send us a track");
             }
@@ -228,7 +249,28 @@ impl Membership {
         for request in requests {
             socket.send(Request::Subscription(request)).await?;
         }
+        self.review();
         Ok(())
+    }
+
+    /// Takes stock of who speaks and should be heard.
+    fn review(&mut self) {
+        let Self { members, subscriptions, hearing, outbox, .. } = self;
+        hearing.review(|sid| members.is_audible(sid, |track| subscriptions.holds(track)), outbox.last_packet());
+    }
+
+    /// The server has reported speakers for a while: has anything been heard of them?
+    async fn listen(&mut self, socket: &mut Socket) -> Result<(), Exit> {
+        let deafness = self.hearing.deafness(self.outbox.last_packet());
+        let (Deafness::Tell(since) | Deafness::Rejoin(since)) = deafness else { return Ok(()) };
+        tracing::warn!(room = self.room, ?deafness, "the server reports speakers and no packet arrives");
+        self.tell(News::Down { since }).await;
+        if matches!(deafness, Deafness::Tell(_)) {
+            return Ok(());
+        }
+        // Courtesy: the server would notice by itself, when the new membership begins.
+        let _ = socket.send(Request::Leave(goodbye())).await;
+        Err(Exit::Lost { why: "the bot is deaf".to_owned(), recovery: Recovery::Rejoin })
     }
 
     async fn due(&mut self, socket: &mut Socket, due: Due) -> Result<(), Exit> {
@@ -261,12 +303,26 @@ impl Membership {
 
     /// Lets go of everything that belongs to the present membership, which is lost.
     async fn detach(&mut self) {
+        let since = self.last_sign_of_life();
         self.subscriber = None;
         self.tracks = Tracks::default();
         self.subscriptions.clear();
         self.snapshot_comes = false;
         self.outbox.cut();
-        self.tell(News::Input(Input::ChannelDown)).await;
+        self.tell(News::Down { since }).await;
+    }
+
+    /// Tells that no media can arrive.
+    async fn down(&self) {
+        self.tell(News::Down { since: self.last_sign_of_life() }).await;
+    }
+
+    /// When something last came over the way of the media. A peer connection that never came up has had no sign of life in this
+    /// membership; where none was needed yet, the server's last word counts.
+    fn last_sign_of_life(&self) -> Instant {
+        let media = self.media.newest().max(self.outbox.last_packet());
+        let other = if self.subscriber.is_some() { self.entered } else { self.timers.last_heard() };
+        media.filter(|sign| *sign >= self.entered).unwrap_or(other)
     }
 
     async fn tell(&self, news: News) {

@@ -4,7 +4,7 @@
 //!   until one passes again. Everything else waits for room, and has [`RESERVE`] places that no packet takes.
 //! * Times never decrease: they are read under the lock that orders the queue.
 //! * Packets of a track pass only between its `TrackAdded` and its end.
-//! * `ChannelDown` and `ChannelUp` alternate, and no packet comes between them: one that arrives shows that the channel is up.
+//! * `Down` and `ChannelUp` alternate, and no packet comes between them: one that arrives shows that the channel is up.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -43,7 +43,7 @@ struct State {
     open: HashMap<TrackId, Uid>,
     /// Counts peer connections: late packets of an earlier one are not passed on.
     era: Era,
-    /// Whether `ChannelDown` was told and `ChannelUp` was not.
+    /// Whether `Down` was told and `ChannelUp` was not.
     down: bool,
     dropped: u64,
     /// Tracks of which the last packet was dropped, and that was told.
@@ -75,7 +75,7 @@ impl Outbox {
                 open.retain(|_, owner| owner != uid);
                 overloaded.retain(|track| open.contains_key(track));
             }
-            News::Input(Input::ChannelDown) if std::mem::replace(&mut state.down, true) => return Ok(()),
+            News::Down { .. } if std::mem::replace(&mut state.down, true) => return Ok(()),
             News::Input(Input::ChannelUp) if !std::mem::replace(&mut state.down, false) => return Ok(()),
             _ => {}
         }
@@ -234,21 +234,22 @@ mod tests {
         let (outbox, mut news) = Outbox::new();
         outbox.tell(added(1)).await.unwrap();
         let era = outbox.era();
-        for input in [Input::ChannelUp, Input::ChannelDown, Input::ChannelDown] {
-            outbox.tell(News::Input(input)).await.unwrap();
+        let down = News::Down { since: Instant::now() };
+        for news in [News::Input(Input::ChannelUp), down.clone(), News::Down { since: Instant::now() }] {
+            outbox.tell(news).await.unwrap();
         }
         outbox.packet(era, packet(1, 1));
         outbox.tell(News::Input(Input::ChannelUp)).await.unwrap();
         outbox.cut();
-        outbox.tell(News::Input(Input::ChannelDown)).await.unwrap();
+        outbox.tell(down.clone()).await.unwrap();
         assert!(!outbox.packet(era, packet(1, 2)), "a late packet of a lost peer connection");
         drop(outbox);
         let mut told = Vec::new();
         while let Some((_, said)) = news.recv().await {
             told.push(said);
         }
-        let expected =
-            [Input::ChannelDown, Input::ChannelUp, Input::Packet(packet(1, 1)), Input::ChannelDown].map(News::Input);
+        let [up, packet] = [Input::ChannelUp, Input::Packet(packet(1, 1))].map(News::Input);
+        let expected = [down.clone(), up, packet, down];
         assert_eq!(told[1..], expected);
     }
 

@@ -16,8 +16,9 @@ use webrtc::peer_connection::{
     RTCPeerConnectionState, RTCSessionDescription,
 };
 
+use super::media_socket;
 use super::tracks::Level;
-use crate::channel::peer;
+use crate::channel::{MediaPath, peer};
 
 /// How many events of a peer connection may wait for the bot; a room of several hundred talkers on arrival.
 const MAX_WAITING_EVENTS: usize = 2_048;
@@ -46,9 +47,10 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     /// A peer connection on sockets of its own; `local` is the address that leads to the signalling server.
-    pub(super) async fn new(ice_servers: &[IceServer], local: Option<IpAddr>) -> Result<Self> {
+    pub(super) async fn new(ice_servers: &[IceServer], local: Option<IpAddr>, media: &Arc<MediaPath>) -> Result<Self> {
         let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
         let peer = peer::builder(relays(ice_servers))?
+            .with_runtime(media_socket::runtime(media))
             .with_udp_addrs(addresses(local))
             .with_handler(Arc::new(Handler { events: sender }))
             .build()

@@ -50,6 +50,11 @@ impl Subscriptions {
         request(&self.held, true)
     }
 
+    /// Whether a publication, `TR_…`, is subscribed.
+    pub(super) fn holds(&self, track: &str) -> bool {
+        self.held.contains_key(track)
+    }
+
     /// A new membership begins with nothing subscribed.
     pub(super) fn clear(&mut self) {
         self.held.clear();

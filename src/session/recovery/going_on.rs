@@ -48,7 +48,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
         match (whole(replay.await)?, app) {
             (Replay::Lost(lost), _) => lost.end(commands).await,
             (Replay::Done(replayed), Some(app)) if !absent(replayed.last) => {
-                let rejoin = Rejoin::new(Arc::clone(&app.channel), &plan, tape, timebase);
+                let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
                 Returning::new(rejoin, commands).go_on(*replayed).await;
             }
             (Replay::Done(replayed), app) => {
@@ -65,7 +65,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
         }
         return Ok(());
     };
-    let rejoin = Rejoin::new(Arc::clone(&app.channel), &plan, tape, timebase);
+    let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
     let mut returning = Returning::new(rejoin, commands);
     let replayed = loop {
         tokio::select! {

@@ -20,6 +20,7 @@ use crate::session::ending::Cause;
 use crate::session::live::{JOIN_PATIENCE, join_request};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
+use crate::session::stall::{StallWatch, Watched};
 use crate::session::tape::Tape;
 use crate::session::timebase::Timebase;
 use crate::storage::journal::Record;
@@ -38,6 +39,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// The bot on its way back.
 pub(super) struct Rejoin {
     channel: Arc<dyn Channel>,
+    stalls: StallWatch,
     request: JoinRequest,
     idle: IdleRule,
     sid: Sid,
@@ -73,7 +75,7 @@ enum Place {
         unheeded: Vec<TimedInput>,
     },
     /// In, and the recording goes on.
-    Back(ChannelHandle),
+    Back(ChannelHandle, Watched),
     /// Not there any more.
     Out,
 }
@@ -101,12 +103,19 @@ pub(super) enum Turn {
 
 impl Rejoin {
     /// Sends the bot off. The tape is that of the recording; `timebase` knows its present.
-    pub(super) fn new(channel: Arc<dyn Channel>, plan: &Plan, tape: Tape, timebase: Timebase) -> Self {
+    pub(super) fn new(
+        channel: Arc<dyn Channel>,
+        stalls: StallWatch,
+        plan: &Plan,
+        tape: Tape,
+        timebase: Timebase,
+    ) -> Self {
         let request = join_request(plan);
         Self {
             place: join(&channel, &request),
             began: timebase.now(),
             channel,
+            stalls,
             request,
             idle: plan.idle,
             sid: plan.sid.clone(),
@@ -123,7 +132,7 @@ impl Rejoin {
 
     /// Whether the recording goes on.
     pub(super) const fn is_back(&self) -> bool {
-        matches!(self.place, Place::Back(_))
+        matches!(self.place, Place::Back(..))
     }
 
     /// When this run of the worker took the recording up.
@@ -174,13 +183,14 @@ impl Rejoin {
                     news = handle.news.recv() => if let Some(turn) = self.heard_alone(news) { return turn },
                     () = sleep_until(self.deadline) => return Turn::Missed(Cause::Left(LeaveCode::Idle)),
                 },
-                Place::Back(handle) => {
+                Place::Back(handle, watched) => {
                     if self.held.len() >= MAX_HELD {
                         return std::future::pending().await;
                     }
-                    let news = handle.news.recv().await;
-                    if let Some(turn) = self.heard(news) {
-                        return turn;
+                    tokio::select! {
+                        biased;
+                        () = watched.news() => self.hold_stalls(),
+                        news = handle.news.recv() => if let Some(turn) = self.heard(news) { return turn },
                     }
                 }
                 Place::Out => return std::future::pending().await,
@@ -195,7 +205,7 @@ impl Rejoin {
             Place::Alone { handle, .. } => {
                 handle.selection.send_replace(selection);
             }
-            Place::Back(handle) => {
+            Place::Back(handle, _) => {
                 handle.selection.send_replace(selection.clone());
                 self.hold(Instant::now(), Input::Select(selection));
             }
@@ -205,14 +215,14 @@ impl Rejoin {
 
     /// Leaves the channel; what had arrived is held. The present, if the recording went on until now.
     pub(super) fn leave(&mut self) -> Option<Ticks> {
-        let Place::Back(ChannelHandle { mut news, selection }) = std::mem::replace(&mut self.place, Place::Out) else {
-            return None;
-        };
-        drop(selection);
-        news.close();
-        while let Ok((arrival, news)) = news.try_recv() {
-            if let News::Input(input) = news {
-                self.hold(arrival, input);
+        self.hold_stalls();
+        let Place::Back(mut handle, _) = std::mem::replace(&mut self.place, Place::Out) else { return None };
+        handle.news.close();
+        while let Ok((arrival, news)) = handle.news.try_recv() {
+            match news {
+                News::Input(input) => self.hold(arrival, input),
+                News::Down { since } => self.hold_down(arrival, since),
+                News::Dropped(_) | News::Ended(_) => {}
             }
         }
         Some(self.timebase.now().max(self.last))
@@ -232,7 +242,7 @@ impl Rejoin {
     /// What a recording goes on with.
     pub(super) fn into_parts(self) -> Parts {
         let handle = match self.place {
-            Place::Back(handle) => Some(handle),
+            Place::Back(handle, _) => Some(handle),
             _ => None,
         };
         Parts { handle, tape: self.tape, timebase: self.timebase, dropped: self.dropped }
@@ -259,6 +269,10 @@ impl Rejoin {
     fn heard_alone(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
         let input = match news {
             Some((arrival, News::Input(input))) => TimedInput { at: self.timebase.ticks(arrival), input },
+            Some((arrival, News::Down { since })) => {
+                let at = self.timebase.ticks(arrival);
+                TimedInput { at, input: Input::ChannelLost { since: self.timebase.ticks(since).min(at) } }
+            }
             Some((_, News::Dropped(count))) => {
                 self.dropped += count;
                 return None;
@@ -276,7 +290,8 @@ impl Rejoin {
     /// Somebody is there: tells the journal, with all that came before.
     fn come_back(&mut self) -> Turn {
         if let Place::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.place, Place::Out) {
-            self.place = Place::Back(handle);
+            let watched = self.stalls.watch(Arc::clone(&handle.media));
+            self.place = Place::Back(handle, watched);
             self.back = Some(since.max(self.last));
             self.hold_at(since, Input::WorkerRestarted);
             self.hold_at(since, Input::Select(self.request.selection.clone()));
@@ -286,7 +301,12 @@ impl Rejoin {
     }
 
     fn heard(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
+        self.hold_stalls();
         let reason = match news {
+            Some((arrival, News::Down { since })) => {
+                self.hold_down(arrival, since);
+                return None;
+            }
             Some((arrival, News::Input(input))) => {
                 self.hold(arrival, input);
                 return None;
@@ -304,6 +324,22 @@ impl Rejoin {
 
     fn hold(&mut self, arrival: Instant, input: Input) {
         self.hold_at(self.timebase.ticks(arrival), input);
+    }
+
+    fn hold_down(&mut self, arrival: Instant, since: Instant) {
+        let at = self.last.max(self.timebase.ticks(arrival));
+        self.hold_at(at, Input::ChannelLost { since: self.timebase.ticks(since).min(at) });
+    }
+
+    /// What this worker did not hear because it stood still or was too slow.
+    fn hold_stalls(&mut self) {
+        let Place::Back(_, watched) = &self.place else { return };
+        for stall in watched.stalls() {
+            let from = self.timebase.ticks(stall.from);
+            self.timebase.suspended(stall.suspended);
+            let at = self.last.max(self.timebase.ticks(stall.until));
+            self.hold_at(at, Input::Stalled { from: from.min(at), cause: stall.cause });
+        }
     }
 
     /// Writes an input to the journal and keeps it for the core.

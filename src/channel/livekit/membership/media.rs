@@ -44,7 +44,7 @@ impl Membership {
     async fn subscriber(&mut self, socket: &Socket) -> webrtc::error::Result<&mut Subscriber> {
         if self.subscriber.is_none() {
             self.timers.connecting();
-            self.subscriber = Some(Subscriber::new(&self.ice_servers, socket.local_ip()).await?);
+            self.subscriber = Some(Subscriber::new(&self.ice_servers, socket.local_ip(), &self.media).await?);
         }
         Ok(self.subscriber.as_mut().expect("it was made a line ago"))
     }
@@ -79,17 +79,18 @@ impl Membership {
         match state {
             RTCPeerConnectionState::Connected => {
                 self.timers.connected();
+                self.hearing.connected();
                 if attached {
                     self.tell(News::Input(Input::ChannelUp)).await;
                 }
             }
             RTCPeerConnectionState::Disconnected => {
                 self.timers.connecting();
-                self.tell(News::Input(Input::ChannelDown)).await;
+                self.down().await;
             }
             RTCPeerConnectionState::Failed => {
                 self.timers.connecting();
-                self.tell(News::Input(Input::ChannelDown)).await;
+                self.down().await;
                 let recovery = Recovery::Resume(ResumeReason::SubscriberFailed);
                 return Err(Exit::Lost { why: "no media can arrive".to_owned(), recovery });
             }

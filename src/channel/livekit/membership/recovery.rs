@@ -43,11 +43,27 @@ impl Recovery {
     }
 }
 
+/// More time than this between two attempts is not the server's: this worker stood still.
+const LONGEST_STEP: Duration = Duration::from_secs(30);
+
 /// Trouble that is not over until a socket has lasted.
 #[derive(Debug)]
 pub(super) struct Trouble {
-    since: Instant,
+    /// How long it has lasted, without the time in which this worker stood still.
+    lasted: Duration,
+    seen: Instant,
     backoff: Backoff,
+}
+
+impl Trouble {
+    fn since(seen: Instant) -> Self {
+        Self { lasted: Duration::ZERO, seen, backoff: Backoff::default() }
+    }
+
+    fn has_lasted(&mut self) -> Duration {
+        self.lasted += std::mem::replace(&mut self.seen, Instant::now()).elapsed().min(LONGEST_STEP);
+        self.lasted
+    }
 }
 
 type Opened = Result<(Socket, Response), JoinError>;
@@ -62,8 +78,8 @@ impl Membership {
             if recovery == Recovery::Rejoin {
                 self.detach().await;
             }
-            let trouble = self.trouble.get_or_insert_with(|| Trouble { since: lost, backoff: Backoff::default() });
-            if trouble.since.elapsed() > REJOIN_LIMIT {
+            let trouble = self.trouble.get_or_insert_with(|| Trouble::since(lost));
+            if trouble.has_lasted() > REJOIN_LIMIT {
                 return Err(Exit::Ended(EndReason::Unreachable));
             }
             // A server that just told us to join anew is there; that happens once a recovery.
@@ -137,8 +153,10 @@ impl Membership {
                     let _ = self.peer_event(None, event).await;
                 }
                 () = tokio::time::sleep_until(stalled), if !self.outbox.is_down() => {
-                    if last_sign_of_media(&self.outbox, lost) + MEDIA_STALL <= Instant::now() {
-                        self.tell(News::Input(Input::ChannelDown)).await;
+                    // From here on what is published can't be subscribed, however well the way of the media may be.
+                    let since = last_sign_of_media(&self.outbox, lost);
+                    if since + MEDIA_STALL <= Instant::now() {
+                        self.tell(News::Down { since }).await;
                     }
                 }
             }

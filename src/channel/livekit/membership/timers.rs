@@ -93,6 +93,11 @@ impl Timers {
         self.heard = Instant::now();
     }
 
+    /// When the server last said something, or the socket was opened.
+    pub(super) const fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// The peer connection is on its way.
     pub(super) fn connecting(&mut self) {
         self.connect = Some(Instant::now() + CONNECT_PATIENCE);

@@ -1,8 +1,9 @@
-//! A tokio runtime whose UDP sockets are places on the shared port.
+//! A tokio runtime whose UDP sockets are made by whoever builds the peer connection.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +12,38 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
-use super::Endpoint;
-use super::socket::MuxSocket;
-
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Wrap = dyn Fn(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send + Sync;
 
 /// Everything as tokio does it, but for [`Runtime::wrap_udp_socket`].
-#[derive(Debug)]
-pub(super) struct MuxRuntime {
-    endpoint: Arc<Endpoint>,
+pub struct SocketRuntime {
+    name: &'static str,
+    wrap: Box<Wrap>,
 }
 
-impl MuxRuntime {
-    pub(super) const fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint }
+impl SocketRuntime {
+    /// `wrap` makes the socket that a peer connection uses from the one that it bound.
+    pub fn new(
+        name: &'static str,
+        wrap: impl Fn(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send + Sync + 'static,
+    ) -> Arc<dyn Runtime> {
+        Arc::new(Self { name, wrap: Box::new(wrap) })
     }
 }
 
-impl Runtime for MuxRuntime {
+impl fmt::Debug for SocketRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketRuntime").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Runtime for SocketRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
         TokioRuntime.spawn(future)
     }
 
-    /// The socket that the peer connection bound is closed; only its address is kept, as the name that the connection knows
-    /// its one local candidate by.
-    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        Ok(Arc::new(MuxSocket::new(Arc::clone(&self.endpoint), socket.local_addr()?)))
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        (self.wrap)(socket)
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -68,6 +75,6 @@ impl Runtime for MuxRuntime {
     }
 
     fn name(&self) -> &'static str {
-        "tokio, one udp port"
+        self.name
     }
 }
