@@ -143,10 +143,7 @@ impl Record {
     pub fn sid(&self) -> &Sid {
         match self {
             Self::Started { spec } | Self::Continued { spec } => &spec.sid,
-            Self::Input { sid, .. }
-            | Self::Finished { sid, .. }
-            | Self::Stored { sid, .. }
-            | Self::Checkpoint { sid, .. } => sid,
+            Self::Input { sid, .. } | Self::Finished { sid, .. } | Self::Stored { sid, .. } | Self::Checkpoint { sid, .. } => sid,
         }
     }
 }

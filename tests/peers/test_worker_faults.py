@@ -3,14 +3,19 @@ the room, and what is lost is a second before each kill and the time until it is
 
 import os
 import random
+import signal
 import time
 
-from peers.holes import ledger
+import requests
+
+from peers.holes import EDGE, ledger
 from peers.product import ELSEWHERE, Product
 from peers.program import wait_for
 from peers.staircase import Heard
 
 LOST, BACK, FIRST_SOUND, LAST_SOUND = 1.0, 1.5, 2.0, 0.5
+# Who talks without a pause, and at which tone.
+TONES = {"alice": 440, "bob": 5000}
 # One packet, and what a wall clock of milliseconds and a busy machine make of it.
 FRAME = 0.03
 
@@ -81,3 +86,40 @@ def report(silences, kills):
         for start, end in silences:
             if start < killed + FRAME < end:
                 print(f"lost {killed - start:.3f} s, ready after {ready - killed:.3f} s, silent {end - start:.3f} s")
+
+
+def test_a_worker_that_stood_still_says_so(tmp_path, receiver, real_livekit, versitygw, crowd, room):
+    """SIGSTOP for some seconds: what is silent meanwhile is `worker_stalled` for both talkers, in the mix and alone."""
+    product = Product(tmp_path, receiver.url, real_livekit)
+    lk = real_livekit
+    for uid, tone in TONES.items():
+        crowd.join(lk.url, lk.token(room, uid), tone=tone, dtx=False)
+    for length in how_long([4], [10, 18, 25, 30, 40]):
+        mix = product.record(room, "mix", bucket=versitygw.bucket, app=ELSEWHERE, alsoIndividual=True)
+        time.sleep(4)
+        product.program.process.send_signal(signal.SIGSTOP)
+        stopped = time.time()
+        time.sleep(length)
+        went_on = time.time()
+        product.program.process.send_signal(signal.SIGCONT)
+        wait_for("the bot to be back", lambda: mix.query()[1].get("state") == "recording", seconds=60)
+        time.sleep(5)
+        recorded, _ = mix.finish(tmp_path / f"mix-{length}", seconds=150, late=True)
+        for uid, tone in TONES.items():
+            playlist = recorded.individual(uid)
+            gaps = ledger(recorded, uid)
+            stalls = [(start, end) for start, end, cause in gaps if cause == "worker_stalled"]
+            begin, end = stopped - playlist.start, went_on - playlist.start
+            spans = playlist.sound.spans(tone)
+            silences = [(max(one[1], begin), min(other[0], end)) for one, other in zip(spans, spans[1:])]
+            silences = [silence for silence in silences if silence[1] - silence[0] > 0.3]
+            for silence in silences:
+                assert any(stall[0] <= silence[0] + EDGE and silence[1] <= stall[1] + EDGE for stall in stalls), (uid, silence, gaps)
+            told, silent = (sum(end - start for start, end in spans) for spans in (stalls, silences))
+            print(f"{uid}: stopped for {length} s, silent {silent:.2f} s, worker_stalled {told:.2f} s")
+            assert told >= silent - 2 * EDGE and told <= length + 1, (uid, gaps)
+            blamed = [gap for gap in gaps if gap[2] == "sender_stall" and gap[0] < end and gap[1] > begin and gap[1] - gap[0] > 0.1]
+            assert not blamed, (uid, gaps)
+            assert silent < 0.5 or recorded.manifest["verdict"] == "partial"
+        wait_for("new recordings to be taken", lambda: requests.get(f"{product.origin}/readyz", timeout=5).ok)
+    assert product.stop() == 0

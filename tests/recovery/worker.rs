@@ -79,9 +79,28 @@ impl Worker {
         }
     }
 
-    /// Lets a process that was stopped go on.
-    pub(crate) fn thaw(&self) {
+    /// Lets a frozen process go on.
+    pub(crate) fn resume(&self) {
         self.signal("CONT");
+    }
+
+    /// Lets the process run for some two milliseconds of each half second.
+    pub(crate) async fn starve(&self, time: Duration) {
+        let turn = "kill -CONT $0; sleep 0.001; kill -STOP $0; sleep 0.497";
+        let script = format!("i=0; while [ $i -lt $1 ]; do {turn}; i=$((i+1)); done; kill -CONT $0");
+        let (id, turns) = (self.child.id().to_string(), (time.as_millis() / 500).to_string());
+        let starving =
+            tokio::task::spawn_blocking(move || Command::new("sh").args(["-c", &script, &id, &turns]).status());
+        assert!(starving.await.unwrap().unwrap().success());
+    }
+
+    /// What the process has used of its processors.
+    pub(crate) fn used(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // In hundredths of a second, in user mode and in the kernel.
+        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Waits until it ended by itself.

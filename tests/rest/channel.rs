@@ -112,6 +112,12 @@ impl Stage {
         self.news.send((arrival, News::Input(input))).await.unwrap();
     }
 
+    /// The way to the channel breaks; the last sign of life was earlier.
+    pub(crate) async fn down(&self, ms: u64, since_ms: u64) {
+        let at = |ms: u64| self.origin + Duration::from_millis(ms);
+        self.news.send((at(ms), News::Down { since: at(since_ms) })).await.unwrap();
+    }
+
     /// A member joins and publishes.
     pub(crate) async fn enter(&self, ms: u64, uid: &str, track: u32) {
         let uid = Uid::new(uid).unwrap();
