@@ -71,6 +71,7 @@ impl Stall {
     fn join(&mut self, next: Self, forced: bool) -> bool {
         let joins = forced || (self.cause == next.cause && next.from <= self.until && next.suspended.is_zero());
         if joins {
+            self.from = self.from.min(next.from);
             (self.until, self.suspended) = (next.until, self.suspended + next.suspended);
         }
         joins
@@ -228,8 +229,13 @@ impl StallWatch {
                 found = found.or(Some(cause));
                 let newest = place.media.newest().unwrap_or(last.instant);
                 let earliest = last.instant.checked_sub(DATED_BACK).unwrap_or(last.instant);
+                let mut from = newest.clamp(earliest, last.instant);
+                if cause == StallCause::Overload && after != Some(StallCause::WorkerStalled) {
+                    // What waited was not heard when it came.
+                    from = now.instant.checked_sub(evidence.waited).unwrap_or(from).min(from);
+                }
                 place.tell(Stall {
-                    from: newest.clamp(earliest, last.instant),
+                    from,
                     looked: last.instant,
                     until: now.instant,
                     suspended: if suspended > SUSPENDED { suspended } else { Duration::ZERO },

@@ -17,10 +17,7 @@ pub(super) const LONGEST_WAIT: Duration = STALL;
 /// A look that comes later than this is late.
 const LATE: Duration = Duration::from_millis(500);
 
-/// How many looks are remembered: two seconds of them.
-const REMEMBERED: u32 = 8;
-
-/// So many late looks among those are too many.
+/// So many late looks among the last eight, which are two seconds, are too many. One is, where there was a stall among them.
 const TOO_MANY: u32 = 4;
 
 /// A process that used a larger share of a processor than this while its looks were late ran, but too slowly: in percent.
@@ -50,24 +47,28 @@ pub(super) struct Evidence {
 /// Judges a worker by its looks at the clock.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
-    /// One bit a look, the newest is the lowest: whether it was late.
+    /// One bit for each of the last eight looks, the newest is the lowest: whether it was late.
     late: u8,
+    /// The same: whether something was found.
+    found: u8,
 }
 
 impl Judge {
     /// What kept the worker since the look before, if something did.
     pub(super) fn look(&mut self, look: Look) -> Option<StallCause> {
         let lateness = look.gap.saturating_sub(TICK);
-        let again = self.late != 0;
-        debug_assert_eq!(REMEMBERED, u8::BITS);
-        self.late = self.late << 1 | u8::from(lateness > LATE);
-        if lateness > STALL {
+        let (late, again) = (lateness > LATE, self.late != 0);
+        self.late = self.late << 1 | u8::from(late);
+        let found = if lateness > STALL {
             let share = |percent: u32| look.gap * percent / 100;
             let ran = look.used > share(RAN) || again && look.used > share(STARVED);
             Some(if ran { StallCause::Overload } else { StallCause::WorkerStalled })
         } else {
-            (self.late.count_ones() >= TOO_MANY).then_some(StallCause::Overload)
-        }
+            let too_many = self.late.count_ones() >= TOO_MANY || late && self.found != 0;
+            too_many.then_some(StallCause::Overload)
+        };
+        self.found = self.found << 1 | u8::from(found.is_some());
+        found
     }
 }
 
@@ -128,7 +129,8 @@ mod tests {
         assert_eq!(causes[4..], [Some(StallCause::Overload); 3]);
         let after: Vec<_> = (0..8).filter_map(|_| judge.look(look(250, 30))).collect();
         assert!(after.len() <= 5, "it is over in two seconds");
-        assert_eq!(judge.look(look(250, 30)), None);
+        judge.look(look(3_000, 20));
+        assert_eq!(judge.look(look(800, 20)), Some(StallCause::Overload), "late again right after a stall");
     }
 
     #[test]
