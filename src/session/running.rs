@@ -127,7 +127,7 @@ impl Running {
         }
         self.stalls_before(None);
         let at = self.timebase.now();
-        let Self { mut works, confirmations, handle, mut tape, commands, presence, last, .. } = self;
+        let Self { mut works, confirmations, handle, mut tape, commands, mut presence, last, .. } = self;
         drop(handle);
         match exit {
             Exit::Over(cause) => {

@@ -80,7 +80,7 @@ async fn suffer(fault: Fault, kills: usize, random: &mut StdRng) {
         if matches!(fault, Fault::OldCopy) {
             stage.worker().freeze().await;
             copy_dir(&stage.place.data, &copy);
-            stage.worker().thaw();
+            stage.worker().resume();
             sleep(Duration::from_secs(5)).await;
         } else {
             sleep(Duration::from_secs(2)).await;

@@ -57,11 +57,6 @@ impl Recorder {
         Peaks { mix: self.mixer.as_ref().map(Mixer::waveform), uids: self.uids.values().filter_map(waveform).collect() }
     }
 
-    /// TEMPORARY
-    pub fn adopt(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
-        let _ = (playlist, from, to, &self.finished);
-    }
-
     /// A segment of `playlist` that lay at `from..to` could not be kept (disk full; [`crate::recording::Segment::silenced`] fills its place).
     /// What was booked as recorded there is now missing, for cause [`crate::recording::Cause::DiskFull`]; what was a gap stays that gap.
     /// What is not written yet is lost when it is written, so that a replay can be told at any moment; what is told twice is lost once.

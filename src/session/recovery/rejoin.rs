@@ -153,7 +153,7 @@ impl Rejoin {
         match &self.place {
             Place::Pausing { failed, .. } => Some(failed.to_string()),
             Place::Joining(_) => Some(no_answer().to_string()),
-            Place::Alone { .. } | Place::Back(_) | Place::Out => None,
+            Place::Alone { .. } | Place::Back(..) | Place::Out => None,
         }
     }
 
