@@ -12,6 +12,8 @@ mod needles;
 mod receiver;
 mod talker;
 mod world;
+#[path = "../storage/write_once.rs"]
+mod write_once;
 
 mod a_backup_takes_over;
 mod a_bucket_that_fails_loses_nothing;
@@ -24,6 +26,7 @@ mod a_stall_is_no_idle_time;
 mod a_stopped_worker_hands_over;
 mod a_worker_that_died_goes_on;
 mod alarms_are_raised_again_after_a_restart;
+mod a_write_once_bucket_is_written_once;
 mod an_empty_channel_ends_with_the_crash;
 mod another_sealing_key_says_so;
 mod apps_have_limits;

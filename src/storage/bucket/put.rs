@@ -57,7 +57,8 @@ impl Bucket {
         if replaced || mended {
             return self.send(key, body, kind, false).await;
         }
-        if conditional != Some(true) && readable != Some(false) {
+        let kept_by_the_store = conditional == Some(true) || write_once == Some(true);
+        if !kept_by_the_store && readable != Some(false) {
             match self.head(key).await {
                 Ok(Some(held)) => return self.judge(key, body, held, earlier).await,
                 Ok(None) => {}
@@ -69,7 +70,7 @@ impl Bucket {
         let put = self.send(key, body, kind, conditional != Some(false)).await;
         match put {
             Ok(confirmed) => {
-                if self.abilities().conditional.is_none() {
+                if !kept_by_the_store && self.abilities().conditional.is_none() {
                     self.learn_condition(key, body, kind).await;
                 }
                 Ok(confirmed)
