@@ -101,7 +101,7 @@ async fn handle(State(state): State<Arc<Mutex<Held>>>, request: Request) -> Resp
     let mark = if parts.headers.contains_key("if-none-match") { "*" } else { "" };
     held.log.push(format!("{} {}{mark}", parts.method, key.rsplit('/').next().unwrap_or_default()));
     match parts.method {
-        Method::PUT => held.put(key, body, &parts.headers),
+        Method::PUT => held.put(key, &body, &parts.headers),
         Method::HEAD => held.head(&key),
         Method::DELETE if held.script.overwriting == Overwriting::Allowed => {
             held.objects.remove(&key);
@@ -113,7 +113,7 @@ async fn handle(State(state): State<Arc<Mutex<Held>>>, request: Request) -> Resp
 }
 
 impl Held {
-    fn put(&mut self, key: String, body: Bytes, headers: &HeaderMap) -> Response {
+    fn put(&mut self, key: String, body: &Bytes, headers: &HeaderMap) -> Response {
         let (there, condition) = (self.objects.contains_key(&key), headers.contains_key("if-none-match"));
         match self.script.overwriting {
             Overwriting::Denied if there => return refusal(403, "AccessDenied"),
@@ -131,11 +131,11 @@ impl Held {
             }
             _ => {}
         }
-        let etag = self.etag(&body);
+        let etag = self.etag(body);
         self.objects.insert(key, body.clone());
         match self.script.tells {
             Tells::Checksum | Tells::Nothing => {
-                ([("x-amz-checksum-sha256", checksum(&body)), ("etag", etag)], StatusCode::OK).into_response()
+                ([("x-amz-checksum-sha256", checksum(body)), ("etag", etag)], StatusCode::OK).into_response()
             }
             Tells::Md5 | Tells::Length => ([("etag", etag)], StatusCode::OK).into_response(),
         }
