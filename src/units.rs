@@ -12,4 +12,4 @@ pub use address::is_public;
 pub use events::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 pub use ids::{AppId, ChannelSid, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
 pub use secret_hash::SecretHash;
-pub use time::{TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};
+pub use time::{BootTime, TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};

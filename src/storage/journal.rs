@@ -25,8 +25,10 @@
 //! | 01 | started: introduces the session | the [`Spec`] as JSON |
 //! | 02 | continued: introduces a session that began in an earlier file | the [`Spec`] as JSON |
 //! | 03 | finished | time |
-//! | 04 | checkpoint, a part of it | offset:varint, total:varint, bytes of the state to the end |
+//! | 04 | checkpoint, a part of it; read, no longer written | offset:varint, total:varint, bytes of the state to the end |
 //! | 05 | stored: the bucket holds a media object | see [`StoredObject`] |
+//! | 06 | clock | the session's time:varint, sid:16 bytes, boot id:16 bytes, boot time in ms:varint |
+//! | 07 | checkpoint, a part of a copy of it | copy:u8 (a number that tells alike ones apart, times 2, plus 1 for the second copy), crc:u32 (CRC-32 of the state), offset, total, bytes as in 04 |
 //! | 10 | joined | time, uid (UTF-8, to the end) |
 //! | 11 | left | time, uid |
 //! | 12 | track added | time, track:varint, muted:u8, uid |
@@ -42,25 +44,43 @@
 //! | 1c | stalled | time, how long before it that began:varint, cause:u8 (0 the worker stood still, 1 overload) |
 //! | 1d | channel lost | time, how long before it the last sign of life came:varint |
 //! | 1e | inputs lost | time, how long before it the last record was:varint |
-//! | 80 to 87 | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
+//! | 80 to 8f | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows, bit 3: it was the track's before as well | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
 //!
-//! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file. A packet of a
-//! running track costs 18 or 19 bytes over its payload.
+//! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file, and in the track's first
+//! packet behind each clock record. A packet of a running track costs 18 or 19 bytes over its payload.
 //!
-//! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file. `offset` says
-//! where in the state the part's bytes begin, `total` how long the state is. A reader yields the checkpoint with its last part; a part
-//! whose predecessor is missing is passed over, and so is a checkpoint whose end is missing.
+//! A *clock* record says what a reader can't know behind damage: the session's name, and the time that its next difference counts from.
+//! One stands behind the session's introduction, its first record with a time, about one a second of its time from there on
+//! (some 50 bytes, and 4 for each track that goes on), behind its checkpoints and at the end of the file. Its boot id and boot time say when
+//! the record with that time was appended, on the clock that nobody can set; they are zero where nobody knows, as in a capture. A
+//! session whose [`Spec`] was lost is introduced by a clock record alone.
+//!
+//! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file; up to 1 MiB it is
+//! written twice, one copy behind the other, so that one damaged frame does not cost it. `offset` says where in the state the part's bytes
+//! begin, `total` how long the state is. A reader puts it together from the parts of both copies and yields it once, with the part that was
+//! missing last.
 //!
 //! # Reading
 //!
-//! A file can be read alone: each introduces its sessions with their whole [`Spec`]. An incomplete last frame, a last frame
-//! with a wrong CRC, and nothing but zeros to the end are a *torn tail*: what a power cut leaves. It ends the file cleanly, with
-//! a flag. Anything else that does not fit is an error that names the offset. No file makes the reader panic or allocate more
-//! than a frame plus what grows with the part of the file that was read.
+//! A file can be read alone: each introduces its sessions with their whole [`Spec`]. A tail behind which no whole frame follows is *torn*:
+//! an incomplete last frame, one with a wrong CRC, zeros to the end. That is what a power cut leaves; it ends the file cleanly, with a flag.
+//!
+//! Everything else that is not a whole frame, or not understood, is *damage*: it costs itself, the header included. The reader goes on at
+//! the next whole frame and names the stretch ([`Reader::damages`]). Which sessions lost something nobody knows, so each that has records on
+//! both sides gets an [`Input::InputsLost`](crate::recording::Input::InputsLost) in front of its first record behind, from the time of
+//! its last one before. Records wait for their session's next clock record, and packets for their track's SSRC, where damage took away what
+//! they count from; there are bounds for that, and in files of commit 6109b9e and earlier, which have no clock records, they are given out
+//! with what is known: times count on from the last record before the damage.
+//!
+//! No file makes the reader panic, take longer than a time that is linear in its length, or allocate more than a few frames plus what
+//! grows with the part of the file that was read.
 
+mod batch;
 mod checkpoint;
+mod clock;
 mod cursor;
 mod decode;
+mod decoder;
 mod disk;
 mod encode;
 mod error;
@@ -68,6 +88,7 @@ mod file_writer;
 mod flusher;
 mod frame;
 mod frames;
+mod held;
 mod inheritance;
 mod kind;
 mod log;
@@ -76,14 +97,18 @@ mod pending;
 mod reader;
 mod replay;
 mod scan;
+mod session;
 mod stored;
+mod window;
 mod writer;
 
 pub use checkpoint::MAX_CHECKPOINT_BYTES;
+pub use clock::Clock;
 pub use encode::EncodeError;
 pub use error::JournalError;
 pub use file_writer::FileWriter;
 pub use frame::{HEADER_BYTES, MAX_BODY_BYTES};
+pub use frames::Damage;
 pub use reader::Reader;
 pub use replay::Replay;
 pub use stored::StoredObject;
@@ -143,7 +168,10 @@ impl Record {
     pub fn sid(&self) -> &Sid {
         match self {
             Self::Started { spec } | Self::Continued { spec } => &spec.sid,
-            Self::Input { sid, .. } | Self::Finished { sid, .. } | Self::Stored { sid, .. } | Self::Checkpoint { sid, .. } => sid,
+            Self::Input { sid, .. }
+            | Self::Finished { sid, .. }
+            | Self::Stored { sid, .. }
+            | Self::Checkpoint { sid, .. } => sid,
         }
     }
 }

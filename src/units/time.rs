@@ -107,6 +107,26 @@ impl WallMs {
     }
 }
 
+/// A time on the clock that runs from a machine's start to its next one, while it sleeps too, and that nobody can set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootTime {
+    /// Which start of which machine; zeros where nobody knows.
+    pub boot: [u8; 16],
+    /// Milliseconds since then.
+    pub ms: u64,
+}
+
+impl BootTime {
+    /// Nobody knows.
+    pub const UNKNOWN: Self = Self { boot: [0; 16], ms: 0 };
+
+    /// Milliseconds from `earlier` to `self`, if both are known and of one run of the machine.
+    pub fn since(self, earlier: Self) -> Option<u64> {
+        let same = self.boot == earlier.boot && self.boot != Self::UNKNOWN.boot;
+        if same { self.ms.checked_sub(earlier.ms) } else { None }
+    }
+}
+
 impl fmt::Display for WallMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.date_time().format("%Y-%m-%dT%H:%M:%S%.3fZ"))

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::batch::Batch;
 use super::frame;
 use super::log::LogFile;
 use super::medium::{Medium, Paper};
-use super::pending::Batch;
 
 /// Why a batch is not on the disk.
 #[derive(Debug, thiserror::Error)]

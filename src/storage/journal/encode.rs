@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::checkpoint::{self, MAX_CHECKPOINT_BYTES};
+use super::clock::{CLOCK_TICKS, Clock, ClockRecord};
 use super::cursor::{put_varint, put_zigzag};
 use super::{Record, StoredObject, frame, kind};
 use crate::recording::{Input, Packet, Selection, Spec, StallCause, TimedInput};
-use crate::units::{Sid, Ssrc, Ticks, TrackId, Uid};
+use crate::units::{BootTime, Sid, Ssrc, Ticks, TrackId, Uid};
 
 /// Why a record was not encoded; nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,11 +35,19 @@ pub(super) struct Encoder {
     introduced: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
+    sid: Sid,
     index: u64,
     at: Ticks,
-    sources: HashMap<TrackId, Ssrc>,
+    /// Time of the last clock record behind a record with a time.
+    clocked: Option<Ticks>,
+    /// Clock records so far: behind each, every SSRC is said again.
+    clocks: u64,
+    /// Checkpoints so far.
+    checkpoints: u8,
+    /// The SSRC of each track, and how many clock records there were when it was said last.
+    sources: HashMap<TrackId, (Ssrc, u64)>,
 }
 
 impl Encoder {
@@ -52,16 +61,56 @@ impl Encoder {
         frame::header()
     }
 
-    /// Appends `record` to `out`. An audio level keeps its lower 7 bits, all that RFC 6464 has.
-    pub(super) fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Appends `record` to `out`, and a clock record where one is due; `now` is when the record is appended. An audio level keeps its
+    /// lower 7 bits, all that RFC 6464 has.
+    pub(super) fn encode(&mut self, record: &Record, now: BootTime, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match record {
-            Record::Started { spec } => self.introduce(kind::STARTED, spec, out),
-            Record::Continued { spec } => self.introduce(kind::CONTINUED, spec, out),
-            Record::Input { sid, input } => self.session(sid)?.encode_input(input, out),
-            Record::Finished { sid, at } => self.session(sid)?.put(kind::FINISHED, *at, out, |_| ()),
+            Record::Started { spec } => self.introduce(kind::STARTED, spec, Ticks::ZERO, out),
+            Record::Continued { spec } => self.introduce(kind::CONTINUED, spec, Ticks::ZERO, out),
+            Record::Input { sid, input } => {
+                let session = self.session(sid)?;
+                session.encode_input(input, out)?;
+                session.tell_time(now, out);
+                Ok(())
+            }
+            Record::Finished { sid, at } => {
+                let session = self.session(sid)?;
+                session.put(kind::FINISHED, *at, out, |_| ())?;
+                session.tell_time(now, out);
+                Ok(())
+            }
             Record::Stored { sid, object } => self.session(sid)?.encode_stored(object, out),
-            Record::Checkpoint { sid, state } => self.session(sid)?.encode_checkpoint(state, out),
+            Record::Checkpoint { sid, state } => {
+                let session = self.session(sid)?;
+                session.encode_checkpoint(state, out)?;
+                session.put_clock(BootTime::UNKNOWN, out);
+                Ok(())
+            }
         }
+    }
+
+    /// Introduces a session that began in an earlier file and whose last record was at `at`. One whose [`Spec`] is lost is introduced
+    /// by its clock record alone.
+    pub(super) fn go_on(
+        &mut self,
+        sid: &Sid,
+        spec: Option<&Spec>,
+        at: Ticks,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if let Some(spec) = spec {
+            return self.introduce(kind::CONTINUED, spec, at, out);
+        }
+        self.add(sid, at, out);
+        Ok(())
+    }
+
+    /// Says the time of each session once more, where it went on since it was said: the file ends.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        let mut sessions: Vec<_> =
+            self.sessions.values_mut().filter(|session| session.clocked.is_some_and(|at| at != session.at)).collect();
+        sessions.sort_by_key(|session| session.index);
+        sessions.into_iter().for_each(|session| session.put_clock(BootTime::UNKNOWN, out));
     }
 
     /// Drops what is remembered about a session that writes no more.
@@ -78,29 +127,55 @@ impl Encoder {
         self.sessions.get_mut(sid).ok_or(EncodeError::NotStarted)
     }
 
-    fn introduce(&mut self, kind: u8, spec: &Spec, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let session = Session { index: self.introduced, ..Session::default() };
+    fn introduce(&mut self, kind: u8, spec: &Spec, at: Ticks, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let start = frame::open(out);
         out.push(kind);
-        put_varint(out, session.index);
+        put_varint(out, self.introduced);
         serde_json::to_writer(&mut *out, spec).expect("a spec has string keys only and a Vec takes every byte");
         if !frame::close(out, start) {
             return Err(EncodeError::TooLong);
         }
-        self.introduced += 1;
-        self.sessions.insert(spec.sid.clone(), session);
+        self.add(&spec.sid, at, out);
         Ok(())
+    }
+
+    /// Numbers a session and says its time.
+    fn add(&mut self, sid: &Sid, at: Ticks, out: &mut Vec<u8>) {
+        let index = self.introduced;
+        let mut session =
+            Session { sid: sid.clone(), index, at, clocked: None, clocks: 0, checkpoints: 0, sources: HashMap::new() };
+        session.put_clock(BootTime::UNKNOWN, out);
+        self.introduced += 1;
+        self.sessions.insert(sid.clone(), session);
     }
 }
 
 impl Session {
-    fn encode_checkpoint(&self, state: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Says the session's time behind its first record with one, and about once a second.
+    fn tell_time(&mut self, now: BootTime, out: &mut Vec<u8>) {
+        if self.clocked.is_none_or(|clocked| self.at.0.abs_diff(clocked.0) >= CLOCK_TICKS) {
+            self.clocked = Some(self.at);
+            self.put_clock(now, out);
+        }
+    }
+
+    fn put_clock(&mut self, time: BootTime, out: &mut Vec<u8>) {
+        let start = frame::open(out);
+        out.push(kind::CLOCK);
+        put_varint(out, self.index);
+        ClockRecord { sid: self.sid.clone(), clock: Clock { ticks: self.at, time } }.write(out);
+        assert!(frame::close(out, start), "a clock record fits a frame with the longest numbers in it");
+        self.clocks += 1;
+    }
+
+    fn encode_checkpoint(&mut self, state: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if state.len() > MAX_CHECKPOINT_BYTES {
             return Err(EncodeError::CheckpointTooLong { bytes: state.len() });
         }
-        for part in checkpoint::parts(state) {
+        self.checkpoints = self.checkpoints.wrapping_add(1);
+        for part in checkpoint::parts(state, self.checkpoints) {
             let start = frame::open(out);
-            out.push(kind::CHECKPOINT);
+            out.push(kind::CHECKPOINT_COPY);
             put_varint(out, self.index);
             part.write(out);
             assert!(frame::close(out, start), "a part fits a frame with the longest numbers before it");
@@ -158,14 +233,17 @@ impl Session {
     }
 
     fn encode_packet(&mut self, packet: &Packet, at: Ticks, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let new_source = self.sources.get(&packet.track) != Some(&packet.ssrc);
+        let said = self.sources.get(&packet.track).copied();
+        let known = said.is_some_and(|(ssrc, _)| ssrc == packet.ssrc);
+        let due = said != Some((packet.ssrc, self.clocks));
         let mut kind = kind::PACKET;
         kind |= if packet.marker { kind::MARKER } else { 0 };
         kind |= if packet.level.is_some() { kind::LEVEL } else { 0 };
-        kind |= if new_source { kind::SSRC } else { 0 };
+        kind |= if due { kind::SSRC } else { 0 };
+        kind |= if due && known { kind::SAID_AGAIN } else { 0 };
         self.put(kind, at, out, |out| {
             put_track(out, packet.track);
-            if new_source {
+            if due {
                 out.extend_from_slice(&packet.ssrc.0.to_le_bytes());
             }
             out.extend_from_slice(&packet.sequence.to_le_bytes());
@@ -173,8 +251,8 @@ impl Session {
             out.extend(packet.level.map(|level| level & 0x7f));
             out.extend_from_slice(&packet.payload);
         })?;
-        if new_source {
-            self.sources.insert(packet.track, packet.ssrc);
+        if due {
+            self.sources.insert(packet.track, (packet.ssrc, self.clocks));
         }
         Ok(())
     }

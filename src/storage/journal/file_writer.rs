@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Record;
 use super::encode::{EncodeError, Encoder};
+use crate::units::BootTime;
 
 /// Writes a journal of its own. Blocking I/O; nothing is sure to be on the disk before [`FileWriter::finish`].
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl FileWriter {
             return Ok(());
         }
         self.frame.clear();
-        self.encoder.encode(record, &mut self.frame).map_err(invalid)?;
+        self.encoder.encode(record, BootTime::UNKNOWN, &mut self.frame).map_err(invalid)?;
         self.file.write_all(&self.frame)
     }
 

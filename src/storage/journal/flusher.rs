@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::batch::Batch;
 use super::disk::{Disk, Refusal, Usage};
-use super::pending::Batch;
 use super::writer::{GROUP_TIME, Shared};
 
 /// Wait after the disk refused a batch.

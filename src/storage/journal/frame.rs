@@ -95,6 +95,12 @@ impl Head {
     pub(super) fn fits(&self, body: &[u8]) -> bool {
         sum(self.length, body).to_le_bytes() == self.crc
     }
+
+    /// The same, where `body` says what the body does to the state of the sum before it.
+    pub(super) fn fits_sum(&self, body: impl FnOnce(u32) -> u32) -> bool {
+        let before = !crc32fast::hash(&self.length);
+        (!body(before)).to_le_bytes() == self.crc
+    }
 }
 
 fn check(length: [u8; 2]) -> u8 {

@@ -1,14 +1,34 @@
-//! The frames of a file, whatever is in them: header, sums, and where it ends.
+//! The frames of a file, whatever is in them: header, sums, damage, and where it ends.
+//!
+//! Where no whole frame begins, the next one is looked for: behind the body if the head's check is good, then byte by byte. What lies
+//! between is a damaged stretch. Nothing whole until the end of the file is a torn tail. Time is linear in the file's length whatever
+//! is in it, memory is a few hundred kilobytes.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::error::JournalError;
-use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Head, Header};
+use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, MAX_BODY_BYTES};
+use super::window::{Look, Window};
 
-/// Bytes read from the disk in one go.
-const READ_BYTES: usize = 256 << 10;
+/// Bytes of a journal that can't be read; what lies before and behind them can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where in the file they begin.
+    pub offset: u64,
+    /// How many they are. 0: a piece of the file is gone.
+    pub bytes: u64,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+impl Damage {
+    /// Where they end.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.bytes
+    }
+}
 
 /// A frame that is whole.
 pub(super) struct Frame<'a> {
@@ -17,14 +37,19 @@ pub(super) struct Frame<'a> {
     pub(super) start: u64,
     /// Where it ends.
     pub(super) end: u64,
+    /// What was damaged right before it.
+    pub(super) damage: Option<Damage>,
 }
 
-/// Yields frames from front to back. After an error nothing follows. Blocking I/O.
+/// Yields the whole frames from front to back. After an error nothing follows. Blocking I/O.
 #[derive(Debug)]
-pub(super) struct Frames<R = BufReader<File>> {
-    source: R,
-    body: Vec<u8>,
+pub(super) struct Frames<R = File> {
+    window: Window<R>,
+    /// Bytes of the frame that was given out last: they are taken with the next.
+    given: usize,
     offset: u64,
+    /// In front of the next frame.
+    damage: Option<Damage>,
     torn: Option<u64>,
     ended: bool,
 }
@@ -32,25 +57,36 @@ pub(super) struct Frames<R = BufReader<File>> {
 impl Frames {
     /// Opens a file and checks its header. A file that ends within its header has no frames and a torn tail.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        Self::new(BufReader::with_capacity(READ_BYTES, File::open(path)?))
+        Self::new(File::open(path)?)
     }
 }
 
 impl<R: Read> Frames<R> {
-    pub(super) fn new(mut source: R) -> Result<Self, JournalError> {
-        let mut bytes = [0; HEADER_BYTES];
-        let length = read_up_to(&mut source, &mut bytes)?;
-        let mut frames = Self { source, body: Vec::new(), offset: 0, torn: None, ended: false };
-        if frame::is_torn_header(&bytes[..length]) {
+    /// A damaged header is no harm where a whole frame follows.
+    pub(super) fn new(source: R) -> Result<Self, JournalError> {
+        let window = Window::new(source);
+        let mut frames = Self { window, given: 0, offset: 0, damage: None, torn: None, ended: false };
+        let bytes = frames.window.peek(HEADER_BYTES)?;
+        if frame::is_torn_header(bytes) {
             frames.end_torn();
             return Ok(frames);
         }
-        match frame::read_header(&bytes) {
-            Header::Ours => frames.offset = HEADER_BYTES as u64,
+        let header = bytes.first_chunk().map_or(Header::Foreign, frame::read_header);
+        let otherwise = match header {
+            Header::Ours => {
+                frames.skip(HEADER_BYTES);
+                return Ok(frames);
+            }
             Header::Version(found) => return Err(JournalError::Version { found, readable: frame::VERSION }),
-            Header::Foreign => return Err(JournalError::NotAJournal),
-            Header::Damaged => return Err(JournalError::Damaged { offset: 0, what: "the header's sum is wrong" }),
+            Header::Foreign => JournalError::NotAJournal,
+            Header::Damaged => JournalError::Damaged { offset: 0, what: "the header's sum is wrong" },
+        };
+        if matches!(frames.window.look_again(HEADER_BYTES)?, Look::Whole(_)) {
+            frames.skip(HEADER_BYTES);
+        } else if !frames.find()? {
+            return Err(otherwise);
         }
+        frames.damage = Some(Damage { offset: 0, bytes: frames.offset, what: "the file's header is damaged" });
         Ok(frames)
     }
 
@@ -66,76 +102,69 @@ impl<R: Read> Frames<R> {
 
     /// The next frame; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, JournalError> {
-        if self.ended {
+        self.window.take(std::mem::take(&mut self.given));
+        if self.ended || self.window.peek(1)?.is_empty() {
+            self.ended = true;
             return Ok(None);
         }
-        // What comes of it ends the file, unless it is a frame.
-        self.ended = true;
-        let mut head = [0; FRAME_BYTES];
-        let got = read_up_to(&mut self.source, &mut head)?;
-        if got < FRAME_BYTES {
-            if got > 0 {
-                self.end_torn();
-            }
-            return Ok(None);
-        }
-        if head == [0; FRAME_BYTES] && self.only_zeros_follow()? {
+        let look = self.window.look(0)?;
+        let Some(length) = self.whole(look)? else {
             self.end_torn();
             return Ok(None);
-        }
-        let head = Head::read(head);
-        let Some(length) = head.length() else { return Err(self.damaged("a length that can't be")) };
-        self.body.resize(length, 0);
-        let got = read_up_to(&mut self.source, &mut self.body)?;
-        if got < length {
-            self.end_torn();
-            return Ok(None);
-        }
-        if !head.fits(&self.body) {
-            if self.only_zeros_follow()? {
-                self.end_torn();
-                return Ok(None);
+        };
+        let (start, damage) = (self.offset, self.damage.take());
+        self.given = FRAME_BYTES + length;
+        self.offset += self.given as u64;
+        Ok(Some(Frame { body: self.window.ahead(FRAME_BYTES, length), start, end: self.offset, damage }))
+    }
+
+    /// The length of the frame that begins here, or of the next one that is whole.
+    fn whole(&mut self, look: Look) -> io::Result<Option<usize>> {
+        let (what, behind) = match look {
+            Look::Whole(length) => return Ok(Some(length)),
+            Look::BadSum(length) => ("a record's sum is wrong", Some(FRAME_BYTES + length)),
+            Look::Nothing => ("no record begins here", None),
+        };
+        let offset = self.offset;
+        let behind = match behind {
+            Some(behind) if matches!(self.window.look_again(behind)?, Look::Whole(_)) => Some(behind),
+            _ => None,
+        };
+        match behind {
+            Some(behind) => self.skip(behind),
+            None => {
+                self.skip(1);
+                if !self.find()? {
+                    self.offset = offset;
+                    return Ok(None);
+                }
             }
-            return Err(self.damaged("a record's sum is wrong"));
         }
-        let start = self.offset;
-        self.offset += (FRAME_BYTES + length) as u64;
-        self.ended = false;
-        Ok(Some(Frame { body: &self.body, start, end: self.offset }))
+        self.damage = Some(Damage { offset, bytes: self.offset - offset, what });
+        match self.window.look_again(0)? {
+            Look::Whole(length) => Ok(Some(length)),
+            Look::BadSum(_) | Look::Nothing => Ok(None),
+        }
+    }
+
+    /// Goes on to the next byte at which a whole frame begins, this one if it does.
+    fn find(&mut self) -> io::Result<bool> {
+        while !self.window.peek(FRAME_BYTES + MAX_BODY_BYTES)?.is_empty() {
+            if matches!(self.window.look_again(0)?, Look::Whole(_)) {
+                return Ok(true);
+            }
+            self.skip(1);
+        }
+        Ok(false)
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.window.take(bytes);
+        self.offset += bytes as u64;
     }
 
     fn end_torn(&mut self) {
         self.torn = Some(self.offset);
         self.ended = true;
     }
-
-    fn damaged(&self, what: &'static str) -> JournalError {
-        JournalError::Damaged { offset: self.offset, what }
-    }
-
-    /// Whether the rest of the file is empty or zeros: space that was allotted but never written.
-    fn only_zeros_follow(&mut self) -> io::Result<bool> {
-        let mut chunk = [0; 4096];
-        loop {
-            match read_up_to(&mut self.source, &mut chunk)? {
-                0 => return Ok(true),
-                got if chunk[..got].iter().any(|byte| *byte != 0) => return Ok(false),
-                _ => (),
-            }
-        }
-    }
-}
-
-/// Reads until `buffer` is full or the source ends; how many bytes came.
-fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < buffer.len() {
-        match source.read(&mut buffer[got..]) {
-            Ok(0) => break,
-            Ok(more) => got += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
 }

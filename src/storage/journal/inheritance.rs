@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
+use super::clock::Clock;
 use super::error::JournalError;
 use super::log::{self, LogFile};
 use super::{StoredObject, scan};
@@ -16,10 +17,20 @@ use crate::units::Sid;
 pub(super) struct Inheritance {
     /// Oldest first.
     pub(super) files: Vec<Heirloom>,
-    /// The sessions, and where their last beginning is, if there is one.
-    pub(super) sessions: HashMap<Sid, (Spec, Option<Place>)>,
-    /// What the bucket confirmed of each session since its last beginning, in order.
-    pub(super) stored: HashMap<Sid, Vec<StoredObject>>,
+    pub(super) sessions: HashMap<Sid, Inherited>,
+}
+
+/// A session that earlier runs left.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    /// `None`: each of its introductions is damaged.
+    pub(super) spec: Option<Spec>,
+    /// Where its last beginning is. `None`: it can't be read.
+    pub(super) begun: Option<Place>,
+    /// Its last clock record.
+    pub(super) clock: Option<Clock>,
+    /// What the bucket confirmed since its last beginning, in order.
+    pub(super) stored: Vec<StoredObject>,
 }
 
 /// A file that an earlier run left.
@@ -28,10 +39,12 @@ pub(super) struct Heirloom {
     pub(super) file: LogFile,
     /// Its length.
     pub(super) bytes: u64,
-    /// The sessions that can't be read without it.
+    /// The sessions that can't be read without it. A damaged one may hold records of any that was open then.
     pub(super) sids: HashSet<Sid>,
-    /// Whether it can't be read to its end.
+    /// Whether a part of it can't be read.
     pub(super) damaged: bool,
+    /// Whether it is no journal, or not readable at all.
+    pub(super) unreadable: bool,
 }
 
 /// Where in a log a record ends.
@@ -43,42 +56,51 @@ pub(super) struct Place {
     pub(super) end: u64,
 }
 
+impl Place {
+    /// In front of everything.
+    pub(super) const FIRST: Self = Self { file: 0, end: 0 };
+}
+
 impl Inheritance {
-    /// Reads the log in `dir` through. Damage is said and ends its file; a file of another version is an error. Blocking I/O.
+    /// Reads the log in `dir` through. A file that can't be read is said; one of another version is an error. Blocking I/O.
     pub(super) fn survey(dir: &Path) -> Result<Self, JournalError> {
         let mut all = Self::default();
         for file in log::files(dir)? {
             all.add(file)?;
         }
-        for Heirloom { file, sids, .. } in &mut all.files {
-            sids.retain(|sid| all.sessions[sid].1.is_none_or(|begun| begun.file <= file.number));
+        let Self { files, sessions } = &mut all;
+        for Heirloom { file, sids, damaged, .. } in files {
+            if *damaged {
+                sids.extend(sessions.keys().cloned());
+            }
+            sids.retain(|sid| sessions[sid].begun.is_none_or(|begun| begun.file <= file.number));
         }
         Ok(all)
     }
 
     fn add(&mut self, file: LogFile) -> Result<(), JournalError> {
         let scan = scan::scan(&file.path);
-        match &scan.damage {
+        match &scan.error {
             Some(JournalError::Version { found, readable }) => {
                 return Err(JournalError::Version { found: *found, readable: *readable }.in_file(&file.path));
             }
-            Some(damage) => tracing::error!(path = %file.path.display(), "a part of the journal is lost: {damage}"),
+            Some(error) => tracing::error!(path = %file.path.display(), "a part of the journal is lost: {error}"),
             None => (),
         }
-        let mut sids = HashSet::new();
-        for found in scan.sessions {
-            let begun = found.begun.map(|end| Place { file: file.number, end });
-            let stored = self.stored.entry(found.spec.sid.clone()).or_default();
-            if begun.is_some() {
-                stored.clear();
+        let sids = scan.sessions.keys().cloned().collect();
+        for (sid, found) in scan.sessions {
+            let inherited = self.sessions.entry(sid).or_default();
+            inherited.spec = inherited.spec.take().or(found.spec);
+            inherited.begun = found.begun.map(|end| Place { file: file.number, end }).or(inherited.begun);
+            inherited.clock = found.clock.or(inherited.clock);
+            if found.begun.is_some() {
+                inherited.stored.clear();
             }
-            stored.extend(found.stored);
-            sids.insert(found.spec.sid.clone());
-            let (_, last) = self.sessions.entry(found.spec.sid.clone()).or_insert((found.spec, None));
-            *last = begun.or(*last);
+            inherited.stored.extend(found.stored);
         }
         let bytes = length(&file)?;
-        self.files.push(Heirloom { file, bytes, sids, damaged: scan.damage.is_some() });
+        let unreadable = scan.error.is_some();
+        self.files.push(Heirloom { file, bytes, sids, damaged: scan.damaged, unreadable });
         Ok(())
     }
 }

@@ -5,6 +5,8 @@ pub(super) const CONTINUED: u8 = 0x02;
 pub(super) const FINISHED: u8 = 0x03;
 pub(super) const CHECKPOINT: u8 = 0x04;
 pub(super) const STORED: u8 = 0x05;
+pub(super) const CLOCK: u8 = 0x06;
+pub(super) const CHECKPOINT_COPY: u8 = 0x07;
 pub(super) const JOINED: u8 = 0x10;
 pub(super) const LEFT: u8 = 0x11;
 pub(super) const TRACK_ADDED: u8 = 0x12;
@@ -28,5 +30,7 @@ pub(super) const MARKER: u8 = 0x01;
 pub(super) const LEVEL: u8 = 0x02;
 /// Packet flag: the SSRC follows.
 pub(super) const SSRC: u8 = 0x04;
+/// Packet flag: the SSRC that follows was the track's before as well.
+pub(super) const SAID_AGAIN: u8 = 0x08;
 /// All packet flags.
-pub(super) const PACKET_FLAGS: u8 = MARKER | LEVEL | SSRC;
+pub(super) const PACKET_FLAGS: u8 = MARKER | LEVEL | SSRC | SAID_AGAIN;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::batch::{Batch, Buffer};
 use super::encode::Encoder;
-use super::inheritance::Inheritance;
+use super::inheritance::{Inheritance, Inherited};
 use super::log::{self, LogFile};
 use super::writer::{AppendError, Limits};
 use super::{EncodeError, Record};
-use crate::recording::Spec;
-use crate::units::Sid;
+use crate::recording::{Spec, TimedInput};
+use crate::units::{BootTime, Sid, Ticks};
 
 /// Bytes of checkpoints that may wait for the disk before sessions are told to wait with theirs: 4 MiB. After a new file has begun
 /// all sessions are due; this spreads them over the next batches.
@@ -45,7 +46,10 @@ pub(super) struct Pending {
 /// An open session.
 #[derive(Debug)]
 struct Session {
-    spec: Spec,
+    /// `None`: an earlier run's, and lost.
+    spec: Option<Spec>,
+    /// Time of its last record, or of the last clock record of an earlier run.
+    at: Ticks,
     /// The file with its start or last checkpoint, from which on the log holds all of it. `None`: a part is missing.
     begun: Option<u64>,
     /// Whether it is an earlier run's.
@@ -57,34 +61,6 @@ struct Session {
 struct OldFile {
     file: LogFile,
     sids: HashSet<Sid>,
-}
-
-/// Records on their way.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    records: u64,
-    checkpoints: Vec<Sid>,
-    checkpoint_bytes: u64,
-}
-
-/// What is to be written next.
-#[derive(Debug)]
-pub(super) struct Batch {
-    /// The file to append to.
-    pub(super) file: LogFile,
-    /// With these bytes.
-    pub(super) bytes: Vec<u8>,
-    /// Whether the file ends with them.
-    pub(super) last: bool,
-    /// [`Pending::appended`] when all is done.
-    pub(super) upto: u64,
-    /// Records in it.
-    records: u64,
-    /// Sessions with a checkpoint in it.
-    checkpoints: Vec<Sid>,
-    /// Bytes of these.
-    checkpoint_bytes: u64,
 }
 
 impl Pending {
@@ -111,26 +87,28 @@ impl Pending {
         for left in &left.files {
             match left.sids.is_empty() {
                 // Nobody knows what it holds: that is for people to look at.
-                true if left.damaged => (),
+                true if left.damaged || left.unreadable => (),
                 true => pending.unneeded.push(left.file.clone()),
                 false => pending.old.push(OldFile { file: left.file.clone(), sids: left.sids.clone() }),
             }
         }
-        for (sid, (spec, begun)) in &left.sessions {
-            let session = Session { spec: spec.clone(), begun: begun.map(|place| place.file), inherited: true };
+        for (sid, Inherited { spec, begun, clock }) in &left.sessions {
+            let at = clock.map_or(Ticks::ZERO, |clock| clock.ticks);
+            let session = Session { spec: spec.clone(), at, begun: begun.map(|place| place.file), inherited: true };
             pending.sessions.insert(sid.clone(), session);
         }
         pending
     }
 
-    pub(super) fn append(&mut self, record: &Record) -> Result<(), AppendError> {
+    /// `now` is the present.
+    pub(super) fn append(&mut self, record: &Record, now: BootTime) -> Result<(), AppendError> {
         if self.buffer.bytes.len() >= self.limits.buffer_bytes {
             self.miss(record);
             self.dropped += u64::from(!matches!(record, Record::Checkpoint { .. }));
             return Err(AppendError::Overload);
         }
         let before = self.buffer.bytes.len();
-        let encoded = self.encode(record);
+        let encoded = self.encode(record, now);
         if encoded.is_err() {
             self.miss(record);
         }
@@ -148,22 +126,26 @@ impl Pending {
         Ok(encoded?)
     }
 
-    fn encode(&mut self, record: &Record) -> Result<(), EncodeError> {
+    fn encode(&mut self, record: &Record, now: BootTime) -> Result<(), EncodeError> {
         let sid = record.sid();
         let out = &mut self.buffer.bytes;
         if let Record::Started { spec } | Record::Continued { spec } = record {
-            self.encoder.encode(record, out)?;
+            self.encoder.encode(record, now, out)?;
             self.current.insert(sid.clone());
             let begun = matches!(record, Record::Started { .. }).then_some(self.number);
-            self.sessions.insert(sid.clone(), Session { spec: spec.clone(), begun, inherited: false });
+            let session = Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun, inherited: false };
+            self.sessions.insert(sid.clone(), session);
             return Ok(());
         }
         let session = self.sessions.get_mut(sid).ok_or(EncodeError::NotStarted)?;
         if !self.encoder.knows(sid) {
-            self.encoder.encode(&Record::Continued { spec: session.spec.clone() }, out)?;
+            self.encoder.go_on(sid, session.spec.as_ref(), session.at, out)?;
             self.current.insert(sid.clone());
         }
-        self.encoder.encode(record, out)?;
+        self.encoder.encode(record, now, out)?;
+        if let Record::Input { input: TimedInput { at, .. }, .. } | Record::Finished { at, .. } = record {
+            session.at = *at;
+        }
         if matches!(record, Record::Checkpoint { .. }) {
             session.begun = Some(self.number);
             self.buffer.checkpoints.push(sid.clone());
@@ -178,7 +160,7 @@ impl Pending {
             (Record::Checkpoint { .. }, _) => (),
             (_, Some(session)) => session.begun = None,
             (Record::Started { spec } | Record::Continued { spec }, None) => {
-                let session = Session { spec: spec.clone(), begun: None, inherited: false };
+                let session = Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun: None, inherited: false };
                 self.sessions.insert(spec.sid.clone(), session);
             }
             (_, None) => (),
@@ -187,8 +169,9 @@ impl Pending {
 
     /// A session that nobody knows is one whose records so far are missing.
     pub(super) fn know(&mut self, spec: &Spec) {
-        let unknown = || Session { spec: spec.clone(), begun: None, inherited: false };
-        self.sessions.entry(spec.sid.clone()).or_insert_with(unknown);
+        let unknown = || Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun: None, inherited: false };
+        let session = self.sessions.entry(spec.sid.clone()).or_insert_with(unknown);
+        session.spec.get_or_insert_with(|| spec.clone());
     }
 
     pub(super) fn checkpoint_due(&self, sid: &Sid) -> bool {
@@ -230,6 +213,11 @@ impl Pending {
         let file = self.file();
         // What checkpoints cost is at most as much as what they are for: a file holds as many bytes of inputs.
         let last = self.is_deserted() || self.input_bytes >= self.limits.file_bytes.max(self.checkpoint_bytes);
+        if last {
+            let before = self.buffer.bytes.len();
+            self.encoder.end(&mut self.buffer.bytes);
+            self.appended += (self.buffer.bytes.len() - before) as u64;
+        }
         let Buffer { bytes, records, checkpoints, checkpoint_bytes } = std::mem::take(&mut self.buffer);
         let something = !bytes.is_empty() || !self.unneeded.is_empty() || last;
         if last {

@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::Record;
-use super::decode::{Decoder, Wanted};
+use super::decoder::{Decoder, Wanted};
 use super::error::JournalError;
-use super::frames::Frames;
+use super::frames::{Damage, Frames};
+use super::session::Carried;
 use crate::units::Sid;
 
-/// The records of one file, in order. After an error nothing follows. Blocking I/O.
+/// The records of one file: those of a session in order, those of several in the order of the file as far as none is damaged. After an
+/// error nothing follows; damage is none. Blocking I/O.
 #[derive(Debug)]
-pub struct Reader<R = BufReader<File>> {
+pub struct Reader<R = File> {
     frames: Frames<R>,
     decoder: Decoder,
+    damages: Vec<Damage>,
     /// Behind the last frame that was understood.
     offset: u64,
+    ended: bool,
     failed: bool,
 }
 
@@ -36,17 +40,18 @@ impl<R: Read> Reader<R> {
 
     fn over(frames: Frames<R>) -> Self {
         let offset = frames.offset();
-        Self { frames, decoder: Decoder::default(), offset, failed: false }
+        Self { frames, decoder: Decoder::default(), damages: Vec::new(), offset, ended: false, failed: false }
     }
 
     /// Yields the records of one session only.
     pub fn for_session(self, sid: &Sid) -> Self {
-        self.from(HashMap::from([(sid.clone(), 0)]))
+        self.from(HashMap::from([(sid.clone(), 0)]), HashMap::new())
     }
 
-    /// Yields only records of these sessions, from the one that ends at this byte of the file on.
-    pub(super) fn from(self, wanted: HashMap<Sid, u64>) -> Self {
-        Self { decoder: Decoder::new(Wanted::From(wanted)), ..self }
+    /// Yields only records of these sessions, from the one that ends at this byte of the file on; `carried` is what the file before it
+    /// said of them.
+    pub(super) fn from(self, wanted: HashMap<Sid, u64>, carried: HashMap<Sid, Carried>) -> Self {
+        Self { decoder: Decoder::new(Wanted::From(wanted), carried), ..self }
     }
 
     /// Where the torn tail begins, if the file has one; known after the last record.
@@ -54,21 +59,61 @@ impl<R: Read> Reader<R> {
         self.frames.torn()
     }
 
+    /// Stretches that can't be read, as far as the file was read. Each session that has records on both sides of one has an
+    /// [`Input::InputsLost`](crate::recording::Input::InputsLost) between them.
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
     /// Bytes of the file that were understood so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
+    /// At the end: what the next file has to know of these sessions.
+    pub(super) fn carry(&mut self) -> HashMap<Sid, Carried> {
+        self.decoder.carry(self.frames.torn().is_some())
+    }
+
     fn next_record(&mut self) -> Result<Option<Record>, JournalError> {
-        while let Some(frame) = self.frames.next()? {
-            let damaged = |what| JournalError::Damaged { offset: frame.start, what };
-            let record = self.decoder.decode(frame.body, frame.end).map_err(damaged)?;
-            self.offset = frame.end;
-            if record.is_some() {
-                return Ok(record);
+        loop {
+            if let Some(record) = self.decoder.pop() {
+                return Ok(Some(record));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.advance()?;
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), JournalError> {
+        let Some(frame) = self.frames.next()? else {
+            self.ended = true;
+            self.decoder.give_up();
+            return Ok(());
+        };
+        if let Some(damage) = frame.damage {
+            self.decoder.damage(damage);
+            note(&mut self.damages, damage);
+        }
+        match self.decoder.take(frame.body, frame.end) {
+            Ok(()) => self.offset = frame.end,
+            Err(what) => {
+                let damage = Damage { offset: frame.start, bytes: frame.end - frame.start, what };
+                self.decoder.damage(damage);
+                note(&mut self.damages, damage);
             }
         }
-        Ok(None)
+        Ok(())
+    }
+}
+
+/// Stretches side by side are one.
+fn note(damages: &mut Vec<Damage>, damage: Damage) {
+    match damages.last_mut() {
+        Some(last) if last.end() == damage.offset => last.bytes += damage.bytes,
+        _ => damages.push(damage),
     }
 }
 

@@ -1,76 +1,111 @@
-//! Which sessions a file holds and where each of them can be begun, told without a look at anything else in it.
+//! Which sessions a file holds, where each of them can be begun, and what its last clock record said, told without a look at anything
+//! else in it.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use super::checkpoint::{Fit, Part, Progress};
+use super::checkpoint::{Part, Progress};
+use super::clock::{Clock, ClockRecord};
 use super::error::JournalError;
 use super::frames::Frames;
 use super::{StoredObject, decode, kind};
 use crate::recording::Spec;
+use crate::units::{BootTime, Sid};
 
 /// What a file holds, as far as it can be read.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    pub(super) sessions: Vec<Found>,
-    /// What ended it early. What lies behind can't be read by anybody.
-    pub(super) damage: Option<JournalError>,
+    /// The sessions that are known by name.
+    pub(super) sessions: HashMap<Sid, Found>,
+    /// Whether a part of it can't be read.
+    pub(super) damaged: bool,
+    /// Why nothing more of it can be.
+    pub(super) error: Option<JournalError>,
 }
 
 /// A session in a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) spec: Spec,
+    /// `None`: its introduction is damaged.
+    pub(super) spec: Option<Spec>,
     /// Where the last record ends with which a reader may begin: its start or a whole checkpoint. `None`: in an earlier file.
     pub(super) begun: Option<u64>,
-    checkpoint: Progress,
-    /// What the bucket confirmed since then.
+    /// The last clock record that knew the machine's time.
+    pub(super) clock: Option<Clock>,
+    /// What the bucket confirmed since `begun`, in order.
     pub(super) stored: Vec<StoredObject>,
+}
+
+/// A session by its number.
+#[derive(Debug, Default)]
+struct Numbered {
+    sid: Option<Sid>,
+    found: Found,
+    checkpoint: Progress,
 }
 
 /// Reads the file through. Blocking I/O.
 pub(super) fn scan(path: &Path) -> Scan {
-    let mut scan = Scan::default();
-    if let Err(damage) = scan.read(path) {
-        scan.damage = Some(damage);
-    }
+    let (mut scan, mut numbers) = (Scan::default(), HashMap::new());
+    scan.error = scan.read(path, &mut numbers).err();
+    numbers.into_values().for_each(|numbered| scan.add(numbered));
     scan
 }
 
 impl Scan {
-    fn read(&mut self, path: &Path) -> Result<(), JournalError> {
+    fn read(&mut self, path: &Path, numbers: &mut HashMap<u64, Numbered>) -> Result<(), JournalError> {
         let mut frames = Frames::open(path)?;
         while let Some(frame) = frames.next()? {
-            let damaged = |what| JournalError::Damaged { offset: frame.start, what };
-            self.take(frame.body, frame.end).map_err(damaged)?;
+            self.damaged |= frame.damage.is_some();
+            self.damaged |= self.take(frame.body, frame.end, numbers).is_err();
         }
         Ok(())
     }
 
-    fn take(&mut self, body: &[u8], end: u64) -> Result<(), &'static str> {
+    fn take(&mut self, body: &[u8], end: u64, numbers: &mut HashMap<u64, Numbered>) -> Result<(), &'static str> {
         let (kind, index, mut body) = decode::open(body)?;
         match kind {
             kind::STARTED | kind::CONTINUED => {
-                if index != self.sessions.len() as u64 {
-                    return Err("sessions are not introduced in order");
-                }
                 let begun = (kind == kind::STARTED).then_some(end);
                 let spec = decode::spec(&mut body)?;
-                self.sessions.push(Found { spec, begun, checkpoint: Progress::default(), stored: Vec::new() });
+                let sid = Some(spec.sid.clone());
+                let found = Found { spec: Some(spec), begun, ..Found::default() };
+                let old = numbers.insert(index, Numbered { sid, found, checkpoint: Progress::default() });
+                old.into_iter().for_each(|old| self.add(old));
             }
-            kind::CHECKPOINT => {
-                let session = usize::try_from(index).ok().and_then(|index| self.sessions.get_mut(index));
-                let session = session.ok_or("a session that was not introduced")?;
-                if session.checkpoint.take(&Part::read(&mut body)?) == Fit::Whole {
-                    session.begun = Some(end);
-                    session.stored.clear();
+            kind::CLOCK => {
+                let ClockRecord { sid, clock } = ClockRecord::read(&mut body)?;
+                let numbered = numbers.entry(index).or_default();
+                if numbered.sid.as_ref().is_some_and(|known| *known != sid) {
+                    self.add(std::mem::take(numbered));
+                }
+                numbered.sid = Some(sid);
+                let known = clock.time.boot != BootTime::UNKNOWN.boot;
+                numbered.found.clock = Some(clock).filter(|_| known).or(numbered.found.clock);
+            }
+            kind::CHECKPOINT | kind::CHECKPOINT_COPY => {
+                let part = Part::read(kind, &mut body)?;
+                let numbered = numbers.entry(index).or_default();
+                if numbered.checkpoint.take(&part) {
+                    numbered.found.begun = Some(end);
+                    numbered.found.stored.clear();
                 }
             }
             kind::STORED => {
-                let session = usize::try_from(index).ok().and_then(|index| self.sessions.get_mut(index));
-                session.ok_or("a session that was not introduced")?.stored.push(StoredObject::read(&mut body)?);
+                numbers.entry(index).or_default().found.stored.push(StoredObject::read(&mut body)?);
             }
             _ => (),
         }
         Ok(())
+    }
+
+    fn add(&mut self, Numbered { sid, found, .. }: Numbered) {
+        let Some(sid) = sid else { return };
+        let Found { spec, begun, clock, stored } = found;
+        let all = self.sessions.entry(sid).or_default();
+        all.spec = spec.or(all.spec.take());
+        all.begun = all.begun.max(begun);
+        all.clock = clock.or(all.clock);
+        all.stored.extend(stored);
     }
 }

@@ -22,7 +22,8 @@ use super::inheritance::Inheritance;
 use super::medium::{FileSystem, Medium};
 use super::pending::Pending;
 use super::replay::Replay;
-use super::{EncodeError, JournalError, Record, StoredObject};
+use super::{Clock, EncodeError, JournalError, Record, StoredObject};
+use crate::clock;
 use crate::fault::{Explain, Fault};
 use crate::recording::Spec;
 use crate::units::Sid;
@@ -120,7 +121,7 @@ impl Writer {
         let shared = &self.0.shared;
         let mut state = shared.state();
         let was_empty = state.is_empty();
-        let appended = state.append(record);
+        let appended = state.append(record, clock::boot_time());
         let notify = was_empty && !state.is_empty();
         drop(state);
         if notify {
@@ -157,13 +158,18 @@ impl Writer {
 
     /// What the bucket confirmed of a session in earlier runs, since its start or last checkpoint, in order.
     pub fn stored(&self, sid: &Sid) -> Vec<StoredObject> {
-        self.0.shared.inheritance.stored.get(sid).cloned().unwrap_or_default()
+        self.0.shared.inheritance.sessions.get(sid).map(|left| left.stored.clone()).unwrap_or_default()
     }
 
     /// Makes a session known of which earlier runs may have left nothing: its records can be appended, and a checkpoint is due that
     /// makes the log whole.
     pub fn know(&self, spec: &Spec) {
         self.0.shared.state().know(spec);
+    }
+
+    /// The last time that earlier runs noted on both clocks, the session's and the machine's.
+    pub fn inherited_clock(&self, sid: &Sid) -> Option<Clock> {
+        self.0.shared.inheritance.sessions.get(sid)?.clock
     }
 
     /// Whether the session should append a [`Record::Checkpoint`] now: its start or last checkpoint is in an older file than the one

@@ -1,0 +1,73 @@
+//! Clock records: what a reader has to know again after damage, and where a session's time lies on the machine's (layout in [`super`]).
+
+use super::cursor::{Cursor, put_varint};
+use crate::units::{BootTime, Sid, TICKS_PER_SECOND, Ticks};
+
+/// Longest time of a session between two clock records, in ticks, while it has records: 1 s.
+pub(super) const CLOCK_TICKS: u64 = TICKS_PER_SECOND;
+
+/// A tick of a session, and when that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// The session's time.
+    pub ticks: Ticks,
+    /// The machine's, when the session's record with this time was appended.
+    pub time: BootTime,
+}
+
+/// What a clock record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClockRecord {
+    /// Whose number it is.
+    pub(super) sid: Sid,
+    /// The time that the session's next difference counts from.
+    pub(super) clock: Clock,
+}
+
+impl ClockRecord {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.clock.ticks.0);
+        let digits = self.sid.as_str().as_bytes().chunks_exact(2);
+        out.extend(digits.map(|pair| digit(pair[0]) << 4 | digit(pair[1])));
+        out.extend_from_slice(&self.clock.time.boot);
+        put_varint(out, self.clock.time.ms);
+    }
+
+    pub(super) fn read(body: &mut Cursor<'_>) -> Result<Self, &'static str> {
+        let short = "a short clock record";
+        let ticks = Ticks(body.varint().ok_or(short)?);
+        let mut sixteen = || body.bytes(16)?.first_chunk::<16>().copied();
+        let (sid, boot) = (sixteen().ok_or(short)?, sixteen().ok_or(short)?);
+        let ms = body.varint().ok_or(short)?;
+        if !body.is_empty() {
+            return Err("bytes left over in a record");
+        }
+        Ok(Self { sid: Sid::from_random(sid), clock: Clock { ticks, time: BootTime { boot, ms } } })
+    }
+}
+
+/// The value of a hexadecimal digit, which a [`Sid`] consists of.
+const fn digit(letter: u8) -> u8 {
+    match letter {
+        b'0'..=b'9' => letter - b'0',
+        _ => (letter & 0x0f) + 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_survives_the_round_trip() {
+        let sid = Sid::new("0123456789abcdef00ff10e7a55a9f42").unwrap();
+        let record =
+            ClockRecord { sid, clock: Clock { ticks: Ticks(96_001), time: BootTime { boot: [7; 16], ms: 1 << 40 } } };
+        let mut body = Vec::new();
+        record.write(&mut body);
+        assert_eq!(ClockRecord::read(&mut Cursor::new(&body)), Ok(record));
+        for cut in 0..body.len() {
+            assert!(ClockRecord::read(&mut Cursor::new(&body[..cut])).is_err(), "cut at {cut}");
+        }
+    }
+}
