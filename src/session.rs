@@ -63,7 +63,7 @@ pub use request::{
 };
 pub use resource::{HandleHours, MalformedResourceId, ResourceId};
 pub use sessions::{Backing, Sessions, Stopped};
-pub use settings::{AppSettings, BackupSettings, Settings, WallClock};
+pub use settings::{AppSettings, BackupSettings, BootClock, Settings, WallClock};
 pub use speech::Span;
 pub use upload::{SpoolState, Upload, UploadState};
 pub use vitals::Vitals;

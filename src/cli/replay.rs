@@ -1,5 +1,5 @@
 //! `cloud-recorder replay`: a journal through the same core as a live recording, faster than real time, with the same bytes
-//! each time.
+//! each time. What is damaged in it is passed over and told; only a whole journal, with its end, is a success.
 
 mod folder;
 mod table;
@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::output;
 use crate::codec::whole::FileType;
-use crate::recording::{Ledger, Mode, Recorder, Spec, Verdict};
-use crate::storage::journal::{Reader, Record};
-use crate::units::{Cname, Sid, Ticks};
+use crate::recording::{AudioProfile, Ledger, Mode, Recorder, SegmentLength, Selection, Spec, Verdict};
+use crate::storage::journal::{Damage, Reader, Record};
+use crate::units::{Cname, Sid, Ticks, WallMs};
 use folder::{File, Folder, PlaylistSummary, StreamChange};
 
 /// Arguments of `replay`.
@@ -77,6 +77,9 @@ impl From<Playlists> for Mode {
     }
 }
 
+/// Stands for the channel's name where the journal's description of the recording is damaged.
+const UNKNOWN_CHANNEL: &str = "unknown";
+
 /// What a replay made.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,13 +88,31 @@ struct Report {
     cname: Cname,
     mode: Mode,
     verdict: Verdict,
+    /// Whether the journal is whole: nothing in it is damaged, and it has the recording's end.
+    complete: bool,
+    /// What of it can't be read.
+    damages: Vec<DamagedPart>,
     length: Ticks,
-    /// Why the end is not where the journal says, if it does not say.
-    note: Option<&'static str>,
+    /// What the journal does not say, if it does not say all.
+    note: Option<String>,
     playlists: Vec<PlaylistSummary>,
     streams: Vec<StreamChange>,
     ledger: Ledger,
     files: Vec<File>,
+}
+
+/// A part of the journal that can't be read.
+#[derive(Debug, Serialize)]
+struct DamagedPart {
+    offset: u64,
+    bytes: u64,
+    what: &'static str,
+}
+
+impl From<&Damage> for DamagedPart {
+    fn from(Damage { offset, bytes, what }: &Damage) -> Self {
+        Self { offset: *offset, bytes: *bytes, what }
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -101,7 +122,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         table::print(&report, &args.out)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if report.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn replay(args: &Args) -> anyhow::Result<Report> {
@@ -112,32 +133,48 @@ fn replay(args: &Args) -> anyhow::Result<Report> {
         if args.sid.as_ref().is_some_and(|sid| sid != record.sid()) {
             continue;
         }
+        if let Some(other) = session.as_ref().map(|session| &session.spec.sid).filter(|sid| *sid != record.sid()) {
+            let sid = record.sid();
+            anyhow::bail!("the journal holds several recordings, {other} and {sid} among them; choose one with --sid");
+        }
+        if session.is_none() {
+            let (spec, described) = match &record {
+                Record::Started { spec } | Record::Continued { spec } => (spec.clone(), true),
+                undescribed => (stand_in(undescribed.sid())?, false),
+            };
+            let kinds = args.files.iter().map(|kind| FileType::from(*kind)).collect();
+            let spec = Spec { mode: args.mode.into(), ..spec };
+            session = Some(Session { described, ..Session::new(spec, &args.out, kinds)? });
+        }
         match (&mut session, record) {
-            (None, Record::Started { spec } | Record::Continued { spec }) => {
-                let kinds = args.files.iter().map(|kind| FileType::from(*kind)).collect();
-                session = Some(Session::new(Spec { mode: args.mode.into(), ..spec }, &args.out, kinds)?);
-            }
-            (Some(session), Record::Started { spec } | Record::Continued { spec }) => anyhow::bail!(
-                "the journal holds several recordings, {} and {} among them; choose one with --sid",
-                session.spec.sid,
-                spec.sid
-            ),
             (Some(session), Record::Input { input, .. }) => {
                 session.last = input.at;
                 session.recorder.push(input);
                 session.drain()?;
             }
             (Some(session), Record::Finished { at, .. }) => session.finish(at)?,
-            // It says again what was read.
-            (Some(_), Record::Checkpoint { .. } | Record::Stored { .. }) => {}
-            (None, _) => unreachable!("the journal's reader refuses records of sessions that it was not introduced to"),
+            // It says again what was read, or what became of it.
+            _ => {}
         }
     }
     let session = session.with_context(|| match &args.sid {
         Some(sid) => format!("the journal holds nothing of {sid}"),
         None => "the journal holds no recording".to_owned(),
     })?;
-    session.report()
+    session.report(reader.damages())
+}
+
+/// For a recording whose description is damaged.
+fn stand_in(sid: &Sid) -> anyhow::Result<Spec> {
+    Ok(Spec {
+        sid: sid.clone(),
+        cname: Cname::new(UNKNOWN_CHANNEL)?,
+        start: WallMs(0),
+        mode: Mode::Mix,
+        profile: AudioProfile::default(),
+        segment: SegmentLength::default(),
+        selection: Selection::default(),
+    })
 }
 
 /// A recording in the making.
@@ -147,13 +184,15 @@ struct Session {
     folder: Folder,
     last: Ticks,
     finished: Option<Ticks>,
+    /// Whether the journal said what was to be recorded.
+    described: bool,
 }
 
 impl Session {
     fn new(spec: Spec, out: &std::path::Path, kinds: Vec<FileType>) -> anyhow::Result<Self> {
         let recorder = Recorder::new(spec.clone());
         let folder = Folder::create(out, &spec, kinds)?;
-        Ok(Self { spec, recorder, folder, last: Ticks::ZERO, finished: None })
+        Ok(Self { spec, recorder, folder, last: Ticks::ZERO, finished: None, described: true })
     }
 
     fn drain(&mut self) -> anyhow::Result<()> {
@@ -169,14 +208,18 @@ impl Session {
         self.drain()
     }
 
-    fn report(mut self) -> anyhow::Result<Report> {
-        let note = match self.finished {
-            Some(_) => None,
-            None => {
-                self.finish(self.last)?;
-                Some("the journal does not say when the recording ended; it was closed at the last input")
-            }
-        };
+    fn report(mut self, damages: &[Damage]) -> anyhow::Result<Report> {
+        let mut notes = Vec::new();
+        if !damages.is_empty() {
+            notes.push("the journal is damaged; what was in the damaged parts is lost");
+        }
+        if !self.described {
+            notes.push("its description of the recording is among them: channel and start are made up");
+        }
+        if self.finished.is_none() {
+            self.finish(self.last)?;
+            notes.push("the journal does not say when the recording ended; it was closed at the last input");
+        }
         let ledger = self.recorder.ledger();
         let made = self.folder.finish()?;
         Ok(Report {
@@ -185,7 +228,9 @@ impl Session {
             mode: self.spec.mode,
             verdict: ledger.verdict(),
             length: self.finished.unwrap_or(self.last),
-            note,
+            complete: notes.is_empty(),
+            damages: damages.iter().map(DamagedPart::from).collect(),
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
             playlists: made.playlists,
             streams: made.streams,
             ledger,

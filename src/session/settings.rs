@@ -11,10 +11,13 @@ use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::SegmentLength;
 use crate::storage::Destination;
-use crate::units::{AppId, WallMs};
+use crate::units::{AppId, BootTime, WallMs};
 
 /// Reads wall time; a parameter, so that tests can set it.
 pub type WallClock = Arc<dyn Fn() -> WallMs + Send + Sync>;
+
+/// Reads the machine's boot clock; a parameter, so that tests can set it.
+pub type BootClock = Arc<dyn Fn() -> BootTime + Send + Sync>;
 
 /// Settings of all sessions of a worker.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Settings {
     pub capture: Option<PathBuf>,
     /// Where wall time comes from.
     pub clock: WallClock,
+    /// Where the time comes from that nobody can set.
+    pub boot_clock: BootClock,
     /// What is counted.
     pub meters: Meters,
     /// Recordings of all apps together that may run at the same time.
@@ -49,6 +54,7 @@ impl Settings {
             apps,
             capture: None,
             clock,
+            boot_clock: Arc::new(clock::boot_time),
             meters,
             max_sessions: MAX_SESSIONS,
             upload_patience: UPLOAD_PATIENCE,

@@ -16,6 +16,7 @@ mod ear;
 mod fixtures_replay_as_committed;
 mod fixtures_sound_right;
 mod hls;
+mod journals_that_are_not_whole;
 mod levels_and_waveforms;
 mod mixes_sound_right;
 mod network_trouble;

@@ -25,7 +25,7 @@ use cloud_recorder::storage::vendor;
 use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
-use cloud_recorder::units::{AppId, EventTypes, WallMs};
+use cloud_recorder::units::{AppId, BootTime, EventTypes, WallMs};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -434,6 +434,8 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let ahead = Arc::clone(ahead_ms);
     let settings = Settings {
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
+        // The boot clock can't be set ahead: what these worlds know is wall time.
+        boot_clock: Arc::new(|| BootTime::UNKNOWN),
         upload_patience: wishes.upload_patience,
         max_sessions: wishes.worker_sessions,
         roll: wishes.roll,

@@ -10,7 +10,7 @@ use crate::recording::TrackLedger;
 /// Prints playlists and ledger.
 pub(super) fn print(report: &Report, out: &Path) -> Result<(), OutputError> {
     output::line(format_args!("{} in channel {}: {:.3} s", report.sid, report.cname, report.length.as_secs_f64()))?;
-    if let Some(note) = report.note {
+    if let Some(note) = &report.note {
         output::line(format_args!("note: {note}"))?;
     }
     output::line(format_args!(""))?;
@@ -34,7 +34,12 @@ pub(super) fn print(report: &Report, out: &Path) -> Result<(), OutputError> {
         ))?;
     }
     output::line(format_args!(""))?;
-    output::line(format_args!("verdict: {}", word(&report.verdict)))
+    for part in &report.damages {
+        let (bytes, offset) = (part.bytes, part.offset);
+        output::line(format_args!("damaged: {bytes} bytes at byte {offset} of the journal: {}", part.what))?;
+    }
+    let incomplete = if report.complete { "" } else { ", of an incomplete journal" };
+    output::line(format_args!("verdict: {}{incomplete}", word(&report.verdict)))
 }
 
 fn seconds(ms: u64) -> String {

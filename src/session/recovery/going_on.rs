@@ -17,7 +17,7 @@ use crate::session::ending::Cause;
 use crate::session::live::Accepted;
 use crate::session::sessions::Inner;
 use crate::session::tape::Tape;
-use crate::session::timebase::Timebase;
+use crate::session::timebase::{Anchor, Timebase};
 use crate::store::SessionState;
 use crate::units::Ticks;
 
@@ -37,7 +37,9 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     let (plan, made) = (found.plan.clone(), Ticks::from_ms(found.report.borrow().duration_ms));
     inner.backing.journal.know(&plan.spec(start));
     let tape = Tape::new(&plan, inner.backing.journal.clone(), None);
-    let timebase = Timebase::resume(start, inner.now());
+    let noted = inner.backing.journal.inherited_clock(&plan.sid);
+    let anchor = noted.map(|noted| Anchor { noted, now: (inner.settings.boot_clock)() });
+    let timebase = Timebase::resume(start, inner.now(), anchor);
     let (source, commands) = Source::of(inner, found);
     let mut replay = tokio::spawn(replay(source, records));
 

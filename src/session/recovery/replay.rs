@@ -214,10 +214,7 @@ impl Replayed {
             _ if self.finished.is_some() => {}
             Record::Input { input, .. } => self.push(input),
             Record::Finished { at, .. } => self.finished = Some(at),
-            Record::Started { .. }
-            | Record::Continued { .. }
-            | Record::Checkpoint { .. }
-            | Record::Stored { .. } => {}
+            Record::Started { .. } | Record::Continued { .. } | Record::Checkpoint { .. } | Record::Stored { .. } => {}
         }
         Ok(())
     }
