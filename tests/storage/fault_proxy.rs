@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_s3::types::ChecksumAlgorithm;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -166,13 +166,23 @@ impl Proxy {
         ([("x-amz-checksum-sha256", sum)], StatusCode::OK).into_response()
     }
 
-    /// A store whose clock is ahead: it refuses what was signed by ours, and takes every PUT of the rest.
+    /// A store whose clock is ahead: it refuses what was signed by ours, and of the rest takes every PUT and answers every HEAD.
     async fn ahead(&self, seconds: i64, parts: Parts, body: Bytes) -> Response {
         let clock = DateTime::from_timestamp_millis(clock::now().0 as i64).unwrap() + TimeDelta::seconds(seconds);
         let signed = parts.headers["x-amz-date"].to_str().unwrap();
         let signed = NaiveDateTime::parse_from_str(signed, "%Y%m%dT%H%M%SZ").unwrap().and_utc();
         let mut response = if (signed - clock).abs() > TimeDelta::minutes(5) {
             refusal(403, "RequestTimeTooSkewed")
+        } else if parts.method == Method::HEAD {
+            let head = self.client.head_object().bucket(BUCKET).key(key(parts.uri.path()));
+            match head.checksum_mode(ChecksumMode::Enabled).send().await {
+                Ok(head) => {
+                    let length = ("content-length", head.content_length().unwrap().to_string());
+                    let sum = ("x-amz-checksum-sha256", head.checksum_sha256().unwrap().to_owned());
+                    ([length, sum], StatusCode::OK).into_response()
+                }
+                Err(_) => StatusCode::NOT_FOUND.into_response(),
+            }
         } else {
             let sum = parts.headers["x-amz-checksum-sha256"].to_str().unwrap();
             let put = self.client.put_object().bucket(BUCKET).key(key(parts.uri.path())).checksum_sha256(sum);
