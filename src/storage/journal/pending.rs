@@ -92,7 +92,7 @@ impl Pending {
                 false => pending.old.push(OldFile { file: left.file.clone(), sids: left.sids.clone() }),
             }
         }
-        for (sid, Inherited { spec, begun, clock }) in &left.sessions {
+        for (sid, Inherited { spec, begun, clock, .. }) in &left.sessions {
             let at = clock.map_or(Ticks::ZERO, |clock| clock.ticks);
             let session = Session { spec: spec.clone(), at, begun: begun.map(|place| place.file), inherited: true };
             pending.sessions.insert(sid.clone(), session);
