@@ -105,7 +105,7 @@ impl Endpoint {
         let endpoint = Arc::clone(self);
         // The socket that the peer connection bound is closed; only its address is kept, as the name that the connection knows
         // its one local candidate by.
-        SocketRuntime::new("tokio, one udp port", move |socket| {
+        SocketRuntime::build("tokio, one udp port", move |socket| {
             Ok(Arc::new(MuxSocket::new(Arc::clone(&endpoint), socket.local_addr()?)))
         })
     }

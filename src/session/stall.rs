@@ -222,11 +222,13 @@ impl StallWatch {
         let after = std::mem::replace(&mut state.found, whole);
         let (dropped, shared) = self.dropped(state);
         let mut found = whole;
+        let mut grave = whole.is_some();
         for place in state.seats.values() {
             let mut evidence = Evidence { dropped: shared, waited: place.media.take_longest_wait() };
             place.media.for_each_socket(|inode| evidence.dropped += dropped.get(&inode).copied().unwrap_or(0));
             if let Some(cause) = whole.or_else(|| weigh(evidence, after)) {
                 found = found.or(Some(cause));
+                grave |= evidence.is_grave();
                 let newest = place.media.newest().unwrap_or(last.instant);
                 let earliest = last.instant.checked_sub(DATED_BACK).unwrap_or(last.instant);
                 let mut from = newest.clamp(earliest, last.instant);
@@ -247,6 +249,9 @@ impl StallWatch {
             let since = state.trouble.map(|(at, _)| now.instant.saturating_duration_since(at).saturating_sub(gap));
             let begins = whole == Some(StallCause::WorkerStalled) || since.is_none_or(|since| since > 2 * TICK);
             self.0.meters.stalled(cause_word(cause), begins, gap);
+            if !grave {
+                return;
+            }
             if begins {
                 tracing::warn!(?cause, ?gap, "this worker did not hear what was sent to it");
             }

@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// A runtime whose sockets tell `path` what arrives.
 pub(super) fn runtime(path: &Arc<MediaPath>) -> Arc<dyn Runtime> {
     let path = Arc::clone(path);
-    SocketRuntime::new("tokio, watched sockets", move |socket| Ok(Arc::new(MediaSocket::new(socket, &path)?)))
+    SocketRuntime::build("tokio, watched sockets", move |socket| Ok(Arc::new(MediaSocket::new(socket, &path)?)))
 }
 
 /// One socket.

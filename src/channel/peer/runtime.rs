@@ -23,7 +23,7 @@ pub struct SocketRuntime {
 
 impl SocketRuntime {
     /// `wrap` makes the socket that a peer connection uses from the one that it bound.
-    pub fn new(
+    pub fn build(
         name: &'static str,
         wrap: impl Fn(UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> + Send + Sync + 'static,
     ) -> Arc<dyn Runtime> {

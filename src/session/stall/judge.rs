@@ -11,8 +11,8 @@ pub(in crate::session) const TICK: Duration = Duration::from_millis(250);
 /// second of a few talkers.
 pub(in crate::session) const STALL: Duration = Duration::from_secs(1);
 
-/// A datagram that waited in its socket for longer than this was read too late.
-pub(super) const LONGEST_WAIT: Duration = STALL;
+/// A datagram that waited in its socket for longer than this was read too late for its arrival to mean anything.
+const LONGEST_WAIT: Duration = Duration::from_millis(300);
 
 /// A look that comes later than this is late.
 const LATE: Duration = Duration::from_millis(500);
@@ -53,6 +53,13 @@ pub(super) struct Judge {
     found: u8,
 }
 
+impl Evidence {
+    /// Whether it is reason enough to take no new recordings.
+    pub(super) fn is_grave(&self) -> bool {
+        self.dropped > 0 || self.waited > STALL
+    }
+}
+
 impl Judge {
     /// What kept the worker since the look before, if something did.
     pub(super) fn look(&mut self, look: Look) -> Option<StallCause> {
@@ -76,8 +83,10 @@ impl Judge {
 /// sockets are full then, and what is in them has waited.
 pub(super) fn weigh(evidence: Evidence, after: Option<StallCause>) -> Option<StallCause> {
     match after {
-        Some(cause) => (evidence.dropped > 0).then_some(cause),
-        None => (evidence.dropped > 0 || evidence.waited > LONGEST_WAIT).then_some(StallCause::Overload),
+        Some(StallCause::WorkerStalled) => (evidence.dropped > 0).then_some(StallCause::WorkerStalled),
+        Some(StallCause::Overload) | None => {
+            (evidence.dropped > 0 || evidence.waited > LONGEST_WAIT).then_some(StallCause::Overload)
+        }
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
     #[test]
     fn what_the_kernel_dropped_was_not_heard_and_what_waited_too_long_was_read_too_late() {
         let evidence = |dropped, ms| Evidence { dropped, waited: Duration::from_millis(ms) };
-        assert_eq!(weigh(evidence(0, 900), None), None);
+        assert_eq!(weigh(evidence(0, 290), None), None);
         assert_eq!(weigh(evidence(1, 0), None), Some(StallCause::Overload));
         assert_eq!(weigh(evidence(0, 1_100), None), Some(StallCause::Overload));
         let stalled = Some(StallCause::WorkerStalled);
