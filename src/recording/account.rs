@@ -107,6 +107,13 @@ impl Account {
         self.replace(range, parts);
     }
 
+    /// How much of `from..to` is booked for a cause.
+    pub(super) fn length_of(&self, from: i64, to: i64, cause: Cause) -> i64 {
+        let (from, to) = (ticks(from), ticks(to));
+        let gaps = self.gaps[self.affected(from, to)].iter().filter(|gap| gap.cause == cause);
+        gaps.map(|gap| gap.to.min(to).0.saturating_sub(gap.from.max(from).0) as i64).sum()
+    }
+
     /// The entry as it stands. In the stretches of `adopted`, which are in order and apart from each other, what is missing for
     /// want of a journal counts as recorded.
     pub(super) fn entry(&self, uid: &Uid, adopted: &[(i64, i64)]) -> TrackLedger {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cause, account::Due};
 use crate::codec::fmp4::Sample;
 use crate::codec::{opus, raw};
-use crate::units::Ticks;
+use crate::units::{Ticks, TrackId};
 
 /// Longest pause of a DTX sender: 20 frames.
 const LONGEST_PAUSE: i64 = Ticks::from_ms(400).0 as i64;
@@ -81,7 +81,7 @@ pub(super) enum Kind {
     Pause,
     /// Sequence numbers are missing.
     Loss,
-    /// The sender's clock stood still, or nobody knows.
+    /// The sender did not send, or nobody knows.
     Stall,
     /// A stall short enough to be bridged.
     Step,
@@ -125,6 +125,12 @@ pub(super) struct Last {
     pub(super) end: i64,
     /// Which voice.
     pub(super) voice: u64,
+    /// Its track.
+    #[serde(default)]
+    pub(super) track: Option<TrackId>,
+    /// That voice stopped sending before and went on without a loss: it sends only while there is something to say.
+    #[serde(default)]
+    pub(super) pauses: bool,
 }
 
 /// The hole after the last sound, as far as it is filled.
@@ -179,7 +185,7 @@ mod tests {
     use super::*;
 
     fn last(packet: &'static [u8]) -> Last {
-        Last { packet: Bytes::from_static(packet), end: 0, voice: 0 }
+        Last { packet: Bytes::from_static(packet), end: 0, voice: 0, track: None, pauses: false }
     }
 
     fn bridged(kind: Kind, length: i64, end: bool, packet: &'static [u8]) -> i64 {

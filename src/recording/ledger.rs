@@ -130,7 +130,8 @@ pub struct Gap {
 pub enum Cause {
     /// Packets were lost on the way (sequence numbers are missing).
     NetworkLoss,
-    /// The sender stopped sending without saying so, its sequence numbers go on without a hole.
+    /// The sender stopped sending without saying so: its sequence numbers go on without a hole when it sends again. Before its first
+    /// packet, in the hole that is going on, and in half a second at an end, too: nothing says that sound was made.
     SenderStall,
     /// The sender's clock ran away and was pulled back to wall time.
     ClockDrift,
@@ -158,11 +159,14 @@ pub enum Cause {
     JournalDamaged,
     /// It came from a track that was never announced, so that nobody knows whose it is. See [`Unattributed`].
     UnknownSource,
-    /// Nobody knows why there is no sound: nothing says that none was made.
+    /// Nobody knows why there is no sound: nothing says that none was made. The sender fell silent without a word and came back as
+    /// another stream, so that its sequence numbers say nothing.
     Unknown,
     /// The worker's record of this stretch is lost; the sound in the bucket was kept as it was. See [`super::Recorder::adopt`].
     /// Counts as recorded, though something may be missing in it.
     Adopted,
+    /// Nothing came any more up to the recording's end, and nothing says whether any was sent.
+    UnheardTail,
 }
 
 impl Cause {
@@ -185,7 +189,8 @@ impl Cause {
             | Self::Left
             | Self::NotPublishing
             | Self::Excluded
-            | Self::Adopted => false,
+            | Self::Adopted
+            | Self::UnheardTail => false,
         }
     }
 

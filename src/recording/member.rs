@@ -110,6 +110,7 @@ impl Member {
         self.comes_back(muted, at);
         self.presence.change(at, |state| (state.present, state.dead) = (true, false));
         if let Some(timeline) = &mut self.timeline {
+            timeline.announce(track, at);
             timeline.mute(track, muted, at);
         }
         self.look(at, out);

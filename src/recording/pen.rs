@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use super::account::{Account, Due};
 use super::hole::{Hole, Kind, Last, Piece};
-use super::presence::{Presence, Why};
+use super::presence::{GRACE, Presence, Why};
 use super::stream::Queued;
 use super::timeline::FRAME;
 use crate::codec::opus;
+use crate::units::{Ticks, TrackId};
 
 /// What a hole without a known reason is taken for.
 pub(super) const STALL: &[Cause] = &[Cause::SenderStall, Cause::Unknown];
@@ -23,6 +24,26 @@ const DEAF: &[Cause] = &[Cause::WorkerStalled, Cause::Overload, Cause::JournalDa
 
 /// The shortest filler: differences below it are carried.
 pub(super) const SHORTEST: i64 = 120;
+
+/// A tail longer than this, of a sender that came back as another stream, is missing.
+const LONGEST_CHANGE: i64 = GRACE;
+
+/// So long silent before it left, a member did not leave: the channel's server gave it up.
+const TIMED_OUT: i64 = Ticks::from_secs(5).0 as i64;
+
+/// Who was given up and is back so soon had not gone.
+const RETURNS_SOON: i64 = Ticks::from_secs(15).0 as i64;
+
+/// Whose sound it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By {
+    /// The voice.
+    pub(super) voice: u64,
+    /// Its track.
+    pub(super) track: TrackId,
+    /// It sends only while there is something to say.
+    pub(super) pauses: bool,
+}
 
 /// See the module's documentation.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,12 +64,13 @@ pub(super) struct Pen {
 
 impl Pen {
     /// Writes a packet of a voice.
-    pub(super) fn sound(&mut self, packet: Queued, voice: u64, pieces: &mut Vec<Piece>) {
+    pub(super) fn sound(&mut self, packet: Queued, voice: By, pieces: &mut Vec<Piece>) {
         let at = self.cursor;
         self.cursor += packet.duration;
         self.account.packets.placed += 1;
         self.account.sound(packet.duration);
-        self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice });
+        let By { voice, track, pauses } = voice;
+        self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice, track: Some(track), pauses });
         self.hole = Hole::from(self.cursor);
         let Queued { payload, duration, level, .. } = packet;
         pieces.push(Piece::Sound { at, exact: at + self.carried, packet: payload, duration, level });
@@ -104,6 +126,43 @@ impl Pen {
         let length = (end - self.cursor).max(0);
         self.silence(length / SHORTEST * SHORTEST, kind, resumes, resumes, presence, pieces);
         self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
+    }
+
+    /// Where the hole after the last sound begins.
+    pub(super) fn hole_start(&self) -> i64 {
+        self.hole.start
+    }
+
+    /// The hole `from..to` lies between two packets of one stream, and no more than `lost` is missing of it: the rest cost nothing.
+    pub(super) fn acquit(&mut self, from: i64, to: i64, lost: i64) {
+        // A frame more or less is the clocks'.
+        if to - from - lost > FRAME {
+            self.account.correct(from + lost, to, &[Cause::NetworkLoss], Cause::SenderStall, Due::Nothing);
+            DEAF.iter().for_each(|cause| self.account.correct(from + lost, to, &[*cause], *cause, Due::Nothing));
+        }
+    }
+
+    /// A stream ended without a word at `from`, its track did at `until`, and at `back` its sender is there again as another stream:
+    /// nobody knows what it said. If it was given up by the channel's server, and is back soon, it never was away.
+    pub(super) fn nobody_knows(&mut self, from: i64, until: i64, back: i64) {
+        if until - from <= LONGEST_CHANGE {
+            return;
+        }
+        self.account.correct(from, until, &[Cause::SenderStall], Cause::Unknown, Due::Missing);
+        let silent = self.account.length_of(from, until, Cause::Unknown);
+        let away = self.account.length_of(from, back, Cause::Left);
+        if silent >= TIMED_OUT && away > 0 && away <= RETURNS_SOON {
+            let taken_for = [Cause::Left, Cause::NotPublishing, Cause::SenderStall];
+            self.account.correct(from, back, &taken_for, Cause::Unknown, Due::Missing);
+        }
+    }
+
+    /// Nothing comes any more: what looks like a stall since the last sound is a tail that nobody heard.
+    pub(super) fn end(&mut self) {
+        if self.last.is_some() && self.cursor - self.hole.start > LONGEST_CHANGE {
+            let (from, to) = (self.hole.start, self.cursor);
+            self.account.correct(from, to, &[Cause::SenderStall], Cause::UnheardTail, Due::Nothing);
+        }
     }
 
     /// What was `taken_for` something else in `from..to` has a cause that is known now.

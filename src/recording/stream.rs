@@ -177,6 +177,11 @@ impl Stream {
         lost
     }
 
+    /// Whether nothing was taken from it yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.taken.is_none()
+    }
+
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -11,13 +11,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Due};
-use super::hole::{Kind, Piece};
+use super::hole::{Kind, Last, Piece};
 use super::pace::{Pace, Step};
-use super::pen::{Pen, SHORTEST, STALL};
+use super::pen::{By, Pen, SHORTEST, STALL};
 use super::presence::{GRACE, Presence};
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
-use super::voice::Voices;
+use super::voice::{LONG_PAUSE, Voices};
 use super::{Cause, Packet};
 use crate::codec::opus;
 use crate::units::{Ticks, TrackId};
@@ -37,6 +37,9 @@ pub(super) struct Timeline {
     voices: Voices,
     pace: Pace,
     pen: Pen,
+    /// When each track was announced.
+    #[serde(default)]
+    announced: Vec<(TrackId, i64)>,
 }
 
 impl Timeline {
@@ -69,6 +72,12 @@ impl Timeline {
         }
     }
 
+    /// A track was announced.
+    pub(super) fn announce(&mut self, track: TrackId, at: i64) {
+        self.announced.retain(|(known, _)| *known != track);
+        self.announced.push((track, at));
+    }
+
     /// A track was muted or unmuted.
     pub(super) fn mute(&mut self, track: TrackId, muted: bool, at: i64) {
         self.voices.mute(track, muted, at);
@@ -77,6 +86,7 @@ impl Timeline {
     /// A track is gone: what waits is still written.
     pub(super) fn remove(&mut self, track: TrackId) {
         self.voices.remove(track);
+        self.announced.retain(|(known, _)| *known != track);
     }
 
     /// What was `taken_for` something else in `from..to` has a cause that is known now.
@@ -138,6 +148,7 @@ impl Timeline {
             self.place(voice, place, presence, pieces);
         }
         self.pen.close(end, Kind::Stall, false, presence, pieces);
+        self.pen.end();
     }
 
     /// The earliest packet whose place is known, and how early an undecided one may be.
@@ -168,6 +179,7 @@ impl Timeline {
     fn place(&mut self, index: usize, place: Place, presence: &Presence, pieces: &mut Vec<Piece>) {
         let superseded = self.voices.superseded(index, place.at);
         let kind = self.kind(index, place);
+        let tail = self.tail_before(index, place);
         let Some(voice) = self.voices.get_mut(index) else {
             return;
         };
@@ -180,6 +192,10 @@ impl Timeline {
             return;
         }
         voice.active_until = place.at + duration;
+        let before = self.pen.last.as_ref().filter(|last| last.voice == voice.id);
+        let (start, longest) = (self.pen.hole_start(), before.map(|last| duration.max(length_of(last))));
+        voice.pauses |= before.is_some() && kind == Kind::Stall && place.at - start >= LONG_PAUSE;
+        let by = By { voice: voice.id, track: voice.track, pauses: voice.pauses };
         let id = voice.id;
         let runs_on = taken.pause.is_some_and(|pause| pause.abs() < SHORTEST);
         let follows =
@@ -193,10 +209,27 @@ impl Timeline {
             return;
         } else {
             self.pen.close(place.at, kind, true, presence, pieces);
+            if let Some(longest) = longest {
+                self.pen.acquit(start, self.pen.cursor, taken.lost.saturating_mul(longest));
+            } else if let Some(until) = tail {
+                self.pen.nobody_knows(start, until, self.pen.cursor);
+            }
             self.pace.restart();
         }
         self.pace.wrote(taken.packet.payload.len());
-        self.pen.sound(taken.packet, id, pieces);
+        self.pen.sound(taken.packet, by, pieces);
+    }
+
+    /// Where the last sound's track ended, if the first packet of a voice shows that its sender came back as another stream.
+    fn tail_before(&self, index: usize, place: Place) -> Option<i64> {
+        let voice = self.voices.get(index).filter(|voice| voice.stream.is_new())?;
+        let last = self.pen.last.as_ref().filter(|last| last.voice != voice.id && !last.pauses)?;
+        if self.voices.lives_beside(last.voice, voice.track) {
+            return None;
+        }
+        let announced = self.announced.iter().find(|(track, _)| *track == voice.track).map(|(_, at)| *at);
+        let until = if last.track? == voice.track { place.at } else { announced? };
+        Some(until.min(place.at))
     }
 
     /// Makes up for the difference between the sender's clock and the wall. False: the packet was left out.
@@ -236,6 +269,11 @@ impl Timeline {
             _ => Kind::Stall,
         }
     }
+}
+
+/// How long the sound that was written last is.
+fn length_of(last: &Last) -> i64 {
+    opus::duration(&last.packet).map_or(0, |length| length.0 as i64)
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ const MAX_VOICES: usize = 8;
 /// A voice that sent this recently is still speaking: longer than the longest DTX pause.
 const STILL_SPEAKING: i64 = Ticks::from_ms(500).0 as i64;
 
+/// A sender that stops for so long, and goes on without a loss, sends only while there is something to say.
+pub(super) const LONG_PAUSE: i64 = Ticks::from_secs(1).0 as i64;
+
 /// One SSRC of one track.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Voice {
@@ -20,9 +23,12 @@ pub(super) struct Voice {
     pub(super) stream: Stream,
     /// Where its last sound ended, whether or not it won; ticks.
     pub(super) active_until: i64,
-    track: TrackId,
+    pub(super) track: TrackId,
     ssrc: Ssrc,
     gone: bool,
+    /// It stopped sending for [`LONG_PAUSE`] and went on without a loss.
+    #[serde(default)]
+    pub(super) pauses: bool,
 }
 
 /// A mute that is on since a tick, or was off since one.
@@ -53,7 +59,15 @@ impl Voices {
             }
             let id = self.next_id;
             self.next_id += 1;
-            self.voices.push(Voice { id, stream: Stream::default(), active_until: i64::MIN, track, ssrc, gone: false });
+            self.voices.push(Voice {
+                id,
+                stream: Stream::default(),
+                active_until: i64::MIN,
+                track,
+                ssrc,
+                gone: false,
+                pauses: false,
+            });
             self.voices.len() - 1
         });
         (&mut self.voices[index], dropped)
@@ -86,6 +100,11 @@ impl Voices {
         };
         let speaks = |other: &&Voice| other.active_until.saturating_add(STILL_SPEAKING) > at;
         self.voices.len() > 1 && self.voices.iter().filter(speaks).any(|other| rank(other) > rank(voice))
+    }
+
+    /// Whether voice `id` may go on beside one of `track`.
+    pub(super) fn lives_beside(&self, id: u64, track: TrackId) -> bool {
+        self.voices.iter().any(|voice| voice.id == id && !voice.gone && voice.track != track)
     }
 
     /// The voice at `index`.

@@ -22,7 +22,7 @@ fn pause_struck_by(crash: Crash) {
     let recording = story.record(spec(Mode::Individual), 36 * SECOND);
     recording.assert_all_in_place("carl", &crash.survivors(&sent), 30 * MS);
     let account = recording.account("carl");
-    let [(Cause::WorkerRestart, from, to), (Cause::SenderStall, _, 36_000)] = later_gaps(account)[..] else {
+    let [(Cause::WorkerRestart, from, to), (Cause::UnheardTail, _, 36_000)] = later_gaps(account)[..] else {
         panic!("{crash:?} {:?}", gaps(account));
     };
     let (died, flowing) = (Ticks(crash.died).as_ms(), Ticks(crash.back + FLOWING).as_ms());

@@ -29,7 +29,7 @@ fn each_has_the_gap_that_is_its_own() {
     recording.assert_all_in_place("dora", &crash.survivors(&doras), 30 * MS);
 
     let annas = later_gaps(recording.account("anna"));
-    let [(Cause::WorkerRestart, from, to), (Cause::SenderStall, ended, 60_000)] = annas[..] else {
+    let [(Cause::WorkerRestart, from, to), (Cause::UnheardTail, ended, 60_000)] = annas[..] else {
         panic!("{annas:?}");
     };
     assert!(from.abs_diff(20_000) <= 20 && to.abs_diff(Ticks(crash.back + FLOWING).as_ms()) <= 20, "{from} to {to}");

@@ -19,7 +19,7 @@ fn three_hours_are_one_gap_and_everything_after_them_is_in_its_place() {
     let recording = story.record(spec(Mode::Both), end);
     recording.assert_all_in_place("anna", &crash.survivors(&sent), 30 * MS);
     let account = recording.account("anna");
-    let [(Cause::WorkerRestart, from, to), (Cause::SenderStall, ..)] = later_gaps(account)[..] else {
+    let [(Cause::WorkerRestart, from, to), (Cause::UnheardTail, ..)] = later_gaps(account)[..] else {
         panic!("{:?}", gaps(account));
     };
     assert!(from.abs_diff(20_000) <= 20 && to.abs_diff(3 * 3_600_000 + 20_700) <= 20, "{from} to {to}");

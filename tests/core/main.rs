@@ -20,6 +20,7 @@ mod journals_that_are_not_whole;
 mod levels_and_waveforms;
 mod mixes_sound_right;
 mod network_trouble;
+mod nobody_knows;
 mod older_snapshots;
 mod output_may_be_cut_off;
 mod put_away_and_taken_up;

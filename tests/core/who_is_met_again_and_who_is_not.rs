@@ -38,7 +38,7 @@ fn annas(recording: &Recording) -> Vec<(Cause, u64, u64)> {
 fn who_was_muted_and_comes_back_unmuted_may_have_spoken() {
     let recording = record(true, &again("anna", false), |_| ());
     let gaps = annas(&recording);
-    let [(Cause::Muted, _, died), (Cause::WorkerRestart, from, to), (Cause::SenderStall, _, 60_000)] = gaps[..] else {
+    let [(Cause::Muted, _, died), (Cause::WorkerRestart, from, to), (Cause::UnheardTail, _, 60_000)] = gaps[..] else {
         panic!("{gaps:?}");
     };
     assert!(died == from && from.abs_diff(20_010) <= 20 && to.abs_diff(27_150) <= 500, "{gaps:?}");
@@ -93,7 +93,7 @@ fn dead_again_before_anybody_was_met_it_is_one_gap_and_nobody_had_left() {
     let recording = story.record(spec(Mode::Both), 101 * SECOND);
     recording.assert_all_in_place("anna", &second.survivors(&CRASH.survivors(&sent))[..900], 30 * MS);
     let gaps = annas(&recording);
-    let [(Cause::WorkerRestart, from, to), (Cause::SenderStall, ..)] = gaps[..] else { panic!("{gaps:?}") };
+    let [(Cause::WorkerRestart, from, to), (Cause::UnheardTail, ..)] = gaps[..] else { panic!("{gaps:?}") };
     assert!(from.abs_diff(20_010) <= 20 && to.abs_diff(90_710) <= 20, "{gaps:?}");
     assert_eq!(recording.account("anna").missing_ms, to - from);
 }

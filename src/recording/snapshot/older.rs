@@ -16,7 +16,16 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess,
 pub(super) type Fields = &'static [(&'static str, usize)];
 
 /// What format 1 had.
-pub(super) const VERSION_1: Fields = &[("Recorder", 12), ("Member", 10), ("Presence", 1), ("Stretch", 3), ("Pen", 5)];
+pub(super) const VERSION_1: Fields = &[
+    ("Recorder", 12),
+    ("Member", 10),
+    ("Timeline", 3),
+    ("Presence", 1),
+    ("Stretch", 3),
+    ("Pen", 5),
+    ("Last", 3),
+    ("Voice", 6),
+];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

@@ -316,6 +316,7 @@ fn cause() -> Value {
         "unknown_source",
         "unknown",
         "adopted",
+        "unheard_tail",
     ];
     one_of(&causes, "Why")
 }
