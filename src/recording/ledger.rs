@@ -167,6 +167,8 @@ pub enum Cause {
     Adopted,
     /// Nothing came any more up to the recording's end, and nothing says whether any was sent.
     UnheardTail,
+    /// The worker died, was back, and could not get back into the channel.
+    ChannelUnreachable,
 }
 
 impl Cause {
@@ -182,7 +184,8 @@ impl Cause {
             | Self::WorkerStalled
             | Self::JournalDamaged
             | Self::UnknownSource
-            | Self::Unknown => true,
+            | Self::Unknown
+            | Self::ChannelUnreachable => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

@@ -174,7 +174,9 @@ impl Member {
     /// with its own last packet, if that is close.
     pub(super) fn is_cut_off(&mut self, since: i64, at: i64) {
         self.reached = None;
-        let from = self.last_packet.filter(|last| (0..=CLOSE).contains(&(since - last))).unwrap_or(since);
+        // A worker that was dead knows of no packet since.
+        let last = self.last_packet.filter(|_| !self.presence.now().dead);
+        let from = last.filter(|last| (0..=CLOSE).contains(&(since - last))).unwrap_or(since);
         self.presence.change(from, |state| state.down = true);
         if self.presence.now().present {
             self.correct(from, at);

@@ -57,6 +57,7 @@ impl State {
         let (cause, due) = match self {
             Self { excluded: true, .. } => (Cause::Excluded, false),
             Self { present: false, .. } => (Cause::Left, false),
+            Self { dead: true, down: true, .. } if speaks => (Cause::ChannelUnreachable, true),
             Self { dead: true, .. } if speaks => (Cause::WorkerRestart, true),
             Self { dead: false, down: true, .. } => (Cause::ChannelDisconnected, speaks),
             Self { dead: false, overloaded: true, .. } => (Cause::Overload, speaks),

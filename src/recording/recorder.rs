@@ -35,6 +35,9 @@ pub const MAX_UIDS: usize = 10_000;
 /// How long after the worker's restart a member may take to be met again.
 const RETURN: i64 = Ticks::from_secs(15).0 as i64;
 
+/// In the place of the time of the worker's restart while the channel can't be reached since: nobody can be met there.
+const UNREACHED: i64 = i64::MAX - RETURN;
+
 /// How long before the channel is reported down its last packet may have come for the outage to begin there, where it is not clear
 /// that it did: with two who were sending and fell silent at once it is.
 const UNNOTICED: i64 = Ticks::from_secs(60).0 as i64;
@@ -238,6 +241,7 @@ impl Recorder {
             Input::ChannelLost { since } => self.cut_off((since.0 as i64).min(at), at),
             Input::ChannelUp => {
                 self.strays.rejoins(at);
+                self.restarted = self.restarted.map(|restarted| if restarted == UNREACHED { at } else { restarted });
                 self.members.iter_mut().for_each(|member| member.is_reached(at));
             }
             Input::Select(selection) => {
@@ -274,6 +278,7 @@ impl Recorder {
     /// The channel is out of reach since `since`, which was noticed at `at`.
     fn cut_off(&mut self, since: i64, at: i64) {
         self.strays.rejoins(at);
+        self.restarted = self.restarted.map(|_| UNREACHED);
         self.members.iter_mut().for_each(|member| member.is_cut_off(since, at));
     }
 

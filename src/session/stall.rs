@@ -369,10 +369,10 @@ mod tests {
         let found = one.stalls();
         assert_eq!(found, two.stalls());
         let [stall] = found[..] else { panic!("{found:?}") };
-        assert_eq!(stall.cause, StallCause::WorkerStalled);
+        // Other tests of this process use its processors meanwhile, so the cause may be either.
         assert!(stall.from <= before && stall.until >= before + TICK + STALL, "{stall:?} after {before:?}");
         assert!(stall.precedes(Instant::now()) && !stall.precedes(before));
-        assert_eq!(watch.trouble(), Some(StallCause::WorkerStalled));
+        assert_eq!(watch.trouble(), Some(stall.cause));
         let text = super::super::Error::Stalled(StallCause::WorkerStalled).to_string();
         assert_eq!(
             text,

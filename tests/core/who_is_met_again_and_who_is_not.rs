@@ -2,7 +2,7 @@
 //! worker that dies again before it met anybody.
 
 use cloud_recorder::recording::{Cause, Input, Mode, Selection};
-use cloud_recorder::units::TrackId;
+use cloud_recorder::units::{Ticks, TrackId};
 
 use crate::crash::{Again, Crash, later_gaps};
 use crate::world::{MS, Recording, SECOND, Story, Talker, spec, uid};
@@ -116,4 +116,32 @@ fn ids_that_are_somebody_elses_now_do_not_matter() {
         recording.assert_all_in_place(name, &sent.concat(), 30 * MS);
         assert_eq!(recording.account(name).packets.placed as usize, sent[0].len() + sent[1].len());
     }
+}
+
+#[test]
+fn a_channel_that_stays_out_of_reach_after_a_restart_is_the_reason_until_the_end() {
+    let mut anna = Talker::new(1, 7);
+    let mut story = Story::default();
+    story.joins(0, "anna", 1).hears(anna.talk(SECOND, 8 * SECOND));
+    story.happens(23 * SECOND, Input::WorkerRestarted);
+    story.happens(23 * SECOND, Input::ChannelLost { since: Ticks(23 * SECOND) });
+    let recording = story.record(spec(Mode::Both), 60 * SECOND);
+    let gaps = annas(&recording);
+    let lost = |cause: Cause| gaps.iter().filter(|gap| gap.0 == cause).map(|gap| gap.2 - gap.1).sum::<u64>();
+    assert!(lost(Cause::WorkerRestart).abs_diff(15_000) <= 40, "{gaps:?}");
+    assert!(lost(Cause::ChannelUnreachable).abs_diff(37_000) <= 40, "{gaps:?}");
+    assert!(recording.account("anna").missing_ms.abs_diff(52_000) <= 40, "{gaps:?}");
+}
+
+#[test]
+fn who_is_not_met_counts_from_when_the_channel_is_reached_again() {
+    let mut anna = Talker::new(1, 7);
+    let mut story = Story::default();
+    story.joins(0, "anna", 1).hears(anna.talk(SECOND, 8 * SECOND));
+    story.happens(9 * SECOND, Input::WorkerRestarted);
+    story.happens(9 * SECOND, Input::ChannelLost { since: Ticks(9 * SECOND) });
+    story.happens(39 * SECOND, Input::ChannelUp);
+    let recording = story.record(spec(Mode::Individual), 70 * SECOND);
+    let gaps = annas(&recording);
+    assert!(matches!(gaps.last(), Some((Cause::Left, 54_000, 70_000))), "{gaps:?}");
 }

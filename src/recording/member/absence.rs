@@ -53,7 +53,7 @@ impl Member {
         if now.present {
             let published = now.publishing;
             self.absence = Some(Absence { since, published, stage: Stage::Gone });
-            self.presence.change(since, |state| state.dead = true);
+            self.presence.change(since, |state| (state.dead, state.down) = (true, false));
             self.correct(since, at);
             if let Some(timeline) = self.timeline.as_mut().filter(|_| published && !now.muted && !now.excluded) {
                 timeline.doubt(since, at, Cause::WorkerRestart);

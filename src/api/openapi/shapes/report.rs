@@ -315,6 +315,7 @@ fn cause() -> Value {
         "journal_damaged",
         "unknown_source",
         "unknown",
+        "channel_unreachable",
         "adopted",
         "unheard_tail",
     ];
