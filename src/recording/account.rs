@@ -3,8 +3,11 @@
 //! Invariants:
 //! * Every tick of a timeline is booked once, as sound, as a gap that was due (concealed or missing) or as a gap in
 //!   which nothing was due.
-//! * `concealed` and `missing` are the lengths of the stretches that are booked so, to the tick, as long as all stretches are listed.
+//! * `concealed` and `missing` are the lengths of the stretches that are booked so, to the tick, as long as all stretches are listed;
+//!   `missing` has the sound besides that other sound lies in the place of.
+//! * Each packet has one fate, in packets and in ticks of sound.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -52,11 +55,96 @@ pub(super) struct Account {
     missing: i64,
     gaps: Vec<Stretch>,
     omitted: u64,
-    /// What became of the uid's packets.
-    pub(super) packets: PacketCounts,
+    packets: PacketCounts,
+    /// What became of the sound in them.
+    #[serde(default)]
+    samples: PacketCounts,
+    /// What is missing without a gap, since other sound lies in its place.
+    #[serde(default)]
+    overlaid: BTreeMap<Cause, i64>,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Not a fate: it arrived.
+    Received,
+    /// See [`PacketCounts`].
+    Placed,
+    /// See [`PacketCounts`].
+    Duplicate,
+    /// See [`PacketCounts`].
+    Late,
+    /// See [`PacketCounts`].
+    Malformed,
+    /// See [`PacketCounts`].
+    Overflow,
+    /// See [`PacketCounts`].
+    LeftOut,
+    /// See [`PacketCounts`].
+    Superseded,
+    /// See [`PacketCounts`].
+    Padding,
+    /// See [`PacketCounts`].
+    BeforeStart,
+    /// See [`PacketCounts`].
+    AfterEnd,
+}
+
+fn of(counts: &mut PacketCounts, fate: Fate) -> &mut u64 {
+    match fate {
+        Fate::Received => &mut counts.received,
+        Fate::Placed => &mut counts.placed,
+        Fate::Duplicate => &mut counts.duplicate,
+        Fate::Late => &mut counts.late,
+        Fate::Malformed => &mut counts.malformed,
+        Fate::Overflow => &mut counts.overflow,
+        Fate::LeftOut => &mut counts.left_out,
+        Fate::Superseded => &mut counts.superseded,
+        Fate::Padding => &mut counts.padding,
+        Fate::BeforeStart => &mut counts.before_start,
+        Fate::AfterEnd => &mut counts.after_end,
+    }
 }
 
 impl Account {
+    /// So many packets, and so much sound in them, have this fate.
+    pub(super) fn fate(&mut self, fate: Fate, packets: u64, samples: i64) {
+        *of(&mut self.packets, fate) += packets;
+        *of(&mut self.samples, fate) += samples.max(0) as u64;
+    }
+
+    /// What format 1 counted is completed, while so many packets with so much sound wait.
+    pub(super) fn is_of_format_1(&mut self, packets: u64, sound: i64) {
+        self.packets.padding = self.packets.received.saturating_sub(self.packets.fates() + packets);
+        self.samples = PacketCounts { received: sound as u64, ..PacketCounts::default() };
+    }
+
+    /// How much is missing for a cause though other sound lies in its place.
+    pub(super) fn overlaid(&self, cause: Cause) -> i64 {
+        self.overlaid.get(&cause).copied().unwrap_or_default()
+    }
+
+    /// How much sound had a fate.
+    pub(super) fn samples(&self, fate: Fate) -> i64 {
+        *of(&mut self.samples.clone(), fate) as i64
+    }
+
+    /// So much sound is missing, and other sound lies in its place.
+    pub(super) fn overlay(&mut self, length: i64, cause: Cause) {
+        if length > 0 {
+            self.missing += length;
+            *self.overlaid.entry(cause).or_default() += length;
+        }
+    }
+
+    /// How much of `from..to` is booked as sound that was due and is not there.
+    pub(super) fn due_in(&self, from: i64, to: i64) -> i64 {
+        let (from, to) = (ticks(from), ticks(to));
+        let gaps = self.gaps[self.affected(from, to)].iter().filter(|gap| gap.due() != Due::Nothing);
+        gaps.map(|gap| gap.to.min(to).0.saturating_sub(gap.from.max(from).0) as i64).sum()
+    }
+
     /// Books sound, or a pause that the sender made by DTX.
     pub(super) fn sound(&mut self, length: i64) {
         self.recorded += length;
@@ -156,6 +244,8 @@ impl Account {
             gaps,
             gaps_omitted: self.omitted,
             packets: self.packets,
+            samples: self.samples,
+            overlaid_ms: self.overlaid.iter().map(|(cause, length)| (*cause, ticks(*length).as_ms())).collect(),
         }
     }
 

@@ -78,20 +78,31 @@ pub struct TrackLedger {
     /// What became of the packets.
     #[serde(default)]
     pub packets: PacketCounts,
+    /// What became of the sound in them, in samples at 48 kHz.
+    #[serde(default)]
+    pub samples: PacketCounts,
+    /// Milliseconds of sound that arrived and is missing though there is no gap for it: other sound lies in its place. They are part of
+    /// `missing_ms`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overlaid_ms: BTreeMap<Cause, u64>,
 }
 
 impl TrackLedger {
-    /// Milliseconds of the listed gaps, cause by cause.
+    /// Milliseconds of the listed gaps and of what has no gap, cause by cause.
     pub fn by_cause(&self) -> BTreeMap<Cause, u64> {
         let mut ticks: BTreeMap<Cause, Ticks> = BTreeMap::new();
         for gap in &self.gaps {
             *ticks.entry(gap.cause).or_default() += gap.to - gap.from;
         }
-        ticks.into_iter().map(|(cause, length)| (cause, length.as_ms())).collect()
+        let mut sums: BTreeMap<Cause, u64> = ticks.into_iter().map(|(cause, length)| (cause, length.as_ms())).collect();
+        for (cause, length) in &self.overlaid_ms {
+            *sums.entry(*cause).or_default() += length;
+        }
+        sums
     }
 }
 
-/// What became of a uid's packets.
+/// What became of a uid's packets. When the recording is over each has one fate: `received` is the sum of all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PacketCounts {
@@ -111,6 +122,24 @@ pub struct PacketCounts {
     pub left_out: u64,
     /// Came from an older track of the uid while a newer one sounded.
     pub superseded: u64,
+    /// Without sound: RTP padding.
+    #[serde(default)]
+    pub padding: u64,
+    /// Sound that was made before the recording began.
+    #[serde(default)]
+    pub before_start: u64,
+    /// Sound that belongs past the recording's end.
+    #[serde(default)]
+    pub after_end: u64,
+}
+
+impl PacketCounts {
+    /// The sum of all fates.
+    pub const fn fates(&self) -> u64 {
+        let Self { received: _, placed, duplicate, late, malformed, overflow, left_out, superseded, .. } = *self;
+        let sounds = placed + duplicate + late + malformed + overflow + left_out + superseded;
+        sounds + self.padding + self.before_start + self.after_end
+    }
 }
 
 /// A stretch of a playlist that is filled, and why. Half-open: `from..to`.
@@ -169,6 +198,14 @@ pub enum Cause {
     UnheardTail,
     /// The worker died, was back, and could not get back into the channel.
     ChannelUnreachable,
+    /// It came from an older track of the uid while a newer one sounded.
+    Superseded,
+    /// It was left out for the wall clock's sake, more of it than a clock drifts.
+    LeftOut,
+    /// What came there is not Opus, or has a time that makes no sense.
+    Malformed,
+    /// More came than the queue holds.
+    Overflow,
 }
 
 impl Cause {
@@ -185,7 +222,11 @@ impl Cause {
             | Self::JournalDamaged
             | Self::UnknownSource
             | Self::Unknown
-            | Self::ChannelUnreachable => true,
+            | Self::ChannelUnreachable
+            | Self::Superseded
+            | Self::LeftOut
+            | Self::Malformed
+            | Self::Overflow => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

@@ -301,6 +301,11 @@ impl Member {
         [cut, self.receiving.deadline()].into_iter().flatten().min()
     }
 
+    /// Completes what format 1 did not hold.
+    pub(super) fn is_of_format_1(&mut self) {
+        self.timeline.iter_mut().for_each(Timeline::is_of_format_1);
+    }
+
     /// Brings presence and receiving in line with the tracks. While nobody knows its tracks since a restart, they count as before.
     fn look(&mut self, at: i64, out: &mut impl Extend<Output>) {
         let (publishing, muted) = (!self.tracks.is_empty(), self.tracks.iter().all(|(_, muted)| *muted));

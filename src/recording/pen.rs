@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use super::account::{Account, Due};
+use super::account::{Account, Due, Fate};
 use super::hole::{Hole, Kind, Last, Piece};
 use super::presence::{GRACE, Presence, Why};
 use super::stream::Queued;
@@ -27,6 +27,9 @@ pub(super) const SHORTEST: i64 = 120;
 
 /// A tail longer than this, of a sender that came back as another stream, is missing.
 const LONGEST_CHANGE: i64 = GRACE;
+
+/// A clock that is faster by more than one part in so many does not drift.
+const FASTEST: i64 = 1_000;
 
 /// So long silent before it left, a member did not leave: the channel's server gave it up.
 const TIMED_OUT: i64 = Ticks::from_secs(5).0 as i64;
@@ -67,7 +70,7 @@ impl Pen {
     pub(super) fn sound(&mut self, packet: Queued, voice: By, pieces: &mut Vec<Piece>) {
         let at = self.cursor;
         self.cursor += packet.duration;
-        self.account.packets.placed += 1;
+        self.account.fate(Fate::Placed, 1, packet.duration);
         self.account.sound(packet.duration);
         let By { voice, track, pauses } = voice;
         self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice, track: Some(track), pauses });
@@ -90,10 +93,32 @@ impl Pen {
         }
     }
 
-    /// Notes that a packet was left out here.
-    pub(super) fn leave_out(&mut self) {
-        self.account.packets.left_out += 1;
+    /// Notes that a packet was left out here. No more is left out for a clock's drift than [`FASTEST`] takes; the rest is missing.
+    pub(super) fn leave_out(&mut self, packet: &Queued) {
+        self.account.fate(Fate::LeftOut, 1, packet.duration);
+        let allowed = self.account.samples(Fate::Placed) / FASTEST + 2 * FRAME;
+        let beyond = self.account.samples(Fate::LeftOut) - allowed - self.account.overlaid(Cause::LeftOut);
+        if beyond > 0 && !opus::is_dtx(&packet.payload) {
+            self.account.overlay(beyond.min(packet.duration), Cause::LeftOut);
+        }
         self.account.gap(self.cursor, self.cursor, Cause::ClockDrift, Due::Nothing);
+    }
+
+    /// The sound of `duration` that belongs at `place` came too late, or has another `fate`: it is missing where nothing is, and where
+    /// other sound lies too. What is not written yet will be known to be lost.
+    pub(super) fn miss(&mut self, place: i64, duration: i64, fate: Fate, cause: Cause) {
+        self.account.fate(fate, 1, duration);
+        let (from, to) = (place.max(0), (place + duration).min(self.cursor));
+        if from < to {
+            self.account.correct(from, to, STALL, cause, Due::Missing);
+            self.account.rename(from, to, &[Cause::NetworkLoss], cause);
+            self.account.overlay(to - from - self.account.due_in(from, to), cause);
+        }
+    }
+
+    /// What was lost in the hole `from..` was not Opus, or made no sense.
+    pub(super) fn is_malformed(&mut self, from: i64) {
+        self.account.rename(from, self.cursor, &[Cause::NetworkLoss], Cause::Malformed);
     }
 
     /// Fills up to `limit` in whole frames, leaving room for the last filler before the packet that is known to come `next`.
@@ -138,7 +163,9 @@ impl Pen {
         // A frame more or less is the clocks'.
         if to - from - lost > FRAME {
             self.account.correct(from + lost, to, &[Cause::NetworkLoss], Cause::SenderStall, Due::Nothing);
-            DEAF.iter().for_each(|cause| self.account.correct(from + lost, to, &[*cause], *cause, Due::Nothing));
+            // A worker that stood still is no witness: what a server held back meanwhile may have been numbered anew.
+            let damaged = Cause::JournalDamaged;
+            self.account.correct(from + lost, to, &[damaged], damaged, Due::Nothing);
         }
     }
 

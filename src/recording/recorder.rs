@@ -167,6 +167,11 @@ impl Recorder {
         self.uids.len() == self.members.len() && self.tracks.values().all(|member| *member < self.members.len())
     }
 
+    /// Completes what format 1 did not hold.
+    pub(super) fn is_of_format_1(&mut self) {
+        self.members.iter_mut().for_each(Member::is_of_format_1);
+    }
+
     /// Runs the steps that are due at `now`; the present.
     fn run(&mut self, now: Ticks) -> i64 {
         self.now = self.now.max(now.min(MAX_LENGTH).0 as i64);

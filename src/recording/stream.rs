@@ -14,9 +14,16 @@ use super::regime::{self, Head, Place};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
 use crate::codec::raw;
+use crate::units::Ticks;
 
 /// Most packets that wait in a stream: 10 s of 10 ms packets.
 const MAX_QUEUED: usize = 1_024;
+
+/// An RTP time this far before the last sound may be that of an old packet: ten minutes.
+const LONGEST_PAST: i64 = Ticks::from_secs(600).0 as i64;
+
+/// Most stretches of absent sequence numbers that are remembered. A packet of a stretch that is forgotten counts as a copy.
+const MAX_ABSENT: usize = 256;
 
 /// So many old sequence numbers in a row, each one more than the last, are a sender that counts anew.
 const RESTART_RUN: u32 = 16;
@@ -73,6 +80,8 @@ pub(super) enum Offer {
 pub(super) struct Taken {
     /// The packet.
     pub(super) packet: Queued,
+    /// How many of `lost` came and could not be placed.
+    pub(super) malformed: i64,
     /// Packets that are missing before it.
     pub(super) lost: i64,
     /// RTP time between the end of the sound before and this packet; `None` for the first.
@@ -94,6 +103,18 @@ pub(super) struct Stream {
     lost: i64,
     /// The last old sequence number offered, and how many came in a row.
     old_run: (u16, u32),
+    /// The first sequence number taken.
+    #[serde(default)]
+    first: Option<i64>,
+    /// Sequence numbers that were passed over: the latest [`MAX_ABSENT`] stretches of them, the ends excluded.
+    #[serde(default)]
+    absent: VecDeque<(i64, i64)>,
+    /// How many of `lost` came, and held no sound that can be placed.
+    #[serde(default)]
+    malformed: i64,
+    /// Packets that found no room since the last sound taken.
+    #[serde(default)]
+    overflowed: i64,
 }
 
 impl Stream {
@@ -107,9 +128,14 @@ impl Stream {
             Err(error) => (0, Some(error)),
         };
         if self.taken.is_some_and(|taken| sequence <= taken) {
-            if !self.counts_anew(packet.sequence) {
+            // What has a time from before the last sound is old; what has not is of a sender that counts anew.
+            let is_old = self.end.is_some_and(|end| (1..=LONGEST_PAST).contains(&(end - time)));
+            if is_old || !self.counts_anew(packet.sequence) {
+                if duration == 0 || !self.was_absent(sequence) {
+                    return Offer::Duplicate;
+                }
                 let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - time);
-                return if duration > 0 { Offer::Late { place: time + lag, duration } } else { Offer::Duplicate };
+                return Offer::Late { place: time + lag, duration };
             }
             sequence = self.sequences.restart(packet.sequence);
         }
@@ -118,6 +144,7 @@ impl Stream {
             return Offer::Duplicate;
         }
         if self.queue.len() >= MAX_QUEUED {
+            self.overflowed += 1;
             return Offer::Overflow;
         }
         let payload = if duration > 0 { packet.payload.clone() } else { Bytes::new() };
@@ -139,8 +166,7 @@ impl Stream {
             self.skip();
         }
         let packet = self.queue.pop_front()?;
-        self.lost += self.taken.map_or(0, |taken| packet.sequence - taken - 1);
-        self.taken = Some(packet.sequence);
+        self.pass(packet.sequence);
         if place.anew {
             self.baseline.restart();
         }
@@ -149,19 +175,50 @@ impl Stream {
         self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.time) });
         let pause = self.end.map(|end| packet.time - end);
         self.end = Some(packet.time + packet.duration);
-        let lost = std::mem::take(&mut self.lost);
-        Some(Taken { packet, lost, pause })
+        let overflowed = std::mem::take(&mut self.overflowed);
+        let lost = (std::mem::take(&mut self.lost) - overflowed).max(0);
+        let malformed = std::mem::take(&mut self.malformed).min(lost);
+        Some(Taken { packet, lost, malformed, pause })
     }
 
-    /// Drops the first packet, after [`Head::Skip`]; whether it had sound.
-    pub(super) fn skip(&mut self) -> bool {
+    /// Drops the first packet, after [`Head::Skip`]; how much sound it had.
+    pub(super) fn skip(&mut self) -> i64 {
         let Some(packet) = self.queue.pop_front() else {
+            return 0;
+        };
+        self.pass(packet.sequence);
+        let malformed = i64::from(packet.malformed || packet.duration > 0);
+        self.lost += malformed;
+        self.malformed += malformed;
+        packet.duration
+    }
+
+    /// Goes on to a sequence number; those before it are absent.
+    fn pass(&mut self, sequence: i64) {
+        if let Some(taken) = self.taken.filter(|taken| sequence - taken > 1) {
+            self.lost += sequence - taken - 1;
+            self.absent.push_back((taken + 1, sequence));
+            if self.absent.len() > MAX_ABSENT {
+                self.absent.pop_front();
+            }
+        }
+        self.first.get_or_insert(sequence);
+        self.taken = Some(sequence);
+    }
+
+    /// Whether a sequence number was passed over, which it is not any more.
+    fn was_absent(&mut self, sequence: i64) -> bool {
+        if self.first.is_some_and(|first| sequence < first) {
+            return true;
+        }
+        let Some(index) = self.absent.iter().position(|(from, to)| (*from..*to).contains(&sequence)) else {
             return false;
         };
-        let stray = packet.duration > 0;
-        self.lost += self.taken.map_or(0, |taken| packet.sequence - taken - 1) + i64::from(packet.malformed || stray);
-        self.taken = Some(packet.sequence);
-        stray
+        let (from, to) = self.absent[index];
+        self.absent[index] = (from, sequence);
+        self.absent.insert(index + 1, (sequence + 1, to));
+        self.absent.retain(|(from, to)| from < to);
+        true
     }
 
     /// How many packets are missing before the first with sound.
@@ -187,11 +244,17 @@ impl Stream {
         self.queue.is_empty()
     }
 
-    /// Drops all that waits; how many packets.
-    pub(super) fn clear(&mut self) -> u64 {
-        let dropped = self.queue.len() as u64;
+    /// Drops all that waits: how many packets with sound, and how much of it.
+    pub(super) fn clear(&mut self) -> (u64, i64) {
+        let dropped = self.waiting();
         self.queue.clear();
         dropped
+    }
+
+    /// What waits: how many packets with sound, and how much of it.
+    pub(super) fn waiting(&self) -> (u64, i64) {
+        let sounds = self.queue.iter().filter(|queued| queued.duration > 0);
+        sounds.fold((0, 0), |(packets, sound), queued| (packets + 1, sound + queued.duration))
     }
 
     fn counts_anew(&mut self, sequence: u16) -> bool {
@@ -254,7 +317,7 @@ mod tests {
             assert_eq!(stream.offer(&packet(sequence, SOUND), 0), Offer::Queued);
         }
         assert_eq!(stream.offer(&packet(MAX_QUEUED as u16, SOUND), 0), Offer::Overflow);
-        assert_eq!(stream.clear(), MAX_QUEUED as u64);
+        assert_eq!(stream.clear(), (MAX_QUEUED as u64, MAX_QUEUED as i64 * 960));
         assert!(stream.is_empty());
     }
 
@@ -263,7 +326,8 @@ mod tests {
         let mut stream = Stream::default();
         stream.offer(&packet(1_000, SOUND), 0);
         take_all(&mut stream);
-        let offers: Vec<Offer> = (600..650).map(|sequence| stream.offer(&packet(sequence, SOUND), 0)).collect();
+        let again = |sequence| Packet { timestamp: 77_777_777 + u32::from(sequence) * 960, ..packet(sequence, SOUND) };
+        let offers: Vec<Offer> = (600..650).map(|sequence| stream.offer(&again(sequence), 0)).collect();
         assert!(matches!(offers[14], Offer::Late { .. }));
         assert!(offers[15..].iter().all(|offer| *offer == Offer::Queued));
     }

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Due};
+use super::account::{Account, Due, Fate};
 use super::hole::{Kind, Last, Piece};
 use super::pace::{Pace, Step};
 use super::pen::{By, Pen, SHORTEST, STALL};
@@ -55,20 +55,23 @@ impl Timeline {
 
     /// Takes in a packet of a track that is to be recorded.
     pub(super) fn offer(&mut self, packet: &Packet, arrival: i64) {
-        self.pen.account.packets.received += 1;
-        let (voice, dropped) = self.voices.of(packet.track, packet.ssrc);
+        let length = opus::duration(&packet.payload).unwrap_or_default().0 as i64;
+        let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc);
         let offer = voice.stream.offer(packet, arrival);
-        let counts = &mut self.pen.account.packets;
-        counts.overflow += dropped;
+        let account = &mut self.pen.account;
+        account.fate(Fate::Received, 1, length);
+        account.fate(Fate::Overflow, packets, sound);
+        account.overlay(sound, Cause::Overflow);
         match offer {
+            Offer::Queued if packet.payload.is_empty() => account.fate(Fate::Padding, 1, 0),
             Offer::Queued => {}
-            Offer::Duplicate => counts.duplicate += 1,
-            Offer::Malformed(_) => counts.malformed += 1,
-            Offer::Overflow => counts.overflow += 1,
-            Offer::Late { place, duration } => {
-                counts.late += 1;
-                self.pen.account.correct(place, place + duration, STALL, Cause::Late, Due::Missing);
+            Offer::Duplicate => account.fate(Fate::Duplicate, 1, length),
+            Offer::Malformed(_) => account.fate(Fate::Malformed, 1, 0),
+            Offer::Overflow => {
+                account.fate(Fate::Overflow, 1, length);
+                account.overlay(length, Cause::Overflow);
             }
+            Offer::Late { place, duration } => self.pen.miss(place, duration, Fate::Late, Cause::Late),
         }
     }
 
@@ -147,8 +150,19 @@ impl Timeline {
             }
             self.place(voice, place, presence, pieces);
         }
+        for voice in self.voices.iter_mut() {
+            let (packets, sound) = voice.stream.clear();
+            self.pen.account.fate(Fate::AfterEnd, packets, sound);
+        }
         self.pen.close(end, Kind::Stall, false, presence, pieces);
         self.pen.end();
+    }
+
+    /// Format 1 counted no padding and no samples: what is not otherwise accounted for was padding, and samples are counted from here on.
+    pub(super) fn is_of_format_1(&mut self) {
+        let waiting = self.voices.iter_mut().map(|voice| voice.stream.waiting());
+        let (packets, sound) = waiting.fold((0, 0), |sum, (packets, sound)| (sum.0 + packets, sum.1 + sound));
+        self.pen.account.is_of_format_1(packets, sound);
     }
 
     /// The earliest packet whose place is known, and how early an undecided one may be.
@@ -159,7 +173,8 @@ impl Timeline {
                 match voice.stream.head(now, last_word) {
                     Head::Empty => {}
                     Head::Skip => {
-                        self.pen.account.packets.malformed += u64::from(voice.stream.skip());
+                        let sound = voice.stream.skip();
+                        self.pen.account.fate(Fate::Malformed, u64::from(sound > 0), sound);
                         continue;
                     }
                     Head::Undecided { earliest } => undecided = Some(undecided.map_or(earliest, |at| at.min(earliest))),
@@ -186,9 +201,10 @@ impl Timeline {
         let Some(taken) = voice.stream.take(place) else {
             return;
         };
-        let duration = taken.packet.duration;
+        let (duration, is_dtx) = (taken.packet.duration, opus::is_dtx(&taken.packet.payload));
         if superseded {
-            self.pen.account.packets.superseded += 1;
+            self.pen.account.fate(Fate::Superseded, 1, duration);
+            self.pen.account.overlay(if is_dtx { 0 } else { duration }, Cause::Superseded);
             return;
         }
         voice.active_until = place.at + duration;
@@ -209,6 +225,9 @@ impl Timeline {
             return;
         } else {
             self.pen.close(place.at, kind, true, presence, pieces);
+            if taken.lost > 0 && taken.lost == taken.malformed {
+                self.pen.is_malformed(start);
+            }
             if let Some(longest) = longest {
                 self.pen.acquit(start, self.pen.cursor, taken.lost.saturating_mul(longest));
             } else if let Some(until) = tail {
@@ -237,7 +256,7 @@ impl Timeline {
         match self.pace.judge(&taken.packet, self.pen.cursor, at) {
             Step::On => {}
             Step::LeaveOut => {
-                self.pen.leave_out();
+                self.pen.leave_out(&taken.packet);
                 return false;
             }
             Step::Insert => self.pen.insert(pieces),
@@ -248,12 +267,13 @@ impl Timeline {
 
     /// A packet whose place is written already.
     fn miss(&mut self, taken: &Taken, place: Place, runs_on: bool) {
-        if place.anew && runs_on && taken.lost == 0 {
-            self.pen.leave_out();
+        let duration = taken.packet.duration;
+        if place.at + duration / 2 <= 0 {
+            self.pen.account.fate(Fate::BeforeStart, 1, duration);
+        } else if place.anew && runs_on && taken.lost == 0 {
+            self.pen.leave_out(&taken.packet);
         } else {
-            self.pen.account.packets.late += 1;
-            let end = place.at + taken.packet.duration;
-            self.pen.account.correct(place.at, end, STALL, Cause::Late, Due::Missing);
+            self.pen.miss(place.at, duration, Fate::Late, Cause::Late);
         }
     }
 

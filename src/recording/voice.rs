@@ -48,10 +48,11 @@ pub(super) struct Voices {
 }
 
 impl Voices {
-    /// The voice of `ssrc` in `track`, made if it is new; and how many packets were dropped to make room.
-    pub(super) fn of(&mut self, track: TrackId, ssrc: Ssrc) -> (&mut Voice, u64) {
+    /// The voice of `ssrc` in `track`, made if it is new; and what was dropped to make room: packets with sound, and how
+    /// much of it.
+    pub(super) fn of(&mut self, track: TrackId, ssrc: Ssrc) -> (&mut Voice, (u64, i64)) {
         let known = self.voices.iter().position(|voice| voice.track == track && voice.ssrc == ssrc && !voice.gone);
-        let mut dropped = 0;
+        let mut dropped = (0, 0);
         let index = known.unwrap_or_else(|| {
             self.voices.retain(|voice| !(voice.gone && voice.stream.is_empty()));
             if self.voices.len() >= MAX_VOICES {

@@ -276,6 +276,8 @@ mod tests {
             gaps,
             gaps_omitted: 0,
             packets: PacketCounts::default(),
+            samples: PacketCounts::default(),
+            overlaid_ms: BTreeMap::new(),
         }
     }
 

@@ -11,6 +11,8 @@ use crate::world::{Dice, FRAME, MS, Recording, Story, spec, uid};
 pub(crate) fn check_ledger(recording: &Recording, end: u64) {
     for account in &recording.ledger.uids {
         assert_eq!(account.expected_ms, account.recorded_ms + account.concealed_ms + account.missing_ms);
+        assert_eq!(account.packets.received, account.packets.fates(), "{account:?}");
+        assert_eq!(account.samples.received, account.samples.fates(), "{account:?}");
         assert!(account.gaps.windows(2).all(|pair| pair[0].to <= pair[1].from), "{:?}", account.gaps);
         let silent = account.gaps.iter().filter(|gap| gap.cause != Cause::Adopted);
         let gaps: u64 = silent.map(|gap| (gap.to - gap.from).0).sum();
@@ -48,7 +50,7 @@ proptest! {
             prop_assert!((30 * MS as i64 - FRAME as i64..=jitter).contains(&error), "made at {} off by {error}", sent.captured);
         }
         let packets = account.packets;
-        prop_assert!(absent <= packets.late + packets.left_out + packets.superseded, "{absent} absent, {packets:?}");
+        prop_assert!(absent <= packets.late + packets.left_out + packets.superseded + packets.malformed, "{absent} absent, {packets:?}");
         prop_assert!(packets.late + packets.left_out <= 3 * acts.len() as u64, "{packets:?}");
     }
 

@@ -13,6 +13,7 @@ mod coders_restart;
 mod crash;
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
+mod every_packet_has_one_fate;
 mod fixtures_replay_as_committed;
 mod fixtures_sound_right;
 mod hls;

@@ -152,6 +152,13 @@ impl Story {
         self
     }
 
+    /// Packets that arrive from `from` on arrive so much later.
+    pub(crate) fn delay_packets(&mut self, from: u64, by: u64) {
+        for (at, input) in &mut self.0 {
+            *at += if *at >= from && matches!(input, Input::Packet(_)) { by } else { 0 };
+        }
+    }
+
     /// All of another story happens too.
     pub(crate) fn meanwhile(&mut self, other: Self) -> &mut Self {
         self.0.extend(other.0);

@@ -38,6 +38,18 @@ fn complaints(uid: &TrackLedger, duration: Option<Ticks>) -> Vec<String> {
         ));
     }
     said.extend(disorder(&uid.gaps));
+    // What an older recorder wrote has no account of the sound in the packets, and does not count padding.
+    for (counts, what) in
+        [(&uid.packets, "packets"), (&uid.samples, "samples")].iter().filter(|_| uid.samples.received > 0)
+    {
+        if counts.fates() != counts.received {
+            said.push(format!(
+                "{} {what} were received, but the fates of {} are told",
+                counts.received,
+                counts.fates()
+            ));
+        }
+    }
     let Some(duration) = duration else { return said };
     let end = duration + Ticks::from_ms(SLACK_MS);
     if let Some(past) = uid.gaps.iter().find(|gap| gap.to > end) {
@@ -56,7 +68,8 @@ fn complaints(uid: &TrackLedger, duration: Option<Ticks>) -> Vec<String> {
             said.push(format!("{recorded_ms} ms of sound and {gaps} ms of gaps are not the recording's {duration} ms"));
         }
         let losing: u64 = uid.gaps.iter().filter(|gap| gap.cause.loses()).map(|gap| (gap.to - gap.from).0).sum();
-        let losing = Ticks(losing).as_ms();
+        let overlaid: u64 = uid.overlaid_ms.values().sum();
+        let losing = Ticks(losing).as_ms() + overlaid;
         if missing_ms + concealed_ms > losing + 1 {
             said.push(format!(
                 "{concealed_ms} ms are concealed and {missing_ms} ms missing, but the gaps that can lose sound are only {losing} ms"
@@ -114,6 +127,8 @@ mod tests {
             gaps: gaps.iter().map(gap).collect(),
             gaps_omitted: 0,
             packets: PacketCounts::default(),
+            samples: PacketCounts::default(),
+            overlaid_ms: Default::default(),
         }
     }
 
@@ -125,6 +140,16 @@ mod tests {
     fn a_ledger_that_adds_up_is_left_alone() {
         let gaps = [(0, 4_000, Cause::Left), (5_000, 5_300, Cause::NetworkLoss), (5_300, 5_300, Cause::ClockDrift)];
         assert_eq!(said(&uid([6_000, 5_700, 100, 200], &gaps)), "");
+    }
+
+    #[test]
+    fn each_packet_has_one_fate() {
+        let mut whole = uid([10_000, 10_000, 0, 0], &[]);
+        whole.packets = PacketCounts { received: 501, placed: 500, padding: 1, ..PacketCounts::default() };
+        whole.samples = PacketCounts { received: 480_000, placed: 480_000, ..PacketCounts::default() };
+        assert_eq!(said(&whole), "");
+        whole.samples.late = 960;
+        assert!(said(&whole).contains("480000 samples were received, but the fates of 480960"), "{}", said(&whole));
     }
 
     #[test]

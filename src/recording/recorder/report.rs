@@ -107,5 +107,7 @@ fn adopted_only(uid: &Uid, stretches: &[(i64, i64)]) -> TrackLedger {
         gaps,
         gaps_omitted: 0,
         packets: PacketCounts::default(),
+        samples: PacketCounts::default(),
+        overlaid_ms: BTreeMap::new(),
     }
 }

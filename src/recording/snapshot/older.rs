@@ -25,6 +25,9 @@ pub(super) const VERSION_1: Fields = &[
     ("Pen", 5),
     ("Last", 3),
     ("Voice", 6),
+    ("Stream", 8),
+    ("Account", 6),
+    ("PacketCounts", 8),
 ];
 
 /// Anything of serde's, with the table for all that is below it.

@@ -158,7 +158,11 @@ pub(in crate::api::openapi) fn recording() -> Value {
         "gapsOmitted": 0,
         "packets": {
             "received": 2_997, "placed": 2_997, "duplicate": 0, "late": 0, "malformed": 0, "overflow": 0, "leftOut": 0,
-            "superseded": 0,
+            "superseded": 0, "padding": 0, "beforeStart": 0, "afterEnd": 0,
+        },
+        "samples": {
+            "received": 2_877_120, "placed": 2_877_120, "duplicate": 0, "late": 0, "malformed": 0, "overflow": 0, "leftOut": 0,
+            "superseded": 0, "padding": 0, "beforeStart": 0, "afterEnd": 0,
         },
     }] });
     body

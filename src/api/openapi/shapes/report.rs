@@ -273,12 +273,25 @@ fn ledger() -> Value {
         ("overflow", "Came in greater number than the queue holds"),
         ("leftOut", "Left out to follow the wall clock"),
         ("superseded", "From an older track of the uid while a newer one sounded"),
+        ("padding", "Without sound"),
+        ("beforeStart", "With sound from before the recording began"),
+        ("afterEnd", "With sound from past the recording's end"),
     ];
-    let packets = about(object(packets.map(|(name, text)| must(name, count(text)))), "What became of the packets");
+    let counts = object(packets.map(|(name, text)| must(name, count(text))));
+    let samples = about(counts.clone(), "What became of the sound in them, in samples at 48 kHz");
+    let packets = about(counts, "What became of the packets");
+    let overlaid = json!({
+        "type": "object",
+        "description": "Milliseconds of sound that are missing without a gap, since other sound lies in their place, by cause",
+        "additionalProperties": { "type": "integer", "minimum": 0 },
+        "propertyNames": cause(),
+    });
     let more = [
         must("gaps", list(gap, "Stretches without the sender's own sound")),
         must("gapsOmitted", count("Gaps past the limit of the list; the sums have them")),
         must("packets", packets),
+        must("samples", samples),
+        may("overlaidMs", overlaid),
     ];
     let uid = object(sums().into_iter().chain(more));
     let unattributed = object([
@@ -318,6 +331,10 @@ fn cause() -> Value {
         "channel_unreachable",
         "adopted",
         "unheard_tail",
+        "superseded",
+        "left_out",
+        "malformed",
+        "overflow",
     ];
     one_of(&causes, "Why")
 }
