@@ -43,7 +43,7 @@ struct Stretch {
 
 impl Stretch {
     fn due(&self) -> Due {
-        self.due.unwrap_or(if self.cause.loses() { Due::Missing } else { Due::Nothing })
+        self.due.unwrap_or_else(|| if self.cause.loses() { Due::Missing } else { Due::Nothing })
     }
 }
 

@@ -9,6 +9,10 @@
 //! * The RTP clock jumped ahead, or the baseline had only ever seen a congested path: the lag is smaller than the network could
 //!   make it. Anchored anew at once, unless it is a stray: one of the next [`WITNESSES`] packets is back at the old lag.
 //!
+//! Where a stream begins, or begins anew, the first packets may have stood in a queue: they are late and the delay falls. While it
+//! falls the judgement waits, up to [`LONGEST_WINDOW`], so that all are placed by the smallest lag of their stretch, and up to
+//! [`LATEST_FIRST`] before the first arrived nothing is written meanwhile.
+//!
 //! Steps of less than [`STEP`] are left to the baseline's slow way.
 
 use std::collections::VecDeque;
@@ -19,6 +23,18 @@ use crate::units::Ticks;
 
 /// How long after its arrival a packet's place may stay undecided.
 pub(super) const WINDOW: i64 = Ticks::from_ms(1_500).0 as i64;
+
+/// How long it may stay undecided while the delay falls.
+pub(super) const LONGEST_WINDOW: i64 = Ticks::from_ms(2_500).0 as i64;
+
+/// A delay that did not fall in so long does not fall.
+const SETTLED: i64 = Ticks::from_ms(500).0 as i64;
+
+/// A smallest lag that is less than this below the one before is not falling.
+const STEADY: i64 = Ticks::from_ms(20).0 as i64;
+
+/// How late the first packet of a stretch may be for all of it to be placed.
+const LATEST_FIRST: i64 = Ticks::from_secs(1).0 as i64;
 
 /// A change of lag that is a change of clock and not jitter.
 const STEP: i64 = Ticks::from_ms(100).0 as i64;
@@ -39,8 +55,10 @@ pub(super) enum Head {
     Empty,
     /// More has to be known. It will not be placed before `earliest`.
     Undecided {
-        /// Lower bound of its place.
+        /// Lower bound of its place, if its clock runs on.
         earliest: i64,
+        /// And if it does not.
+        anew: i64,
     },
     /// What waits gives no sound, or has a time that is a stray: skip it and go on.
     Skip,
@@ -64,16 +82,18 @@ pub(super) fn judge(queue: &VecDeque<Queued>, baseline: &Baseline, now: i64, las
         let stale = queue.front().is_some_and(|queued| last_word || now >= queued.arrival + LONGEST_DELAY);
         return if stale { Head::Skip } else { Head::Empty };
     };
-    let known = last_word || now >= head.arrival + WINDOW;
+    let until = window(queue, head);
+    let known = last_word || now >= until;
+    let begins = head.arrival - LATEST_FIRST;
     let lag = head.lag();
     let Some(usual) = baseline.floor(head.arrival).or_else(|| baseline.recent()) else {
-        let least = smallest(queue, head, lag - LONGEST_DELAY);
-        return if known { anew(head, least) } else { Head::Undecided { earliest: head.time + least } };
+        let least = smallest(queue, head, until, lag - LONGEST_DELAY);
+        return if known { anew(head, least) } else { Head::Undecided { earliest: begins, anew: begins } };
     };
     if lag < usual - STEP {
-        return from_the_future(queue, head, usual, known);
+        return from_the_future(queue, head, until, usual, known);
     }
-    let least = smallest(queue, head, usual - STEP);
+    let least = smallest(queue, head, until, usual - STEP);
     let recent = baseline.recent().unwrap_or(usual);
     let stepped = least - usual > STEP && (least - recent > STEP || least - usual > FAR);
     if !stepped {
@@ -82,12 +102,25 @@ pub(super) fn judge(queue: &VecDeque<Queued>, baseline: &Baseline, now: i64, las
     } else if known {
         anew(head, least)
     } else {
-        Head::Undecided { earliest: head.time + usual }
+        Head::Undecided { earliest: head.time + usual, anew: begins }
     }
 }
 
+/// When the packets that tell where `head` belongs have arrived.
+fn window(queue: &VecDeque<Queued>, head: &Queued) -> i64 {
+    let settles = head.arrival + WINDOW - SETTLED;
+    let lags = |from: i64, to: i64| {
+        let sounds = queue.iter().filter(move |queued| queued.duration > 0 && (from..to).contains(&queued.arrival));
+        sounds.map(Queued::lag).min()
+    };
+    let before = lags(i64::MIN, settles).unwrap_or_else(|| head.lag());
+    let falls =
+        lags(settles, head.arrival + WINDOW).is_some_and(|lag| lag < before - STEADY && lag > before - LONGEST_DELAY);
+    head.arrival + if falls { LONGEST_WINDOW } else { WINDOW }
+}
+
 /// A packet that arrived earlier than the network can make it, against the `usual` lag.
-fn from_the_future(queue: &VecDeque<Queued>, head: &Queued, usual: i64, known: bool) -> Head {
+fn from_the_future(queue: &VecDeque<Queued>, head: &Queued, until: i64, usual: i64, known: bool) -> Head {
     let mut witnesses = 0;
     for next in queue.iter().filter(|next| next.duration > 0).skip(1).take(WITNESSES) {
         if next.lag() >= usual - STEP {
@@ -96,15 +129,15 @@ fn from_the_future(queue: &VecDeque<Queued>, head: &Queued, usual: i64, known: b
         witnesses += 1;
     }
     if known || witnesses == WITNESSES {
-        anew(head, smallest(queue, head, head.lag() - LONGEST_DELAY))
+        anew(head, smallest(queue, head, until, head.lag() - LONGEST_DELAY))
     } else {
-        Head::Undecided { earliest: head.time + head.lag().min(usual) }
+        let earliest = head.time + head.lag().min(usual);
+        Head::Undecided { earliest, anew: earliest }
     }
 }
 
-/// The smallest lag among the packets from `head` on that arrived within its window, up to the first below `limit`.
-fn smallest(queue: &VecDeque<Queued>, head: &Queued, limit: i64) -> i64 {
-    let until = head.arrival + WINDOW;
+/// The smallest lag among the packets from `head` on that arrived `until` the end of its window, up to the first below `limit`.
+fn smallest(queue: &VecDeque<Queued>, head: &Queued, until: i64, limit: i64) -> i64 {
     queue
         .iter()
         .filter(|queued| queued.duration > 0 && queued.arrival <= until)
@@ -151,7 +184,7 @@ mod tests {
     #[test]
     fn a_clock_that_stood_still_is_known_after_the_window() {
         let still: Vec<(i64, i64)> = (0..50).map(|n| (10_000 + 20 * n, 3_000 + n % 7)).collect();
-        assert_eq!(head(&still, 13_500), Head::Undecided { earliest: 10_000 * MS });
+        assert_eq!(head(&still, 13_500), Head::Undecided { earliest: 10_000 * MS, anew: 12_000 * MS });
         assert_eq!(head(&still, 14_500), ready(13_000, true));
     }
 
@@ -159,7 +192,8 @@ mod tests {
     fn a_burst_is_known_when_it_has_caught_up() {
         let burst: Vec<(i64, i64)> = (0..50).map(|n| (10_000 + 20 * n, 980 - 20 * n)).collect();
         assert_eq!(head(&burst, 10_990), ready(10_000, false));
-        assert_eq!(head(&burst[..20], 10_990), Head::Undecided { earliest: 10_000 * MS }, "not caught up yet");
+        let undecided = Head::Undecided { earliest: 10_000 * MS, anew: 9_980 * MS };
+        assert_eq!(head(&burst[..20], 10_990), undecided, "not caught up yet");
     }
 
     #[test]

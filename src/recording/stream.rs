@@ -170,8 +170,9 @@ impl Stream {
         if place.anew {
             self.baseline.restart();
         }
-        // After a long pause the first packet may be late itself: the lag that placed it is the one to go on from.
-        let known = place.anew || self.baseline.floor(packet.arrival).is_some();
+        // The first packet may be late itself, after a change of clock, a long pause, or ever: the lag that placed it is the one to go
+        // on from.
+        let known = !place.anew && self.baseline.floor(packet.arrival).is_some();
         self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.time) });
         let pause = self.end.map(|end| packet.time - end);
         self.end = Some(packet.time + packet.duration);

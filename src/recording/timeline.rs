@@ -129,7 +129,7 @@ impl Timeline {
         let horizon = horizon.min(self.pen.cursor + MAX_A_STEP);
         loop {
             let (first, undecided) = self.first(now, false);
-            let hold = undecided.filter(|earliest| *earliest >= self.pen.cursor - FRAME).unwrap_or(horizon);
+            let hold = undecided.unwrap_or(horizon);
             let limit = horizon.min(hold.max(self.pen.cursor).max(now - MAX_BEHIND));
             match first {
                 Some((voice, place)) if place.at < limit => self.place(voice, place, presence, pieces),
@@ -165,7 +165,7 @@ impl Timeline {
         self.pen.account.is_of_format_1(packets, sound);
     }
 
-    /// The earliest packet whose place is known, and how early an undecided one may be.
+    /// The earliest packet whose place is known, and how early an undecided one may be, as far as that is not written.
     fn first(&mut self, now: i64, last_word: bool) -> (Option<(usize, Place)>, Option<i64>) {
         let (mut first, mut undecided) = (None::<(usize, Place)>, None::<i64>);
         for (index, voice) in self.voices.iter_mut().enumerate() {
@@ -177,7 +177,10 @@ impl Timeline {
                         self.pen.account.fate(Fate::Malformed, u64::from(sound > 0), sound);
                         continue;
                     }
-                    Head::Undecided { earliest } => undecided = Some(undecided.map_or(earliest, |at| at.min(earliest))),
+                    Head::Undecided { earliest, anew } => {
+                        let open = [earliest, anew].into_iter().filter(|at| *at >= self.pen.cursor - FRAME);
+                        undecided = undecided.into_iter().chain(open).min();
+                    }
                     // Of two at the same place the newer voice comes first, so that the older one sees that it gives way.
                     Head::Ready(place) if first.is_none_or(|(_, other)| place.at < other.at + FRAME / 2) => {
                         first = Some((index, place));
@@ -360,7 +363,11 @@ mod tests {
         assert_eq!(timeline.cursor(), SECOND);
         timeline.offer(&packet(0), 3 * SECOND);
         timeline.step(4 * SECOND, 3 * SECOND + 1, &presence(), &mut pieces);
-        assert_eq!(timeline.cursor(), 3 * SECOND, "a first packet is judged by those that follow it");
+        assert_eq!(
+            timeline.cursor(),
+            2 * SECOND,
+            "a first packet may be a second late, and is judged by those that follow it"
+        );
         timeline.step(3 * SECOND + MAX_BEHIND, 5 * SECOND, &presence(), &mut pieces);
         assert!(timeline.cursor() > 3 * SECOND);
     }
