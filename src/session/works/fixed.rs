@@ -9,7 +9,7 @@ use super::Works;
 use crate::recording::{PlaylistId, Segment, sounding, without};
 use crate::session::fixed::{FixedSegment, Stretch};
 use crate::session::objects::Stored;
-use crate::storage::SpoolError;
+use crate::storage::{Confirmed, Proof, SpoolError};
 use crate::units::Ticks;
 
 /// How long one look at a final segment in the bucket may take.
@@ -105,7 +105,13 @@ impl Works {
             self.compare(&fixed, made).await;
         }
         let name = fixed.entry.name;
-        if fixed.in_bucket {
+        // What was in the spool may have been confirmed before the core came this far.
+        let confirmed = !fixed.in_bucket && self.objects.holds(&name);
+        if confirmed {
+            let Stored { size, sha256, .. } = fixed.stored.clone();
+            self.write_stored(&name, fixed.stored.kind, &Confirmed { size, sha256, proof: Proof::Length }).await;
+        }
+        if fixed.in_bucket || confirmed {
             self.objects.insert(name.clone(), fixed.stored);
             let change = self.publication.stored(&name);
             self.react(change).await?;
