@@ -1,32 +1,32 @@
 //! One RTP stream (a track's SSRC): puts packets in order, drops copies, counts what is missing. Where a packet belongs is judged
 //! in [`regime`].
 //!
-//! Invariants: packets are taken in the order of their sequence numbers, each at most once; at most [`MAX_QUEUED`] wait.
+//! Invariants: packets are taken in the order of their sequence numbers, each at most once; at most [`MAX_QUEUED`] wait, and the few that
+//! show that a sender counts anew.
+
+mod anew;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use self::anew::{Anew, Weighed};
 use super::Packet;
 use super::baseline::Baseline;
 use super::regime::{self, Head, Place};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
 use crate::codec::raw;
-use crate::units::Ticks;
 
 /// Most packets that wait in a stream: 10 s of 10 ms packets.
 const MAX_QUEUED: usize = 1_024;
 
-/// An RTP time this far before the last sound may be that of an old packet: ten minutes.
-const LONGEST_PAST: i64 = Ticks::from_secs(600).0 as i64;
-
 /// Most stretches of absent sequence numbers that are remembered. A packet of a stretch that is forgotten counts as a copy.
 const MAX_ABSENT: usize = 256;
 
-/// So many old sequence numbers in a row, each one more than the last, are a sender that counts anew.
-const RESTART_RUN: u32 = 16;
+/// The furthest that a sequence number is taken to be ahead, less one; beyond it the sender counted anew (see [`Sequences`]).
+const FURTHEST_AHEAD: i64 = (1 << 16) - 512 - 1;
 
 /// A packet that waits for its place to come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ pub(super) struct Stream {
     end: Option<i64>,
     /// Packets missing since the last sound taken.
     lost: i64,
-    /// The last old sequence number offered, and how many came in a row.
+    /// Of format 1; not used any more.
     old_run: (u16, u32),
     /// The first sequence number taken.
     #[serde(default)]
@@ -115,29 +115,43 @@ pub(super) struct Stream {
     /// Packets that found no room since the last sound taken.
     #[serde(default)]
     overflowed: i64,
+    /// Packets that may be of a sender that counts anew.
+    #[serde(default)]
+    anew: Anew,
 }
 
 impl Stream {
     /// Offers a packet that arrived at `arrival`, which never decreases.
     pub(super) fn offer(&mut self, packet: &Packet, arrival: i64) -> Offer {
-        let mut sequence = self.sequences.unwrap(packet.sequence);
+        let sequence = self.sequences.unwrap(packet.sequence);
         let time = self.times.unwrap(packet.timestamp);
         let (duration, malformed) = match opus::duration(&packet.payload) {
             Ok(duration) => (duration.0 as i64, None),
             Err(PacketError::Empty) => (0, None),
             Err(error) => (0, Some(error)),
         };
-        if self.taken.is_some_and(|taken| sequence <= taken) {
-            // What has a time from before the last sound is old; what has not is of a sender that counts anew.
-            let is_old = self.end.is_some_and(|end| (1..=LONGEST_PAST).contains(&(end - time)));
-            if is_old || !self.counts_anew(packet.sequence) {
-                if duration == 0 || !self.was_absent(sequence) {
-                    return Offer::Duplicate;
+        let payload = if duration > 0 { packet.payload.clone() } else { Bytes::new() };
+        let (level, malformed_packet) = (packet.level, malformed.is_some());
+        let mut queued = Queued { sequence, time, arrival, level, payload, duration, malformed: malformed_packet };
+        if duration > 0 {
+            let last = self.queue.iter().rfind(|queued| queued.duration > 0);
+            let newest =
+                last.map(|last| (last.sequence, last.time + last.duration)).or_else(|| self.taken.zip(self.end));
+            match self.anew.weigh(queued, newest) {
+                Weighed::Known(known) => queued = known,
+                Weighed::Held => return Offer::Queued,
+                Weighed::Run(run) => {
+                    self.count_anew(run);
+                    return Offer::Queued;
                 }
-                let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - time);
-                return Offer::Late { place: time + lag, duration };
             }
-            sequence = self.sequences.restart(packet.sequence);
+        }
+        if self.taken.is_some_and(|taken| sequence <= taken) {
+            if duration == 0 || !self.was_absent(sequence) {
+                return Offer::Duplicate;
+            }
+            let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - time);
+            return Offer::Late { place: time + lag, duration };
         }
         let place = self.queue.iter().rposition(|queued| queued.sequence <= sequence).map_or(0, |before| before + 1);
         if place > 0 && self.queue[place - 1].sequence == sequence {
@@ -147,10 +161,7 @@ impl Stream {
             self.overflowed += 1;
             return Offer::Overflow;
         }
-        let payload = if duration > 0 { packet.payload.clone() } else { Bytes::new() };
-        let (level, malformed_packet) = (packet.level, malformed.is_some());
-        self.queue
-            .insert(place, Queued { sequence, time, arrival, level, payload, duration, malformed: malformed_packet });
+        self.queue.insert(place, queued);
         malformed.map_or(Offer::Queued, Offer::Malformed)
     }
 
@@ -196,8 +207,8 @@ impl Stream {
 
     /// Goes on to a sequence number; those before it are absent.
     fn pass(&mut self, sequence: i64) {
-        if let Some(taken) = self.taken.filter(|taken| sequence - taken > 1) {
-            self.lost += sequence - taken - 1;
+        if let Some(taken) = self.taken.filter(|taken| between(*taken, sequence) > 0) {
+            self.lost += between(taken, sequence);
             self.absent.push_back((taken + 1, sequence));
             if self.absent.len() > MAX_ABSENT {
                 self.absent.pop_front();
@@ -226,7 +237,7 @@ impl Stream {
     pub(super) fn lost_before_head(&self) -> i64 {
         let (mut lost, mut taken) = (self.lost, self.taken);
         for queued in &self.queue {
-            lost += taken.map_or(0, |taken| queued.sequence - taken - 1) + i64::from(queued.malformed);
+            lost += taken.map_or(0, |taken| between(taken, queued.sequence)) + i64::from(queued.malformed);
             taken = Some(queued.sequence);
             if queued.duration > 0 {
                 break;
@@ -242,28 +253,42 @@ impl Stream {
 
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.anew.held().0 == 0
+    }
+
+    /// Packets whose numbers made no sense, since it was asked last: how many, and how much sound.
+    pub(super) fn strays(&mut self) -> (u64, i64) {
+        self.anew.strays()
     }
 
     /// Drops all that waits: how many packets with sound, and how much of it.
     pub(super) fn clear(&mut self) -> (u64, i64) {
         let dropped = self.waiting();
         self.queue.clear();
+        self.anew.clear();
         dropped
     }
 
     /// What waits: how many packets with sound, and how much of it.
     pub(super) fn waiting(&self) -> (u64, i64) {
         let sounds = self.queue.iter().filter(|queued| queued.duration > 0);
-        sounds.fold((0, 0), |(packets, sound), queued| (packets + 1, sound + queued.duration))
+        sounds.fold(self.anew.held(), |(packets, sound), queued| (packets + 1, sound + queued.duration))
     }
 
-    fn counts_anew(&mut self, sequence: u16) -> bool {
-        let (last, run) = self.old_run;
-        let run = if sequence == last.wrapping_add(1) { run + 1 } else { 1 };
-        self.old_run = (sequence, run);
-        run >= RESTART_RUN
+    /// The sender counts anew from the first of these on.
+    fn count_anew(&mut self, run: Vec<Queued>) {
+        for (index, mut queued) in run.into_iter().enumerate() {
+            let number = queued.sequence as u16;
+            queued.sequence = if index == 0 { self.sequences.restart(number) } else { self.sequences.unwrap(number) };
+            self.queue.push_back(queued);
+        }
     }
+}
+
+/// How many packets are missing between two that follow each other; none where the sender counted anew.
+fn between(before: i64, next: i64) -> i64 {
+    let missing = next - before - 1;
+    if missing >= FURTHEST_AHEAD { 0 } else { missing }
 }
 
 #[cfg(test)]
@@ -329,7 +354,8 @@ mod tests {
         take_all(&mut stream);
         let again = |sequence| Packet { timestamp: 77_777_777 + u32::from(sequence) * 960, ..packet(sequence, SOUND) };
         let offers: Vec<Offer> = (600..650).map(|sequence| stream.offer(&again(sequence), 0)).collect();
-        assert!(matches!(offers[14], Offer::Late { .. }));
-        assert!(offers[15..].iter().all(|offer| *offer == Offer::Queued));
+        assert!(offers.iter().all(|offer| *offer == Offer::Queued));
+        let taken = take_all(&mut stream);
+        assert_eq!((taken.len(), taken[0].1), (50, 0), "none of them is missing, and nothing was lost");
     }
 }

@@ -58,7 +58,10 @@ impl Timeline {
         let length = opus::duration(&packet.payload).unwrap_or_default().0 as i64;
         let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc);
         let offer = voice.stream.offer(packet, arrival);
+        let strays = voice.stream.strays();
         let account = &mut self.pen.account;
+        account.fate(Fate::Malformed, strays.0, strays.1);
+        account.overlay(strays.1, Cause::Malformed);
         account.fate(Fate::Received, 1, length);
         account.fate(Fate::Overflow, packets, sound);
         account.overlay(sound, Cause::Overflow);

@@ -1,0 +1,49 @@
+//! A sequence that jumps back on one SSRC, by little or by much, with a clock that goes on or one that begins anew: nothing is lost.
+
+use cloud_recorder::recording::Mode;
+
+use crate::any_story_holds::check_ledger;
+use crate::crash::gaps;
+use crate::world::{Dice, FRAME, MS, SECOND, Story, Talker, spec};
+
+#[test]
+fn nothing_is_lost_whatever_the_jump() {
+    for back in [0, 1, 5, 50, 99, 100, 101, 300, 511, 512, 513, 5_000, 40_000] {
+        for clock in [0.0, 40_000.0, -40_000.0] {
+            let mut talker = Talker::new(1, 7);
+            talker.sequence = 2_000;
+            let mut sent = talker.talk(SECOND, 10 * SECOND);
+            talker.sequence = talker.sequence.wrapping_sub(back + 1);
+            talker.rtp = (talker.rtp + clock * SECOND as f64).rem_euclid(4_294_967_296.0);
+            sent.extend(talker.talk(10 * SECOND, 20 * SECOND));
+            let mut dice = Dice(u64::from(back));
+            sent.iter_mut().for_each(|sent| sent.arrival += dice.below(15) * MS);
+            let mut story = Story::default();
+            story.joins(0, "7", 1).hears(sent.clone());
+            let recording = story.record(spec(Mode::Individual), 21 * SECOND);
+            check_ledger(&recording, 21 * SECOND);
+            let account = recording.account("7");
+            let what = format!("back by {back}, clock by {clock} s: {:?} {:?}", account.packets, gaps(account));
+            assert_eq!(account.packets.placed as usize, sent.len(), "{what}");
+            assert_eq!((account.missing_ms, account.concealed_ms), (0, 0), "{what}");
+            recording.assert_all_in_place("7", &sent, 30 * MS);
+        }
+    }
+}
+
+#[test]
+fn one_packet_with_an_absurd_number_harms_only_itself() {
+    let mut talker = Talker::new(1, 7);
+    talker.sequence = 2_000;
+    let mut sent = talker.talk(SECOND, 10 * SECOND);
+    sent[200].packet.sequence = sent[200].packet.sequence.wrapping_sub(60);
+    let mut story = Story::default();
+    story.joins(0, "7", 1).hears(sent.clone());
+    let recording = story.record(spec(Mode::Individual), 11 * SECOND);
+    check_ledger(&recording, 11 * SECOND);
+    sent.remove(200);
+    recording.assert_all_in_place("7", &sent, 30 * MS);
+    let packets = recording.account("7").packets;
+    assert_eq!((packets.placed as usize, packets.malformed), (sent.len(), 1), "{packets:?}");
+    assert!(recording.account("7").recorded_ms.abs_diff(sent.len() as u64 * FRAME / MS) <= 20);
+}
