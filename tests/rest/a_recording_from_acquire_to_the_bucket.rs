@@ -84,9 +84,9 @@ async fn individual_tracks_and_a_mix_from_one_task() {
     let task = world.record("individual", "room", "1", &client).await;
     let stage = world.channel.stage(&task.sid);
     stage.enter(0, "7", 1).await;
-    stage.enter(2000, "8", 2).await;
     let mut talkers = [Talker::new(1, 440.0), Talker::new(2, 1250.0)];
     stage.talk(&mut talkers[..1], 0, 2000).await;
+    stage.enter(2000, "8", 2).await;
     stage.talk(&mut talkers, 2000, 6000).await;
     until(async || (world.query(&task).await.body["fileList"][2]["isPlayable"] == true).then_some(())).await;
     let stopped = world.stop(&task).await;

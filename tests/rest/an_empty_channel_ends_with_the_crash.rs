@@ -1,4 +1,5 @@
-//! A worker comes back and finds nobody, or no channel: the recording ends where the worker died, properly, and not hours later.
+//! A worker comes back and finds nobody, or no channel: the recording ends `maxIdleTime` after the worker died, properly, and not hours
+//! later. What was said until then is not known, and missing for who was speaking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
 /// Longer than the journal waits before it writes.
 const DURABLE: Duration = Duration::from_millis(1500);
+/// `maxIdleTime`, in milliseconds.
+const IDLE_MS: u64 = 5_000;
 /// The worker is away for an hour.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
@@ -104,7 +107,13 @@ async fn over(world: &World, task: &Task) -> Value {
 fn judge(place: &Place, known: &Value, state: &str, leave_code: u64) {
     assert_eq!(known["state"], state, "{known}");
     let length = known["durationMs"].as_u64().unwrap();
-    assert!(length.abs_diff(8980) <= 20, "{length}");
+    assert!(length.abs_diff(8980 + IDLE_MS) <= 20, "{length}");
+    let account = &known["ledger"]["uids"][0];
+    assert!(account["missingMs"].as_u64().unwrap().abs_diff(IDLE_MS) <= 40, "{account}");
+    let causes: Vec<&str> =
+        account["gaps"].as_array().unwrap().iter().filter_map(|gap| gap["cause"].as_str()).collect();
+    assert!(causes.contains(&"worker_restart"), "{causes:?}");
+    assert_eq!(known["verdict"], "partial");
     let playlist = place.objects().join(known["fileList"][0]["fileName"].as_str().unwrap());
     assert!(std::fs::read_to_string(&playlist).unwrap().ends_with("#EXT-X-ENDLIST\n"));
     let sound = media::decode(&playlist);

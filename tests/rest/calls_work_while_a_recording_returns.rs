@@ -21,7 +21,7 @@ const DURABLE: Duration = Duration::from_millis(1500);
 #[test]
 fn a_stop_ends_what_is_on_its_way_back() {
     let (outside, place, task) = dies_in_the_middle();
-    let wishes = slow(Duration::from_secs(30));
+    let wishes = Wishes { ahead: Duration::from_secs(10), ..slow(Duration::from_secs(30)) };
     run_that_dies(&place, wishes, async |world: World| {
         let known = world.query(&task).await;
         assert_eq!((known.status, &known.body["state"]), (StatusCode::OK, &json!("recovering")));
@@ -33,8 +33,15 @@ fn a_stop_ends_what_is_on_its_way_back() {
         assert_eq!(answer.body["serverResponse"]["uploadingStatus"], "uploaded");
         assert_eq!(world.joins(), 0);
         let known = world.over(&task).await;
-        assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("complete")));
-        assert!(known["durationMs"].as_u64().unwrap().abs_diff(2980) <= 20);
+        assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("partial")));
+        // What was said since the worker died is missing, until the stop came.
+        let (length, account) = (known["durationMs"].as_u64().unwrap(), &known["ledger"]["uids"][0]);
+        assert!(length > 2980, "{known}");
+        assert!(account["missingMs"].as_u64().unwrap().abs_diff(length - 2980) <= 60, "{account}");
+        let log = world.log(&task).await;
+        let of = |event_type: u64| log.iter().filter(|event| event["eventType"] == event_type).collect::<Vec<_>>();
+        assert_eq!((of(12).len(), of(1).len()), (1, 1), "{log:#?}");
+        assert_eq!(of(1)[0]["payload"]["details"]["reason"], "not_rejoined");
     });
     drop(outside);
 }
