@@ -78,7 +78,7 @@ impl Oracle {
         let end = self.start + (length(before) * 1000.0) as u64;
         let old = self.decoded(self.dir.path(), name, voice.is_none());
         let new = self.decoded(&self.bucket, name, voice.is_none());
-        for heard in voice.map_or(VOICES.to_vec(), |voice| vec![voice]) {
+        for heard in voice.map_or_else(|| VOICES.to_vec(), |voice| vec![voice]) {
             let was = old.silences(heard);
             let is: Vec<Span> = new.silences(heard).into_iter().filter(|(from, _)| *from < end).collect();
             for (from, to) in is.iter().map(|(from, to)| (*from, (*to).min(end))) {

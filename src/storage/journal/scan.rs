@@ -103,7 +103,7 @@ impl Scan {
         let Some(sid) = sid else { return };
         let Found { spec, begun, clock, stored } = found;
         let all = self.sessions.entry(sid).or_default();
-        all.spec = spec.or(all.spec.take());
+        all.spec = spec.or_else(|| all.spec.take());
         all.begun = all.begun.max(begun);
         all.clock = clock.or(all.clock);
         all.stored.extend(stored);

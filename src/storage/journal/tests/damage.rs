@@ -99,8 +99,8 @@ fn check(records: &[Record], laid: &Laid, harm: &Harm, digit: &str, read: &[Reco
     let mut first_behind = None;
     for (number, record) in records.iter().enumerate().filter(|(number, record)| *record.sid() == sid && left[*number])
     {
-        let frames = (0..good.len()).filter(|frame| laid.frames[*frame].record == Some(number) && good[*frame]);
-        let frame = frames.last().unwrap();
+        let mut frames = (0..good.len()).filter(|frame| laid.frames[*frame].record == Some(number) && good[*frame]);
+        let frame = frames.next_back().unwrap();
         let behind = behind(frame);
         if !named {
             continue;
