@@ -21,7 +21,7 @@ async fn not_even_a_full_one() {
     let Some(disk) = Disk::small(DISK) else { return skipped("a full disk") };
     let server = format!("disk_reserve_mib = {RESERVE}\n");
     let data = Some(disk.path().join("data"));
-    let mut stage = Stage::at(Place::with(Wishes { data, server }).await, 1).await;
+    let mut stage = Stage::at(Place::with(Wishes { data, server, ..Wishes::default() }).await, 1).await;
     let resource = stage.rest.acquire("late", RECORDER).await.unwrap();
     sleep(Duration::from_millis(2_500)).await;
     readiness(&stage, 200).await;

@@ -1,7 +1,9 @@
 //! What outlives a worker: the channel server with its talkers, the customer's bucket, the customer's callback receiver, all in
 //! the test's own process, and the worker's folder on the disk.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use cloud_recorder::channel::jwt;
 use cloud_recorder::channel_server::{self, AppKeys, ChannelServer, Limits};
@@ -17,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::gate::Gate;
 use crate::receiver::Receiver;
 use crate::worker::{Door, Worker};
+use crate::write_once::{Policy, WriteOnce};
 
 /// The one app.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -40,7 +43,33 @@ pub(crate) struct Wishes {
     pub(crate) data: Option<PathBuf>,
     /// More lines for `[server]`.
     pub(crate) server: String,
+    /// What stands between the worker and the bucket.
+    pub(crate) store: Store,
+    /// MP4 and Ogg files beside the playlists.
+    pub(crate) whole_files: bool,
 }
+
+/// Who keeps the customer's objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// The embedded bucket server.
+    #[default]
+    Embedded,
+    /// The same behind a proxy that lets nothing be put over, nor deleted.
+    WriteOnce,
+    /// versitygw, which `CLOUD_RECORDER_VERSITYGW` names.
+    Versitygw,
+}
+
+impl Store {
+    /// Whether it can be had here.
+    pub(crate) fn is_here(self) -> bool {
+        self != Self::Versitygw || std::env::var_os(VERSITYGW).is_some()
+    }
+}
+
+/// Names the binary.
+const VERSITYGW: &str = "CLOUD_RECORDER_VERSITYGW";
 
 /// See the module.
 pub(crate) struct Place {
@@ -51,12 +80,27 @@ pub(crate) struct Place {
     pub(crate) door: Door,
     /// The worker's folder.
     pub(crate) data: PathBuf,
+    /// What recordings make beside their playlists.
+    pub(crate) kinds: &'static [&'static str],
     dir: Option<TempDir>,
     root: PathBuf,
     address: String,
     _house: ChannelServer,
     _http: AbortOnDropHandle<()>,
-    _bucket: BucketServer,
+    _bucket: Option<BucketServer>,
+    _gateway: Option<Gateway>,
+    endpoint: String,
+}
+
+/// A running versitygw, killed when dropped.
+struct Gateway(Child);
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Place {
@@ -67,23 +111,36 @@ impl Place {
     pub(crate) async fn with(wishes: Wishes) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
-        let bucket = BucketServer::bind(bucket_server::Settings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            dir: root.join("buckets"),
-            access_key: BUCKET_KEYS.0.into(),
-            secret_key: BUCKET_KEYS.1.into(),
-            public_read: false,
-        })
-        .await
-        .unwrap();
-        bucket.ensure_bucket(BUCKET).await.unwrap();
+        let (bucket, gateway, address_of_bucket) = if wishes.store == Store::Versitygw {
+            let (gateway, address) = start_gateway(&root.join("buckets")).await;
+            (None, Some(gateway), address)
+        } else {
+            let bucket = BucketServer::bind(bucket_server::Settings {
+                listen: ([127, 0, 0, 1], 0).into(),
+                dir: root.join("buckets"),
+                access_key: BUCKET_KEYS.0.into(),
+                secret_key: BUCKET_KEYS.1.into(),
+                public_read: false,
+            })
+            .await
+            .unwrap();
+            bucket.ensure_bucket(BUCKET).await.unwrap();
+            let address = bucket.addr();
+            (Some(bucket), None, address)
+        };
+        let gate = Gate::to(address_of_bucket).await;
+        let endpoint = match wishes.store {
+            Store::WriteOnce => WriteOnce::start(&gate.endpoint(), Policy::ConditionFirst).await.endpoint,
+            Store::Embedded | Store::Versitygw => gate.endpoint(),
+        };
         let house = ChannelServer::start(house_settings()).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let router = house.router();
         let http = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let place = Self {
-            gate: Gate::to(bucket.addr()).await,
+            gate,
+            kinds: if wishes.whole_files { &["hls", "mp4", "ogg"] } else { &["hls"] },
             receiver: Receiver::scripted(&[]).await,
             door: watch::Sender::new(None),
             data: wishes.data.clone().unwrap_or_else(|| root.join("data")),
@@ -93,6 +150,8 @@ impl Place {
             _house: house,
             _http: AbortOnDropHandle::new(http),
             _bucket: bucket,
+            _gateway: gateway,
+            endpoint,
         };
         std::fs::write(place.config(), place.config_text(&wishes)).unwrap();
         place
@@ -176,7 +235,7 @@ endpoint = "{endpoint}"
             channel_secret = CHANNEL_KEYS.1,
             access_key = BUCKET_KEYS.0,
             secret_key = BUCKET_KEYS.1,
-            endpoint = self.gate.endpoint(),
+            endpoint = self.endpoint,
         )
     }
 }
@@ -190,6 +249,24 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// versitygw over this folder, with the bucket in it.
+async fn start_gateway(dir: &Path) -> (Gateway, SocketAddr) {
+    std::fs::create_dir_all(dir.join(BUCKET)).unwrap();
+    let binary = std::env::var(VERSITYGW).expect("the test asked whether it is here");
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new(binary);
+    command.env("ROOT_ACCESS_KEY", BUCKET_KEYS.0).env("ROOT_SECRET_KEY", BUCKET_KEYS.1);
+    command.args(["--port", &address.to_string(), "posix"]).arg(dir);
+    let gateway = Gateway(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    for _ in 0..300 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return (gateway, address);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("versitygw does not answer");
 }
 
 fn house_settings() -> channel_server::Settings {

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::disk::{Disk, files, skipped};
 use crate::oracle::Oracle;
-use crate::place::{Place, Wishes};
+use crate::place::{Place, Store, Wishes};
 use crate::seed;
 use crate::stage::Stage;
 
@@ -48,9 +48,12 @@ const FEW: [Fault; 5] =
 async fn what_the_bucket_confirmed_is_final() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals"));
     for fault in FEW {
-        suffer(fault, 1, &mut random).await;
+        suffer(fault, 1, Wishes::default(), &mut random).await;
     }
-    suffer(Fault::Nothing, 3, &mut random).await;
+    suffer(Fault::Nothing, 3, Wishes::default(), &mut random).await;
+    // Where nothing can be put over, and with files that are made of segments that are kept.
+    let once = Wishes { store: Store::WriteOnce, whole_files: true, ..Wishes::default() };
+    suffer(Fault::BitInJournal(0.5), 2, once, &mut random).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,16 +66,27 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
     let cuts = places.map(Fault::CutJournal);
     let others =
         [Fault::Nothing, Fault::BitInHeaders, Fault::NoJournal, Fault::NoSpool, Fault::BitInSpool, Fault::OldCopy];
-    for fault in bits.into_iter().chain(zeros).chain(cuts).chain(others) {
+    let all = || bits.into_iter().chain(zeros).chain(cuts).chain(others);
+    for fault in all() {
         for kills in [1, 3] {
-            suffer(fault, kills, &mut random).await;
+            suffer(fault, kills, Wishes::default(), &mut random).await;
+        }
+    }
+    for store in [Store::WriteOnce, Store::Versitygw] {
+        if !store.is_here() {
+            skipped("poorer journals and versitygw: CLOUD_RECORDER_VERSITYGW names no binary");
+            continue;
+        }
+        for fault in [bits[2], zeros[4], cuts[3]].into_iter().chain(others) {
+            suffer(fault, 2, Wishes { store, whole_files: true, ..Wishes::default() }, &mut random).await;
         }
     }
 }
 
 /// Records, kills the worker, damages what it left, lets the next run go on, and compares the bucket with what it held.
-async fn suffer(fault: Fault, kills: usize, random: &mut StdRng) {
-    let mut stage = Stage::open(1).await;
+async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng) {
+    let what = format!("{fault:?}, {:?}", wishes.store);
+    let mut stage = Stage::at(Place::with(wishes).await, 1).await;
     let mut lost = 0;
     for kill in 0..kills {
         sleep(Duration::from_millis(random.random_range(4_000..5_000))).await;
@@ -93,35 +107,36 @@ async fn suffer(fault: Fault, kills: usize, random: &mut StdRng) {
         stage.start();
         stage.ready().await;
         sleep(Duration::from_millis(4_500)).await;
-        oracle.check(&format!("{fault:?}, kill {kill}"));
+        oracle.check(&format!("{what}, kill {kill}"));
         lost += 1;
         if kill + 1 == kills {
             stage.stop().await;
             let manifest = oracle.manifest(&stage.place).await;
-            oracle.check(&format!("{fault:?}, after the end"));
-            assert_ne!(manifest["verdict"], "complete", "{fault:?}: {}", manifest["ledger"]);
-            print_told(fault, kills, &manifest);
+            oracle.check(&format!("{what}, after the end"));
+            oracle.check_named(&what);
+            assert_ne!(manifest["verdict"], "complete", "{what}: {}", manifest["ledger"]);
+            print_told(&what, kills, &manifest);
         }
     }
     assert_eq!(lost, kills);
 }
 
 /// Seconds told, cause by cause.
-fn print_told(fault: Fault, kills: usize, manifest: &Value) {
+fn print_told(what: &str, kills: usize, manifest: &Value) {
     let lost: Vec<String> = manifest["lost"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|lost| format!("{}: {} {}", lost["uid"], lost["missingMs"], lost["causesMs"]))
         .collect();
-    println!("{fault:?}, {kills} kills: 0 objects changed; told: {}", lost.join("; "));
+    println!("{what}, {kills} kills: 0 objects changed; told: {}", lost.join("; "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_and_a_kill_leave_the_bucket_as_it_was() {
     let Some(disk) = Disk::small(48) else { return skipped("a full disk and a kill") };
     let (data, server) = (Some(disk.path().join("data")), "disk_reserve_mib = 8\n".to_owned());
-    let mut stage = Stage::at(Place::with(Wishes { data, server }).await, 1).await;
+    let mut stage = Stage::at(Place::with(Wishes { data, server, ..Wishes::default() }).await, 1).await;
     sleep(Duration::from_secs(6)).await;
     disk.fill();
     sleep(Duration::from_secs(9)).await;

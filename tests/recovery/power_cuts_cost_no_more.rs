@@ -35,7 +35,8 @@ async fn cut_often(test: &str, rounds: u64) {
 
 async fn cut(mut disk: Disk, seed: u64) -> Figures {
     let mut random = StdRng::seed_from_u64(seed);
-    let wishes = Wishes { data: Some(disk.path().join("data")), server: "disk_reserve_mib = 16\n".into() };
+    let wishes =
+        Wishes { data: Some(disk.path().join("data")), server: "disk_reserve_mib = 16\n".into(), ..Wishes::default() };
     let place = Place::with(wishes).await;
     let mut stage = Stage::at(place, 1).await;
     for round in 0..5 {

@@ -11,6 +11,8 @@ use crate::worker::Door;
 pub(crate) struct Rest {
     http: reqwest::Client,
     door: Door,
+    /// What recordings make: `avFileType`.
+    pub(crate) kinds: &'static [&'static str],
 }
 
 /// A recording as its caller knows it.
@@ -24,7 +26,7 @@ pub(crate) struct Task {
 
 impl Rest {
     pub(crate) fn new(door: &Door) -> Self {
-        Self { http: reqwest::Client::new(), door: door.clone() }
+        Self { http: reqwest::Client::new(), door: door.clone(), kinds: &["hls"] }
     }
 
     /// Where the worker answers now.
@@ -88,7 +90,9 @@ impl Rest {
         uid: &str,
     ) -> Option<(u16, Option<String>, Value)> {
         let config = json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 30, "alsoIndividual": true });
-        let body = json!({ "cname": room, "uid": uid, "clientRequest": { "recordingConfig": config } });
+        let body = json!({ "cname": room, "uid": uid, "clientRequest": {
+            "recordingConfig": config, "recordingFileConfig": { "avFileType": self.kinds }
+        } });
         let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/mix/start");
         self.answer(Method::POST, &path, Some(&body)).await
     }
