@@ -2,8 +2,8 @@
 //!
 //! The bot is sent in at once, because time lost is audio lost. As soon as somebody is there who keeps the recording alive, the
 //! journal is told that the worker is back; from then on all news goes to the journal at once and is held for the core until the
-//! replay has come this far. As long as nobody is there nothing is written: the recording may turn out to have ended with the
-//! crash.
+//! replay has come this far. As long as nobody is there nothing is written: the recording may turn out to have ended
+//! meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,7 @@ pub(super) struct Parts {
 pub(super) enum Turn {
     /// The recording goes on.
     Back,
-    /// Nobody came: the recording ended with the crash.
+    /// Nobody came: the recording ended meanwhile.
     Missed(Cause),
     /// It went on, and ended by itself at this time.
     Ended(Ticks, Cause),

@@ -220,7 +220,11 @@ impl Replayed {
     }
 
     /// Feeds one input.
-    pub(super) fn push(&mut self, input: TimedInput) {
+    pub(super) fn push(&mut self, mut input: TimedInput) {
+        // The reader knows nothing of what a checkpoint holds: that is not lost.
+        if let Input::InputsLost { from } = &mut input.input {
+            *from = (*from).max(self.last).min(input.at);
+        }
         self.last = self.last.max(input.at);
         match &input.input {
             Input::ChannelDown | Input::ChannelLost { .. } => self.down = true,
