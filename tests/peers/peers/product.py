@@ -154,7 +154,8 @@ class Recording:
 
     def _fetched(self, folder):
         recorded = self.bucket.fetch(f"{self.prefix}/", folder)
-        done = any(name.endswith("_manifest.json") for name in recorded.names)
+        # The digest is a recording's last object.
+        done = any(name.endswith("_manifest.sha256") for name in recorded.names)
         return recorded if done and all(playlist.finished for playlist in recorded.playlists) else None
 
     def _url(self, path):
