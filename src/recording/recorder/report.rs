@@ -87,7 +87,7 @@ impl Recorder {
     ///
     /// The stretch of an individual playlist is its uid's, that of the mix everybody's. A session of both modes makes two playlists
     /// of a uid's sound: there a stretch counts as recorded where both were adopted. What is not written yet is remembered. At most
-    /// [`MAX_STRETCHES`] stretches that are apart from each other are; past it their sound stays booked as missing.
+    /// 4,096 stretches that are apart from each other are; past it their sound stays booked as missing.
     pub fn adopt(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
         self.adopted.add(playlist, from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
     }
