@@ -18,6 +18,7 @@ demo: setup-demo page ## Record three talkers end to end in one process and chec
 test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, servers that fail for minutes; half an hour
+	FATE_CASES=100000 $(CARGO) test --locked --test core every_packet_has_one_fate
 	$(CARGO) test --locked --test recovery -- --ignored --nocapture --test-threads 1
 	FAULTS_LONG=1 tests/peers/run.sh -s -k faults
 

@@ -182,8 +182,10 @@ struct Making {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes new archives; for a change that leaves other data behind"]
 async fn makes_upgrade_fixtures() {
-    let out =
-        PathBuf::from(std::env::var("RECOVERY_FIXTURES").expect("RECOVERY_FIXTURES names the folder to write to"));
+    let Ok(out) = std::env::var("RECOVERY_FIXTURES").map(PathBuf::from) else {
+        println!("#### SKIPPED: writing upgrade archives: RECOVERY_FIXTURES names no folder ####");
+        return;
+    };
     std::fs::create_dir_all(&out).unwrap();
     for case in CASES {
         let dir = tempfile::tempdir().unwrap();
