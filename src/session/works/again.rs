@@ -3,7 +3,7 @@
 //! What the bucket confirmed and what the spool holds is final ([`crate::session::fixed`]): it is taken as it is, whatever the journal
 //! gives for its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -108,11 +108,11 @@ impl Works {
     /// made again, or the first one counts.
     async fn look_into_spool(&self, left: Vec<SpooledObject>) -> InSpool {
         let mut found = InSpool::default();
-        let mut names: HashMap<String, ()> = HashMap::new();
+        let mut names: HashSet<String> = HashSet::new();
         for object in left {
             let media = matches!(object.kind, ObjectKind::Init | ObjectKind::Segment);
             let known = self.unconfirmed.get(&object.name).is_some_and(|known| known.size == object.size);
-            let mut keep = !media || names.insert(object.name.clone(), ()).is_none();
+            let mut keep = !media || names.insert(object.name.clone());
             if keep && media && !known {
                 match self.read_spooled(&object).await {
                     Some(segment) => found.segments.extend(segment),
