@@ -44,7 +44,7 @@ mod unwrap;
 mod voice;
 
 pub use health::Health;
-pub use input::{Input, Packet, StallCause, TimedInput};
+pub use input::{Coding, Input, Packet, Source, StallCause, TimedInput, TrackKind};
 pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Unattributed, Verdict};
 pub use output::{Output, PlaylistId, Segment};
 pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};

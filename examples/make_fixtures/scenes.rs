@@ -1,6 +1,6 @@
 //! The scenes; `fixtures/README.md` says what each is for, `tests/core/fixtures_sound_right.rs` what is heard in each.
 
-use cloud_recorder::recording::{AudioProfile, Input, Mode, SegmentLength, Selection, Spec, TimedInput};
+use cloud_recorder::recording::{AudioProfile, Input, Mode, SegmentLength, Selection, Spec, TimedInput, TrackKind};
 use cloud_recorder::units::{Cname, Sid, Ticks, TrackId, Uid, WallMs};
 
 use crate::chance::Chance;
@@ -60,7 +60,10 @@ fn late_joiner_and_leaver(speech: &Speech) -> anyhow::Result<Scene> {
     scene.at(20.0, Input::TrackRemoved { track: TrackId(1) });
     scene.at(20.0, Input::Left { uid: Uid::new(ANNA)? });
     scene.at(8.0, Input::Joined { uid: Uid::new(BEN)? });
-    scene.at(8.5, Input::TrackAdded { track: TrackId(2), uid: Uid::new(BEN)?, muted: false });
+    scene.at(
+        8.5,
+        Input::TrackAdded { track: TrackId(2), uid: Uid::new(BEN)?, muted: false, kind: TrackKind::default() },
+    );
     scene.add(Sender::new(2, Kind::Voice)?.send(Ticks::from_ms(8600), &speech.monologue("ben", 20)?)?);
     scene.build()
 }
@@ -173,7 +176,10 @@ impl Builder {
     /// A member is there and publishes.
     fn publishes(&mut self, seconds: f64, uid: &str, track: u32) -> anyhow::Result<()> {
         self.at(seconds, Input::Joined { uid: Uid::new(uid)? });
-        self.at(seconds, Input::TrackAdded { track: TrackId(track), uid: Uid::new(uid)?, muted: false });
+        self.at(
+            seconds,
+            Input::TrackAdded { track: TrackId(track), uid: Uid::new(uid)?, muted: false, kind: TrackKind::default() },
+        );
         Ok(())
     }
 

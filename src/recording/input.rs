@@ -1,6 +1,7 @@
 //! What the core is fed: everything that happens in a channel, with its arrival time.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Selection;
 use crate::units::{Ssrc, Ticks, TrackId, Uid};
@@ -35,6 +36,8 @@ pub enum Input {
         uid: Uid,
         /// Whether it starts muted.
         muted: bool,
+        /// What it is.
+        kind: TrackKind,
     },
     /// The publication ended.
     TrackRemoved {
@@ -94,6 +97,45 @@ pub enum Input {
         /// Time of the last record before the damage; not after the input's own time.
         from: Ticks,
     },
+}
+
+/// What a publication is, as its publisher said it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TrackKind {
+    /// What is heard.
+    pub source: Source,
+    /// How it is coded.
+    pub coding: Coding,
+}
+
+/// What a publication's sound comes from (LiveKit's `TrackSource`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Not said, or not one of these.
+    #[default]
+    Unspecified,
+    /// A microphone.
+    Microphone,
+    /// The sound of a screen, a window or a tab that is shared.
+    ScreenAudio,
+}
+
+/// How a publication's packets are coded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coding {
+    /// Opus (RFC 7587), also where the server takes it out of RED.
+    #[default]
+    Opus,
+    /// G.711 with mu-law (RFC 3551 section 4.5.14), 8 kHz.
+    Pcmu,
+    /// G.711 with A-law (RFC 3551 section 4.5.14), 8 kHz.
+    Pcma,
+    /// A codec that is not recorded.
+    Unsupported,
+    /// End-to-end encrypted.
+    Encrypted,
 }
 
 /// Why a worker did not hear what was sent to it.

@@ -224,7 +224,7 @@ impl Recorder {
                     self.members[member].left(at, &mut self.out);
                 }
             }
-            Input::TrackAdded { track, uid, muted } => self.add(track, &uid, muted, at),
+            Input::TrackAdded { track, uid, muted, kind: _ } => self.add(track, &uid, muted, at),
             Input::TrackRemoved { track } => self.remove(track, at),
             Input::Muted { track, muted } => {
                 if let Some(member) = self.tracks.get(&track) {

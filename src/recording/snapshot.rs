@@ -105,6 +105,7 @@ mod tests {
 
     use super::super::{Input, Mode, Packet, Selection, Spec, TimedInput};
     use super::*;
+    use crate::recording::TrackKind;
     use crate::units::{Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
 
     fn spec(mode: Mode) -> Spec {
@@ -125,7 +126,10 @@ mod tests {
         for (track, name) in [(1, "anna"), (2, "ben")] {
             let (uid, track) = (Uid::new(name).unwrap(), TrackId(track));
             recorder.push(TimedInput { at: Ticks::ZERO, input: Input::Joined { uid: uid.clone() } });
-            recorder.push(TimedInput { at: Ticks::ZERO, input: Input::TrackAdded { track, uid, muted: false } });
+            recorder.push(TimedInput {
+                at: Ticks::ZERO,
+                input: Input::TrackAdded { track, uid, muted: false, kind: TrackKind::default() },
+            });
         }
         for number in 0..200_u32 {
             let packet = Packet {

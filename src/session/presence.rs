@@ -84,7 +84,7 @@ impl Presence {
                     self.stays[stay].left_ms = Some(at.as_ms());
                 }
             }
-            Input::TrackAdded { track, uid, muted } => {
+            Input::TrackAdded { track, uid, muted, kind: _ } => {
                 self.joined(at, uid);
                 self.tracks.insert(*track, Track { uid: uid.clone(), muted: *muted });
                 self.look(at, uid);
@@ -183,6 +183,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::TrackKind;
 
     fn uid(text: &str) -> Uid {
         Uid::new(text).unwrap()
@@ -193,7 +194,7 @@ mod tests {
     }
 
     fn added(track: u32, name: &str, muted: bool) -> Input {
-        Input::TrackAdded { track: TrackId(track), uid: uid(name), muted }
+        Input::TrackAdded { track: TrackId(track), uid: uid(name), muted, kind: TrackKind::default() }
     }
 
     /// A presence that saw this, each at its second.

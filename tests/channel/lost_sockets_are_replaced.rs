@@ -1,6 +1,6 @@
 //! What becomes of a recording's place when its signalling socket is lost.
 
-use cloud_recorder::recording::{Input, Selection};
+use cloud_recorder::recording::{Input, Selection, TrackKind};
 
 use crate::ear::{Ear, Speech};
 use crate::house::{House, uid};
@@ -71,9 +71,9 @@ async fn another_server_with_the_same_people_is_a_gap_and_no_leave() {
         Input::ChannelDown,
         Input::ChannelUp,
         Input::TrackRemoved { track: before },
-        Input::TrackAdded { track: after, uid: uid("ann"), muted: false },
+        Input::TrackAdded { track: after, uid: uid("ann"), muted: false, kind: TrackKind::default() },
         Input::Joined { uid: uid("bob") },
-        Input::TrackAdded { track: bobs, uid: uid("bob"), muted: false },
+        Input::TrackAdded { track: bobs, uid: uid("bob"), muted: false, kind: TrackKind::default() },
     ];
     assert_eq!(ear.told, expected);
 }

@@ -1,7 +1,7 @@
 //! Whatever happens in a channel, in whatever order: playlists are as long as the session and have no hole, what came in time is
 //! in its place bit for bit, the ledger adds up, and when the core was asked to advance changes nothing.
 
-use cloud_recorder::recording::{Cause, Input, Mode, Packet, Selection, StallCause};
+use cloud_recorder::recording::{Cause, Input, Mode, Packet, Selection, StallCause, TrackKind};
 use cloud_recorder::units::{Ssrc, Ticks, TrackId};
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn hostile_input() -> impl Strategy<Value = Input> {
         20 => hostile_packet().prop_map(Input::Packet),
         1 => who().prop_map(|uid| Input::Joined { uid }),
         1 => who().prop_map(|uid| Input::Left { uid }),
-        3 => (track(), who(), any::<bool>()).prop_map(|(track, uid, muted)| Input::TrackAdded { track, uid, muted }),
+        3 => (track(), who(), any::<bool>()).prop_map(|(track, uid, muted)| Input::TrackAdded { track, uid, muted, kind: TrackKind::default() }),
         1 => track().prop_map(|track| Input::TrackRemoved { track }),
         1 => (track(), any::<bool>()).prop_map(|(track, muted)| Input::Muted { track, muted }),
         1 => (track(), any::<bool>()).prop_map(|(track, overloaded)| Input::Overloaded { track, overloaded }),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cloud_recorder::recording::{Cause, Input, TrackLedger};
+use cloud_recorder::recording::{Cause, Input, TrackKind, TrackLedger};
 use cloud_recorder::units::{Ssrc, TrackId};
 
 use crate::world::{MS, Sent, Story, uid};
@@ -59,7 +59,10 @@ impl Crash {
         for Again { name, track, muted } in met {
             story.happens(self.back + 100 * MS, Input::Joined { uid: uid(name) });
             let track = TrackId(number(*track));
-            story.happens(self.back + MET, Input::TrackAdded { track, uid: uid(name), muted: *muted });
+            story.happens(
+                self.back + MET,
+                Input::TrackAdded { track, uid: uid(name), muted: *muted, kind: TrackKind::default() },
+            );
         }
     }
 

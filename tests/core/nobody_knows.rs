@@ -2,7 +2,7 @@
 //! another stream is missing; one that sends only while it speaks, holds, pauses or is muted is not.
 
 use bytes::Bytes;
-use cloud_recorder::recording::{Cause, Input, Mode, Verdict};
+use cloud_recorder::recording::{Cause, Input, Mode, TrackKind, Verdict};
 use cloud_recorder::units::TrackId;
 
 use crate::any_story_holds::check_ledger;
@@ -56,7 +56,10 @@ fn a_new_ssrc_and_a_new_track_after_silence_are_no_evidence() {
         story.joins(0, "7", 1).hears(before.talk(SECOND, 10 * SECOND));
         if removed {
             story.happens(16 * SECOND, Input::TrackRemoved { track: TrackId(1) });
-            story.happens(16 * SECOND, Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false });
+            story.happens(
+                16 * SECOND,
+                Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false, kind: TrackKind::default() },
+            );
         }
         story.hears(after.talk(16 * SECOND + 100 * MS, 20 * SECOND));
         let recording = record(&story, 21 * SECOND);
@@ -143,7 +146,10 @@ fn a_published_track_that_never_sends_lacks_nothing() {
     story.joins(0, "7", 1);
     assert_clean("silent track", &story, &[], 60 * SECOND);
     story.happens(40 * SECOND, Input::TrackRemoved { track: TrackId(1) });
-    story.happens(40 * SECOND, Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false });
+    story.happens(
+        40 * SECOND,
+        Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false, kind: TrackKind::default() },
+    );
     let sent = Talker::new(2, 8).talk(45 * SECOND, 50 * SECOND);
     story.hears(sent.clone());
     assert_clean("its successor", &story, &sent, 60 * SECOND);

@@ -4,7 +4,7 @@
 //! `fixtures/snapshots/version-1-*.bin` were written by the last recorder that wrote format 1, in the middle of [`story`], at [`TAKEN`].
 
 use cloud_recorder::codec::opus::Encoder;
-use cloud_recorder::recording::{Cause, Input, Mode, Recorder};
+use cloud_recorder::recording::{Cause, Input, Mode, Recorder, TrackKind};
 use cloud_recorder::units::{Ticks, TrackId};
 
 use crate::any_story_holds::check_ledger;
@@ -42,7 +42,10 @@ fn story() -> (Story, Vec<Sent>, Vec<Sent>) {
     story.happens(15 * SECOND, Input::WorkerRestarted);
     for (track, name, muted) in [(11, "anna", false), (12, "ben", false), (13, "cora", true)] {
         story.happens(15 * SECOND + 100 * MS, Input::Joined { uid: uid(name) });
-        story.happens(15 * SECOND + 150 * MS, Input::TrackAdded { track: TrackId(track), uid: uid(name), muted });
+        story.happens(
+            15 * SECOND + 150 * MS,
+            Input::TrackAdded { track: TrackId(track), uid: uid(name), muted, kind: TrackKind::default() },
+        );
     }
     let (mut anna, mut ben) = (Talker::new(11, 17), Talker::new(12, 18));
     let mut annas = tone(&mut anna, 440.0, 16 * SECOND, 30 * SECOND);

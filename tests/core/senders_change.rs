@@ -1,6 +1,6 @@
 //! Mutes with a standing clock, clocks that jump, wraps, rejoins with a new SSRC, two tracks at once: position stays wall time.
 
-use cloud_recorder::recording::{Cause, Input, Mode, Output};
+use cloud_recorder::recording::{Cause, Input, Mode, Output, TrackKind};
 use cloud_recorder::units::TrackId;
 
 use crate::world::{FRAME, MS, SECOND, Story, Talker, spec, uid};
@@ -114,7 +114,10 @@ fn a_republished_track_and_a_new_ssrc_follow_without_a_hole() {
         .joins(0, "7", 1)
         .hears(sent.clone())
         .happens(11 * SECOND, Input::TrackRemoved { track: TrackId(1) })
-        .happens(11 * SECOND, Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false })
+        .happens(
+            11 * SECOND,
+            Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false, kind: TrackKind::default() },
+        )
         .record(spec(Mode::Individual), 17 * SECOND);
     let in_time: Vec<_> =
         sent.into_iter().filter(|sent| sent.arrival < 11 * SECOND || sent.packet.track.0 == 2).collect();
@@ -128,7 +131,10 @@ fn of_two_tracks_at_once_the_newest_that_is_not_muted_wins() {
     let recording = Story::default()
         .joins(0, "7", 1)
         .hears(old.clone())
-        .happens(5 * SECOND, Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false })
+        .happens(
+            5 * SECOND,
+            Input::TrackAdded { track: TrackId(2), uid: uid("7"), muted: false, kind: TrackKind::default() },
+        )
         .hears(new.clone())
         .record(spec(Mode::Individual), 21 * SECOND);
     recording.assert_all_in_place("7", &new, 30 * MS);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cloud_recorder::recording::{Cause, Input, Mode, Recorder, StallCause, TrackLedger, Verdict};
+use cloud_recorder::recording::{Cause, Input, Mode, Recorder, StallCause, TrackKind, TrackLedger, Verdict};
 use cloud_recorder::units::{Ssrc, Ticks, TrackId};
 
 use crate::any_story_holds::check_ledger;
@@ -260,7 +260,10 @@ fn a_clean_channel_has_no_unknown_sources() {
     let mut story = Story::default();
     // Anna's packets are faster than her announcement, go on for a second after her track is removed; Ben is not selected.
     story.happens(0, Input::Joined { uid: uid("anna") });
-    story.happens(SECOND + 400 * MS, Input::TrackAdded { track: TrackId(1), uid: uid("anna"), muted: false });
+    story.happens(
+        SECOND + 400 * MS,
+        Input::TrackAdded { track: TrackId(1), uid: uid("anna"), muted: false, kind: TrackKind::default() },
+    );
     story.hears(anna.talk(SECOND, 10 * SECOND)).happens(9 * SECOND, Input::TrackRemoved { track: TrackId(1) });
     story.joins(0, "ben", 2).hears(ben.talk(SECOND, 20 * SECOND));
     story.happens(11 * SECOND, Input::ChannelDown).happens(13 * SECOND, Input::ChannelUp);

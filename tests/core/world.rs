@@ -9,7 +9,7 @@ use cloud_recorder::codec::playlist::{Entry, Playlist};
 use cloud_recorder::codec::{fmp4, opus};
 use cloud_recorder::recording::{
     AudioProfile, Input, Ledger, Mode, Output, Packet, PlaylistId, Recorder, SegmentLength, Selection, Spec,
-    TimedInput, TrackLedger,
+    TimedInput, TrackKind, TrackLedger,
 };
 use cloud_recorder::units::{Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
 use tempfile::TempDir;
@@ -136,7 +136,10 @@ impl Story {
     /// `name` joins and publishes `track`.
     pub(crate) fn joins(&mut self, at: u64, name: &str, track: u32) -> &mut Self {
         self.happens(at, Input::Joined { uid: uid(name) });
-        self.happens(at, Input::TrackAdded { track: TrackId(track), uid: uid(name), muted: false })
+        self.happens(
+            at,
+            Input::TrackAdded { track: TrackId(track), uid: uid(name), muted: false, kind: TrackKind::default() },
+        )
     }
 
     /// Anything.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cloud_recorder::clock;
-use cloud_recorder::recording::{Input, Packet, Spec, TimedInput};
+use cloud_recorder::recording::{Input, Packet, Spec, TimedInput, TrackKind};
 use cloud_recorder::session::ResourceId;
 use cloud_recorder::storage::journal::{Record, Writer};
 use cloud_recorder::store::{Attempt, Binding, NewEvent, NewResource, NewSession, SessionRow, SessionUpdate, Store};
@@ -68,7 +68,7 @@ impl Forge {
             self.log.append(&Record::Input { sid: sid.clone(), input: TimedInput { at, input } }).unwrap();
         };
         log(Ticks::ZERO, Input::Joined { uid: uid.clone() });
-        log(Ticks::ZERO, Input::TrackAdded { track, uid, muted: false });
+        log(Ticks::ZERO, Input::TrackAdded { track, uid, muted: false, kind: TrackKind::default() });
         for frame in 0..seconds * 1000 / FRAME_MS {
             let packet = Packet {
                 track,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};
-use cloud_recorder::recording::{Input, Selection};
+use cloud_recorder::recording::{Input, Selection, TrackKind};
 use cloud_recorder::units::{Cname, Sid, TrackId, Uid, WallMs};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{mpsc, watch};
@@ -122,7 +122,7 @@ impl Stage {
     pub(crate) async fn enter(&self, ms: u64, uid: &str, track: u32) {
         let uid = Uid::new(uid).unwrap();
         self.at(ms, Input::Joined { uid: uid.clone() }).await;
-        self.at(ms, Input::TrackAdded { track: TrackId(track), uid, muted: false }).await;
+        self.at(ms, Input::TrackAdded { track: TrackId(track), uid, muted: false, kind: TrackKind::default() }).await;
     }
 
     /// A member leaves.

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use livekit_protocol::{ParticipantInfo, TrackInfo, TrackType, encryption, participant_info};
+use livekit_protocol::{ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info};
 
-use crate::recording::Input;
+use crate::recording::{Coding, Input, Source, TrackKind};
 use crate::units::{TrackId, Uid};
 
 /// The most members that are followed; further ones are not recorded.
@@ -182,7 +182,8 @@ impl Members {
                 self.last_track += 1;
                 let track = Track { id: TrackId(self.last_track), muted: published.muted };
                 member.tracks.insert(published.sid.clone(), track);
-                news.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted });
+                let kind = TrackKind { source: source(published), coding: Coding::Opus };
+                news.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted, kind });
             }
         }
     }
@@ -217,6 +218,14 @@ impl Members {
         if self.complaints.len() < MAX_MEMBERS && self.complaints.insert(about.to_owned()) {
             tracing::warn!("{}", complaint());
         }
+    }
+}
+
+fn source(track: &TrackInfo) -> Source {
+    match track.source() {
+        TrackSource::Microphone => Source::Microphone,
+        TrackSource::ScreenShareAudio => Source::ScreenAudio,
+        _ => Source::Unspecified,
     }
 }
 

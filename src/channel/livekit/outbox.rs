@@ -175,6 +175,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::recording::TrackKind;
     use crate::units::Ssrc;
 
     fn packet(track: u32, sequence: u16) -> Packet {
@@ -183,7 +184,12 @@ mod tests {
     }
 
     fn added(track: u32) -> News {
-        News::Input(Input::TrackAdded { track: TrackId(track), uid: Uid::new("ann").unwrap(), muted: false })
+        News::Input(Input::TrackAdded {
+            track: TrackId(track),
+            uid: Uid::new("ann").unwrap(),
+            muted: false,
+            kind: TrackKind::default(),
+        })
     }
 
     #[tokio::test]

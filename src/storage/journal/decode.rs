@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::cursor::Cursor;
 use super::kind;
-use crate::recording::{Input, Packet, Selection, Spec, StallCause};
+use crate::recording::{Coding, Input, Packet, Selection, Source, Spec, StallCause, TrackKind};
 use crate::units::{Ssrc, Ticks, TrackId, Uid};
 
 /// The kind of the record in a body, the number of its session, and the rest.
@@ -27,7 +27,12 @@ pub(super) fn input(kind: u8, at: Ticks, timed: bool, body: &mut Cursor<'_>) -> 
         kind::LEFT => Input::Left { uid: uid(body)? },
         kind::TRACK_ADDED => {
             let (track, muted) = (track(body)?, body.boolean().ok_or("a mute state that is neither 0 nor 1")?);
-            Input::TrackAdded { track, muted, uid: uid(body)? }
+            Input::TrackAdded { track, muted, uid: uid(body)?, kind: TrackKind::default() }
+        }
+        kind::TRACK_PUBLISHED => {
+            let (track, muted) = (track(body)?, body.boolean().ok_or("a mute state that is neither 0 nor 1")?);
+            let kind = TrackKind { source: track_source(body)?, coding: coding(body)? };
+            Input::TrackAdded { track, muted, uid: uid(body)?, kind }
         }
         kind::TRACK_REMOVED => Input::TrackRemoved { track: track(body)? },
         kind::MUTED => {
@@ -97,6 +102,26 @@ fn stall(body: &mut Cursor<'_>) -> Result<StallCause, &'static str> {
         Some(0) => Ok(StallCause::WorkerStalled),
         Some(1) => Ok(StallCause::Overload),
         _ => Err("an unknown cause of a stall"),
+    }
+}
+
+fn track_source(body: &mut Cursor<'_>) -> Result<Source, &'static str> {
+    match body.u8() {
+        Some(0) => Ok(Source::Unspecified),
+        Some(1) => Ok(Source::Microphone),
+        Some(2) => Ok(Source::ScreenAudio),
+        _ => Err("an unknown source of a track"),
+    }
+}
+
+fn coding(body: &mut Cursor<'_>) -> Result<Coding, &'static str> {
+    match body.u8() {
+        Some(0) => Ok(Coding::Opus),
+        Some(1) => Ok(Coding::Pcmu),
+        Some(2) => Ok(Coding::Pcma),
+        Some(3) => Ok(Coding::Unsupported),
+        Some(4) => Ok(Coding::Encrypted),
+        _ => Err("an unknown coding of a track"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::checkpoint::{self, MAX_CHECKPOINT_BYTES};
 use super::clock::{CLOCK_TICKS, Clock, ClockRecord};
 use super::cursor::{put_varint, put_zigzag};
 use super::{Record, StoredObject, frame, kind};
-use crate::recording::{Input, Packet, Selection, Spec, StallCause, TimedInput};
+use crate::recording::{Coding, Input, Packet, Selection, Source, Spec, StallCause, TimedInput, TrackKind};
 use crate::units::{BootTime, Sid, Ssrc, Ticks, TrackId, Uid};
 
 /// Why a record was not encoded; nothing was written.
@@ -196,11 +196,18 @@ impl Session {
         match input {
             Input::Joined { uid } => self.put(kind::JOINED, at, out, |out| put_uid(out, uid)),
             Input::Left { uid } => self.put(kind::LEFT, at, out, |out| put_uid(out, uid)),
-            Input::TrackAdded { track, uid, muted } => self.put(kind::TRACK_ADDED, at, out, |out| {
-                put_track(out, *track);
-                out.push(u8::from(*muted));
-                put_uid(out, uid);
-            }),
+            Input::TrackAdded { track, uid, muted, kind: what } => {
+                let told = *what != TrackKind::default();
+                let kind = if told { kind::TRACK_PUBLISHED } else { kind::TRACK_ADDED };
+                self.put(kind, at, out, |out| {
+                    put_track(out, *track);
+                    out.push(u8::from(*muted));
+                    if told {
+                        out.extend_from_slice(&[source_code(what.source), coding_code(what.coding)]);
+                    }
+                    put_uid(out, uid);
+                })
+            }
             Input::TrackRemoved { track } => self.put(kind::TRACK_REMOVED, at, out, |out| put_track(out, *track)),
             Input::Muted { track, muted } => self.put(kind::MUTED, at, out, |out| {
                 put_track(out, *track);
@@ -286,6 +293,24 @@ const fn stall_code(cause: StallCause) -> u8 {
     match cause {
         StallCause::WorkerStalled => 0,
         StallCause::Overload => 1,
+    }
+}
+
+const fn source_code(source: Source) -> u8 {
+    match source {
+        Source::Unspecified => 0,
+        Source::Microphone => 1,
+        Source::ScreenAudio => 2,
+    }
+}
+
+const fn coding_code(coding: Coding) -> u8 {
+    match coding {
+        Coding::Opus => 0,
+        Coding::Pcmu => 1,
+        Coding::Pcma => 2,
+        Coding::Unsupported => 3,
+        Coding::Encrypted => 4,
     }
 }
 

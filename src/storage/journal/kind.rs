@@ -22,6 +22,7 @@ pub(super) const CODERS_RESTARTED: u8 = 0x1b;
 pub(super) const STALLED: u8 = 0x1c;
 pub(super) const CHANNEL_LOST: u8 = 0x1d;
 pub(super) const INPUTS_LOST: u8 = 0x1e;
+pub(super) const TRACK_PUBLISHED: u8 = 0x1f;
 pub(super) const PACKET: u8 = 0x80;
 
 /// Packet flag: the marker bit is set.

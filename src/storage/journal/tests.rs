@@ -7,7 +7,9 @@ mod written_before;
 use super::checkpoint::PART_BYTES;
 use super::encode::Encoder;
 use super::*;
-use crate::recording::{AudioProfile, Input, Mode, Packet, SegmentLength, Selection, StallCause};
+use crate::recording::{
+    AudioProfile, Coding, Input, Mode, Packet, SegmentLength, Selection, Source, StallCause, TrackKind,
+};
 use crate::units::{BootTime, Cname, Ssrc, TrackId, Uid, WallMs};
 
 pub(super) fn spec(digit: &str) -> Spec {
@@ -42,12 +44,18 @@ pub(super) fn checkpoint(digit: &str, state: &[u8]) -> Record {
     Record::Checkpoint { sid: spec(digit).sid, state: Bytes::copy_from_slice(state) }
 }
 
+fn added(uid: &Uid, kind: TrackKind) -> Input {
+    Input::TrackAdded { track: TrackId(1), uid: uid.clone(), muted: true, kind }
+}
+
 fn one_of_each() -> Vec<Record> {
     let uid = Uid::new("42").unwrap();
     vec![
         Record::Started { spec: spec("a") },
         input("a", 5, Input::Joined { uid: uid.clone() }),
-        input("a", 9, Input::TrackAdded { track: TrackId(1), uid: uid.clone(), muted: true }),
+        input("a", 9, added(&uid, TrackKind::default())),
+        input("a", 9, added(&uid, TrackKind { source: Source::Microphone, coding: Coding::Opus })),
+        input("a", 9, added(&uid, TrackKind { source: Source::ScreenAudio, coding: Coding::Pcmu })),
         Record::Continued { spec: spec("b") },
         input("a", 960, packet(0, Some(127), b"first")),
         input("b", 48_000 * 3600 * 24, packet(0, None, b"")),

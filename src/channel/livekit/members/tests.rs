@@ -34,7 +34,7 @@ fn left(identity: &str) -> Input {
 }
 
 fn added(track: u32, identity: &str) -> Input {
-    Input::TrackAdded { track: TrackId(track), uid: uid(identity), muted: false }
+    Input::TrackAdded { track: TrackId(track), uid: uid(identity), muted: false, kind: TrackKind::default() }
 }
 
 fn removed(track: u32) -> Input {

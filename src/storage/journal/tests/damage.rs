@@ -33,7 +33,9 @@ fn story(steps: &[(usize, u8, u64)]) -> Vec<Record> {
             1 => checkpoint(digit, &number.to_le_bytes().repeat(10_000)),
             2 => input(digit, at, Input::Stalled { from: Ticks(at - 5), cause: StallCause::WorkerStalled }),
             3 => input(digit, at, Input::Joined { uid }),
-            4 => input(digit, at, Input::TrackAdded { track: TrackId(1), uid, muted: false }),
+            4 => {
+                input(digit, at, Input::TrackAdded { track: TrackId(1), uid, muted: false, kind: TrackKind::default() })
+            }
             5..9 => input(digit, at, Input::Muted { track: TrackId(2), muted: what % 2 == 0 }),
             9 => input(digit, at, Input::ChannelLost { since: Ticks(at - 40) }),
             _ => {
