@@ -26,8 +26,8 @@ use crate::fault::{Explain, Fault};
 /// What a snapshot begins with.
 const MAGIC: [u8; 4] = *b"CREC";
 
-/// The format that is written. 2 added the fields that [`older::VERSION_1`] leaves out; 1 is still read.
-const VERSION: u16 = 2;
+/// The format that is written. Each version added the fields that the table of the one before leaves out; all are still read.
+const VERSION: u16 = 3;
 
 /// Bytes before the state.
 const HEADER: usize = MAGIC.len() + 2 + 4;
@@ -84,6 +84,7 @@ impl Recorder {
         let mut reader = postcard::Deserializer::from_bytes(state);
         let recorder = match version {
             1 => Self::deserialize(Older::new(&mut reader, older::VERSION_1)),
+            2 => Self::deserialize(Older::new(&mut reader, older::VERSION_2)),
             _ => Self::deserialize(&mut reader),
         };
         let mut recorder = recorder.map_err(|_| damaged("it does not hold a recorder's state"))?;

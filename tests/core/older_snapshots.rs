@@ -1,7 +1,8 @@
 //! Snapshots that an older version of the recorder wrote are taken up, and the recording goes on: whoever is replaced by a newer
 //! worker leaves them to it.
 //!
-//! `fixtures/snapshots/version-1-*.bin` were written by the last recorder that wrote format 1, in the middle of [`story`], at [`TAKEN`].
+//! `fixtures/snapshots/version-<n>-*.bin` were written by the last recorder that wrote format n, in the middle of [`story`], at
+//! [`TAKEN`].
 
 use cloud_recorder::codec::opus::Encoder;
 use cloud_recorder::recording::{Cause, Input, Mode, Recorder, TrackKind};
@@ -70,10 +71,19 @@ fn name(mode: Mode) -> &'static str {
 
 #[test]
 fn format_1_is_taken_up_in_mid_speech_and_the_recording_goes_on() {
+    taken_up(1);
+}
+
+#[test]
+fn format_2_is_taken_up_in_mid_speech_and_the_recording_goes_on() {
+    taken_up(2);
+}
+
+fn taken_up(version: u8) {
     let (story, annas, bens) = story();
     for mode in [Mode::Mix, Mode::Individual, Mode::Both] {
-        let bytes = std::fs::read(fixture(&format!("snapshots/version-1-{}.bin", name(mode)))).unwrap();
-        assert_eq!(bytes[4..6], [1, 0], "written by the last recorder that wrote format 1");
+        let bytes = std::fs::read(fixture(&format!("snapshots/version-{version}-{}.bin", name(mode)))).unwrap();
+        assert_eq!(bytes[4..6], [version, 0], "written by the last recorder that wrote this format");
         let mut recorder = Recorder::restore(&bytes).unwrap();
         // What came out before it was put away is made again: the story is the same.
         let (mut before, mut outputs) = (Recorder::new(spec(mode)), Vec::new());

@@ -30,6 +30,9 @@ pub(super) const VERSION_1: Fields = &[
     ("PacketCounts", 8),
 ];
 
+/// What format 2 had.
+pub(super) const VERSION_2: Fields = &[];
+
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {
     inner: T,
