@@ -28,6 +28,18 @@ pub enum Input {
         /// Who.
         uid: Uid,
     },
+    /// The channel's server has given a member up: nothing comes from it any more. [`Input::Left`] follows.
+    GivenUp {
+        /// Who.
+        uid: Uid,
+    },
+    /// The channel's server reports that a member speaks, or that it does not any more.
+    Speaking {
+        /// Who.
+        uid: Uid,
+        /// The new state.
+        speaking: bool,
+    },
     /// A member publishes a microphone or other audio. A republish is a new track.
     TrackAdded {
         /// The new publication.

@@ -1,10 +1,12 @@
 //! One uid of the channel: what is known of it, its timeline once it is recorded, its playlist, and whether packets come.
 
 mod absence;
+mod silence;
 
 use serde::{Deserialize, Serialize};
 
 use self::absence::Absence;
+use self::silence::Silence;
 use super::hole::Piece;
 use super::individual::Individual;
 use super::meter::Meter;
@@ -52,6 +54,9 @@ pub(super) struct Member {
     /// Since when the channel is in reach again, until its first packet comes.
     #[serde(default)]
     reached: Option<i64>,
+    /// What is known of a silence after its last packet.
+    #[serde(default)]
+    silence: Silence,
 }
 
 impl Member {
@@ -71,6 +76,7 @@ impl Member {
             tracks: Vec::new(),
             absence: None,
             reached: None,
+            silence: Silence::default(),
         }
     }
 
@@ -81,11 +87,13 @@ impl Member {
             state.dead &= state.publishing;
         });
         self.is_met();
+        self.returns(at);
     }
 
     /// Out of the channel, with all its tracks.
     pub(super) fn left(&mut self, at: i64, out: &mut impl Extend<Output>) {
         (self.absence, self.reached) = (None, None);
+        self.goes(at);
         self.presence.change(at, |state| (state.present, state.dead) = (false, false));
         self.overloaded(false, at);
         for (track, _) in std::mem::take(&mut self.tracks) {
@@ -174,6 +182,7 @@ impl Member {
     /// with its own last packet, if that is close.
     pub(super) fn is_cut_off(&mut self, since: i64, at: i64) {
         self.reached = None;
+        self.silence.forget_report();
         // A worker that was dead knows of no packet since.
         let last = self.last_packet.filter(|_| !self.presence.now().dead);
         let from = last.filter(|last| (0..=CLOSE).contains(&(since - last))).unwrap_or(since);
@@ -199,6 +208,10 @@ impl Member {
     /// A packet of one of its tracks.
     pub(super) fn packet(&mut self, packet: &Packet, at: i64, out: &mut impl Extend<Output>) {
         if !packet.payload.is_empty() {
+            if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
+                self.breaks_silence(at);
+            }
+            self.silence.sounds(packet);
             self.last_packet = Some(at);
             if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
                 self.is_heard_again(at);

@@ -300,5 +300,9 @@ fn explains(why: Why, looks: Looks) -> bool {
         return false;
     }
     let stall = looks.like.is_some_and(|(cause, _)| STALL.contains(&cause));
+    if why.cause == Cause::Unknown {
+        // Numbers that are missing, or go on, know better.
+        return stall || (looks.like.is_none() && !looks.proven);
+    }
     stall || !(why.near && why.cause == Cause::WorkerRestart)
 }

@@ -69,7 +69,7 @@ impl State {
     }
 }
 
-/// A stretch in which this worker did not hear.
+/// A stretch in which this worker did not hear, or in which a member spoke and nothing came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Deaf {
     from: i64,

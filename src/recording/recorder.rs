@@ -129,6 +129,7 @@ impl Recorder {
         let end = self.run(at);
         self.finished = true;
         for (index, member) in self.members.iter_mut().enumerate() {
+            member.is_reported(false, end);
             self.pieces.clear();
             member.finish(end, &mut self.pieces, &mut self.out);
             match &mut self.mixer {
@@ -222,6 +223,16 @@ impl Recorder {
                         *owner != member
                     });
                     self.members[member].left(at, &mut self.out);
+                }
+            }
+            Input::GivenUp { uid } => {
+                if let Some(member) = self.uids.get(&uid) {
+                    self.members[*member].is_given_up(at);
+                }
+            }
+            Input::Speaking { uid, speaking } => {
+                if let Some(member) = self.uids.get(&uid) {
+                    self.members[*member].is_reported(speaking, at);
                 }
             }
             Input::TrackAdded { track, uid, muted, kind: _ } => self.add(track, &uid, muted, at),

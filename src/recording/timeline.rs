@@ -110,6 +110,11 @@ impl Timeline {
         self.pen.doubt(from, to, cause);
     }
 
+    /// Whether the sender of the sound that was written last sends only while it has something to say.
+    pub(super) fn pauses(&self) -> bool {
+        self.pen.last.as_ref().is_some_and(|last| last.pauses)
+    }
+
     /// This worker did not hear in `from..to`, for `cause`, as the presence knows.
     pub(super) fn deafen(&mut self, from: i64, to: i64, cause: Cause, presence: &Presence) {
         self.pen.explain(from - GRACE, to + GRACE, STALL, presence);

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use livekit_protocol::{ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info};
+use livekit_protocol::{
+    DisconnectReason, ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info,
+};
 
 use crate::recording::{Coding, Input, Source, TrackKind};
 use crate::units::{TrackId, Uid};
@@ -109,6 +111,11 @@ impl Members {
         self.members.values().find_map(|member| member.tracks.get(sid)).map(|track| track.id)
     }
 
+    /// Who has the membership `sid`.
+    pub(super) fn uid(&self, sid: &str) -> Option<&Uid> {
+        self.members.values().find(|member| member.sid == sid).map(|member| &member.uid)
+    }
+
     /// Whether the membership `sid` publishes something that is not muted and of which `wanted` says yes.
     pub(super) fn is_audible(&self, sid: &str, wanted: impl Fn(&str) -> bool) -> bool {
         let member = self.members.values().find(|member| member.sid == sid && !member.absent);
@@ -131,6 +138,9 @@ impl Members {
             // The end of an earlier membership says nothing about the present one.
             if self.members.get(&info.identity).is_some_and(|member| member.sid == info.sid) {
                 let member = self.members.remove(&info.identity).expect("it was there a line ago");
+                if gave_up(info.disconnect_reason()) {
+                    news.push(Input::GivenUp { uid: member.uid.clone() });
+                }
                 news.push(Input::Left { uid: member.uid });
             }
             return;
@@ -219,6 +229,14 @@ impl Members {
             tracing::warn!("{}", complaint());
         }
     }
+}
+
+/// Whether the server ended a membership because it did not hear of the client any more.
+const fn gave_up(reason: DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::ConnectionTimeout | DisconnectReason::MediaFailure | DisconnectReason::SignalClose
+    )
 }
 
 fn source(track: &TrackInfo) -> Source {

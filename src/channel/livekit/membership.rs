@@ -195,8 +195,13 @@ impl Membership {
             Response::RefreshToken(token) => self.passes.refresh(token),
             Response::RoomMoved(moved) => self.moved(socket, moved).await?,
             Response::SpeakersChanged(changed) => {
-                self.hearing.report(&changed.speakers);
+                let changes = self.hearing.report(&changed.speakers);
                 self.review();
+                for (sid, speaking) in changes {
+                    if let Some(uid) = self.members.uid(&sid).cloned() {
+                        self.tell(News::Input(Input::Speaking { uid, speaking })).await;
+                    }
+                }
             }
             Response::SubscriptionResponse(SubscriptionResponse { track_sid, err }) => {
                 tracing::warn!(room = self.room, track_sid, err, "the server can't send us a track");

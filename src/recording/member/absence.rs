@@ -62,6 +62,7 @@ impl Member {
             self.absence = None;
         }
         self.presence.change(at, |state| (state.down, state.overloaded) = (false, false));
+        self.silence.forget_report();
         for (track, _) in std::mem::take(&mut self.tracks) {
             self.forget(track);
         }

@@ -25,6 +25,11 @@ pub(super) fn input(kind: u8, at: Ticks, timed: bool, body: &mut Cursor<'_>) -> 
     Ok(match kind {
         kind::JOINED => Input::Joined { uid: uid(body)? },
         kind::LEFT => Input::Left { uid: uid(body)? },
+        kind::GIVEN_UP => Input::GivenUp { uid: uid(body)? },
+        kind::SPEAKING => {
+            let speaking = body.boolean().ok_or("a speaking state that is neither 0 nor 1")?;
+            Input::Speaking { speaking, uid: uid(body)? }
+        }
         kind::TRACK_ADDED => {
             let (track, muted) = (track(body)?, body.boolean().ok_or("a mute state that is neither 0 nor 1")?);
             Input::TrackAdded { track, muted, uid: uid(body)?, kind: TrackKind::default() }

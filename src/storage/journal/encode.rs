@@ -196,6 +196,11 @@ impl Session {
         match input {
             Input::Joined { uid } => self.put(kind::JOINED, at, out, |out| put_uid(out, uid)),
             Input::Left { uid } => self.put(kind::LEFT, at, out, |out| put_uid(out, uid)),
+            Input::GivenUp { uid } => self.put(kind::GIVEN_UP, at, out, |out| put_uid(out, uid)),
+            Input::Speaking { uid, speaking } => self.put(kind::SPEAKING, at, out, |out| {
+                out.push(u8::from(*speaking));
+                put_uid(out, uid);
+            }),
             Input::TrackAdded { track, uid, muted, kind: what } => {
                 let told = *what != TrackKind::default();
                 let kind = if told { kind::TRACK_PUBLISHED } else { kind::TRACK_ADDED };

@@ -60,6 +60,8 @@ fn one_of_each() -> Vec<Record> {
         input("a", 960, packet(0, Some(127), b"first")),
         input("b", 48_000 * 3600 * 24, packet(0, None, b"")),
         input("a", 1920, packet(1, Some(0), b"second")),
+        input("a", 1920, Input::Speaking { uid: uid.clone(), speaking: true }),
+        input("a", 1920, Input::GivenUp { uid: uid.clone() }),
         input("a", 1920, Input::SenderReport { track: TrackId(1), ntp: u64::MAX, rtp: 7 }),
         input("a", 1921, Input::Muted { track: TrackId(1), muted: false }),
         input("a", 1922, Input::Overloaded { track: TrackId(1), overloaded: true }),

@@ -156,3 +156,19 @@ fn tracks_of_one_member_are_limited() {
     let news = members().update(&[info("ann", "PA_1", 1, &tracks)]);
     assert_eq!(news.len(), 1 + MAX_TRACKS_PER_MEMBER);
 }
+
+#[test]
+fn who_was_given_up_by_the_server_did_not_leave_by_itself() {
+    for (reason, given_up) in [
+        (DisconnectReason::ConnectionTimeout, true),
+        (DisconnectReason::MediaFailure, true),
+        (DisconnectReason::SignalClose, true),
+        (DisconnectReason::ClientInitiated, false),
+        (DisconnectReason::ParticipantRemoved, false),
+        (DisconnectReason::UnknownReason, false),
+    ] {
+        let told = with_ann().update(&[ParticipantInfo { disconnect_reason: reason as i32, ..gone("ann", "PA_1") }]);
+        let expected = given_up.then(|| Input::GivenUp { uid: uid("ann") }).into_iter().chain([left("ann")]);
+        assert_eq!(told, expected.collect::<Vec<_>>(), "{reason:?}");
+    }
+}

@@ -72,15 +72,20 @@ impl Hearing {
         self.active = self.active.map(|_| Instant::now());
     }
 
-    /// The server reports changes.
-    pub(super) fn report(&mut self, speakers: &[SpeakerInfo]) {
+    /// The server reports changes: memberships that speak now and did not before, or the other way round.
+    pub(super) fn report(&mut self, speakers: &[SpeakerInfo]) -> Vec<(String, bool)> {
+        let mut changes = Vec::new();
         for speaker in speakers {
-            if !(speaker.active && speaker.level > 0.0) {
-                self.reported.remove(&speaker.sid);
-            } else if self.reported.len() < MAX_MEMBERS {
-                self.reported.insert(speaker.sid.clone());
+            let speaking = speaker.active && speaker.level > 0.0;
+            let changed = match speaking {
+                false => self.reported.remove(&speaker.sid),
+                true => self.reported.len() < MAX_MEMBERS && self.reported.insert(speaker.sid.clone()),
+            };
+            if changed {
+                changes.push((speaker.sid.clone(), speaking));
             }
         }
+        changes
     }
 
     /// Adds up until now; `audible` says of a membership whether its sound should arrive.

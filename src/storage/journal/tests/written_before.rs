@@ -9,8 +9,9 @@ fn records() -> Vec<Record> {
     let mut records = one_of_each();
     records.retain(|record| {
         let Record::Input { input: TimedInput { input, .. }, .. } = record else { return true };
-        use Input::{ChannelLost, CodersRestarted, InputsLost, Stalled, TrackAdded};
-        let later = matches!(input, TrackAdded { kind, .. } if *kind != TrackKind::default());
+        use Input::{ChannelLost, CodersRestarted, GivenUp, InputsLost, Speaking, Stalled, TrackAdded};
+        let later = matches!(input, TrackAdded { kind, .. } if *kind != TrackKind::default())
+            || matches!(input, GivenUp { .. } | Speaking { .. });
         !later && !matches!(input, ChannelLost { .. } | CodersRestarted | InputsLost { .. } | Stalled { .. })
     });
     let state: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
