@@ -12,6 +12,7 @@
 //! the packets whose track nobody announced; `stretches` are what the outside says of segments: lost, or kept as the bucket held them.
 
 mod account;
+mod audit;
 mod baseline;
 mod health;
 mod hole;

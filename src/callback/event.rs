@@ -28,6 +28,12 @@ pub const UPLOAD_TIMEOUT: u32 = 50;
 /// `reason` of the error that says that no more whole files are made.
 pub const FILES_GIVEN_UP: &str = "files_given_up";
 
+/// `errorCode` of what this recorder did wrong (the vendor's SDK: a failure without a name).
+pub const OWN_FAULT: u32 = 1;
+
+/// `reason` of the error that says that a ledger does not add up.
+pub const LEDGER_INCONSISTENT: &str = "ledger_inconsistent";
+
 /// Which part an error or a warning comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {

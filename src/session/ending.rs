@@ -31,6 +31,7 @@ use crate::callback::event::{self, ErrorLevel, ExitStatus, Module, PROGRESS_COMP
 use crate::codec::names::{events_name, manifest_name};
 use crate::storage::{SpoolError, UploadReport};
 use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
+use crate::units::Ticks;
 
 /// A recording whose core was told to finish.
 pub(super) struct Ending {
@@ -111,12 +112,26 @@ impl Ending {
         });
         let shipped = self.works.caught_up().await;
         let mut news: Vec<NewEvent> = failure.into_iter().map(|(event, _)| event).collect();
+        news.extend(self.audit());
         // An end that an earlier run began has said this already, with its own code.
         news.push(event::recorder_leave(cause.leave_code()));
         let summary = Some(self.works.desk().summary());
         let update = SessionUpdate { state: Some(SessionState::Stopping), summary, ..SessionUpdate::default() };
         self.works.tell(update, news).await;
         shipped
+    }
+
+    /// The finished ledger has to add up: each packet has one fate, each moment one meaning. If it does not, nobody should trust it.
+    fn audit(&self) -> Option<NewEvent> {
+        let report = self.works.report();
+        let wrong = report.ledger.audit(Some(Ticks::from_ms(report.duration_ms)));
+        for what in &wrong {
+            tracing::error!(sid = %self.works.desk().plan.sid, "the ledger does not add up; please report it: {what}");
+        }
+        let what = wrong.first()?;
+        let text = format!("the recording's ledger does not add up ({} places); the first: {what}", wrong.len());
+        let event = event::error(Module::Recorder, ErrorLevel::Medium, event::OWN_FAULT, &text);
+        Some(event.with("reason", event::LEDGER_INCONSISTENT))
     }
 
     /// Waits until everything is in a bucket, manifest and event log included.

@@ -198,7 +198,18 @@ fn totals(report: &Report) -> Value {
             "causesMs": uid.by_cause(),
         })
     };
-    json!({ "uids": report.ledger.uids.iter().map(uid).collect::<Vec<Value>>() })
+    let mut totals = json!({ "uids": report.ledger.uids.iter().map(uid).collect::<Vec<Value>>() });
+    if let Some(lost) = &report.ledger.unattributed {
+        totals["unattributed"] = json!({
+            "packets": lost.packets,
+            "missingMs": lost.missing_ms,
+            "gapCount": lost.gaps.len() as u64 + lost.gaps_omitted,
+        });
+    }
+    if report.ledger.adopted_ms > 0 {
+        totals["adoptedMs"] = json!(report.ledger.adopted_ms);
+    }
+    totals
 }
 
 /// Who is heard, and how much of it is safe; a level is told to a tenth of a decibel.

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::{ErrorLevel, FILES_GIVEN_UP, PROGRESS_COMPLETE, UPLOAD_TIMEOUT};
+use super::{ErrorLevel, FILES_GIVEN_UP, LEDGER_INCONSISTENT, PROGRESS_COMPLETE, UPLOAD_TIMEOUT};
 use crate::store::NewEvent;
 
 /// The key of an event within its recording. Two events with one key are one event.
@@ -100,6 +100,7 @@ fn is_failure(details: &Value) -> bool {
     details["errorLevel"] == ErrorLevel::Fatal as u8
         || details["errorCode"] == UPLOAD_TIMEOUT
         || details["reason"] == FILES_GIVEN_UP
+        || details["reason"] == LEDGER_INCONSISTENT
 }
 
 #[cfg(test)]

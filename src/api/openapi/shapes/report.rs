@@ -251,7 +251,20 @@ fn totals() -> Value {
             .into_iter()
             .chain([must("gapCount", count("Stretches without the sender's own sound")), must("causesMs", causes)]),
     );
-    about(object([must("uids", list(uid, "An entry for each uid that published"))]), "The ledger without its gaps")
+    let unattributed = object([
+        must("packets", count("Packets with sound")),
+        must("missingMs", count("Milliseconds of sound that they held")),
+        must("gapCount", count("Stretches in which they came")),
+    ]);
+    let fields = [
+        must("uids", list(uid, "An entry for each uid that published")),
+        may(
+            "unattributed",
+            about(unattributed, "Sound of tracks that nobody announced: missing, and nobody knows whose"),
+        ),
+        may("adoptedMs", count("Milliseconds of playlists that were kept as the bucket held them")),
+    ];
+    about(object(fields), "The ledger without its gaps")
 }
 
 fn a_gap() -> Value {
