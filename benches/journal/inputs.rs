@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use cloud_recorder::codec::opus::{Decoder, Encoder};
-use cloud_recorder::recording::{AudioProfile, Input, Mode, Packet, SegmentLength, Selection, Spec, TimedInput};
+use cloud_recorder::recording::{
+    AudioProfile, Input, Mode, Packet, SegmentLength, Selection, Spec, TimedInput, TrackKind,
+};
 use cloud_recorder::units::{Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
 
 /// The length of a packet.
@@ -63,7 +65,7 @@ impl Inputs {
         for number in 0..self.voices.len() {
             let uid = Uid::new(&format!("{number}"))?;
             inputs.push(Input::Joined { uid: uid.clone() });
-            inputs.push(Input::TrackAdded { track: track(number), uid, muted: false });
+            inputs.push(Input::TrackAdded { track: track(number), uid, muted: false, kind: TrackKind::default() });
         }
         Ok(inputs.into_iter().map(|input| TimedInput { at: Ticks::ZERO, input }).collect())
     }
