@@ -98,18 +98,21 @@ impl Pen {
         self.account.fate(Fate::LeftOut, 1, packet.duration);
         let allowed = self.account.samples(Fate::Placed) / FASTEST + 2 * FRAME;
         let beyond = self.account.samples(Fate::LeftOut) - allowed - self.account.overlaid(Cause::LeftOut);
-        if beyond > 0 && !opus::is_dtx(&packet.payload) {
+        if beyond > 0 && !opus::is_silent(&packet.payload) {
             self.account.overlay(beyond.min(packet.duration), Cause::LeftOut);
         }
         self.account.gap(self.cursor, self.cursor, Cause::ClockDrift, Due::Nothing);
     }
 
-    /// The sound of `duration` that belongs at `place` came too late, or has another `fate`: it is missing where nothing is, and where
-    /// other sound lies too. What is not written yet will be known to be lost.
-    pub(super) fn miss(&mut self, place: i64, duration: i64, fate: Fate, cause: Cause) {
-        self.account.fate(fate, 1, duration);
+    /// The sound of `duration` that belongs at `place` came too late: it is missing where nothing is, and where other sound lies too, if
+    /// it is not `silent`. What is not written yet will be known to be lost.
+    pub(super) fn miss(&mut self, place: i64, duration: i64, silent: bool) {
+        let cause = Cause::Late;
+        self.account.fate(Fate::Late, 1, duration);
         let (from, to) = (place.max(0), (place + duration).min(self.cursor));
-        if from < to {
+        if from < to && silent {
+            self.account.correct(from, to, &[Cause::NetworkLoss], cause, Due::Nothing);
+        } else if from < to {
             self.account.correct(from, to, STALL, cause, Due::Missing);
             self.account.rename(from, to, &[Cause::NetworkLoss], cause);
             self.account.overlay(to - from - self.account.due_in(from, to), cause);

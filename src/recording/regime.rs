@@ -13,6 +13,10 @@
 //! falls the judgement waits, up to [`LONGEST_WINDOW`], so that all are placed by the smallest lag of their stretch, and up to
 //! [`LATEST_FIRST`] before the first arrived nothing is written meanwhile.
 //!
+//! A server that goes on with a stream after a pause gives its first packet an RTP time by its arrival. If that one stood in a queue, the
+//! lags of those that follow, whose RTP times go on without a break, fall below the usual one, by no more than the pause was long: all
+//! of them lie by the smallest.
+//!
 //! Steps of less than [`STEP`] are left to the baseline's slow way.
 
 use std::collections::VecDeque;
@@ -35,6 +39,9 @@ const STEADY: i64 = Ticks::from_ms(20).0 as i64;
 
 /// How late the first packet of a stretch may be for all of it to be placed.
 const LATEST_FIRST: i64 = Ticks::from_secs(1).0 as i64;
+
+/// A pause that is longer is none of DTX, which sends every 400 ms.
+const LONGEST_DTX: i64 = Ticks::from_ms(500).0 as i64;
 
 /// A change of lag that is a change of clock and not jitter.
 const STEP: i64 = Ticks::from_ms(100).0 as i64;
@@ -75,9 +82,15 @@ pub(super) struct Place {
     pub(super) anew: bool,
 }
 
-/// What is to be done with the first packet, when everything that arrived before `now` has been offered. `last_word`: nothing
-/// will arrive any more.
-pub(super) fn judge(queue: &VecDeque<Queued>, baseline: &Baseline, now: i64, last_word: bool) -> Head {
+/// What is to be done with the first packet, when everything that arrived before `now` has been offered; the packet before it arrived at
+/// `before`. `last_word`: nothing will arrive any more.
+pub(super) fn judge(
+    queue: &VecDeque<Queued>,
+    baseline: &Baseline,
+    before: Option<i64>,
+    now: i64,
+    last_word: bool,
+) -> Head {
     let Some(head) = queue.iter().find(|queued| queued.duration > 0) else {
         let stale = queue.front().is_some_and(|queued| last_word || now >= queued.arrival + LONGEST_DELAY);
         return if stale { Head::Skip } else { Head::Empty };
@@ -90,6 +103,17 @@ pub(super) fn judge(queue: &VecDeque<Queued>, baseline: &Baseline, now: i64, las
         let least = smallest(queue, head, until, lag - LONGEST_DELAY);
         return if known { anew(head, least) } else { Head::Undecided { earliest: begins, anew: begins } };
     };
+    let undecided = Head::Undecided { earliest: begins, anew: begins };
+    let in_time = (usual - STEP..=usual + STEP).contains(&lag);
+    if let Some(pause) = before.map(|before| head.arrival - before).filter(|pause| in_time && *pause > LONGEST_DTX) {
+        if !last_word && now < head.arrival + LATEST_FIRST {
+            return undecided;
+        }
+        let least = smallest_of_run(queue, head, until);
+        if least < usual - STEADY && lag - least <= pause {
+            return if known { anew(head, least) } else { undecided };
+        }
+    }
     if lag < usual - STEP {
         return from_the_future(queue, head, until, usual, known);
     }
@@ -147,6 +171,18 @@ fn smallest(queue: &VecDeque<Queued>, head: &Queued, until: i64, limit: i64) -> 
         .unwrap_or_else(|| head.lag())
 }
 
+/// The smallest lag among the packets from `head` on that arrived `until` the end of its window and whose RTP times go on without a break.
+fn smallest_of_run(queue: &VecDeque<Queued>, head: &Queued, until: i64) -> i64 {
+    let (mut end, mut least) = (head.time, head.lag());
+    for queued in queue.iter().filter(|queued| queued.duration > 0 && queued.arrival <= until) {
+        if queued.time != end {
+            break;
+        }
+        (end, least) = (queued.time + queued.duration, least.min(queued.lag()));
+    }
+    least
+}
+
 fn anew(head: &Queued, lag: i64) -> Head {
     Head::Ready(Place { at: head.time + lag, anew: true })
 }
@@ -168,7 +204,7 @@ mod tests {
         (0..500).for_each(|n| baseline.add(n * 960, 0));
         let packets = lags.iter().enumerate();
         let queue = packets.map(|(n, (time, lag))| packet(n as i64, time * MS, (time + lag) * MS)).collect();
-        judge(&queue, &baseline, now_ms * MS, false)
+        judge(&queue, &baseline, None, now_ms * MS, false)
     }
 
     fn ready(at_ms: i64, anew: bool) -> Head {
@@ -215,7 +251,7 @@ mod tests {
         let mut padding = packet(0, 0, 0);
         padding.duration = 0;
         let queue = VecDeque::from([padding]);
-        assert_eq!(judge(&queue, &Baseline::default(), LONGEST_DELAY - 1, false), Head::Empty);
-        assert_eq!(judge(&queue, &Baseline::default(), LONGEST_DELAY, false), Head::Skip);
+        assert_eq!(judge(&queue, &Baseline::default(), None, LONGEST_DELAY - 1, false), Head::Empty);
+        assert_eq!(judge(&queue, &Baseline::default(), None, LONGEST_DELAY, false), Head::Skip);
     }
 }

@@ -118,6 +118,9 @@ pub(super) struct Stream {
     /// Packets that may be of a sender that counts anew.
     #[serde(default)]
     anew: Anew,
+    /// Arrival of the last sound taken.
+    #[serde(default)]
+    heard: Option<i64>,
 }
 
 impl Stream {
@@ -168,7 +171,7 @@ impl Stream {
     /// What is to be done with the first packet, when everything that arrived before `now` has been offered. `last_word`: nothing
     /// will arrive any more.
     pub(super) fn head(&self, now: i64, last_word: bool) -> Head {
-        regime::judge(&self.queue, &self.baseline, now, last_word)
+        regime::judge(&self.queue, &self.baseline, self.heard, now, last_word)
     }
 
     /// Takes the first packet with sound, which belongs at `place`.
@@ -187,6 +190,7 @@ impl Stream {
         self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.time) });
         let pause = self.end.map(|end| packet.time - end);
         self.end = Some(packet.time + packet.duration);
+        self.heard = Some(packet.arrival);
         let overflowed = std::mem::take(&mut self.overflowed);
         let lost = (std::mem::take(&mut self.lost) - overflowed).max(0);
         let malformed = std::mem::take(&mut self.malformed).min(lost);

@@ -74,7 +74,7 @@ impl Timeline {
                 account.fate(Fate::Overflow, 1, length);
                 account.overlay(length, Cause::Overflow);
             }
-            Offer::Late { place, duration } => self.pen.miss(place, duration, Fate::Late, Cause::Late),
+            Offer::Late { place, duration } => self.pen.miss(place, duration, opus::is_silent(&packet.payload)),
         }
     }
 
@@ -212,10 +212,10 @@ impl Timeline {
         let Some(taken) = voice.stream.take(place) else {
             return;
         };
-        let (duration, is_dtx) = (taken.packet.duration, opus::is_dtx(&taken.packet.payload));
+        let (duration, is_silent) = (taken.packet.duration, opus::is_silent(&taken.packet.payload));
         if superseded {
             self.pen.account.fate(Fate::Superseded, 1, duration);
-            self.pen.account.overlay(if is_dtx { 0 } else { duration }, Cause::Superseded);
+            self.pen.account.overlay(if is_silent { 0 } else { duration }, Cause::Superseded);
             return;
         }
         voice.active_until = place.at + duration;
@@ -284,7 +284,7 @@ impl Timeline {
         } else if place.anew && runs_on && taken.lost == 0 {
             self.pen.leave_out(&taken.packet);
         } else {
-            self.pen.miss(place.at, duration, Fate::Late, Cause::Late);
+            self.pen.miss(place.at, duration, opus::is_silent(&taken.packet.payload));
         }
     }
 

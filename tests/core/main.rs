@@ -30,6 +30,7 @@ mod replayed;
 mod segments_are_read_by_others;
 mod senders_change;
 mod senders_count_anew;
+mod servers_fill_mutes;
 mod silent_members;
 mod stories;
 mod taken_up_in_mid_speech;

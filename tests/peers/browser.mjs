@@ -38,6 +38,17 @@ const tone = (hertz) => {
   };
 };
 
+// What a page did not mean to show: its peer connections.
+const peers = () => {
+  window.peers = [];
+  window.RTCPeerConnection = class extends window.RTCPeerConnection {
+    constructor(...options) {
+      super(...options);
+      window.peers.push(this);
+    }
+  };
+};
+
 const commands = {
   async open({ page: name, url, hertz, anyOrigin, dark, width, height }) {
     const context = await browser.newContext({
@@ -51,6 +62,7 @@ const commands = {
     page.on("pageerror", (error) => log.push(`uncaught: ${error.message}`));
     page.on("request", (request) => log.push(`request: ${request.url()}`));
     if (hertz) await page.addInitScript(tone, hertz);
+    await page.addInitScript(peers);
     pages.set(name, { page, context, log });
     await page.goto(url);
   },

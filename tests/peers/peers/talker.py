@@ -27,10 +27,10 @@ class Crowd:
     def run(self, coroutine, seconds=30):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
-    def join(self, url, token, tone=None, staircase=False, **options):
+    def join(self, url, token, tone=None, staircase=False, turns=None, **options):
         async def enter():
             # On the loop: the SDK binds a room to the loop that it is made on.
-            talker = Talker(self, tone, staircase)
+            talker = Talker(self, tone, staircase, turns)
             await talker.enter(url, token, **options)
             return talker
 
@@ -46,8 +46,9 @@ class Crowd:
 
 
 class Talker:
-    def __init__(self, crowd, tone, staircase=False):
-        self.crowd, self.tone, self.staircase = crowd, tone, staircase
+    def __init__(self, crowd, tone, staircase=False, turns=None):
+        """`turns`: speaks in these stretches alone, in seconds after the publication, and sends nothing in between."""
+        self.crowd, self.tone, self.staircase, self.turns = crowd, tone, staircase, turns
         self.room = rtc.Room(loop=crowd.loop)
         self.source = self.publication = self.voice = None
         self.left = None
@@ -79,6 +80,10 @@ class Talker:
         spoken = begin
         while True:
             now = time.time()
+            if self.turns is not None and not any(start <= now - begin < end for start, end in self.turns):
+                await asyncio.sleep(FRAME / RATE)
+                spoken = time.time()
+                continue
             if now - spoken > QUEUE_MS / 1000:
                 self.stalls.append((spoken, now))
             spoken = now
