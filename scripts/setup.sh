@@ -39,6 +39,7 @@ need cmake cmake
 have node && have npm || missing+=(nodejs npm)
 if [ "$purpose" = test ]; then
     need ffmpeg ffmpeg
+    need promtool prometheus
     have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
     [ -n "$(find_python)" ] || missing+=(python3 python3-venv)
 fi

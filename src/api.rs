@@ -102,7 +102,7 @@ async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -
     let (head, body) = request.into_parts();
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
-        return metrics::answer(&state.sessions, began).await;
+        return metrics::answer(&state.sessions, began, &head.headers).await;
     }
     if openapi::is_asked(method, path) {
         return openapi::answer();

@@ -1,16 +1,21 @@
-//! `GET /metrics`: what a worker counts and how it is, for Prometheus, in the OpenMetrics text format.
+//! `GET /metrics`: what a worker counts and how it is, for Prometheus: in the OpenMetrics text format for whoever asks for it in `Accept`, as
+//! every Prometheus server does, else in the older text format.
 //!
 //! No credentials: whoever reaches the port reads it. So nothing in it names a channel, a person, an app, a bucket or a secret.
 
+mod process;
+mod text;
+
 use std::sync::atomic::AtomicU64;
 
-use axum::http::Method;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::session::{Sessions, Vitals};
@@ -19,25 +24,33 @@ use crate::units::WallMs;
 /// What every name of ours begins with.
 const PREFIX: &str = "cloud_recorder";
 /// OpenMetrics 1.0; every Prometheus since 2.5 reads it.
-const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The older text format.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Whether method and path ask for this.
 pub(crate) fn are_asked(method: &Method, path: &str) -> bool {
     *method == Method::GET && path == "/metrics"
 }
 
-/// The answer; the worker began at `started`.
-pub(crate) async fn answer(sessions: &Sessions, started: WallMs) -> Response {
+/// The answer to a request with these headers; the worker began at `started`.
+pub(crate) async fn answer(sessions: &Sessions, started: WallMs, headers: &HeaderMap) -> Response {
     let vitals = sessions.vitals().await;
     let mut registry = Registry::default();
     let began = ConstGauge::new(started.0 as f64 / 1000.0);
     registry.register_with_unit("process_start_time", "When the worker began, since 1970", Unit::Seconds, began);
+    process::register(&mut registry);
     let ours = registry.sub_registry_with_prefix(PREFIX);
+    ours.register("build", "Which program this is", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     sessions.meters().register(ours);
     register(&vitals, ours);
     let mut text = String::new();
     encode(&mut text, &registry).expect("a String takes every write");
-    ([(CONTENT_TYPE, FORMAT)], text).into_response()
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    if accepted.contains("application/openmetrics-text") {
+        return ([(CONTENT_TYPE, OPENMETRICS)], text).into_response();
+    }
+    ([(CONTENT_TYPE, TEXT)], text::from_openmetrics(&text)).into_response()
 }
 
 /// Names what was read just now.

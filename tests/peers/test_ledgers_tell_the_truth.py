@@ -14,6 +14,7 @@ from peers.staircase import Heard
 # A busy machine stalls a sender now and then; more than this in all is no machine's fault.
 EXCUSED_MS = 500
 CUT = 25
+HEARD, ABSENT = 0.05, 0.005
 HELD = 0.9
 
 
@@ -93,6 +94,34 @@ def test_the_first_words_after_a_mute_are_placed_however_late_they_come(product,
     assert told["missingMs"] <= EXCUSED_MS and told["packets"]["late"] <= EXCUSED_MS / 20, told
     heard = next(start for start, _ in spans if start > unmuted - playlist.start - 1)
     assert heard - (unmuted - playlist.start) < HELD - 0.3, f"unmuted at {unmuted - playlist.start:.2f} s, heard in {spans}: {told}"
+
+
+def test_a_tab_beside_the_microphone_silences_nobody(product, side, crowd, receiver, room, tmp_path):
+    mix = product.record(room, "mix", app=side.app)
+    each = product.record(room, "individual", app=side.app)
+    quiet = crowd.join(side.url, side.token(room, "quiet"), tone=440)
+    loud = crowd.join(side.url, side.token(room, "loud"), tone=880)
+    time.sleep(2)
+    quiet.share()
+    loud.share(tone=1_320)
+    time.sleep(6)
+    mixed, _ = mix.finish(tmp_path / "mix")
+    single, _ = each.finish(tmp_path / "each")
+    for recorded in (mixed, single):
+        lacking = {uid["uid"]: uid for uid in recorded.manifest["ledger"]["uids"] if uid["missingMs"] > EXCUSED_MS}
+        assert not lacking, lacking
+    sound = mixed.mix.sound
+    for tone in (440, 880, 1_320):
+        assert sound.level(tone, sound.seconds - 3, sound.seconds - 0.5) > HEARD, tone
+    microphones = {}
+    for uid, tone in (("quiet", 440), ("loud", 880)):
+        found = [playlist for playlist in single.playlists if f"__uid_s_{uid}__uid_e_" in playlist.path.name]
+        assert len(found) == 2, [playlist.path.name for playlist in found]
+        microphones[uid] = min(found, key=lambda playlist: len(playlist.path.name))
+        own = microphones[uid].sound
+        assert own.level(tone, own.seconds - 3, own.seconds - 0.5) > HEARD and own.level(1_320, own.seconds - 3, own.seconds - 0.5) < ABSENT
+    tab = next(playlist for playlist in single.playlists if "__uid_s_loud__uid_e_" in playlist.path.name and playlist.path != microphones["loud"].path).sound
+    assert tab.level(1_320, tab.seconds - 3, tab.seconds - 0.5) > HEARD and tab.level(880, tab.seconds - 3, tab.seconds - 0.5) < ABSENT
 
 
 def test_a_network_that_is_cut_while_somebody_talks_is_missing(product, side, between, crowd, room, tmp_path):

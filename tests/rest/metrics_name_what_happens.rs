@@ -72,7 +72,8 @@ struct Scrape {
 
 impl Scrape {
     async fn of(world: &World) -> Self {
-        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let accept = "application/openmetrics-text; version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        let request = Request::get("/metrics").header("accept", accept).body(Body::empty()).unwrap();
         let (head, body) = world.router().oneshot(request).await.unwrap().into_parts();
         assert_eq!(head.status, StatusCode::OK);
         assert!(
@@ -114,6 +115,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
                     kind = match rest {
                         "counter" => "counter",
                         "gauge" => "gauge",
+                        "info" => "info",
                         other => panic!("{name} is a {other}"),
                     };
                 }
@@ -126,12 +128,17 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        assert_eq!(name, if kind == "counter" { format!("{family}_total") } else { family.clone() });
+        let suffix = [("counter", "_total"), ("info", "_info")].into_iter().find(|(of, _)| *of == kind);
+        assert_eq!(name, format!("{family}{}", suffix.map_or("", |(_, suffix)| suffix)));
         for label in labels.strip_suffix('}').unwrap().split(',').filter(|label| !label.is_empty()) {
             let (key, word) = label.split_once('=').unwrap();
-            assert!(["state", "outcome", "call", "reason"].contains(&key), "{key} is a new label: is it bounded?");
+            assert!(
+                ["state", "outcome", "call", "reason", "cause", "version"].contains(&key),
+                "{key} is a new label: is it bounded?"
+            );
             let word = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap();
-            assert!(word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{word} is no word of ours");
+            let ours = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (key == "version" && b == b'.');
+            assert!(word.bytes().all(ours), "{word} is no word of ours");
         }
         let value: f64 = value.parse().unwrap();
         assert!(value >= 0.0 && value.is_finite());

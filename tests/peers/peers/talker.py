@@ -50,7 +50,7 @@ class Talker:
         """`turns`: speaks in these stretches alone, in seconds after the publication, and sends nothing in between."""
         self.crowd, self.tone, self.staircase, self.turns = crowd, tone, staircase, turns
         self.room = rtc.Room(loop=crowd.loop)
-        self.source = self.publication = self.voice = None
+        self.source = self.publication = self.voice = self.shared = None
         self.left = None
         self.recorded = False
         # When it was kept from speaking, by a busy machine: (from, to) wall times.
@@ -95,6 +95,25 @@ class Talker:
             await self.source.capture_frame(rtc.AudioFrame(samples, RATE, 1, FRAME))
             position += FRAME
 
+    def share(self, tone=None):
+        """Shares the sound of a tab beside the microphone: a tone, or silence."""
+
+        async def go():
+            source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
+            track = rtc.LocalAudioTrack.create_audio_track("tab", source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO, dtx=True)
+            await self.room.local_participant.publish_track(track, options)
+            self.shared = (source, track, asyncio.ensure_future(play(source)))
+
+        async def play(source):
+            position = 0
+            while True:
+                wave = 0.25 * numpy.sin(2 * numpy.pi * (tone or 0) * (position + numpy.arange(FRAME)) / RATE)
+                await source.capture_frame(rtc.AudioFrame((32767 * wave).astype("<i2").tobytes(), RATE, 1, FRAME))
+                position += FRAME
+
+        self.crowd.run(go())
+
     def mute(self):
         self.crowd.run(self._call(self.track.mute))
 
@@ -115,8 +134,9 @@ class Talker:
 
     def leave(self):
         async def go():
-            if self.voice:
-                self.voice.cancel()
+            for playing in [self.voice, self.shared and self.shared[2]]:
+                if playing:
+                    playing.cancel()
             await self.room.disconnect()
 
         self.crowd.run(go())
