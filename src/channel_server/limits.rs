@@ -117,6 +117,12 @@ pub(super) const MAX_DATAGRAMS: usize = 512;
 /// Source addresses that are routed to one peer connection.
 pub(super) const MAX_ADDRESSES: usize = 32;
 
+/// Source addresses that one peer connection hears of between two descriptions with new credentials. It keeps each of them.
+pub(super) const MAX_SOURCES: usize = 256;
+
+/// Connectivity checks of one peer connection that may still be answered.
+pub(super) const MAX_CHECKS: usize = 512;
+
 /// ICE fragments that name one peer connection: the current one and those before its last restarts.
 pub(super) const MAX_NAMES: usize = 4;
 

@@ -88,7 +88,9 @@ impl Connection {
 
     /// Takes a local description into force and answers with the text to send.
     async fn describe(&self, description: RTCSessionDescription) -> Result<String, PeerError> {
-        sdp::ufrags(&description.sdp).for_each(|ufrag| self.endpoint.listen_for(ufrag));
+        for credentials in sdp::ice_credentials(&description.sdp) {
+            self.endpoint.listen_for(credentials);
+        }
         let text = sdp::with_candidates(&description.sdp, &self.candidates);
         self.pc.set_local_description(description).await?;
         Ok(text)

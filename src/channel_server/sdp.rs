@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::limits::{MAX_CANDIDATES, MAX_SDP_BYTES, MAX_SDP_LINES, MAX_SDP_SECTIONS};
+use super::udp_mux::IceCredentials;
 
 /// Why a session description is not even looked at by the WebRTC crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,9 +127,16 @@ pub(super) fn with_candidates(sdp: &str, candidates: &[SocketAddr]) -> String {
     join(lines.iter().map(String::as_str))
 }
 
-/// The ICE user name fragments of a description.
-pub(super) fn ufrags(sdp: &str) -> impl Iterator<Item = &str> {
-    sdp.lines().filter_map(|line| line.strip_prefix("a=ice-ufrag:")).map(str::trim)
+/// The ICE credentials of a description, for the session or section by section; where a section gives half of them, the other half is
+/// the session's.
+pub(super) fn ice_credentials(sdp: &str) -> Vec<IceCredentials<'_>> {
+    let (session, sections) = split(sdp);
+    let of_session = [attribute(&session, "ice-ufrag:"), attribute(&session, "ice-pwd:")];
+    let all = std::iter::once(&session).chain(&sections).filter_map(|lines| {
+        let ufrag = attribute(lines, "ice-ufrag:").or(of_session[0])?;
+        Some(IceCredentials { ufrag, password: attribute(lines, "ice-pwd:").or(of_session[1])? })
+    });
+    all.collect()
 }
 
 /// The description with `wishes` for each Opus section by its media id.
@@ -255,7 +263,8 @@ mod tests {
     #[test]
     fn rejected_sections_take_the_living_ones_credentials() {
         let repaired = sanitized(OFFER);
-        assert_eq!(ufrags(&repaired).collect::<Vec<_>>(), ["live", "live"]);
+        let live = IceCredentials { ufrag: "live", password: "livepwd" };
+        assert_eq!(ice_credentials(&repaired), [live, live]);
         assert_eq!(repaired.matches("a=ice-pwd:livepwd").count(), 2);
         assert_eq!(sanitized(&repaired), repaired);
     }

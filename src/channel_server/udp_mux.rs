@@ -1,10 +1,10 @@
 //! All peer connections on one UDP port.
 //!
 //! One task reads the shared socket and hands each datagram to the peer connection it is for: a STUN request names it in its
-//! USERNAME (RFC 8445 section 7.2.2: our fragment comes first), everything else comes from an address that such a request came
-//! from, or that we sent a check to. Whatever matches nothing is dropped. Each peer connection sees an ordinary socket, given
-//! to it by a [`SocketRuntime`] of its own; the address of that socket means nothing outside, so candidates in descriptions are
-//! rewritten to [`UdpMux::candidates`].
+//! USERNAME (RFC 8445 section 7.2.2: our fragment comes first) and is signed with its password, a STUN response answers a check of
+//! its own, everything else comes from an address that is known to be its client's (`routes`). Whatever matches nothing is
+//! dropped. Each peer connection sees an ordinary socket, given to it by a [`SocketRuntime`] of its own; the address of that
+//! socket means nothing outside, so candidates in descriptions are rewritten to [`UdpMux::candidates`].
 
 mod routes;
 mod socket;
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use webrtc::runtime::Runtime;
 
@@ -54,6 +55,15 @@ pub(super) struct Endpoint {
     shared: Arc<Shared>,
     id: u64,
     inbound: Mutex<mpsc::Receiver<Datagram>>,
+}
+
+/// What a client's requests to a peer connection carry (RFC 8445 section 7.1.1): both halves stand in our description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IceCredentials<'a> {
+    /// Our fragment of the user name.
+    pub(super) ufrag: &'a str,
+    /// What requests are signed with.
+    pub(super) password: &'a str,
 }
 
 /// A received datagram.
@@ -117,10 +127,10 @@ impl Endpoint {
         SocketAddr::new(ip, 0)
     }
 
-    /// Routes requests for this ICE user name fragment here. To be called with every local description before it is sent: an
-    /// ICE restart changes the fragment, and the old one stays good until the endpoint goes.
-    pub(super) fn listen_for(&self, ufrag: &str) {
-        self.shared.routes().name(self.id, ufrag);
+    /// Routes requests with these credentials here. To be called with every local description before it is sent: an ICE restart
+    /// changes them, and the old ones stay good until the endpoint goes.
+    pub(super) fn listen_for(&self, credentials: IceCredentials<'_>) {
+        self.shared.routes().name(self.id, credentials);
     }
 }
 
@@ -136,7 +146,7 @@ async fn read(shared: Arc<Shared>) {
         match shared.socket.recv_from(&mut buffer).await {
             Ok((len, from)) => {
                 let datagram = Datagram { from, bytes: Bytes::copy_from_slice(&buffer[..len]) };
-                shared.routes().deliver(datagram);
+                shared.routes().deliver(datagram, Instant::now());
             }
             // An ICMP answer to an earlier datagram of ours, and nothing to do with the next one.
             Err(error) => tracing::debug!(%error, "udp port"),
@@ -187,11 +197,11 @@ mod tests {
     async fn a_datagram_reaches_the_endpoint_that_its_request_names() {
         let mux = UdpMux::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let (one, two) = (mux.endpoint(), mux.endpoint());
-        one.listen_for("one1");
-        two.listen_for("two2");
+        one.listen_for(IceCredentials { ufrag: "one1", password: "first" });
+        two.listen_for(IceCredentials { ufrag: "two2", password: "second" });
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.connect(mux.candidates()[0]).await.unwrap();
-        for bytes in [stun::request("two2:x"), b"media".to_vec()] {
+        for bytes in [stun::binding_request("two2:x", Some("second"), [1; 12]), b"media".to_vec()] {
             client.send(&bytes).await.unwrap();
             let got = std::future::poll_fn(|cx| two.inbound.lock().unwrap().poll_recv(cx)).await.unwrap();
             assert_eq!((got.bytes.as_ref(), got.from), (bytes.as_slice(), client.local_addr().unwrap()));

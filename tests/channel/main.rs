@@ -10,6 +10,7 @@ mod deaf_bots_join_anew;
 mod ear;
 mod events_are_the_vendors;
 mod every_documented_call_is_one;
+mod forged_addresses_take_no_media;
 mod goodbyes_are_answered;
 mod hostile_clients_harm_only_themselves;
 mod hosts_and_audience;

@@ -17,6 +17,7 @@ use livekit_protocol::{
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
+use webrtc::runtime::{Runtime, TokioRuntime};
 
 use super::address::Address;
 use super::signal::Socket;
@@ -43,18 +44,23 @@ impl Talker {
     /// Joins the room that `token` opens at `url` (`ws://host:port`) and publishes a microphone track; answers when packets
     /// can be sent.
     pub async fn join(url: &str, token: &SecretString) -> Result<Self, JoinError> {
-        timeout(PATIENCE, Self::join_without_limit(url, token))
+        Self::join_over(url, token, Arc::new(TokioRuntime)).await
+    }
+
+    /// As [`Self::join`], with sockets that `sockets` makes: for tests that watch or disturb what goes over them.
+    pub async fn join_over(url: &str, token: &SecretString, sockets: Arc<dyn Runtime>) -> Result<Self, JoinError> {
+        timeout(PATIENCE, Self::join_without_limit(url, token, sockets))
             .await
             .map_err(|_| JoinError::Unreachable("no microphone track within 15 s".to_owned()))?
     }
 
-    async fn join_without_limit(url: &str, token: &SecretString) -> Result<Self, JoinError> {
+    async fn join_without_limit(url: &str, token: &SecretString, sockets: Arc<dyn Runtime>) -> Result<Self, JoinError> {
         let address = Address::parse(url).map_err(protocol)?;
         let (socket, first) = Socket::open(address.join(), token.clone()).await?;
         if !matches!(first, Response::Join(_)) {
             return Err(JoinError::Protocol("the first message is no join answer".to_owned()));
         }
-        let publisher = Arc::new(Publisher::new().await.map_err(protocol)?);
+        let publisher = Arc::new(Publisher::new(sockets).await.map_err(protocol)?);
         let (requests, queue) = mpsc::channel(REQUEST_QUEUE);
         let (published, track_sid) = oneshot::channel();
         let (heard, subscribed) = watch::channel(false);

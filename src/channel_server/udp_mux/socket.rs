@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::{Datagram, Endpoint};
@@ -32,7 +33,7 @@ impl AsyncUdpSocket for MuxSocket {
     /// connection for another's traffic.
     fn poll_send(&self, _: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let shared = &self.endpoint.shared;
-        shared.routes().sending(self.endpoint.id, transmit.destination);
+        shared.routes().sending(self.endpoint.id, transmit.destination, transmit.contents, Instant::now());
         match shared.socket.try_send_to(transmit.contents, transmit.destination) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(transmit.contents.len())),
             sent => Poll::Ready(sent),

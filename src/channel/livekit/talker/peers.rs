@@ -18,6 +18,7 @@ use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceCandidateInit, RTCIceGatheringState, RTCPeerConnectionState,
     RTCSessionDescription,
 };
+use webrtc::runtime::{Runtime, TokioRuntime};
 
 use crate::channel::{JoinError, peer};
 
@@ -45,11 +46,12 @@ impl PeerConnectionEventHandler for Watcher {
 }
 
 impl Peer {
-    async fn new() -> Result<Self> {
+    async fn new(sockets: Arc<dyn Runtime>) -> Result<Self> {
         let (gathered, gathered_rx) = watch::channel(false);
         let (state, state_rx) = watch::channel(RTCPeerConnectionState::New);
         let connection = peer::builder(Vec::new())?
             .with_handler(Arc::new(Watcher { gathered, state }))
+            .with_runtime(sockets)
             .with_udp_addrs(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
             .build()
             .await?;
@@ -81,8 +83,8 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) async fn new() -> Result<Self> {
-        let peer = Peer::new().await?;
+    pub(super) async fn new(sockets: Arc<dyn Runtime>) -> Result<Self> {
+        let peer = Peer::new(sockets).await?;
         let ssrc = rand::random();
         let track_id = uuid::Uuid::new_v4().to_string();
         let encoding = RTCRtpEncodingParameters {
@@ -163,7 +165,7 @@ pub(super) struct Subscriber(Peer);
 
 impl Subscriber {
     pub(super) async fn new() -> Result<Self> {
-        Ok(Self(Peer::new().await?))
+        Ok(Self(Peer::new(Arc::new(TokioRuntime)).await?))
     }
 
     pub(super) async fn answer(&self, offer: SessionDescription) -> Result<SessionDescription> {
