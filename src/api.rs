@@ -29,7 +29,8 @@ mod rate;
 mod recordings;
 mod wire;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -44,16 +45,20 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 pub use auth::{Credentials, KeyPair, RestSecret};
 
 use crate::session::Sessions;
-use crate::units::WallMs;
+use crate::units::{AppId, WallMs};
 use error::{Refusal, Refused};
 use health::Probe;
-use path::Call;
+use path::{Call, Target};
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// The most calls that are answered at a time. Most are done within milliseconds; a start or a stop may wait some seconds.
-pub const MAX_CALLS: usize = 512;
+/// The most calls of one app that are answered at a time: of acquire and start so many, and of all others as many again, so that
+/// starts that take their time keep nobody from stopping. Most are done within milliseconds; a start or a stop may wait some seconds.
+pub const MAX_CALLS: usize = 128;
+
+/// What the bodies of one app's calls may take together, in bytes.
+const MAX_BODIES_BYTES: usize = 64 * MAX_BODY_BYTES;
 
 /// What the API needs.
 #[derive(Clone)]
@@ -69,8 +74,7 @@ pub struct ApiState {
 /// The API, to be merged with the routes of other doors: it answers, as the fallback, every path that no other door knows, so
 /// that an unknown path gets JSON too.
 pub fn router(state: ApiState) -> Router {
-    let calls = Arc::new(Semaphore::new(MAX_CALLS));
-    numbered(Router::new().fallback(dispatch).with_state(Desk { state, calls }))
+    numbered(Router::new().fallback(dispatch).with_state(Desk { state, places: Arc::default() }))
 }
 
 /// All doors together: a wrong method is answered like an unknown path, in JSON, and every answer has a request id.
@@ -94,11 +98,32 @@ fn numbered(router: Router) -> Router {
 #[derive(Clone)]
 struct Desk {
     state: ApiState,
-    /// A place for each call that is being answered.
-    calls: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
-async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -> Response {
+/// What the calls of each app may take. Apps get theirs with the first call that their credentials allow.
+#[derive(Default)]
+struct Places(Mutex<HashMap<AppId, Arc<AppPlaces>>>);
+
+struct AppPlaces {
+    beginning: Semaphore,
+    others: Semaphore,
+    /// A permit a byte.
+    bodies: Arc<Semaphore>,
+}
+
+impl Places {
+    fn of(&self, app: &AppId) -> Arc<AppPlaces> {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = apps.entry(app.clone()).or_insert_with(|| {
+            let (beginning, others) = (Semaphore::new(MAX_CALLS), Semaphore::new(MAX_CALLS));
+            Arc::new(AppPlaces { beginning, others, bodies: Arc::new(Semaphore::new(MAX_BODIES_BYTES)) })
+        });
+        Arc::clone(places)
+    }
+}
+
+async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
@@ -112,7 +137,7 @@ async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -
     }
     let call = path::parse(method, path);
     let response = match call {
-        Some(call) => answer(&state, &calls, call, &head, body).await,
+        Some(call) => answer(&state, &places, call, &head, body).await,
         None => Refusal::NoRoute.into_response(),
     };
     if let Some(Refused(reason)) = response.extensions().get() {
@@ -122,14 +147,22 @@ async fn dispatch(State(Desk { state, calls }): State<Desk>, request: Request) -
     response
 }
 
-/// Answers a call when its credentials allow it and there is a place for it.
-async fn answer(state: &ApiState, calls: &Semaphore, call: Call<'_>, head: &Parts, body: Body) -> Response {
+/// Answers a call when its credentials allow it, its body is here and there is a place for it.
+async fn answer(state: &ApiState, places: &Places, call: Call<'_>, head: &Parts, body: Body) -> Response {
     let app = match state.credentials.admit(head.headers.get(AUTHORIZATION), call.app) {
         Ok(app) => app,
         Err(refusal) => return refusal.into_response(),
     };
-    let Ok(_place) = calls.try_acquire() else {
+    let places = places.of(&app);
+    let arrived = if call.target.has_body() { Some(body::arrived(body, &places.bodies).await) } else { None };
+    let body = match arrived.transpose() {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let begins = matches!(call.target, Target::Acquire | Target::Start { .. });
+    let Ok(_place) = (if begins { &places.beginning } else { &places.others }).try_acquire() else {
         return Refusal::Busy.into_response();
     };
-    calls::answer(&state.sessions, app, call.target, head, body).await
+    let bytes = body.as_ref().map(|arrived| arrived.bytes.clone()).unwrap_or_default();
+    calls::answer(&state.sessions, app, call.target, head, Body::from(bytes)).await
 }

@@ -18,7 +18,6 @@ mod limits;
 mod live;
 mod moderation;
 mod news;
-mod origin;
 mod peer;
 mod platform;
 mod refresher;

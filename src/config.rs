@@ -27,6 +27,9 @@ pub use text::PrivateUrl;
 /// The most that `apps.requests_per_second` may be.
 const MAX_REQUESTS_PER_SECOND: u32 = 100_000;
 
+/// The most connections that a port may be given.
+const MAX_CONNECTIONS: u32 = 1_000_000;
+
 /// Everything `serve` can be told.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -110,6 +113,7 @@ impl Config {
         if self.server.spool_gib == 0 {
             return invalid("server.spool_gib".into(), "must be at least 1: recordings pass through the spool");
         }
+        self.bounds()?;
         for (index, app) in self.apps.iter().enumerate() {
             if app.spool_gib == 0 {
                 return invalid(
@@ -174,6 +178,25 @@ impl Config {
             }
         }
         Ok(self)
+    }
+}
+
+impl Config {
+    fn bounds(&self) -> Result<(), ConfigError> {
+        let Server { max_connections, max_connections_per_address, head_seconds, body_seconds, .. } = self.server;
+        let bounds = [
+            ("server.max_connections", max_connections, 16, MAX_CONNECTIONS, "connections"),
+            ("server.max_connections_per_address", max_connections_per_address, 1, MAX_CONNECTIONS, "connections"),
+            ("server.head_seconds", head_seconds.into(), 1, 3600, "seconds"),
+            ("server.body_seconds", body_seconds.into(), 1, 3600, "seconds"),
+            ("bucket.max_connections", self.bucket.max_connections, 16, MAX_CONNECTIONS, "connections"),
+        ];
+        match bounds.into_iter().find(|(_, value, least, most, _)| !(least..=most).contains(&value)) {
+            None => Ok(()),
+            Some((key, _, least, most, unit)) => {
+                Err(ConfigError::Invalid { key: key.to_owned(), problem: format!("must be {least} to {most} {unit}") })
+            }
+        }
     }
 }
 
@@ -294,6 +317,24 @@ mod tests {
         for rate in ["0", "100001"] {
             let text = ANNOTATED.replace("requests_per_second = 200", &format!("requests_per_second = {rate}"));
             assert!(parse(&text).unwrap_err().to_string().contains("apps[0].requests_per_second"));
+        }
+    }
+
+    #[test]
+    fn ports_have_places_and_requests_have_time() {
+        for (line, key) in [
+            ("max_connections = 4096\n", "server.max_connections"),
+            ("max_connections_per_address = 1024", "server.max_connections_per_address"),
+            ("head_seconds = 10", "server.head_seconds"),
+            ("body_seconds = 20", "server.body_seconds"),
+            ("max_connections = 1024\n", "bucket.max_connections"),
+        ] {
+            let digits = line.find(|c: char| c.is_ascii_digit()).unwrap();
+            let end = digits + line[digits..].find(|c: char| !c.is_ascii_digit()).unwrap_or(line.len() - digits);
+            let none = format!("{}0{}", &line[..digits], &line[end..]);
+            assert!(ANNOTATED.contains(line), "{line}");
+            let refused = parse(&ANNOTATED.replace(line, &none)).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("{key}: must be ")), "{refused}");
         }
     }
 

@@ -20,6 +20,7 @@ pub mod fault;
 pub mod meters;
 pub mod reach;
 pub mod recording;
+pub mod serving;
 pub mod session;
 pub mod storage;
 pub mod store;

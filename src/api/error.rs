@@ -39,7 +39,9 @@ pub(crate) enum Refusal {
     TooLarge,
     /// The body did not arrive.
     Interrupted,
-    /// More calls at once than [`super::MAX_CALLS`].
+    /// The body did not arrive in the time that it had.
+    TooSlow,
+    /// More calls of the app at once than [`super::MAX_CALLS`].
     Busy,
     /// More calls of an app in a second than it may make.
     TooOften { per_second: u32, wait: Duration },
@@ -67,6 +69,7 @@ impl Refusal {
             Self::NoRoute => "no_route",
             Self::TooLarge => "too_large",
             Self::Interrupted => "interrupted",
+            Self::TooSlow => "too_slow",
             Self::Busy => "busy",
             Self::TooOften { .. } => "rate_limited",
             Self::TooManyStrangers { .. } => "too_many_strangers",
@@ -90,6 +93,7 @@ impl Refusal {
             Self::WrongApp | Self::Interrupted => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooOften { .. } | Self::TooManyStrangers { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -104,7 +108,8 @@ impl Refusal {
             Self::NoRoute => "no Route matched with those values".into(),
             Self::TooLarge => "Request size limit exceeded".into(),
             Self::Interrupted => "the request's body could not be read".into(),
-            Self::Busy => "too many calls are under way on this worker; try again in a few seconds".into(),
+            Self::TooSlow => "the request's body did not arrive in time; send it again".into(),
+            Self::Busy => "too many calls of this app are under way on this worker; try again in a few seconds".into(),
             Self::TooOften { per_second, .. } => format!(
                 "API rate limit exceeded: this app may send {per_second} requests a second; wait as Retry-After says, or have \
                  apps.requests_per_second raised"

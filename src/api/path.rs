@@ -46,6 +46,18 @@ pub(crate) enum Door {
 }
 
 impl Target<'_> {
+    /// Whether the call's body is read. A query means nothing by its own.
+    pub(crate) const fn has_body(self) -> bool {
+        matches!(
+            self,
+            Self::Acquire
+                | Self::Start { .. }
+                | Self::Task { action: Action::Update | Action::UpdateLayout | Action::Stop, .. }
+                | Self::Redeliver
+                | Self::TestCallback
+        )
+    }
+
     /// Which call it is.
     pub(crate) const fn door(self) -> Door {
         match self {

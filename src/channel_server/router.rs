@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::limits::MAX_SIGNAL_BYTES;
 use super::live::NoSeat;
-use super::origin::client_ip;
+
 use super::platform::Platform;
 use super::refresher::Refresher;
 use super::roles::Wish;
@@ -29,6 +29,7 @@ use super::rooms::{Rooms, TooManyRooms};
 use super::session;
 use super::token::{Asked, Keys, Pass, Refusal};
 use crate::clock;
+use crate::serving::client_ip;
 
 /// What the routes share.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 mod banner;
 mod channel_news;
+mod descriptors;
 pub(super) mod development;
 mod directory;
 mod housekeeping;

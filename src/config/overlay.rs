@@ -45,7 +45,7 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 14] = [
+pub(super) const SCALARS: [&str; 18] = [
     "drain_seconds",
     "spool_gib",
     "metrics",
@@ -53,6 +53,10 @@ pub(super) const SCALARS: [&str; 14] = [
     "segment_seconds",
     "remember_days",
     "max_recordings",
+    "max_connections",
+    "max_connections_per_address",
+    "head_seconds",
+    "body_seconds",
     "requests_per_second",
     "enabled",
     "public_read",

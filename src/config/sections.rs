@@ -30,6 +30,14 @@ pub struct Server {
     pub spool_gib: u32,
     /// Recordings of all apps together that may run at once.
     pub max_recordings: u32,
+    /// Connections of the HTTP port at once; the one that has kept it waiting for longest gives way to one more.
+    pub max_connections: u32,
+    /// Of these, connections of one address (IPv6: of one /64) at once; behind `channel_server.trusted_proxies`, requests.
+    pub max_connections_per_address: u32,
+    /// How long a request's head may take, in seconds.
+    pub head_seconds: u16,
+    /// How long a request's body may take, in seconds.
+    pub body_seconds: u16,
     /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
     pub metrics: bool,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
@@ -48,6 +56,10 @@ impl Default for Server {
             drain_seconds: 0,
             spool_gib: 64,
             max_recordings: 500,
+            max_connections: 4_096,
+            max_connections_per_address: 1_024,
+            head_seconds: 10,
+            body_seconds: 20,
             metrics: true,
             seal_key: None,
             capture_dir: None,
@@ -85,7 +97,7 @@ pub struct ChannelServer {
     pub api_key: Option<String>,
     /// The secret of `api_key`.
     pub api_secret: Option<SecretString>,
-    /// Addresses of proxies whose `X-Forwarded-For` is believed, so that kicking rules see the clients' own addresses.
+    /// Addresses of proxies whose `X-Forwarded-For` is believed, so that kicking rules and limits by address see the clients' own.
     pub trusted_proxies: Vec<IpAddr>,
 }
 
@@ -110,6 +122,8 @@ pub struct Bucket {
     pub enabled: bool,
     /// Its S3 endpoint, a port of its own.
     pub listen: SocketAddr,
+    /// Connections of that port at once, and a quarter as many of one address.
+    pub max_connections: u32,
     /// The bucket that is made at start.
     pub name: String,
     /// The only access key.
@@ -125,6 +139,7 @@ impl Default for Bucket {
         Self {
             enabled: false,
             listen: loopback(9000),
+            max_connections: 1_024,
             name: "recordings".into(),
             access_key: "cloud-recorder".into(),
             secret_key: None,

@@ -31,12 +31,16 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Explain, Fault};
+use crate::serving;
 use files::Files;
 
 pub use receive::MAX_OBJECT_BYTES;
 
 /// How long a shutdown waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long a body may pause.
+const BODY_PAUSE: Duration = Duration::from_secs(20);
 
 /// How the embedded bucket runs.
 #[derive(Clone, Debug)]
@@ -92,8 +96,13 @@ pub struct BucketServer {
 }
 
 impl BucketServer {
-    /// Listens and serves.
+    /// Listens and serves, within [`limits`] of 1,024 connections.
     pub async fn bind(settings: Settings) -> Result<Self, BucketServerError> {
+        Self::bind_within(settings, limits(1_024)).await
+    }
+
+    /// The same within these limits.
+    pub async fn bind_within(settings: Settings, limits: serving::Limits) -> Result<Self, BucketServerError> {
         let dir = settings.dir.clone();
         let files = Arc::new(blocking(move || Files::open(dir)).await?);
         let listener = TcpListener::bind(settings.listen)
@@ -102,7 +111,7 @@ impl BucketServer {
         let addr = listener.local_addr()?;
         let router = http::router(Arc::clone(&files), &settings);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(http::serve(listener, router, stop.clone()));
+        let task = tokio::spawn(serving::serve(listener, router, limits, stop.clone()));
         Ok(Self { addr, files, stop, task })
     }
 
@@ -137,6 +146,16 @@ impl BucketServer {
 impl Drop for BucketServer {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// What a bucket's port allows: objects of any size, as long as they keep coming.
+pub fn limits(connections: usize) -> serving::Limits {
+    serving::Limits {
+        connections,
+        per_address: connections.div_ceil(4),
+        body: serving::BodyTime::Pause(BODY_PAUSE),
+        ..serving::Limits::default()
     }
 }
 

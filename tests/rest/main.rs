@@ -45,6 +45,7 @@ mod lost_recordings_are_found;
 mod metrics_name_what_happens;
 mod names_that_lead_inside_get_nothing;
 mod no_secret_is_written_anywhere;
+mod nobody_holds_the_port;
 mod only_what_is_in_the_bucket_is_named;
 mod queries_are_true_now;
 mod receivers_can_be_tested;

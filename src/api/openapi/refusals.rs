@@ -83,7 +83,7 @@ pub(super) fn of_app_calls() -> Vec<Refusal> {
             "API rate limit exceeded: too many requests without valid credentials reach this worker; check yours, and wait as \
              Retry-After says",
         ),
-        gateway(503, "busy", "too many calls are under way on this worker; try again in a few seconds"),
+        gateway(503, "busy", "too many calls of this app are under way on this worker; try again in a few seconds"),
     ]
 }
 
@@ -102,6 +102,7 @@ pub(super) fn of_bodies() -> Vec<Refusal> {
     vec![
         coded(400, "no_json", 8, "body is not JSON: line 1, column 9: Syntax", &json!({})),
         gateway(400, "broken_off", "the request's body could not be read"),
+        gateway(408, "too_slow", "the request's body did not arrive in time; send it again"),
         gateway(413, "too_long", "Request size limit exceeded"),
     ]
 }
@@ -140,6 +141,7 @@ const fn describe(status: u16) -> &'static str {
         401 => "The credentials are missing or wrong",
         403 => "Not allowed",
         404 => "Not there",
+        408 => "The body did not arrive in time",
         413 => "The body is too long",
         415 => "The body is not said to be JSON",
         422 => "The same key was sent with another request",

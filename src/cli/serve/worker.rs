@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::channel_news::{self, ChannelNews};
+use super::descriptors::{self, Places};
 use super::directory::Directory;
 use super::judged::Judged;
 use super::rule_keeper::StoredRules;
@@ -27,6 +28,7 @@ use crate::clock;
 use crate::config::{App, ChannelChoice, Config};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
+use crate::serving;
 use crate::session::{AppSettings, Backing, BackupSettings, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
 use crate::storage::vendor::{self, ExtensionParams, StorageConfigParts};
@@ -56,7 +58,7 @@ pub(in crate::cli) struct Worker {
     bucket_server: Option<BucketServer>,
     store: Store,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
 }
 
@@ -77,7 +79,8 @@ impl Worker {
         let store = Store::open(&data.join("recorder.db")).await?;
         let listener = listen(config.server.listen, "server.listen").await?;
         let http = listener.local_addr()?;
-        let bucket_server = start_bucket(&config).await?;
+        let places = Places::share(descriptors::raise(), &config);
+        let bucket_server = start_bucket(&config, &places).await?;
         let bucket = bucket_server.as_ref().map(BucketServer::addr);
         if let Some(bucket) = bucket.filter(|_| development) {
             development::point_at_bucket(&mut config, bucket)?;
@@ -122,11 +125,8 @@ impl Worker {
         let router = api::complete(router);
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(
-            axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-                .with_graceful_shutdown(stop.clone().cancelled_owned())
-                .into_future(),
-        );
+        let limits = limits(&config, &places);
+        let serving = tokio::spawn(serving::serve(listener, router, limits, stop.clone()));
         let udp = channel_server.as_ref().and_then(|server| server.media_addresses().first().copied());
         Ok(Self {
             http,
@@ -190,7 +190,19 @@ async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}; change {key}"))
 }
 
-async fn start_bucket(config: &Config) -> anyhow::Result<Option<BucketServer>> {
+fn limits(config: &Config, places: &Places) -> serving::Limits {
+    let seconds = |seconds: u16| Duration::from_secs(seconds.into());
+    serving::Limits {
+        connections: places.http,
+        per_address: (config.server.max_connections_per_address as usize).min(places.http.div_ceil(2)),
+        head: seconds(config.server.head_seconds),
+        body: serving::BodyTime::Whole(seconds(config.server.body_seconds)),
+        trusted_proxies: config.channel_server.trusted_proxies.clone().into(),
+        ..serving::Limits::default()
+    }
+}
+
+async fn start_bucket(config: &Config, places: &Places) -> anyhow::Result<Option<BucketServer>> {
     if !config.bucket.enabled {
         return Ok(None);
     }
@@ -205,7 +217,8 @@ async fn start_bucket(config: &Config) -> anyhow::Result<Option<BucketServer>> {
             .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()).into()),
         public_read: config.bucket.public_read,
     };
-    let server = BucketServer::bind(settings).await.context("bucket.listen")?;
+    let server =
+        BucketServer::bind_within(settings, bucket_server::limits(places.bucket)).await.context("bucket.listen")?;
     server.ensure_bucket(&config.bucket.name).await.context("bucket.name")?;
     Ok(Some(server))
 }

@@ -11,8 +11,6 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s::{HttpError, S3Result, s3_error};
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::Settings;
@@ -32,13 +30,6 @@ pub(super) fn router(files: Arc<Files>, settings: &Settings) -> Router {
             exposed.into_iter().chain([HeaderName::from_static("x-amz-request-id")]).collect::<Vec<_>>(),
         );
     Router::new().fallback_service(HandleError::new(s3.build(), failed)).layer(cors)
-}
-
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the embedded bucket's listener ended");
-    }
 }
 
 async fn failed(error: HttpError) -> StatusCode {

@@ -9,7 +9,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client's address: the socket's, or where that is a proxy of ours the last one that its header names and that is none.
 /// What others write into the header is not believed.
-pub(super) fn client_ip(socket: Option<IpAddr>, headers: &HeaderMap, proxies: &[IpAddr]) -> Option<IpAddr> {
+pub fn client_ip(socket: Option<IpAddr>, headers: &HeaderMap, proxies: &[IpAddr]) -> Option<IpAddr> {
     let is_proxy = |ip: &IpAddr| proxies.iter().any(|proxy| proxy.to_canonical() == *ip);
     let mut client = socket?.to_canonical();
     let values: Vec<_> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
