@@ -87,7 +87,7 @@ pub(crate) async fn test(sessions: &Sessions, app: &AppId, body: &Value) -> Resu
         Untried::NoReceiver | Untried::Client(_) => Error::Invalid(untried.to_string()).into(),
     })?;
     let status = match &trial.outcome {
-        Ok(()) => Some(200),
+        Ok(status) => Some(*status),
         Err(problem) => problem.status(),
     };
     Ok(json!({

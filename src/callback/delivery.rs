@@ -12,8 +12,8 @@ use crate::fault::{Explain, Fault};
 /// Why a receiver does not have an event, as far as we know.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
-    /// It answered, but not 200.
-    #[error("the receiver answered {0}; it has to answer 200")]
+    /// It answered, but no 2xx.
+    #[error("the receiver answered {0}; it has to answer 200 or another 2xx")]
     Status(StatusCode),
     /// It did not answer in time.
     #[error("the receiver did not answer in time")]
@@ -70,8 +70,9 @@ impl Clients {
     }
 }
 
-/// Sends a body. Status 200 is all that counts; the answer's body is dropped unread.
-pub(super) async fn attempt(clients: &Clients, target: &Target, body: String) -> Result<(), AttemptError> {
+/// Sends a body, and gives the status that the receiver took it with. Any 2xx will do: the vendor asks for 200, and receivers that answer
+/// 201, 202 or 204 have what was sent all the same. The answer's body is dropped unread.
+pub(super) async fn attempt(clients: &Clients, target: &Target, body: String) -> Result<u16, AttemptError> {
     let client = if target.private { &clients.open } else { &clients.guarded };
     if !target.private {
         inside::refuse_literal(&target.url).map_err(|problem| AttemptError::Unreachable(problem.into()))?;
@@ -85,7 +86,8 @@ pub(super) async fn attempt(clients: &Clients, target: &Target, body: String) ->
         .send()
         .await
         .map_err(failure)?;
-    if answer.status() == StatusCode::OK { Ok(()) } else { Err(AttemptError::Status(answer.status())) }
+    let status = answer.status();
+    if status.is_success() { Ok(status.as_u16()) } else { Err(AttemptError::Status(status)) }
 }
 
 /// The innermost cause: the outer ones only say that a request failed, and name the receiver's URL.

@@ -252,12 +252,12 @@ async fn fly<L: Letter>(shared: &Shared, target: &Target, delivery: &Delivery<L>
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(place);
     let (status, error) = match &result {
-        Ok(()) => (Some(200), None),
+        Ok(status) => (Some(*status), None),
         Err(problem) => (problem.status(), Some(problem.to_string())),
     };
     match note(shared, delivery, &Attempt { at, took_ms, status, error }, clock::now()).await {
         Err(problem) => Outcome::Forgotten(problem),
-        Ok(()) => result.map_or_else(Outcome::Refused, |()| Outcome::Delivered),
+        Ok(()) => result.map_or_else(Outcome::Refused, |_| Outcome::Delivered),
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Trial {
     pub body: String,
     /// How long it took.
     pub took: Duration,
-    /// Whether the receiver has it, or why not.
-    pub outcome: Result<(), AttemptError>,
+    /// The status that the receiver took it with, or why it does not have it.
+    pub outcome: Result<u16, AttemptError>,
 }
 
 /// Why no test event was sent.

@@ -1,6 +1,6 @@
 //! `cloud-recorder test-event`: sends the configured callback receiver a signed test event and says what it made of it.
 //!
-//! Exit codes: 0 the receiver answered 200, 1 it did not or there is none, 2 wrong usage.
+//! Exit codes: 0 the receiver answered 2xx, 1 it did not or there is none, 2 wrong usage.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ fn chosen<'a>(config: &'a Config, wanted: Option<&AppId>) -> anyhow::Result<&'a 
 /// What came of it, and what a receiver has to do.
 fn told(trial: &Trial) -> String {
     let outcome = match &trial.outcome {
-        Ok(()) => "200: the receiver has it".to_owned(),
+        Ok(status) => format!("{status}: the receiver has it"),
         Err(problem) => format!("failed: {problem}"),
     };
     format!(
@@ -74,7 +74,7 @@ fn told(trial: &Trial) -> String {
          A receiver should\n\
          - compute HMAC-SHA256 over the raw body with callback_secret and compare it, in hexadecimal digits, with Agora-Signature-V2\n  \
            (Agora-Signature is the same with HMAC-SHA1); only this shows that the event is from here;\n\
-         - answer 200 at once and work afterwards: any other status, a redirect too, means that it is sent again;\n\
+         - answer 200 (any 2xx will do) at once and work afterwards: any other status, a redirect too, means that it is sent again;\n\
          - know an event that comes twice by its noticeId, and drop tests: \"test\":true in payload.details.\n",
         trial.took.as_millis(),
         trial.notice_id,

@@ -22,10 +22,27 @@ fn it_is_sent_again_soon_then_rarely_for_a_day() {
     assert!(Settings::default().give_up_after >= Duration::from_secs(24 * 3600));
 }
 
-/// "must answer HTTP 200": 201 and 204 are no 200, and three retries are not the end.
+/// "must answer HTTP 200": a receiver that answers 201, 202 or 204 has it too, and is not asked again.
 #[tokio::test]
-async fn anything_but_200_is_a_failure_and_more_than_three_retries_follow() {
-    let script: Vec<Answer> = [201, 204, 302, 400, 500, 503].map(Answer::Status).into();
+async fn any_2xx_is_success() {
+    for status in [201, 202, 204, 206, 299] {
+        let receiver = Receiver::scripted(&[Answer::Status(status), Answer::Status(status)]).await;
+        let (store, app) = (Store::in_memory().await.unwrap(), app('a'));
+        let sid = start(&store, &new_session(&app, 1)).await;
+        happen(&store, &sid, 2).await;
+        let dispatcher = Dispatcher::spawn(store.clone(), settings(&[(&app, &receiver.url)])).unwrap();
+        settled(&store, std::slice::from_ref(&sid)).await;
+        dispatcher.shutdown().await;
+        assert_eq!(receiver.attempts().len(), 2, "each event once: {status}");
+        let last = log(&store, sid.as_str()).await.pop().unwrap();
+        assert_eq!((last.status, last.error), (Some(status), None));
+    }
+}
+
+/// Everything else is a failure, and three retries are not the end.
+#[tokio::test]
+async fn anything_but_2xx_is_a_failure_and_more_than_three_retries_follow() {
+    let script: Vec<Answer> = [301, 302, 304, 400, 500, 503].map(Answer::Status).into();
     let receiver = Receiver::scripted(&script).await;
     let (store, app) = (Store::in_memory().await.unwrap(), app('a'));
     let sid = start(&store, &new_session(&app, 1)).await;

@@ -9,7 +9,7 @@ use crate::world::{SECRET, app, happen, new_session, settings, settled, start};
 async fn a_receiver_that_fails_in_every_way_and_recovers_gets_every_event_in_order() {
     let script = [
         Answer::Status(500),
-        Answer::Status(204),
+        Answer::Status(304),
         Answer::Drop,
         Answer::Status(200),
         Answer::Hang,
