@@ -226,13 +226,15 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         Error::ResourceExpired => (StatusCode::BAD_REQUEST, 433, None),
         Error::HandleExpired => (StatusCode::BAD_REQUEST, 433, Some("resourceId exceeded time limit!")),
         Error::ResourceMismatch(_) => (StatusCode::BAD_REQUEST, 432, None),
-        Error::AlreadyStarted(_) => (StatusCode::CREATED, 7, Some("already started")),
+        Error::AlreadyStarted(_) | Error::StartedAndOver(_) => (StatusCode::CREATED, 7, Some("already started")),
         Error::TaskConflict(_) => (StatusCode::BAD_REQUEST, 53, Some("task conflict")),
         Error::Overloaded(_) | Error::WorkerOverloaded(_) => (StatusCode::BAD_REQUEST, 406, Some("vendor_over_load")),
         Error::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, 2, None),
         Error::TooManyKeys => (StatusCode::TOO_MANY_REQUESTS, 406, Some("vendor_over_load")),
         Error::AlreadyStopping(_) => (StatusCode::BAD_REQUEST, 49, Some("invalid operation")),
-        Error::Gone(_) | Error::NeverStarted => (StatusCode::NOT_FOUND, 404, Some("Failed to find worker.")),
+        Error::Gone(_) | Error::NeverStarted | Error::UnknownResource => {
+            (StatusCode::NOT_FOUND, 404, Some("Failed to find worker."))
+        }
         Error::NotReady => (StatusCode::PARTIAL_CONTENT, 65, Some("request not completed")),
         Error::ShuttingDown
         | Error::Disk(_)

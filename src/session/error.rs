@@ -37,6 +37,18 @@ pub enum Error {
     /// The resource was started with a different request.
     #[error("the resourceId was started with a different request, as sid {0}")]
     AlreadyStarted(Sid),
+    /// The same request was started on the resource before, and that recording is over.
+    #[error(
+        "this same request was started on this resourceId before, as sid {0}, and that recording is over; acquire a new resourceId to \
+         record again"
+    )]
+    StartedAndOver(Sid),
+    /// This worker never gave the resource, or has forgotten it.
+    #[error(
+        "failed to find worker: this resourceId is not on this worker. Send acquire, start and all other calls of one recording to one \
+         worker (docs/coming-from-agora.md, Several workers), or acquire a new resourceId here"
+    )]
+    UnknownResource,
     /// A running recording has the same channel and uid.
     #[error("a recording of this channel with this uid is running, as sid {0}; stop it or use another uid")]
     TaskConflict(Sid),
@@ -136,7 +148,8 @@ impl Explain for Error {
             Self::ResourceExpired => Fault::caller("resource_expired"),
             Self::HandleExpired => Fault::caller("handle_expired"),
             Self::ResourceMismatch(_) => Fault::caller("resource_mismatch"),
-            Self::AlreadyStarted(_) => Fault::caller("already_started"),
+            Self::AlreadyStarted(_) | Self::StartedAndOver(_) => Fault::caller("already_started"),
+            Self::UnknownResource => Fault::caller("not_on_this_worker"),
             Self::TaskConflict(_) => Fault::caller("task_conflict"),
             Self::AlreadyStopping(_) => Fault::caller("already_stopping"),
             Self::Gone(_) => Fault::caller("not_running"),

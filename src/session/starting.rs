@@ -50,7 +50,10 @@ async fn start(inner: Arc<Inner>, request: StartRequest, key: Option<CallKey>) -
 
 async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>) -> Result<Report, Error> {
     let resource = inner.backing.store.resource_get(request.resource.as_str()).await?;
-    let row = resource.filter(|row| row.resource.app == request.app).ok_or(Error::ForeignResource)?;
+    let row = resource.ok_or(Error::UnknownResource)?;
+    if row.resource.app != request.app {
+        return Err(Error::ForeignResource);
+    }
     if row.resource.cname != request.cname {
         return Err(Error::ResourceMismatch("cname"));
     }
@@ -132,11 +135,11 @@ async fn bind(
             let (entry, entered) = live(inner, app, plan, bucket).await?;
             Ok(Bound::New { entry, entered, resource })
         }
-        Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::AlreadyStarted(sid)),
+        Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::StartedAndOver(sid)),
         Binding::OtherStart(sid) => Err(inner.misfit(&sid, Error::AlreadyStarted(sid.clone()))),
         Binding::Conflict(sid) => Err(inner.misfit(&sid, Error::TaskConflict(sid.clone()))),
         Binding::Expired => Err(Error::ResourceExpired),
-        Binding::UnknownResource => Err(Error::ForeignResource),
+        Binding::UnknownResource => Err(Error::UnknownResource),
         Binding::SameKey(_) => Err(Error::StartFailed),
         Binding::OtherKey => Err(Error::KeyReused),
         Binding::TooManyKeys => Err(Error::TooManyKeys),
@@ -242,5 +245,5 @@ async fn new(
 async fn again(entry: &Entry) -> Result<Report, Error> {
     let entered = timeout(ENTER_PATIENCE, entry.wait(|state| state != State::Starting)).await;
     let report = entered.unwrap_or_else(|_| entry.report());
-    if report.state.is_over() { Err(Error::AlreadyStarted(report.sid)) } else { Ok(report) }
+    if report.state.is_over() { Err(Error::StartedAndOver(report.sid)) } else { Ok(report) }
 }

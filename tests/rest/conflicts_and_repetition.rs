@@ -54,6 +54,34 @@ async fn a_different_start_on_a_started_resource_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_start_after_the_end_is_no_different_request() {
+    let world = World::new().await;
+    let client = world.client();
+    let task = world.record("mix", "room", "1", &client).await;
+    world.stop(&task).await;
+    world.over(&task).await;
+    let answer = world.start(&task.resource, "mix", "room", "1", &client).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::CREATED, &json!(7)));
+    assert_eq!(answer.body["sid"], json!(task.sid));
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.contains("that recording is over") && !detail.contains("different"), "{detail}");
+    let other = json!({ "storageConfig": world.storage(&["elsewhere"]) });
+    let answer = world.start(&task.resource, "mix", "room", "1", &other).await;
+    assert!(answer.body["detail"].as_str().unwrap().contains("a different request"), "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_of_another_worker_is_not_on_this_one() {
+    let (here, elsewhere) = (World::new().await, World::new().await);
+    let resource = elsewhere.acquire("room", "1").await;
+    let answer = here.start(&resource, "mix", "room", "1", &here.client()).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::NOT_FOUND, &json!(404)));
+    assert_eq!(answer.body["fault"], "not_on_this_worker");
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.contains("not on this worker") && detail.contains("one worker"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_channel_and_uid_conflict_until_the_first_has_stopped() {
     let world = World::new().await;
     let task = world.record("mix", "room", "1", &world.client()).await;

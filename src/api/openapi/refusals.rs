@@ -135,7 +135,7 @@ pub(super) fn headers() -> Value {
 
 const fn describe(status: u16) -> &'static str {
     match status {
-        201 => "Started already, with a different request",
+        201 => "Started already: with a different request, or as a recording that is over",
         206 => "Not complete",
         400 => "Refused: the request has to be another",
         401 => "The credentials are missing or wrong",

@@ -118,7 +118,7 @@ pub(crate) fn insert_mismatches(
 /// Adds to a refusal what it knows beyond code and reason.
 pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
     match error {
-        Error::AlreadyStarted(sid) => {
+        Error::AlreadyStarted(sid) | Error::StartedAndOver(sid) => {
             body.insert("sid".into(), json!(sid));
         }
         Error::TaskConflict(sid) => {

@@ -104,6 +104,18 @@ fn start() -> Operation {
             &json!({ "fault": "foreign_resource", "retry": false }),
         ),
         coded(
+            404,
+            "resource_of_another_worker",
+            404,
+            "Failed to find worker.",
+            &json!({
+                "detail": "failed to find worker: this resourceId is not on this worker. Send acquire, start and all other calls of one \
+                           recording to one worker (docs/coming-from-agora.md, Several workers), or acquire a new resourceId here",
+                "fault": "not_on_this_worker",
+                "retry": false,
+            }),
+        ),
+        coded(
             400,
             "token_expired",
             109,
