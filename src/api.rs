@@ -11,6 +11,7 @@
 //!   `GET /v1/apps/{appid}/callbacks?state=dead|pending|delivered|filtered|all`, `POST …/callbacks/redeliver` and
 //!   `POST …/callbacks/test`.
 //! * Without credentials: `GET /livez`, `GET /readyz`, `GET /openapi.json` and, where it is wanted, `GET /metrics`.
+//! * Pages of other origins may call from a browser where the app allows theirs; preflights ask for no credentials.
 //! * An app that calls too often gets the gateway's 429 with `Retry-After`, before its body is read.
 //! * A worker that takes no new recordings answers acquire and start with 503 and `Retry-After`, and everything else as ever; a
 //!   query then says why, in `worker`.
@@ -19,6 +20,7 @@ mod auth;
 mod body;
 mod callbacks;
 mod calls;
+mod cors;
 mod error;
 mod health;
 mod metrics;
@@ -135,14 +137,20 @@ async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) 
     if let Some(probe) = Probe::parse(method, path) {
         return probe.answer(&state.sessions).await;
     }
+    if let Some(preflight) = cors::preflight(&state.credentials, &head) {
+        return preflight;
+    }
     let call = path::parse(method, path);
-    let response = match call {
+    let mut response = match call {
         Some(call) => answer(&state, &places, call, &head, body).await,
         None => Refusal::NoRoute.into_response(),
     };
     if let Some(Refused(reason)) = response.extensions().get() {
         let door = call.map_or("unknown", |call| call.target.door().word());
         state.sessions.meters().call_refused(door, reason);
+    }
+    if let Some(call) = call {
+        cors::allow(&state.credentials, call.app, &head, response.headers_mut());
     }
     response
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod annotated;
 mod apps;
+mod examples;
 mod overlay;
 mod reference;
 mod refusal;
@@ -16,6 +17,7 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use url::Url;
 
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
@@ -132,6 +134,15 @@ impl Config {
             }
             if !(1..=MAX_REQUESTS_PER_SECOND).contains(&app.requests_per_second) {
                 return invalid(format!("apps[{index}].requests_per_second"), "must be 1 to 100000");
+            }
+            let is_origin =
+                |text: &String| Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == *text);
+            if !app.allowed_origins.iter().all(is_origin) {
+                return invalid(
+                    format!("apps[{index}].allowed_origins"),
+                    "must be origins as browsers send them: scheme, host, and the port where it is not the scheme's own, such as \
+                     \"https://console.example.com\"",
+                );
             }
             if self.apps[..index].iter().any(|other| other.id == app.id) {
                 return invalid(format!("apps[{index}].id"), "is the id of an earlier app; each app needs its own");
@@ -305,11 +316,26 @@ mod tests {
         let text = |leave: bool| {
             let text = ANNOTATED.replace("# callback_url = \"https://example.com", "callback_url = \"http://10.0.0.7");
             let text = text.replace("# callback_secret", "callback_secret");
-            text.replace("allow_private_endpoints = true", &format!("allow_private_endpoints = {leave}"))
+            text.replace("allow_private_endpoints = false", &format!("allow_private_endpoints = {leave}"))
         };
         parse(&text(true)).unwrap();
         let refused = parse(&text(false)).unwrap_err().to_string();
         assert!(refused.contains("apps[0].callback_url") && !refused.contains("10.0.0.7"), "{refused}");
+    }
+
+    #[test]
+    fn pages_are_named_by_their_origin() {
+        let with = |origins: &str| {
+            parse(&ANNOTATED.replace("allowed_origins = []", &format!("allowed_origins = [{origins}]")))
+        };
+        let config = with("\"https://console.example.com\", \"http://localhost:8080\"").unwrap();
+        assert_eq!(config.apps[0].allowed_origins.len(), 2);
+        for wrong in
+            ["*", "null", "https://console.example.com/", "https://console.example.com:443", "console.example.com"]
+        {
+            let error = with(&format!("\"{wrong}\"")).unwrap_err().to_string();
+            assert!(error.contains("apps[0].allowed_origins"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!   limit all together; who has valid ones does not share it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderValue;
 use base64::Engine;
@@ -27,17 +28,24 @@ const MAX_PART_BYTES: usize = 512;
 /// Calls without valid credentials that are answered in a second, of all callers together.
 const STRANGERS_PER_SECOND: u32 = 50;
 
-/// All key pairs that may call.
+/// All key pairs that may call, how often, and from which pages. They can be replaced while calls come.
 #[derive(Debug)]
 pub struct Credentials {
+    known: RwLock<Arc<Known>>,
+    strangers: Pace,
+}
+
+#[derive(Debug)]
+struct Known {
     /// By the digest of the key's name.
     accounts: HashMap<[u8; 32], Vec<Account>>,
     /// Compared with where there is nothing to compare with.
     decoy: SecretHash,
     /// How many hashes every call is compared with: as many as the key with the most secrets has.
     rounds: usize,
-    paces: HashMap<AppId, Pace>,
-    strangers: Pace,
+    paces: HashMap<AppId, Arc<Pace>>,
+    /// Whose pages may call, by `Origin`.
+    origins: HashMap<AppId, Vec<String>>,
 }
 
 /// One key pair: the vendor's Customer ID and Customer Secret.
@@ -86,48 +94,93 @@ impl Credentials {
         for KeyPair { key, secret: RestSecret(secret), apps } in pairs {
             accounts.entry(name(key.as_bytes())).or_default().push(Account { secret, apps });
         }
-        Self {
+        let known = Known {
             rounds: accounts.values().map(Vec::len).max().unwrap_or(1),
             accounts,
             decoy: SecretHash::of(&rand::random::<[u8; 32]>(), rand::random()),
             paces: HashMap::new(),
-            strangers: Pace::new(STRANGERS_PER_SECOND),
-        }
+            origins: HashMap::new(),
+        };
+        Self { known: RwLock::new(Arc::new(known)), strangers: Pace::new(STRANGERS_PER_SECOND) }
     }
 
     /// The same, with so many requests a second for each app; others have no limit.
     #[must_use]
     pub fn with_limits(mut self, per_second: impl IntoIterator<Item = (AppId, u32)>) -> Self {
-        self.paces = per_second.into_iter().map(|(app, limit)| (app, Pace::new(limit))).collect();
+        if let Some(known) = self.to_change() {
+            known.paces = per_second.into_iter().map(|(app, limit)| (app, Arc::new(Pace::new(limit)))).collect();
+        }
         self
+    }
+
+    /// The same, with pages of these origins that may call each app's API from a browser; of others none may.
+    #[must_use]
+    pub fn with_origins(mut self, origins: impl IntoIterator<Item = (AppId, Vec<String>)>) -> Self {
+        if let Some(known) = self.to_change() {
+            known.origins = origins.into_iter().collect();
+        }
+        self
+    }
+
+    /// From now on `other` says who may call. Calls that are under way are not asked again, and an app whose rate stays the same has used
+    /// what it has used.
+    pub fn replace(&self, other: Self) {
+        let before = self.known();
+        let mut new = other.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(new) = Arc::get_mut(&mut new) {
+            for (app, pace) in &mut new.paces {
+                if let Some(same) = before.paces.get(app).filter(|old| old.per_second() == pace.per_second()) {
+                    *pace = Arc::clone(same);
+                }
+            }
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+    }
+
+    /// Whether a page of this origin may call the API of the app.
+    pub(crate) fn allows_origin(&self, app: &str, origin: &HeaderValue) -> bool {
+        let known = self.known();
+        let of_app = known.origins.iter().find(|(id, _)| id.as_str() == app);
+        of_app.is_some_and(|(_, origins)| origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()))
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Before anybody else has it.
+    fn to_change(&mut self) -> Option<&mut Known> {
+        Arc::get_mut(self.known.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The app that a call with this `Authorization` header may act for, when its path names `app`. Counts the call.
     ///
     /// `%s` or nothing in place of the app is read as the one app of the credentials.
     pub(crate) fn admit(&self, authorization: Option<&HeaderValue>, app: &str) -> Result<AppId, Refusal> {
-        let own = self.own(authorization)?;
+        let known = self.known();
+        let own = self.own(&known, authorization)?;
         let named = if app == PLACEHOLDER || app.is_empty() {
             own.first().filter(|_| own.len() == 1)
         } else {
             own.iter().find(|own| own.as_str() == app)
         };
         // A call that names somebody else's app is its caller's all the same.
-        self.count(named.or_else(|| own.first()).copied())?;
+        known.count(named.or_else(|| own.first()).copied())?;
         named.map(|app| (*app).clone()).ok_or(Refusal::WrongApp)
     }
 
     /// All apps that a call with this `Authorization` header may act for. Counts the call, as the first one's.
     pub(crate) fn apps(&self, authorization: Option<&HeaderValue>) -> Result<Vec<AppId>, Refusal> {
-        let own = self.own(authorization)?;
-        self.count(own.first().copied())?;
+        let known = self.known();
+        let own = self.own(&known, authorization)?;
+        known.count(own.first().copied())?;
         Ok(own.into_iter().cloned().collect())
     }
 
-    fn own(&self, authorization: Option<&HeaderValue>) -> Result<BTreeSet<&AppId>, Refusal> {
+    fn own<'a>(&self, known: &'a Known, authorization: Option<&HeaderValue>) -> Result<BTreeSet<&'a AppId>, Refusal> {
         let refusal = match authorization {
             None => Refusal::Unauthorized,
-            Some(header) => match parse_basic(header).and_then(|(key, secret)| self.find(&key, &secret)) {
+            Some(header) => match parse_basic(header).and_then(|(key, secret)| known.find(&key, &secret)) {
                 Some(own) => return Ok(own),
                 None => Refusal::WrongCredentials,
             },
@@ -135,7 +188,9 @@ impl Credentials {
         let wait = self.strangers.take(Instant::now());
         Err(wait.err().map_or(refusal, |wait| Refusal::TooManyStrangers { wait }))
     }
+}
 
+impl Known {
     fn count(&self, app: Option<&AppId>) -> Result<(), Refusal> {
         let Some(pace) = app.and_then(|app| self.paces.get(app)) else { return Ok(()) };
         let too_often = |wait| Refusal::TooOften { per_second: pace.per_second(), wait };
@@ -282,6 +337,19 @@ mod tests {
         assert_eq!(told, 2 * STRANGERS_PER_SECOND as usize);
         assert!(matches!(all.admit(None, ONE), Err(Refusal::TooManyStrangers { .. })));
         assert!(all.admit(Some(&header("Basic", "id:se:cret")), ONE).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_replaced_while_calls_come() {
+        let limit = |per_second| [(AppId::new(ONE).unwrap(), per_second)];
+        let all = Credentials::new(vec![pair("old", &[ONE])]).with_limits(limit(1));
+        let (old, new) = (header("Basic", "id:old"), header("Basic", "id:new"));
+        assert!(all.admit(Some(&old), ONE).is_ok() && all.admit(Some(&old), ONE).is_ok());
+        all.replace(Credentials::new(vec![pair("new", &[ONE])]).with_limits(limit(1)));
+        assert_eq!(all.admit(Some(&old), ONE), Err(Refusal::WrongCredentials));
+        assert!(matches!(all.admit(Some(&new), ONE), Err(Refusal::TooOften { .. })), "its rate is what it was");
+        all.replace(Credentials::new(vec![pair("new", &[ONE])]).with_limits(limit(2)));
+        assert!(all.admit(Some(&new), ONE).is_ok());
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct App {
     /// Requests that the app may send in a second, over a longer time; after a pause twice as many at once.
     #[serde(default = "default_requests_per_second")]
     pub requests_per_second: u32,
+    /// Origins (`https://host`, `http://host:port`) of pages that may call the app's REST API from a browser.
+    #[serde(default)]
+    pub allowed_origins: Vec<String>,
     /// Where callbacks are posted; without it events are only logged, queried and stored.
     pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.

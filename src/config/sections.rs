@@ -40,6 +40,8 @@ pub struct Server {
     pub body_seconds: u16,
     /// Whether `GET /metrics` is answered: counts for Prometheus, without credentials, secrets or names.
     pub metrics: bool,
+    /// What is logged, as `RUST_LOG` says it, which wins over this.
+    pub log: Option<String>,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
     pub seal_key: Option<SecretString>,
     /// Received inputs of every session are also written as fixtures (journals) into this folder.
@@ -61,6 +63,7 @@ impl Default for Server {
             head_seconds: 10,
             body_seconds: 20,
             metrics: true,
+            log: None,
             seal_key: None,
             capture_dir: None,
         }

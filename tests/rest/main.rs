@@ -47,6 +47,7 @@ mod names_that_lead_inside_get_nothing;
 mod no_secret_is_written_anywhere;
 mod nobody_holds_the_port;
 mod only_what_is_in_the_bucket_is_named;
+mod pages_call_where_their_origin_is_allowed;
 mod queries_are_true_now;
 mod receivers_can_be_tested;
 mod resources_expire;

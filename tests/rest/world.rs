@@ -63,6 +63,8 @@ pub(crate) struct Wishes {
     /// Of each app; none is no limit.
     pub(crate) requests_per_second: Option<u32>,
     pub(crate) private_endpoints: bool,
+    /// Whose pages may call for the app.
+    pub(crate) origins: Vec<String>,
     pub(crate) callbacks: Option<Url>,
     /// How callbacks are delivered.
     pub(crate) news: callback::Settings,
@@ -95,6 +97,7 @@ impl Default for Wishes {
             worker_sessions: 100,
             requests_per_second: None,
             private_endpoints: true,
+            origins: Vec::new(),
             callbacks: None,
             news: callback::Settings::default(),
             events: EventTypes::All,
@@ -413,6 +416,7 @@ fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
         |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
     let limits = wishes.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
     let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]).with_limits(limits);
+    let credentials = credentials.with_origins([(app(APP), wishes.origins.clone())]);
     api::router(ApiState {
         sessions: sessions.clone(),
         credentials: Arc::new(credentials),

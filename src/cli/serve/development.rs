@@ -79,6 +79,7 @@ certificate = "{certificate}"
 customer_id = "{customer}"
 customer_secret = "{secret}"
 allow_private_endpoints = true
+allowed_origins = ["http://127.0.0.1:8080", "http://localhost:8080"]
 
 [apps.storage]
 vendor = 11

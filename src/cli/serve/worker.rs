@@ -270,7 +270,8 @@ fn credentials(config: &Config) -> Credentials {
         secrets.map(|secret| KeyPair { key: key.clone(), secret, apps: apps.clone() }).collect::<Vec<_>>()
     };
     let limits = config.apps.iter().map(|app| (app.id.clone(), app.requests_per_second));
-    Credentials::new(config.apps.iter().flat_map(pairs).collect()).with_limits(limits)
+    let origins = config.apps.iter().map(|app| (app.id.clone(), app.allowed_origins.clone()));
+    Credentials::new(config.apps.iter().flat_map(pairs).collect()).with_limits(limits).with_origins(origins)
 }
 
 fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::units::AppId, AppSettings>> {
