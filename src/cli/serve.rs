@@ -8,19 +8,21 @@ mod directory;
 mod housekeeping;
 mod judged;
 mod logging;
+mod notify;
 mod private;
 mod rule_keeper;
 mod signals;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
-pub(super) use signals::Signals;
+use notify::Notifier;
+pub(super) use signals::{Signals, Told};
 pub(super) use worker::{Worker, receiver};
 
 use crate::config::Config;
@@ -70,17 +72,60 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(capture) = args.capture {
         config.server.capture_dir = Some(capture);
     }
-    runtime()?.block_on(async {
+    refuse_examples(&config)?;
+    let runtime = runtime()?;
+    logging::follow(config.server.log.as_deref()).context("server.log")?;
+    runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        let notifier = Notifier::from_environment();
         let worker = Worker::start(config.clone(), made.is_some()).await?;
         // A worker whose banner nobody reads works all the same.
         if let Err(unread) = banner::print(&config, &worker, made.as_deref()) {
             tracing::debug!("the banner was not printed: {unread}");
         }
-        signals.next().await;
+        notifier.ready();
+        while signals.told().await == Told::Reload {
+            notifier.reloading();
+            reload(args.config.as_deref().or(made.as_deref()), &worker);
+            notifier.ready();
+        }
+        notifier.stopping();
         leave(worker, Duration::from_secs(config.server.drain_seconds.into()), &mut signals).await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Reads the configuration again, and takes from it what a running worker can: a file that can't be used changes nothing.
+fn reload(file: Option<&Path>, worker: &Worker) {
+    let Some(file) = file else { return };
+    let config = match Config::load(file, std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => return tracing::error!(%error, file = %file.display(), "the configuration was not read again"),
+    };
+    if let Err(error) = refuse_examples(&config) {
+        return tracing::error!(%error, "the configuration was not read again");
+    }
+    if let Err(error) = logging::follow(config.server.log.as_deref()) {
+        return tracing::error!(%error, "the configuration was not read again: server.log");
+    }
+    worker.reload(&config);
+    tracing::info!(
+        file = %file.display(),
+        "read again: the apps' REST credentials, requests_per_second, allowed_origins, and server.log; all else needs a restart"
+    );
+}
+
+/// Examples of secrets are no secrets.
+fn refuse_examples(config: &Config) -> anyhow::Result<()> {
+    let (examples, ports) = (config.examples(), config.open_ports());
+    if let (false, Some(port)) = (examples.is_empty(), ports.first()) {
+        anyhow::bail!(
+            "{} hold examples that everybody knows, and {port} is reached from elsewhere; set secrets of your own (`cloud-recorder token \
+             hash-secret --generate` makes one), or listen on loopback only",
+            examples.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The runtime and the log of a worker; nothing that is made from here on can be read by others.

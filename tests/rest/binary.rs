@@ -44,10 +44,15 @@ impl Binary {
         format!("http://{}", line.split("http://").nth(1).unwrap().split('/').next().unwrap())
     }
 
+    /// Sends it a signal (`-HUP`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// Tells it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         let mut waited = Duration::ZERO;
         while self.child.try_wait().unwrap().is_none() {
             assert!(waited < STOP_PATIENCE, "the worker does not stop");

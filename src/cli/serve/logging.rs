@@ -4,11 +4,13 @@
 //! at its most verbose holds no more secrets than a quiet one.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// What is logged when `RUST_LOG` does not say otherwise: our own news, and of the media stack nothing below an error. Its
 /// warnings come with every packet of a kind that it does not know (facts/livekit.md section 10).
@@ -20,16 +22,36 @@ const CAPPED: [(&str, LevelFilter); 1] = [
     ("aws_", LevelFilter::INFO),
 ];
 
+/// What is logged now.
+static ASKED: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// What `RUST_LOG` asks for, if it does.
+fn from_environment() -> Option<EnvFilter> {
+    EnvFilter::try_from_default_env().ok()
+}
+
+/// From now on logs what the configuration says, unless `RUST_LOG` does; the default where neither does.
+pub(super) fn follow(configured: Option<&str>) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(configured.unwrap_or(DEFAULT))?;
+    if let Some(asked) = ASKED.get().filter(|_| from_environment().is_none()) {
+        // Fails only where the log is gone.
+        let _ = asked.reload(filter);
+    }
+    Ok(())
+}
+
 /// Starts the log. A second start in one process changes nothing.
 pub(super) fn start() {
-    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let (asked, handle) = reload::Layer::new(from_environment().unwrap_or_else(|| EnvFilter::new(DEFAULT)));
     let filter = asked.and(filter_fn(|about| *about.level() <= most(about.target())));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|unset| unset.is_empty());
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     // A log that nobody takes is no reason to stop, and can't be told anywhere.
     let log = log.log_internal_errors(false).with_filter(filter);
     // Fails only where a log runs already, which is as good.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
+    if tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).is_ok() {
+        let _ = ASKED.set(handle);
+    }
 }
 
 /// The most that is logged of a target, which is a module's path.

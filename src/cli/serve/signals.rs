@@ -1,4 +1,5 @@
-//! SIGTERM and Ctrl-C. Both mean the same: go, in good order; a second one: go sooner.
+//! SIGTERM and Ctrl-C mean the same: go, in good order; a second one: go sooner. SIGHUP: read the configuration again. SIGUSR1 and
+//! SIGUSR2 mean nothing, and do nothing.
 
 use std::io;
 
@@ -8,15 +9,41 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(in crate::cli) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    /// Heard, so that they do not end the process.
+    _unused: [Signal; 2],
+}
+
+/// What a worker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Told {
+    /// To go.
+    Stop,
+    /// To read the configuration again.
+    Reload,
 }
 
 impl Signals {
-    /// From here on neither ends the process by itself. Needs a tokio runtime.
+    /// From here on none of them ends the process by itself. Needs a tokio runtime.
     pub(in crate::cli) fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            _unused: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+        })
     }
 
-    /// Resolves at the next one.
+    /// What the next one means.
+    pub(in crate::cli) async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Resolves at the next one that means to go.
     pub(in crate::cli) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

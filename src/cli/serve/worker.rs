@@ -52,6 +52,7 @@ pub(in crate::cli) struct Worker {
     /// The embedded bucket.
     pub(in crate::cli) bucket: Option<SocketAddr>,
     sessions: Sessions,
+    credentials: Arc<Credentials>,
     dispatcher: Dispatcher,
     channel_server: Option<ChannelServer>,
     channel_news: Option<ChannelNews>,
@@ -116,7 +117,7 @@ impl Worker {
         let metrics = config.server.metrics.then_some(began);
         let credentials = Arc::new(credentials(&config));
         let directory = Directory::new(&config, Arc::clone(&credentials));
-        let state = ApiState { sessions: sessions.clone(), credentials, metrics };
+        let state = ApiState { sessions: sessions.clone(), credentials: Arc::clone(&credentials), metrics };
         let mut router = api::router(state).merge(console::router(pages(&config, bucket, development)?));
         if let Some(server) = &channel_server {
             router = router.merge(server.router());
@@ -133,6 +134,7 @@ impl Worker {
             udp,
             bucket,
             sessions,
+            credentials,
             dispatcher,
             channel_server,
             channel_news,
@@ -142,6 +144,11 @@ impl Worker {
             serving,
             housekeeping,
         })
+    }
+
+    /// Takes from a configuration what a running worker can: who may call, how often, and from which pages.
+    pub(in crate::cli) fn reload(&self, config: &Config) {
+        self.credentials.replace(credentials(config));
     }
 
     /// Takes no new recordings, waits up to `patience` for those that run to end, and leaves the others to the next run. HTTP
