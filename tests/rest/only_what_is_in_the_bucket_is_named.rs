@@ -63,6 +63,7 @@ async fn a_segment_that_the_bucket_refuses_holds_back_what_comes_after_it() {
     std::fs::create_dir(away.join("rec").join(&refused)).unwrap();
     std::fs::rename(&away, &there).unwrap();
     until(async || (segments(&folder).len() >= 11).then_some(())).await;
+    until(async || (read_all(&folder) >= 1).then_some(())).await;
     // Everything else is there. A playlist that went on would come within some attempts.
     for _ in 0..50 {
         let named = read_all(&folder);
