@@ -104,6 +104,14 @@ pub enum Input {
         /// Arrival of the last sign of life; not after the input's own time.
         since: Ticks,
     },
+    /// The member has been in the channel since `since`, publishing as it does now, and nothing of it could be heard until now: the
+    /// recorder was outside and waited for somebody to come.
+    Unheard {
+        /// Who.
+        uid: Uid,
+        /// Since when; not after the input's own time.
+        since: Ticks,
+    },
     /// Inputs that arrived between `from` and now are lost: their records in the journal are damaged. Made by the reader.
     InputsLost {
         /// Time of the last record before the damage; not after the input's own time.

@@ -206,6 +206,8 @@ pub enum Cause {
     Malformed,
     /// More came than the queue holds.
     Overflow,
+    /// The recorder was outside: it waited for somebody to come, and the member spoke before it was back in the channel.
+    RecorderOutside,
 }
 
 impl Cause {
@@ -226,7 +228,8 @@ impl Cause {
             | Self::Superseded
             | Self::LeftOut
             | Self::Malformed
-            | Self::Overflow => true,
+            | Self::Overflow
+            | Self::RecorderOutside => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

@@ -205,6 +205,24 @@ impl Member {
         }
     }
 
+    /// It was there `from..at` as it is now, and could not be heard: the recorder was outside.
+    pub(super) fn is_unheard(&mut self, from: i64, at: i64) {
+        let now = self.presence.now();
+        if !now.present || from >= at {
+            return;
+        }
+        self.presence.change_until(from, at, |state| {
+            (state.present, state.publishing, state.muted) = (true, now.publishing, now.muted);
+        });
+        if !now.publishing || now.muted {
+            return;
+        }
+        self.is_not_heard(from, at, Cause::RecorderOutside);
+        if let Some(timeline) = self.timeline.as_mut().filter(|_| !now.excluded) {
+            timeline.rebook(from, at, &[Cause::Left, Cause::NotPublishing], Cause::RecorderOutside);
+        }
+    }
+
     /// A packet of one of its tracks.
     pub(super) fn packet(&mut self, packet: &Packet, at: i64, out: &mut impl Extend<Output>) {
         if !packet.payload.is_empty() {

@@ -275,6 +275,12 @@ impl Recorder {
                 };
                 self.is_deaf(from, at, cause);
             }
+            Input::Unheard { uid, since } => {
+                let since = (since.min(MAX_LENGTH).0 as i64).min(at);
+                if let Some(member) = self.uids.get(&uid) {
+                    self.members[*member].is_unheard(since, at);
+                }
+            }
             Input::InputsLost { from } => {
                 self.strays.damaged();
                 self.is_deaf(from, at, Cause::JournalDamaged);

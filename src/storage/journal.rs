@@ -47,6 +47,7 @@
 //! | 1f | track added, and what it is; 12 stands for source 0 and coding 0 | time, track:varint, muted:u8, source:u8 (0 not said, 1 microphone, 2 screen), coding:u8 (0 Opus, 1 PCMU, 2 PCMA, 3 another, 4 encrypted), uid |
 //! | 20 | given up by the channel's server | time, uid |
 //! | 21 | reported as speaking | time, speaking:u8, uid |
+//! | 24 | unheard | time, how long before it that began:varint, uid |
 //! | 80 to 8f | RTP packet; bit 0: marker, bit 1: level follows, bit 2: SSRC follows, bit 3: it was the track's before as well | time, track:varint, \[ssrc:u32\], sequence:u16, timestamp:u32, \[level:u8\], payload to the end |
 //!
 //! The SSRC of a packet is written when it differs from the SSRC of the track's packet before it in this file, and in the track's first

@@ -115,6 +115,7 @@ fn hostile_input() -> impl Strategy<Value = Input> {
         1 => moment().prop_map(|from| Input::Stalled { from, cause: StallCause::WorkerStalled }),
         1 => moment().prop_map(|from| Input::Stalled { from, cause: StallCause::Overload }),
         1 => moment().prop_map(|since| Input::ChannelLost { since }),
+        1 => (who(), moment()).prop_map(|(uid, since)| Input::Unheard { uid, since }),
         1 => moment().prop_map(|from| Input::InputsLost { from }),
         1 => Just(Input::Select(Selection::All)),
         1 => who().prop_map(|uid| Input::Select(Selection::Except([uid].into()))),

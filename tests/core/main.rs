@@ -35,6 +35,7 @@ mod silent_members;
 mod stories;
 mod taken_up_in_mid_speech;
 mod talkers_can_be_told_apart;
+mod the_recorder_was_outside;
 mod the_worker_did_not_hear;
 mod twenty_restarts_in_a_row;
 mod verify_says_what_is_wrong;

@@ -59,6 +59,10 @@ pub(super) fn input(kind: u8, at: Ticks, timed: bool, body: &mut Cursor<'_>) -> 
         kind::CODERS_RESTARTED => Input::CodersRestarted,
         kind::STALLED => Input::Stalled { from: before(at, timed, body)?, cause: stall(body)? },
         kind::CHANNEL_LOST => Input::ChannelLost { since: before(at, timed, body)? },
+        kind::UNHEARD => {
+            let since = before(at, timed, body)?;
+            Input::Unheard { uid: uid(body)?, since }
+        }
         kind::INPUTS_LOST => Input::InputsLost { from: before(at, timed, body)? },
         _ => return Err("an unknown kind of record"),
     })

@@ -240,6 +240,10 @@ impl Session {
             Input::ChannelLost { since } => {
                 self.put(kind::CHANNEL_LOST, at, out, |out| put_varint(out, (at - *since).0))
             }
+            Input::Unheard { uid, since } => self.put(kind::UNHEARD, at, out, |out| {
+                put_varint(out, (at - *since).0);
+                put_uid(out, uid);
+            }),
             Input::InputsLost { from } => self.put(kind::INPUTS_LOST, at, out, |out| put_varint(out, (at - *from).0)),
         }
     }

@@ -151,7 +151,10 @@ impl Item {
 /// The time beside its own that an input names.
 fn earlier(input: &mut Input) -> Option<&mut Ticks> {
     match input {
-        Input::Stalled { from, .. } | Input::ChannelLost { since: from } | Input::InputsLost { from } => Some(from),
+        Input::Stalled { from, .. }
+        | Input::ChannelLost { since: from }
+        | Input::Unheard { since: from, .. }
+        | Input::InputsLost { from } => Some(from),
         _ => None,
     }
 }

@@ -25,6 +25,7 @@ pub(super) const INPUTS_LOST: u8 = 0x1e;
 pub(super) const TRACK_PUBLISHED: u8 = 0x1f;
 pub(super) const GIVEN_UP: u8 = 0x20;
 pub(super) const SPEAKING: u8 = 0x21;
+pub(super) const UNHEARD: u8 = 0x24;
 pub(super) const PACKET: u8 = 0x80;
 
 /// Packet flag: the marker bit is set.

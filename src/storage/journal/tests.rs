@@ -72,6 +72,7 @@ fn one_of_each() -> Vec<Record> {
         input("a", 1925, Input::CodersRestarted),
         input("a", 1925, Input::Stalled { from: Ticks(925), cause: StallCause::Overload }),
         input("a", 1925, Input::ChannelLost { since: Ticks(0) }),
+        input("a", 1925, Input::Unheard { uid: uid.clone(), since: Ticks(1900) }),
         input("a", 1925, Input::InputsLost { from: Ticks(1925) }),
         checkpoint("a", b"all so far"),
         checkpoint("b", b""),

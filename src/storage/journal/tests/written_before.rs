@@ -9,10 +9,12 @@ fn records() -> Vec<Record> {
     let mut records = one_of_each();
     records.retain(|record| {
         let Record::Input { input: TimedInput { input, .. }, .. } = record else { return true };
-        use Input::{ChannelLost, CodersRestarted, GivenUp, InputsLost, Speaking, Stalled, TrackAdded};
-        let later = matches!(input, TrackAdded { kind, .. } if *kind != TrackKind::default())
-            || matches!(input, GivenUp { .. } | Speaking { .. });
-        !later && !matches!(input, ChannelLost { .. } | CodersRestarted | InputsLost { .. } | Stalled { .. })
+        use Input::{
+            ChannelLost, CodersRestarted, GivenUp, InputsLost, Speaking, Stalled, TrackAdded, Unheard,
+        };
+        let kind = matches!(input, TrackAdded { kind, .. } if *kind != TrackKind::default());
+        let since = matches!(input, ChannelLost { .. } | InputsLost { .. } | Stalled { .. } | Unheard { .. });
+        !kind && !since && !matches!(input, CodersRestarted | GivenUp { .. } | Speaking { .. })
     });
     let state: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
     records.insert(records.len() - 3, checkpoint("a", &state));
