@@ -6,7 +6,8 @@
 //! live room does it; each member has two peer connections, one to publish on and one to hear on, all on one UDP port.
 //!
 //! Rooms belong to an app: the same name in two apps is two rooms. A room opens with its first member and closes
-//! [`Limits::close_after`] its last one left; recorders don't count.
+//! [`Limits::close_after`] its last one left; recorders don't count. A recorder that is in a room which closes, or comes before the first
+//! member, waits there for the next one and hears it from the first word; for everybody else there is no room meanwhile.
 
 pub mod rest;
 pub mod rules;
@@ -159,7 +160,7 @@ impl ChannelServer {
 
     /// One open room.
     pub fn room(&self, app: &AppId, cname: &Cname) -> Option<RoomSummary> {
-        self.rooms.find(app, cname).map(|room| room.summary())
+        self.rooms.find(app, cname).and_then(|room| room.summary())
     }
 
     /// Removes a member; says whether it was there. Its token still opens the room: a rule is what keeps it out

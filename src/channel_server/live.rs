@@ -7,6 +7,7 @@ mod link;
 mod timers;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use livekit_protocol::signal_response::Message;
@@ -35,14 +36,17 @@ use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
 pub(super) struct LiveRoom {
     app: AppId,
     cname: Cname,
-    session: ChannelSid,
     limits: Limits,
     rooms: Weak<Rooms>,
+    /// Whether it is open, for who does not have its lock.
+    open: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// From its opening to its closing.
+    session: ChannelSid,
     room: Room,
     links: HashMap<MemberId, Link>,
     publications: HashMap<TrackSid, Arc<Publication>>,
@@ -74,15 +78,10 @@ impl LiveRoom {
     pub(super) fn new(app: AppId, cname: Cname, limits: Limits, rooms: Weak<Rooms>) -> Arc<Self> {
         let room = Room::new(cname.clone(), limits, clock::now());
         let links = HashMap::new();
-        let state = State { room, links, publications: HashMap::new(), closed: false, closing: None, ending: None };
-        Arc::new(Self {
-            app,
-            cname,
-            session: ChannelSid::from_random(rand::random()),
-            limits,
-            rooms,
-            state: Mutex::new(state),
-        })
+        let session = ChannelSid::from_random(rand::random());
+        let publications = HashMap::new();
+        let state = State { session, room, links, publications, closed: false, closing: None, ending: None };
+        Arc::new(Self { app, cname, limits, rooms, open: AtomicBool::new(false), state: Mutex::new(state) })
     }
 
     /// A new member.
@@ -191,9 +190,15 @@ impl LiveRoom {
         }
     }
 
-    pub(super) fn summary(&self) -> RoomSummary {
-        let (opened, profile, members) = self.state().room.summary();
-        RoomSummary { app: self.app.clone(), cname: self.cname.clone(), opened, profile, members }
+    /// What others than its recorders see of it, if there is anything.
+    pub(super) fn summary(&self) -> Option<RoomSummary> {
+        let (opened, profile, members) = self.state().room.summary()?;
+        Some(RoomSummary { app: self.app.clone(), cname: self.cname.clone(), opened, profile, members })
+    }
+
+    /// Whether it is more than a place where recorders wait.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Sends a message to a member, if it has a socket.
@@ -282,17 +287,22 @@ impl LiveRoom {
                 Effect::Unhear { listener, track } => waiting.extend(state.command(&listener, Command::Remove(track))),
                 Effect::End(track) => waiting.extend(state.end(&track)),
                 Effect::Dismiss(member) => _ = state.links.remove(&member),
-                Effect::News(event) => self.announce(event),
+                Effect::News(event) => self.announce(state, event),
             }
         }
+        self.open.store(state.room.is_open() && !state.closed, Ordering::Relaxed);
         self.settle_locked(state);
     }
 
-    fn announce(&self, event: RoomEvent) {
+    fn announce(&self, state: &mut State, event: RoomEvent) {
+        let closes = matches!(event, RoomEvent::Closed { .. });
         if let Some(rooms) = self.rooms.upgrade() {
-            let (app, cname, session) = (self.app.clone(), self.cname.clone(), self.session.clone());
+            let (app, cname, session) = (self.app.clone(), self.cname.clone(), state.session.clone());
             let (at, sequence) = (clock::now(), rooms.next_sequence());
             rooms.announce(RoomNews { app, cname, session, sequence, at, event });
+        }
+        if closes {
+            state.session = ChannelSid::from_random(rand::random());
         }
     }
 

@@ -3,6 +3,9 @@
 //!
 //! Invariants: an identity is in a room once; a member is told of a track before it is made to hear it; hidden members are in
 //! nobody's list but their own; the last word about a member is said once.
+//!
+//! A room is open from its first member to some time after its last; recorders are no members of it in that. Recorders that are in
+//! it before and after wait for the next member: of a room that only they hold nothing is told, and for everybody else there is none.
 
 mod data;
 mod member;
@@ -78,10 +81,9 @@ pub(super) struct Room {
     members: Vec<Member>,
     /// Who speaks how loudly, by track; silent ones are absent.
     levels: HashMap<TrackSid, f32>,
-    /// What the first member, recorders not counted, made of it: whether anybody has ever been here.
+    /// What the first member, recorders not counted, made of it: whether it is open.
     profile: Option<Profile>,
-    /// Whether anybody at all has been here, and who was the last to leave.
-    begun: bool,
+    /// Who was the last to leave.
     last: Option<Uid>,
 }
 
@@ -95,7 +97,6 @@ impl Room {
             members: Vec::new(),
             levels: HashMap::new(),
             profile: None,
-            begun: false,
             last: None,
         }
     }
@@ -121,13 +122,10 @@ impl Room {
             _ => {}
         }
         let mut effects = twin.map(|twin| self.remove(&twin, LeftReason::DuplicateIdentity)).unwrap_or_default();
-        if !std::mem::replace(&mut self.begun, true) {
-            effects.push(Effect::News(RoomEvent::Opened));
-        }
-
         let recorded = self.recorded();
-        if !recorder {
-            self.profile.get_or_insert_with(|| client.wish.founds());
+        if !recorder && !self.is_open() {
+            self.profile = Some(client.wish.founds());
+            self.open(now, &mut effects);
         }
         let mut member = Member::new(id.clone(), uid, pass, client, self.profile(), now);
         member.silenced = silenced;
@@ -136,10 +134,22 @@ impl Room {
         if self.recorded() != recorded {
             self.tell_room(&mut effects, Some(id));
         }
-        effects.push(Effect::News(RoomEvent::Joined(person)));
+        if self.is_open() {
+            effects.push(Effect::News(RoomEvent::Joined(person)));
+        }
         let response = Box::new(self.join_response(id));
         self.catch_up(id, &mut effects);
         Ok((response, effects))
+    }
+
+    /// Its first member comes; the recorders that waited for it are in the new session too.
+    fn open(&mut self, now: WallMs, effects: &mut Effects) {
+        self.opened = now;
+        effects.push(Effect::News(RoomEvent::Opened));
+        for member in &mut self.members {
+            member.joined = now;
+            effects.push(Effect::News(RoomEvent::Joined(member.person())));
+        }
     }
 
     /// A member that lost its socket is back: everything it may have missed.
@@ -189,7 +199,6 @@ impl Room {
         }
         self.forget_choices(&member);
         let who = member.person();
-        self.last = Some(who.uid.clone());
         if !member.pass.grants.hidden {
             self.tell_all(&mut effects, &messages::update(vec![member.farewell(code)]));
         }
@@ -197,7 +206,10 @@ impl Room {
         if self.recorded() != recorded {
             self.tell_room(&mut effects, None);
         }
-        effects.push(Effect::News(RoomEvent::Left { who, reason }));
+        if self.is_open() {
+            self.last = Some(who.uid.clone());
+            effects.push(Effect::News(RoomEvent::Left { who, reason }));
+        }
         effects
     }
 
@@ -209,9 +221,32 @@ impl Room {
         effects
     }
 
-    /// Whether the room may close: nobody holds it open. A recorder alone does so only while nobody has been there yet.
+    /// The room closes, and the recorders that are in it wait for its next member. That one finds another room.
+    pub(super) fn retire(&mut self) -> Effects {
+        let mut effects = Effects::new();
+        for recorder in &self.members {
+            self.last = Some(recorder.uid.clone());
+            effects.push(Effect::News(RoomEvent::Left { who: recorder.person(), reason: LeftReason::RoomClosed }));
+        }
+        effects.extend(self.last.take().map(|last| Effect::News(RoomEvent::Closed { last })));
+        (self.sid, self.profile) = (ids::room(), None);
+        self.tell_room(&mut effects, None);
+        effects
+    }
+
+    /// Whether there is a room for others than the recorders in it.
+    pub(super) const fn is_open(&self) -> bool {
+        self.profile.is_some()
+    }
+
+    /// Whether nobody at all is in it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether the room may close: no member is in it.
     pub(super) fn abandoned(&self) -> bool {
-        !self.members.iter().any(Member::holds_open) && (self.profile.is_some() || self.members.is_empty())
+        !self.members.iter().any(Member::holds_open) && (self.is_open() || self.is_empty())
     }
 
     pub(super) fn find(&self, uid: &Uid) -> Option<&MemberId> {
@@ -222,8 +257,8 @@ impl Room {
         self.member(id).map(|member| &member.uid)
     }
 
-    /// Since when the room is open, what it is, and who is in it, oldest first.
-    pub(super) fn summary(&self) -> (WallMs, Profile, Vec<MemberSummary>) {
+    /// Since when the room is open, what it is, and who is in it, oldest first; nothing of a room that is not open.
+    pub(super) fn summary(&self) -> Option<(WallMs, Profile, Vec<MemberSummary>)> {
         let members = self.members.iter().map(|member| MemberSummary {
             uid: member.uid.clone(),
             joined: member.joined,
@@ -233,7 +268,7 @@ impl Room {
             hidden: member.pass.grants.hidden,
             recorder: member.pass.grants.recorder,
         });
-        (self.opened, self.profile(), members.collect())
+        self.profile.map(|profile| (self.opened, profile, members.collect()))
     }
 
     fn join_response(&self, id: &MemberId) -> JoinResponse {

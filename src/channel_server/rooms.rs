@@ -46,11 +46,14 @@ impl Rooms {
         })
     }
 
-    /// Whether there is a place for a room of this name.
+    /// Whether there is a place for a room of this name. Rooms that only recorders hold take no place of the others; there may be
+    /// as many of them.
     pub(super) fn admits(&self, pass: &Pass) -> Result<(), TooManyRooms> {
         let open = self.open();
-        let known = open.contains_key(&(pass.app.clone(), pass.cname.clone()));
-        if known || open.len() < self.limits.rooms { Ok(()) } else { Err(TooManyRooms) }
+        let own = open.get(&(pass.app.clone(), pass.cname.clone()));
+        let known = own.is_some_and(|room| pass.grants.recorder || room.is_open());
+        let alike = || open.values().filter(|room| room.is_open() != pass.grants.recorder).count();
+        if known || alike() < self.limits.rooms { Ok(()) } else { Err(TooManyRooms) }
     }
 
     /// A seat in the room of the pass, which is opened if need be. A room that closes meanwhile is opened anew.
@@ -79,7 +82,7 @@ impl Rooms {
 
     pub(super) fn summaries(&self) -> Vec<RoomSummary> {
         let rooms: Vec<_> = self.open().values().cloned().collect();
-        rooms.iter().map(|room| room.summary()).collect()
+        rooms.iter().filter_map(|room| room.summary()).collect()
     }
 
     /// What the rules ban for the bearer of a pass; nothing for recorders.

@@ -146,7 +146,10 @@ async fn a_recorder_is_told_by_its_client_type() {
     let house = House::open().await;
     let mut told = Told(house.server.channel_events());
     let _bot = Client::with_token(&house, &recorder_token("recorder-1")).await;
+    let _alice = Client::join(&house, "alice").await;
     assert_eq!(told.next().await.event_type(), 101);
     let (number, payload) = told.payload().await;
     assert_eq!((number, &payload["platform"], &payload["clientType"]), (107, &json!(6), &json!(10)));
+    let (number, payload) = told.payload().await;
+    assert_eq!((number, &payload["account"], &payload["clientType"]), (107, &json!("alice"), &json!(null)));
 }

@@ -90,6 +90,10 @@ impl LiveRoom {
         if state.closed || !state.room.abandoned() {
             return;
         }
+        if !state.room.is_empty() {
+            let effects = state.room.retire();
+            return self.apply(&mut state, effects);
+        }
         state.closed = true;
         let effects = state.room.close(LeftReason::RoomClosed);
         self.apply(&mut state, effects);

@@ -41,7 +41,11 @@ fn the_first_member_decides_what_channel_it_is() {
     let alice = stage.join("alice");
     let (_, response) =
         stage.enter_with("bob", pass(speaker()), wish(Some(Profile::Live), Some(Role::Audience))).unwrap();
-    assert_eq!(stage.room.summary().1, Profile::Communication, "a recorder decides nothing, a later member neither");
+    assert_eq!(
+        stage.room.summary().unwrap().1,
+        Profile::Communication,
+        "a recorder decides nothing, a later member neither"
+    );
     let bob = response.participant.unwrap();
     assert!(bob.permission.unwrap().can_publish && !bob.attributes.contains_key(ROLE_ATTRIBUTE));
     let refused = stage.room.update_metadata(&alice, ask("audience"));
