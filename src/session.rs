@@ -56,7 +56,7 @@ pub use listing::{ListPlace, RecordingFilter, RecordingPage};
 pub use manifest::{EventsPrefix, Loss, Manifest, Object, WholeFile};
 pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
-pub use report::{File, FilePart, Report, State};
+pub use report::{EndedBy, File, FilePart, Idle, Report, State, Waits};
 pub use request::{
     AcquireRequest, IdleKind, IdleRule, Listing, MAX_SELECTED_UIDS, Note, RequestHash, StartOptions, StartRequest,
     TaskRef,

@@ -22,7 +22,7 @@ pub fn samples(now: WallMs) -> Vec<NewEvent> {
         warning(Module::Uploader, 31).with("state", "retrying").with("reason", "bucket_busy"),
         event::status_update(5, Mode::Mix, &key).with("reason", "already_started"),
         event::file_infos(&key),
-        event::session_exit(ExitStatus::Normal).with("verdict", "complete"),
+        event::session_exit(ExitStatus::Normal).with("verdict", "complete").with("endReason", "stopped"),
         event::session_failover(&Uid::new(UID).expect("digits are a uid"), now, before(4_000)),
         event::uploader_started(),
         event::uploaded(std::slice::from_ref(&file)).with("verdict", "complete"),

@@ -65,6 +65,20 @@ pub enum News {
         /// When the last sign of life came from it.
         since: Instant,
     },
+    /// The bot is not in the channel: everybody left, or it was deleted, or nobody came yet. It joins when somebody is there.
+    Outside {
+        /// Whether the channel was deleted.
+        deleted: bool,
+    },
+    /// The bot is in the channel again.
+    Inside,
+    /// The member is in the channel and publishes, and nothing of it could be heard until now: the bot was outside.
+    Unheard {
+        /// Who.
+        uid: Uid,
+        /// Since when.
+        since: Instant,
+    },
     /// This many packets were dropped since the last word, because the session did not keep up.
     Dropped(u64),
     /// Over for good: nothing follows.
@@ -74,7 +88,7 @@ pub enum News {
 /// Why a membership ended for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndReason {
-    /// The channel was closed because everybody left, or deleted by its administrator.
+    /// The channel was closed for good.
     #[error("the channel was closed")]
     ChannelClosed,
     /// The bot was removed by an administrator.

@@ -26,7 +26,7 @@ use self::patience::{HandedOver, Patience};
 use super::live::Command;
 use super::presence::Presence;
 use super::works::{Next, Works};
-use super::{File, Report, State};
+use super::{EndedBy, File, Report, State};
 use crate::callback::event::{self, ErrorLevel, ExitStatus, Module, PROGRESS_COMPLETE, UploadedFile};
 use crate::codec::names::{events_name, manifest_name};
 use crate::storage::{SpoolError, UploadReport};
@@ -107,6 +107,8 @@ impl Ending {
         let failure = cause.failure();
         self.works.note(|report| {
             report.state = State::Stopping;
+            report.idle = None;
+            report.ended_by.get_or_insert(cause.ended_by());
             let text = failure.as_ref().map(|(_, text)| text.clone());
             report.failure = text.or_else(|| report.failure.take());
         });
@@ -234,7 +236,8 @@ impl Ending {
         let ended = place != Whereabouts::Broken && !self.works.told().is_fatal();
         let (state, exit) =
             if ended { (State::Ended, ExitStatus::Normal) } else { (State::Failed, ExitStatus::Abnormal) };
-        news.push(event::session_exit(exit).with("verdict", verdict));
+        let reason = report.ended_by.map(EndedBy::word);
+        news.push(event::session_exit(exit).with("verdict", verdict).with("endReason", reason));
         (report.state, report.ended) = (state, Some((self.works.desk().clock)()));
         self.works.desk().meters.recording_ended(state.word());
         self.works.tell(final_update(&report, Sealed::Keep), news).await;

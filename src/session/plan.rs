@@ -123,6 +123,8 @@ impl Plan {
             upload: Upload::default(),
             health: Health::default(),
             failure: None,
+            idle: None,
+            ended_by: None,
             manifest_sha256: None,
         }
     }

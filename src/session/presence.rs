@@ -118,6 +118,11 @@ impl Presence {
         }
     }
 
+    /// When the last of those who have left did so; tick 0 if nobody has.
+    pub(super) fn last_left(&self) -> Ticks {
+        Ticks::from_ms(self.stays.iter().filter_map(|stay| stay.left_ms).max().unwrap_or_default())
+    }
+
     /// Everybody who was there, in order of arrival, and how many stays and muted stretches are not in the list.
     pub(super) fn stays(&self) -> (&[Stay], u64) {
         (&self.stays, self.untold)
@@ -225,6 +230,8 @@ mod tests {
         assert_eq!(stays.len(), 2);
         assert_eq!((stays[0].joined_ms, stays[0].left_ms), (1_000, Some(3_000)));
         assert_eq!((stays[1].joined_ms, stays[1].left_ms), (4_000, None));
+        assert_eq!(presence.last_left(), Ticks::from_secs(3));
+        assert_eq!(Presence::default().last_left(), Ticks::ZERO);
     }
 
     #[test]

@@ -65,6 +65,99 @@ impl State {
     }
 }
 
+/// Why a recording is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// It was stopped by a caller.
+    Stopped,
+    /// Nobody was in the channel for `maxIdleTime`.
+    Idle,
+    /// The channel was deleted, and nobody came back to it for `maxIdleTime`.
+    ChannelDeleted,
+    /// The channel was closed for good.
+    ChannelClosed,
+    /// The recorder was removed from the channel.
+    Removed,
+    /// Somebody joined with the recorder's identity.
+    DuplicateIdentity,
+    /// The token that it was started with expired.
+    TokenExpired,
+    /// The channel could not be reached any more.
+    ChannelUnreachable,
+    /// The recorder never got into the channel.
+    JoinFailed,
+    /// The worker's disk failed.
+    SpoolFailed,
+    /// The worker was away for too long.
+    WorkerAway,
+    /// The worker's journal of it is lost.
+    JournalLost,
+    /// The worker was told to end it.
+    Interrupted,
+}
+
+impl EndedBy {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 13] = [
+        Self::Stopped,
+        Self::Idle,
+        Self::ChannelDeleted,
+        Self::ChannelClosed,
+        Self::Removed,
+        Self::DuplicateIdentity,
+        Self::TokenExpired,
+        Self::ChannelUnreachable,
+        Self::JoinFailed,
+        Self::SpoolFailed,
+        Self::WorkerAway,
+        Self::JournalLost,
+        Self::Interrupted,
+    ];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Idle => "idle",
+            Self::ChannelDeleted => "channel_deleted",
+            Self::ChannelClosed => "channel_closed",
+            Self::Removed => "removed",
+            Self::DuplicateIdentity => "duplicate_identity",
+            Self::TokenExpired => "token_expired",
+            Self::ChannelUnreachable => "channel_unreachable",
+            Self::JoinFailed => "join_failed",
+            Self::SpoolFailed => "spool_failed",
+            Self::WorkerAway => "worker_away",
+            Self::JournalLost => "journal_lost",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A recording that nobody is there to be recorded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Idle {
+    /// Since when.
+    pub since_ms: WallMs,
+    /// When the recording ends unless somebody comes.
+    pub until_ms: WallMs,
+    /// Where its recorder waits.
+    pub recorder: Waits,
+}
+
+/// Where a recorder waits for the next member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waits {
+    /// In the channel: it hears the next member from the first word.
+    #[default]
+    Inside,
+    /// Outside: it joins when it sees somebody there.
+    Outside,
+}
+
 /// Everything that a caller may learn about a recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +206,12 @@ pub struct Report {
     pub health: Health,
     /// Why it failed, or what went wrong on the way.
     pub failure: Option<String>,
+    /// Since when nobody is there, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+    /// Why it is over, from when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// SHA-256 of the manifest, once it was handed over, for the digest object that is written after everything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_sha256: Option<String>,

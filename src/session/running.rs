@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::State;
 use super::ending::{Cause, Ending};
 use super::live::{Command, Desk};
 use super::presence::Presence;
@@ -17,12 +16,13 @@ use super::stall::{Stall, Watched};
 use super::tape::Tape;
 use super::timebase::Timebase;
 use super::works::{Position, Works};
+use super::{Idle, State, Waits};
 use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, EndReason, News};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::storage::journal::Record;
 use crate::storage::{SpoolError, UploadReport};
-use crate::units::Ticks;
+use crate::units::{Ticks, Uid, WallMs};
 
 /// News taken in one go.
 const BATCH: usize = 256;
@@ -51,6 +51,11 @@ pub(super) struct Running {
     /// Arrival of the last input: arrivals never decrease.
     last: Ticks,
     idle_since: Option<Instant>,
+    waits: Waits,
+    /// Whether the channel was deleted, and nobody came back since.
+    deleted: bool,
+    /// What the report says of that.
+    idle_told: Option<(Instant, Waits)>,
     /// When the report was brought up to date for a caller.
     looked: Option<Instant>,
     /// When the right to be in the channel ends.
@@ -99,6 +104,9 @@ impl Running {
             timebase,
             last,
             idle_since,
+            waits: Waits::Inside,
+            deleted: false,
+            idle_told: None,
             looked: None,
             token_end: left.map(|left| Instant::now() + left),
             misfit: None,
@@ -112,6 +120,11 @@ impl Running {
         Self { presence, last, ..self }
     }
 
+    /// Where the bot waits already, and whether that is because the channel was deleted.
+    pub(super) fn waiting(self, waits: Waits, deleted: bool) -> Self {
+        Self { waits, deleted, ..self }
+    }
+
     /// Records until something ends it, then ends it.
     pub(super) async fn run(mut self) {
         let exit = self.record().await;
@@ -122,7 +135,8 @@ impl Running {
             match news {
                 News::Input(input) => self.input(arrival, input),
                 News::Down { since } => self.lost(arrival, since),
-                News::Dropped(_) | News::Ended(_) => {}
+                News::Unheard { uid, since } => self.unheard(arrival, uid, since),
+                News::Outside { .. } | News::Inside | News::Dropped(_) | News::Ended(_) => {}
             }
         }
         self.stalls_before(None);
@@ -153,6 +167,7 @@ impl Running {
     async fn record(&mut self) -> Exit {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            self.tell_idle();
             let wake = self.wake();
             let happened = tokio::select! {
                 count = self.handle.news.recv_many(&mut batch, BATCH) => match count {
@@ -189,7 +204,7 @@ impl Running {
             self.stalls.extend(self.watched.stalls());
             let heard = self.stalls.is_empty();
             if heard && self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-                return Cause::Left(LeaveCode::Idle).into();
+                return if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) }.into();
             }
             if self.token_end.is_some_and(|end| Instant::now() >= end) {
                 return Cause::TokenExpired.into();
@@ -253,6 +268,9 @@ impl Running {
             match news {
                 News::Input(input) => self.input(arrival, input),
                 News::Down { since } => self.lost(arrival, since),
+                News::Unheard { uid, since } => self.unheard(arrival, uid, since),
+                News::Outside { deleted } => (self.waits, self.deleted) = (Waits::Outside, deleted),
+                News::Inside => self.waits = Waits::Inside,
                 News::Dropped(count) => {
                     self.watched.overloaded();
                     self.works.desk().meters.packets_dropped(count);
@@ -281,7 +299,24 @@ impl Running {
         if feed(&mut self.works, &mut self.presence, timed) {
             let idle = self.presence.is_idle(self.works.desk().plan.idle.kind);
             self.idle_since = if idle { self.idle_since.or(Some(arrival)) } else { None };
+            self.deleted &= idle;
         }
+    }
+
+    /// Brings the report up to who is there, where that has changed.
+    fn tell_idle(&mut self) {
+        let idle = self.idle_since.map(|since| (since, self.waits));
+        if self.idle_told == idle {
+            return;
+        }
+        self.idle_told = idle;
+        let Desk { plan, clock, .. } = self.works.desk();
+        let (now, after) = ((clock)(), plan.idle.after);
+        let told = idle.map(|(since, recorder)| {
+            let since_ms = WallMs(now.0.saturating_sub(millis(since.elapsed())));
+            Idle { since_ms, until_ms: WallMs(since_ms.0 + millis(after)), recorder }
+        });
+        self.works.note(|report| report.idle = told);
     }
 
     /// Gives an input without an arrival of its own to journal and core.
@@ -294,6 +329,12 @@ impl Running {
     fn lost(&mut self, arrival: Instant, since: Instant) {
         let at = self.last.max(self.timebase.ticks(arrival));
         self.input(arrival, Input::ChannelLost { since: self.timebase.ticks(since).min(at) });
+    }
+
+    /// The member speaks and could not be heard since `since`: the bot was outside.
+    fn unheard(&mut self, arrival: Instant, uid: Uid, since: Instant) {
+        let at = self.last.max(self.timebase.ticks(arrival));
+        self.input(arrival, Input::Unheard { uid, since: self.timebase.ticks(since).min(at) });
     }
 
     /// Tells the core of the stalls that came before what arrived then; of all, without an arrival.
@@ -346,6 +387,10 @@ impl Running {
     fn idle_deadline(&self) -> Option<Instant> {
         self.idle_since.map(|since| since + self.works.desk().plan.idle.after)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The journal learns of the end before the store does; then the timeline ends.

@@ -112,6 +112,16 @@ impl Stage {
         self.news.send((arrival, News::Input(input))).await.unwrap();
     }
 
+    /// The adapter tells something, this long after the bot came in.
+    pub(crate) async fn tell(&self, ms: u64, news: News) {
+        self.news.send((self.instant(ms), news)).await.unwrap();
+    }
+
+    /// This long after the bot came in.
+    pub(crate) fn instant(&self, ms: u64) -> Instant {
+        self.origin + Duration::from_millis(ms)
+    }
+
     /// The way to the channel breaks; the last sign of life was earlier.
     pub(crate) async fn down(&self, ms: u64, since_ms: u64) {
         let at = |ms: u64| self.origin + Duration::from_millis(ms);

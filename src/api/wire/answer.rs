@@ -86,6 +86,9 @@ pub(crate) fn listed(report: &Report) -> Value {
     body.insert("endedMs".into(), json!(report.ended));
     body.insert("durationMs".into(), json!(report.duration_ms));
     body.insert("verdict".into(), json!(report.verdict()));
+    if let Some(reason) = report.ended_by {
+        body.insert("endReason".into(), json!(reason));
+    }
     Value::Object(body)
 }
 
@@ -247,6 +250,12 @@ fn insert_knowledge(body: &mut Map<String, Value>, report: &Report) {
     body.insert("packetsDropped".into(), json!(report.packets_dropped));
     body.insert("health".into(), health(report));
     body.insert("ledger".into(), totals(report));
+    if let Some(idle) = &report.idle {
+        body.insert("idle".into(), json!(idle));
+    }
+    if let Some(reason) = report.ended_by {
+        body.insert("endReason".into(), json!(reason));
+    }
     if let Some(ended) = report.ended {
         body.insert("endedMs".into(), json!(ended));
     }

@@ -2,6 +2,7 @@
 
 use crate::callback::event::{self, ErrorLevel, LeaveCode, Module};
 use crate::channel::{EndReason, JoinError};
+use crate::session::EndedBy;
 use crate::storage::SpoolError;
 use crate::store::NewEvent;
 
@@ -18,6 +19,8 @@ pub(in crate::session) const UNREACHED: u32 = START_TIMEOUT;
 pub(in crate::session) enum Cause {
     /// It was told to, or nobody was there.
     Left(LeaveCode),
+    /// The channel was deleted, and nobody came back to it.
+    Deleted,
     /// The channel ended it.
     Channel(EndReason),
     /// The token that it was started with has expired.
@@ -42,7 +45,7 @@ impl Cause {
     pub(super) const fn leave_code(&self) -> LeaveCode {
         match self {
             Self::Left(code) => *code,
-            Self::Channel(EndReason::ChannelClosed) => LeaveCode::Idle,
+            Self::Channel(EndReason::ChannelClosed) | Self::Deleted => LeaveCode::Idle,
             Self::Before => LeaveCode::Stopped,
             Self::Channel(_) | Self::TokenExpired | Self::Broken(_) | Self::Unreached(_) | Self::Away => {
                 LeaveCode::Interrupted
@@ -50,10 +53,32 @@ impl Cause {
         }
     }
 
+    /// Whether it ended because nobody was there.
+    pub(in crate::session) const fn is_idle(&self) -> bool {
+        matches!(self, Self::Left(LeaveCode::Idle) | Self::Deleted)
+    }
+
+    /// What callers are told.
+    pub(super) const fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::Left(code) => ended_by(*code),
+            Self::Deleted => EndedBy::ChannelDeleted,
+            Self::Channel(EndReason::ChannelClosed) => EndedBy::ChannelClosed,
+            Self::Channel(EndReason::Removed) => EndedBy::Removed,
+            Self::Channel(EndReason::DuplicateIdentity) => EndedBy::DuplicateIdentity,
+            Self::Channel(EndReason::Unreachable) | Self::Unreached(_) => EndedBy::ChannelUnreachable,
+            Self::TokenExpired => EndedBy::TokenExpired,
+            Self::Broken(_) => EndedBy::SpoolFailed,
+            Self::Away => EndedBy::WorkerAway,
+            // The run that ended it has said why; one that did not come to that was told to stop.
+            Self::Before => EndedBy::Stopped,
+        }
+    }
+
     /// What went wrong, if anything did: event 1 and the words for people.
     pub(super) fn failure(&self) -> Option<(NewEvent, String)> {
         let (module, code, text) = match self {
-            Self::Left(_) | Self::Channel(EndReason::ChannelClosed) | Self::Before => return None,
+            Self::Left(_) | Self::Deleted | Self::Channel(EndReason::ChannelClosed) | Self::Before => return None,
             Self::Channel(reason) => (Module::Recorder, START_TIMEOUT, reason.to_string()),
             Self::TokenExpired => {
                 let text = "the token that the recording was started with has expired, and with it the right to be in the channel; \
@@ -72,6 +97,16 @@ impl Cause {
             }
         };
         Some((event::error(module, ErrorLevel::Fatal, code, &text), text))
+    }
+}
+
+/// What callers are told of a recorder that left by itself.
+pub(super) const fn ended_by(code: LeaveCode) -> EndedBy {
+    match code {
+        LeaveCode::InitFailed => EndedBy::JoinFailed,
+        LeaveCode::Interrupted => EndedBy::Interrupted,
+        LeaveCode::Idle => EndedBy::Idle,
+        LeaveCode::Stopped => EndedBy::Stopped,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use tokio::sync::mpsc;
 
-use super::cause::join_code;
+use super::cause::{ended_by, join_code};
 use super::final_update;
 use crate::callback::event::{self, ErrorLevel, ExitStatus, LeaveCode, Module};
 use crate::channel::JoinError;
-use crate::session::State;
 use crate::session::live::{Command, Desk};
 use crate::session::told::Told;
+use crate::session::{EndedBy, State};
 use crate::storage::{UploadQueue, UploadReport};
 use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
 
@@ -16,14 +16,14 @@ use super::cause::FILE_OPERATION;
 
 /// A stop came before the bot was in the channel.
 pub(in crate::session) async fn called_off(desk: Desk, code: LeaveCode) {
-    over(desk, State::Ended, None, vec![event::recorder_leave(code), event::session_exit(ExitStatus::Normal)]).await;
+    over(desk, State::Ended, None, ended_by(code), vec![event::recorder_leave(code)]).await;
 }
 
 /// The bot did not get into the channel.
 pub(in crate::session) async fn never_entered(desk: Desk, error: &JoinError) {
     let text = error.to_string();
     let said = event::error(Module::Recorder, ErrorLevel::Fatal, join_code(error), &text);
-    over(desk, State::Failed, Some(text), vec![said, event::session_exit(ExitStatus::Abnormal)]).await;
+    over(desk, State::Failed, Some(text), EndedBy::JoinFailed, vec![said]).await;
 }
 
 /// The worker died in the middle, and what it had received can't be read back: what the spool holds is all that there is.
@@ -61,13 +61,16 @@ pub(in crate::session) async fn lost(
         }
     }
     drop(queue);
-    over(desk, State::Failed, Some(text.to_owned()), vec![event::session_exit(ExitStatus::Abnormal)]).await;
+    over(desk, State::Failed, Some(text.to_owned()), EndedBy::JournalLost, Vec::new()).await;
 }
 
 /// Writes the end of a recording whose spool is empty.
-async fn over(desk: Desk, state: State, failure: Option<String>, news: Vec<NewEvent>) {
+async fn over(desk: Desk, state: State, failure: Option<String>, why: EndedBy, mut news: Vec<NewEvent>) {
     let mut report = desk.report.borrow().clone();
     (report.state, report.failure, report.ended) = (state, failure, Some((desk.clock)()));
+    (report.idle, report.ended_by) = (None, report.ended_by.or(Some(why)));
+    let exit = if state == State::Ended { ExitStatus::Normal } else { ExitStatus::Abnormal };
+    news.push(event::session_exit(exit).with("endReason", report.ended_by.map(EndedBy::word)));
     desk.meters.recording_ended(state.word());
     desk.scribe.record(final_update(&report, Sealed::Forget), news).await;
     desk.scribe.flush().await;

@@ -60,7 +60,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
                     end_with_the_crash(*replayed, tape, commands, cause).await;
                 } else {
                     let now = timebase.now();
-                    let unheard = Unheard { began: now, until: now, trouble: None };
+                    let unheard = Unheard { began: now, until: now, trouble: None, idle_until: None };
                     unheard.end(*replayed, tape, commands, cause).await;
                 }
             }

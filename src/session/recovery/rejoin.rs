@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::callback::event::LeaveCode;
 use crate::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
 use crate::recording::{Input, Selection, TimedInput};
-use crate::session::IdleRule;
 use crate::session::ending::Cause;
 use crate::session::live::{JOIN_PATIENCE, join_request};
 use crate::session::plan::Plan;
@@ -23,14 +22,17 @@ use crate::session::presence::Presence;
 use crate::session::stall::{StallWatch, Watched};
 use crate::session::tape::Tape;
 use crate::session::timebase::Timebase;
+use crate::session::{IdleRule, Waits};
 use crate::storage::journal::Record;
-use crate::units::{Sid, Ticks};
+use crate::units::{Sid, Ticks, Uid};
 
 /// Inputs that are held while the replay goes on: half an hour of three talkers. Past it the channel's own queue fills, drops
 /// packets and counts them.
 const MAX_HELD: usize = 1 << 18;
 /// News of people who don't keep the recording alive; past it the recording goes on as if they did.
 const MAX_UNHEEDED: usize = 4_096;
+/// How long a bot that is back may take to hear who is there, though the recording has been idle for long enough.
+const LOOK_AROUND: Duration = Duration::from_secs(2);
 /// The pause after the first join that failed; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two joins.
@@ -51,6 +53,8 @@ pub(super) struct Rejoin {
     pause: Duration,
     /// Until when somebody has to be there.
     deadline: Instant,
+    /// When the recording ends if nobody came, where nobody was there when the worker died.
+    idle_until: Option<Ticks>,
     /// When the recording went on.
     back: Option<Ticks>,
     /// What the core has not got yet.
@@ -58,6 +62,9 @@ pub(super) struct Rejoin {
     /// Arrival of the last input: arrivals never decrease.
     last: Ticks,
     dropped: u64,
+    waits: Waits,
+    /// Whether the channel was deleted, and nobody came back since.
+    deleted: bool,
 }
 
 /// Where the bot is.
@@ -88,6 +95,9 @@ pub(super) struct Parts {
     pub(super) timebase: Timebase,
     /// Packets that were dropped because nobody took them.
     pub(super) dropped: u64,
+    /// Where the bot waits, and whether that is because the channel was deleted.
+    pub(super) waits: Waits,
+    pub(super) deleted: bool,
 }
 
 /// What the bot's return came to.
@@ -123,10 +133,13 @@ impl Rejoin {
             timebase,
             pause: FIRST_PAUSE,
             deadline: Instant::now() + plan.idle.after,
+            idle_until: None,
             back: None,
             held: Vec::new(),
             last: Ticks::ZERO,
             dropped: 0,
+            waits: Waits::Inside,
+            deleted: false,
         }
     }
 
@@ -180,8 +193,11 @@ impl Rejoin {
                     self.place = join(&self.channel, &self.request);
                 }
                 Place::Alone { handle, .. } => tokio::select! {
+                    biased;
                     news = handle.news.recv() => if let Some(turn) = self.heard_alone(news) { return turn },
-                    () = sleep_until(self.deadline) => return Turn::Missed(Cause::Left(LeaveCode::Idle)),
+                    () = sleep_until(self.deadline) => {
+                        return Turn::Missed(if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) });
+                    }
                 },
                 Place::Back(handle, watched) => {
                     if self.held.len() >= MAX_HELD {
@@ -222,7 +238,8 @@ impl Rejoin {
             match news {
                 News::Input(input) => self.hold(arrival, input),
                 News::Down { since } => self.hold_down(arrival, since),
-                News::Dropped(_) | News::Ended(_) => {}
+                News::Unheard { uid, since } => self.hold_unheard(arrival, uid, since),
+                News::Outside { .. } | News::Inside | News::Dropped(_) | News::Ended(_) => {}
             }
         }
         Some(self.timebase.now().max(self.last))
@@ -239,20 +256,40 @@ impl Rejoin {
         self.last = self.last.max(last);
     }
 
+    /// Nobody was there since `since` when the worker died: what is left of the idle time counts, once the bot has looked around.
+    pub(super) fn idle_since(&mut self, since: Ticks) {
+        self.idle_until = Some(since + Ticks::from_duration(self.idle.after));
+        if let Place::Alone { since, .. } = &self.place {
+            self.deadline = self.deadline.min(self.end_of_idle(self.timebase.instant(*since)));
+        }
+    }
+
+    /// When the recording ends if nobody comes, where that was known before the worker died.
+    pub(super) const fn idle_until(&self) -> Option<Ticks> {
+        self.idle_until
+    }
+
+    /// When a bot that is in since `entered` may say that nobody came.
+    fn end_of_idle(&self, entered: Instant) -> Instant {
+        let full = entered + self.idle.after;
+        self.idle_until.map_or(full, |until| self.timebase.instant(until).max(entered + LOOK_AROUND).min(full))
+    }
+
     /// What a recording goes on with.
     pub(super) fn into_parts(self) -> Parts {
         let handle = match self.place {
             Place::Back(handle, _) => Some(handle),
             _ => None,
         };
-        Parts { handle, tape: self.tape, timebase: self.timebase, dropped: self.dropped }
+        let Self { tape, timebase, dropped, waits, deleted, .. } = self;
+        Parts { handle, tape, timebase, dropped, waits, deleted }
     }
 
     fn joined(&mut self, joined: Result<ChannelHandle, JoinError>) {
         self.place = match joined {
             Ok(handle) => {
                 handle.selection.send_replace(self.request.selection.clone());
-                self.deadline = Instant::now() + self.idle.after;
+                self.deadline = self.end_of_idle(Instant::now());
                 let (since, presence) = (self.timebase.now(), Presence::default());
                 Place::Alone { handle, since, presence, unheeded: Vec::new() }
             }
@@ -273,6 +310,18 @@ impl Rejoin {
                 let at = self.timebase.ticks(arrival);
                 TimedInput { at, input: Input::ChannelLost { since: self.timebase.ticks(since).min(at) } }
             }
+            Some((arrival, News::Unheard { uid, since })) => {
+                let at = self.timebase.ticks(arrival);
+                TimedInput { at, input: Input::Unheard { uid, since: self.timebase.ticks(since).min(at) } }
+            }
+            Some((_, News::Outside { deleted })) => {
+                (self.waits, self.deleted) = (Waits::Outside, deleted);
+                return None;
+            }
+            Some((_, News::Inside)) => {
+                self.waits = Waits::Inside;
+                return None;
+            }
             Some((_, News::Dropped(count))) => {
                 self.dropped += count;
                 return None;
@@ -292,6 +341,7 @@ impl Rejoin {
         if let Place::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.place, Place::Out) {
             let watched = self.stalls.watch(Arc::clone(&handle.media));
             self.place = Place::Back(handle, watched);
+            self.deleted = false;
             self.back = Some(since.max(self.last));
             self.hold_at(since, Input::WorkerRestarted);
             self.hold_at(since, Input::Select(self.request.selection.clone()));
@@ -309,6 +359,18 @@ impl Rejoin {
             }
             Some((arrival, News::Input(input))) => {
                 self.hold(arrival, input);
+                return None;
+            }
+            Some((arrival, News::Unheard { uid, since })) => {
+                self.hold_unheard(arrival, uid, since);
+                return None;
+            }
+            Some((_, News::Outside { deleted })) => {
+                (self.waits, self.deleted) = (Waits::Outside, deleted);
+                return None;
+            }
+            Some((_, News::Inside)) => {
+                self.waits = Waits::Inside;
                 return None;
             }
             Some((_, News::Dropped(count))) => {
@@ -329,6 +391,11 @@ impl Rejoin {
     fn hold_down(&mut self, arrival: Instant, since: Instant) {
         let at = self.last.max(self.timebase.ticks(arrival));
         self.hold_at(at, Input::ChannelLost { since: self.timebase.ticks(since).min(at) });
+    }
+
+    fn hold_unheard(&mut self, arrival: Instant, uid: Uid, since: Instant) {
+        let at = self.last.max(self.timebase.ticks(arrival));
+        self.hold_at(at, Input::Unheard { uid, since: self.timebase.ticks(since).min(at) });
     }
 
     /// What this worker did not hear because it stood still or was too slow.

@@ -15,7 +15,7 @@ use crate::session::presence::Presence;
 use crate::session::running::feed;
 use crate::session::sessions::Inner;
 use crate::session::works::{Kept, Position, Works};
-use crate::session::{Report, ending, endpoint, sealed};
+use crate::session::{IdleKind, Report, ending, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{SpoolError, UploadQueue, UploadReport};
 use crate::units::Ticks;
@@ -150,6 +150,16 @@ impl Replayed {
     pub(super) fn end(&self) -> Ticks {
         let known = || self.last.max(Ticks::from_ms(self.works.report().duration_ms)).max(self.works.fixed_end());
         self.finished.unwrap_or_else(known)
+    }
+
+    /// Since when nobody was there, if nobody was.
+    pub(super) fn idle_since(&self) -> Option<Ticks> {
+        let kind = self.works.desk().plan.idle.kind;
+        self.presence.is_idle(kind).then(|| match kind {
+            IdleKind::NoMember => self.presence.last_left(),
+            // Whoever published last, nothing has come since the last input.
+            IdleKind::NoPublisher => self.last,
+        })
     }
 
     /// Feeds what was held while the journal was replayed.

@@ -90,6 +90,9 @@ impl Returning {
             return end_with_the_crash(replayed, tape, self.commands, cause).await;
         }
         self.rejoin.not_before(replayed.last);
+        if let Some(since) = replayed.idle_since() {
+            self.rejoin.idle_since(since);
+        }
         if let Err(error) = self.catch_up(&mut replayed).await {
             let unheard = self.unheard();
             self.decision = Some(match self.rejoin.leave() {
@@ -120,7 +123,7 @@ impl Returning {
         works.note(|report| report.state = if down { State::Recovering } else { State::Recording });
         tracing::info!(sid = %works.desk().plan.sid, "a recording of an earlier run goes on");
         let running = Running::new(works, confirmations, handle, parts.tape, commands, parts.timebase);
-        running.go_on(presence, last).run().await;
+        running.go_on(presence, last).waiting(parts.waits, parts.deleted).run().await;
     }
 
     /// Feeds what was held, until the core knows what the journal knows.
@@ -159,7 +162,7 @@ impl Returning {
 
     fn unheard(&self) -> Unheard {
         let (began, until, trouble) = (self.rejoin.began(), self.rejoin.unheard_until(), self.rejoin.trouble());
-        Unheard { began, until, trouble }
+        Unheard { began, until, trouble, idle_until: self.rejoin.idle_until() }
     }
 
     fn stop(&mut self, code: LeaveCode) {

@@ -27,6 +27,8 @@ pub(super) struct Unheard {
     pub(super) until: Ticks,
     /// What kept the bot out of its channel.
     pub(super) trouble: Option<String>,
+    /// When the recording ends if nobody came, where nobody was there when the worker died.
+    pub(super) idle_until: Option<Ticks>,
 }
 
 impl Unheard {
@@ -41,7 +43,12 @@ impl Unheard {
         let (last, known) = (replayed.last, replayed.end());
         let stopped = matches!(cause, Cause::Left(LeaveCode::Stopped));
         let patience = Ticks::from_duration(replayed.works.desk().plan.idle.after);
-        let until = if stopped { self.until } else { self.until.min(known + patience) }.max(known);
+        let until = match self.idle_until {
+            _ if stopped => self.until,
+            Some(idle_until) if cause.is_idle() => idle_until,
+            _ => self.until.min(known + patience),
+        };
+        let until = until.max(known);
         let began = self.began.clamp(last, until.max(last));
         let mut inputs = vec![TimedInput { at: began, input: Input::WorkerRestarted }];
         if began < until {
@@ -53,7 +60,7 @@ impl Unheard {
             replayed.push(input);
         }
         replayed.works.failed_over(last, until).await;
-        if stopped {
+        if stopped && self.idle_until.is_none() {
             self.tell(&mut replayed, began, until).await;
         }
         finish(&mut replayed.works, tape, until).await;

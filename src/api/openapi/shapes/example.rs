@@ -142,7 +142,9 @@ pub(in crate::api::openapi) fn queried() -> Value {
 
 pub(in crate::api::openapi) fn stopped() -> Value {
     let server = json!({ "fileListMode": "string", "fileList": playlist(), "uploadingStatus": "uploaded" });
-    with_knowledge(&json!({ "serverResponse": server }), "ended")
+    let mut body = with_knowledge(&json!({ "serverResponse": server }), "ended");
+    body["endReason"] = json!("stopped");
+    body
 }
 
 pub(in crate::api::openapi) fn recording() -> Value {
@@ -150,7 +152,7 @@ pub(in crate::api::openapi) fn recording() -> Value {
         "mode": "mix", "status": 8, "sliceStartTime": STARTED_MS, "createdMs": STARTED_MS - 180, "startedMs": STARTED_MS,
     });
     let mut body = with_knowledge(&head, "ended");
-    body["endedMs"] = json!(ENDED_MS);
+    (body["endedMs"], body["endReason"]) = (json!(ENDED_MS), json!("stopped"));
     body["fileList"][0]["bytes"] = json!(489_113);
     body["ledger"] = json!({ "uids": [{
         "uid": "527", "expectedMs": 60_000, "recordedMs": 59_940, "concealedMs": 60, "missingMs": 0,
@@ -179,6 +181,7 @@ pub(in crate::api::openapi) fn recordings() -> Value {
         ("endedMs", json!(ENDED_MS)),
         ("durationMs", json!(60_000)),
         ("verdict", json!("complete")),
+        ("endReason", json!("stopped")),
     ] {
         entry[name] = value;
     }

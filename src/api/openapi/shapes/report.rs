@@ -6,6 +6,7 @@ use super::{Shape, about};
 use crate::api::openapi::word::{
     Field, count, hex32, list, may, must, named, object, one_of, open, or_null, text, truth,
 };
+use crate::session::EndedBy;
 
 pub(super) fn all() -> Vec<Shape> {
     vec![
@@ -36,6 +37,7 @@ pub(super) fn all() -> Vec<Shape> {
         ("Upload", upload()),
         ("BackupUse", backup()),
         ("Health", health()),
+        ("Idle", idle()),
         ("LedgerTotals", totals()),
         ("Ledger", ledger()),
         ("Worker", worker()),
@@ -72,10 +74,34 @@ pub(super) fn knowledge(field: fn(&'static str, Value) -> Field) -> Vec<Field> {
         ),
         field("packetsDropped", count("Packets that this worker had to drop because it did not keep up")),
         field("health", named("Health")),
+        may("idle", named("Idle")),
+        may("endReason", ended_by()),
         may("endedMs", count("When everything was done")),
         may("failure", text("Why it failed, or what went wrong on the way")),
         may("notes", list(json!({ "type": "string" }), "What was asked for and is not done")),
     ]
+}
+
+fn ended_by() -> Value {
+    let words = EndedBy::ALL.map(EndedBy::word);
+    one_of(
+        &words,
+        "Why it is over; channel_deleted: the channel was deleted and nobody came back to it for maxIdleTime",
+    )
+}
+
+fn idle() -> Value {
+    object([
+        must("sinceMs", count("Since when nobody is there who keeps the recording alive")),
+        must("untilMs", count("When the recording ends unless somebody comes")),
+        must(
+            "recorder",
+            one_of(
+                &["inside", "outside"],
+                "outside: the recorder waits until it sees somebody in the channel, then joins",
+            ),
+        ),
+    ])
 }
 
 fn state() -> Value {
@@ -170,6 +196,7 @@ fn recordings() -> Value {
         must("endedMs", or_null(count("When everything was done"))),
         must("durationMs", count("Length of the timeline, as far as it is in files")),
         must("verdict", one_of(&["complete", "partial", "empty"], "Whether everything that was sent is there")),
+        may("endReason", ended_by()),
     ]);
     let next =
         json!({ "type": ["string", "null"], "description": "The `cursor` of the following page; null on the last" });
@@ -348,6 +375,7 @@ fn cause() -> Value {
         "left_out",
         "malformed",
         "overflow",
+        "recorder_outside",
     ];
     one_of(&causes, "Why")
 }
