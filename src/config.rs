@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
-pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, MAX_SECRETS, SecretHashes};
+pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, IdleRoom, MAX_SECRETS, SecretHashes};
 pub use reference::reference;
 pub use sections::{Bucket, ChannelServer, Recording, Server};
 pub use text::PrivateUrl;

@@ -11,6 +11,7 @@ mod media_socket;
 mod members;
 mod membership;
 mod outbox;
+mod server_api;
 mod signal;
 mod subscriber;
 mod subscriptions;
@@ -26,8 +27,9 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use self::address::Address;
-use self::membership::Membership;
+use self::membership::{Entrance, Membership, Waiting};
 use self::outbox::Outbox;
+use self::server_api::ServerApi;
 use self::signal::Socket;
 use self::token::Passes;
 use super::{Channel, ChannelHandle, JoinError, JoinRequest, MediaPath};
@@ -45,6 +47,18 @@ pub struct Settings {
     pub api_key: String,
     /// The API secret: signs our tokens.
     pub api_secret: SecretString,
+    /// What a bot does while nobody is in its room.
+    pub idle_room: IdleRoom,
+}
+
+/// What a bot does while nobody is in its room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdleRoom {
+    /// It is in the room, and makes it anew where it was closed.
+    #[default]
+    Hold,
+    /// It stays outside of an empty room and looks once a second whether somebody is there.
+    Watch,
 }
 
 /// A LiveKit server whose rooms are the channels.
@@ -53,13 +67,31 @@ pub struct LiveKitChannel {
     address: Address,
     api_key: String,
     api_secret: SecretString,
+    idle_room: IdleRoom,
+    api: ServerApi,
 }
 
 impl LiveKitChannel {
-    /// Fails only if the URL is none; nothing is connected yet.
+    /// Fails if the URL is none; nothing is connected yet.
     pub fn new(settings: Settings) -> Result<Self, AddressError> {
-        let address = Address::parse(&settings.url)?;
-        Ok(Self { address, api_key: settings.api_key, api_secret: settings.api_secret })
+        let Settings { url, api_key, api_secret, idle_room } = settings;
+        let address = Address::parse(&url)?;
+        let api = ServerApi::new(address.participants()).map_err(|error| AddressError::Invalid(error.to_string()))?;
+        Ok(Self { address, api_key, api_secret, idle_room, api })
+    }
+
+    /// The bot's way in: into the room, unless it stays outside of an empty one.
+    async fn enter(&self, room: &str, passes: &Passes) -> Result<Entrance, JoinError> {
+        let now = crate::clock::now();
+        if self.idle_room == IdleRoom::Watch && !self.api.is_somebody_in(room, &passes.mint_for_api(room, now)).await? {
+            return Ok(Entrance::Outside);
+        }
+        let (socket, first) = Socket::open(self.address.join(), passes.mint(room, now)).await?;
+        match first {
+            Message::Join(join) => Ok(Entrance::Inside(Box::new(socket), Box::new(join))),
+            Message::Leave(leave) => Err(leave::join_error(&leave)),
+            _ => Err(JoinError::Protocol("the first message is no join response".to_owned())),
+        }
     }
 }
 
@@ -68,22 +100,19 @@ impl Channel for LiveKitChannel {
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError> {
         let identity = format!("recorder-{}", request.sid);
         let room = request.cname.as_str().to_owned();
-        let passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity.clone());
-        let opened = Socket::open(self.address.join(), passes.mint(&room, crate::clock::now()));
-        let (socket, first) = tokio::time::timeout(request.patience, opened)
+        let mut passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity.clone());
+        let waiting = Waiting::new(self.idle_room, self.api.clone(), request.idle);
+        passes.hold(waiting.empty_timeout());
+        let entrance = tokio::time::timeout(request.patience, self.enter(&room, &passes))
             .await
             .map_err(|_| JoinError::Unreachable(format!("no answer within {:?}", request.patience)))??;
-        let join = match first {
-            Message::Join(join) => join,
-            Message::Leave(leave) => return Err(leave::join_error(&leave)),
-            _ => return Err(JoinError::Protocol("the first message is no join response".to_owned())),
-        };
         let (outbox, news) = Outbox::new();
         let (selection, selected) = watch::channel(request.selection);
         let media = Arc::new(MediaPath::default());
+        let address = self.address.clone();
         let membership =
-            Membership::new(self.address.clone(), passes, room, identity, outbox, selected, Arc::clone(&media));
-        tokio::spawn(membership.run(socket, join));
+            Membership::new(address, passes, room, identity, outbox, selected, Arc::clone(&media), waiting);
+        tokio::spawn(membership.run(entrance));
         Ok(ChannelHandle { news, selection, media })
     }
 }

@@ -20,7 +20,8 @@ pub trait Channel: Send + Sync {
     /// (within [`JoinRequest::patience`]).
     ///
     /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
-    /// [`News::Down`] and [`Input::ChannelUp`] around it. Only [`News::Ended`] is final.
+    /// [`News::Down`] and [`Input::ChannelUp`] around it. A channel that closes because everybody left, or that is deleted, is waited
+    /// for until the handle is dropped: in it where that is possible, else outside ([`News::Outside`]). Only [`News::Ended`] is final.
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError>;
 
     /// Whether a caller's token opens the channel to a recorder with this uid, and until when. Bots have passes of their own; the
@@ -41,6 +42,8 @@ pub struct JoinRequest {
     pub selection: Selection,
     /// How long the first join may take.
     pub patience: Duration,
+    /// How long the recording waits while nobody is there: so long an empty channel should last.
+    pub idle: Duration,
 }
 
 /// A bot's place in a channel. Dropping it leaves the channel.

@@ -93,7 +93,23 @@ pub enum ChannelChoice {
         api_key: String,
         /// API secret.
         api_secret: SecretString,
+        /// What a recorder does while nobody is in its room: `hold` keeps it in the room, which it makes anew where the server closed
+        /// it, and hears the next member from the first word; `watch` keeps it outside, where it looks once a second and misses a
+        /// moment, and never makes a room.
+        #[serde(default)]
+        idle_room: IdleRoom,
     },
+}
+
+/// What a recorder does while nobody is in its room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdleRoom {
+    /// It stays in the room.
+    #[default]
+    Hold,
+    /// It waits outside.
+    Watch,
 }
 
 /// The app's own bucket.

@@ -98,6 +98,7 @@ pub(super) fn join_request(plan: &Plan) -> JoinRequest {
         sid: plan.sid.clone(),
         selection: plan.selection.clone(),
         patience: JOIN_PATIENCE,
+        idle: plan.idle.after,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloud_recorder::channel::livekit::{LiveKitChannel, Settings, Talker};
+use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings, Talker};
 use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinRequest, News};
 use cloud_recorder::recording::{Input, Selection};
 use cloud_recorder::units::{Sid, TrackId, Uid};
@@ -22,9 +22,15 @@ pub(crate) struct Ear {
 impl Ear {
     pub(crate) async fn join(address: &str, selection: Selection) -> Self {
         let url = format!("http://{address}");
-        let channel = LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret() }).unwrap();
+        let channel = LiveKitChannel::new(Settings {
+            url,
+            api_key: KEY.to_owned(),
+            api_secret: secret(),
+            idle_room: IdleRoom::Hold,
+        })
+        .unwrap();
         let sid = Sid::from_random(rand::random());
-        let request = JoinRequest { cname: room(), sid, selection, patience: PATIENCE };
+        let request = JoinRequest { cname: room(), sid, selection, patience: PATIENCE, idle: PATIENCE };
         Self { handle: channel.join(request).await.unwrap(), told: Vec::new() }
     }
 

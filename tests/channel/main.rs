@@ -6,6 +6,7 @@ mod bots_end_for_a_reason;
 mod bots_leave_nothing_behind;
 mod channel_rest_lists;
 mod client;
+mod closed_rooms_are_waited_for;
 mod deaf_bots_join_anew;
 mod ear;
 mod events_are_the_vendors;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud_recorder::channel::livekit::{LiveKitChannel, Settings, Talker};
+use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings, Talker};
 use cloud_recorder::channel::{Channel, ChannelHandle, JoinRequest, News};
 use cloud_recorder::recording::{Input, Packet, Selection};
 use cloud_recorder::units::Sid;
@@ -13,9 +13,12 @@ use crate::house::{House, KEY, app, room, secret, token, uid};
 
 async fn recorder(house: &House) -> ChannelHandle {
     let url = format!("ws://{}", house.address);
-    let channel = LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret() }).unwrap();
+    let channel =
+        LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret(), idle_room: IdleRoom::Hold })
+            .unwrap();
     let sid = Sid::from_random(rand::random());
-    let request = JoinRequest { cname: room(), sid, selection: Selection::All, patience: Duration::from_secs(10) };
+    let (patience, idle) = (Duration::from_secs(10), Duration::from_secs(30));
+    let request = JoinRequest { cname: room(), sid, selection: Selection::All, patience, idle };
     channel.join(request).await.unwrap()
 }
 

@@ -53,6 +53,17 @@ impl Address {
         url
     }
 
+    /// Where the server API lists the participants of a room.
+    pub(super) fn participants(&self) -> Url {
+        let mut url = self.0.clone();
+        let scheme = if url.scheme() == "wss" { "https" } else { "http" };
+        url.set_scheme(scheme).expect("both are schemes with a host");
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop().extend(["twirp", "livekit.RoomService", "ListParticipants"]);
+        }
+        url
+    }
+
     /// A resume of the membership `sid` (`PA_…`) after its socket was lost.
     pub(super) fn resume(&self, sid: &str, reason: ResumeReason) -> Url {
         let mut url = self.join();
@@ -95,6 +106,13 @@ mod tests {
         assert!(matches!(Address::parse("example.com"), Err(AddressError::Invalid(_))));
         assert!(matches!(Address::parse("127.0.0.1:7880"), Err(AddressError::Invalid(_))));
         assert!(Address::parse("").unwrap_err().to_string().contains("wss://host"));
+    }
+
+    #[test]
+    fn the_server_api_is_beside_the_socket() {
+        let list = |text: &str| String::from(Address::parse(text).unwrap().participants());
+        assert_eq!(list("ws://127.0.0.1:7880"), "http://127.0.0.1:7880/twirp/livekit.RoomService/ListParticipants");
+        assert_eq!(list("https://h/lk/"), "https://h/lk/twirp/livekit.RoomService/ListParticipants");
     }
 
     #[test]

@@ -9,19 +9,25 @@ use crate::channel::{EndReason, JoinError};
 pub(super) enum Verdict {
     /// It is over.
     End(EndReason),
+    /// The room is closed, or was deleted; it may be made again.
+    Wait {
+        /// Whether it was deleted.
+        deleted: bool,
+    },
     /// Open a new socket for the same membership.
     Resume,
     /// Join anew.
     Rejoin,
 }
 
-/// Only four reasons are final. After any other the channel may be reachable again, and a recorder tries.
+/// Only two reasons are final. After any other the channel may be reachable again, and a recorder tries, or waits.
 pub(super) fn verdict(leave: &LeaveRequest) -> Verdict {
     match leave.action() {
         leave_request::Action::Resume => Verdict::Resume,
         leave_request::Action::Reconnect => Verdict::Rejoin,
         leave_request::Action::Disconnect => match leave.reason() {
-            DisconnectReason::RoomDeleted | DisconnectReason::RoomClosed => Verdict::End(EndReason::ChannelClosed),
+            DisconnectReason::RoomDeleted => Verdict::Wait { deleted: true },
+            DisconnectReason::RoomClosed => Verdict::Wait { deleted: false },
             DisconnectReason::ParticipantRemoved => Verdict::End(EndReason::Removed),
             DisconnectReason::DuplicateIdentity => Verdict::End(EndReason::DuplicateIdentity),
             _ => Verdict::Rejoin,
@@ -34,7 +40,9 @@ pub(super) fn join_error(leave: &LeaveRequest) -> JoinError {
     let reason = leave.reason().as_str_name();
     match verdict(leave) {
         Verdict::End(_) => JoinError::Refused(format!("it sent us away: {reason}")),
-        Verdict::Resume | Verdict::Rejoin => JoinError::Unreachable(format!("it sent us away for now: {reason}")),
+        Verdict::Wait { .. } | Verdict::Resume | Verdict::Rejoin => {
+            JoinError::Unreachable(format!("it sent us away for now: {reason}"))
+        }
     }
 }
 
@@ -49,10 +57,10 @@ mod tests {
     }
 
     #[test]
-    fn four_reasons_are_final() {
+    fn two_reasons_are_final_and_two_are_waited_out() {
         let end = |reason| verdict(&leave(reason, Action::Disconnect));
-        assert_eq!(end(DisconnectReason::RoomDeleted), Verdict::End(EndReason::ChannelClosed));
-        assert_eq!(end(DisconnectReason::RoomClosed), Verdict::End(EndReason::ChannelClosed));
+        assert_eq!(end(DisconnectReason::RoomDeleted), Verdict::Wait { deleted: true });
+        assert_eq!(end(DisconnectReason::RoomClosed), Verdict::Wait { deleted: false });
         assert_eq!(end(DisconnectReason::ParticipantRemoved), Verdict::End(EndReason::Removed));
         assert_eq!(end(DisconnectReason::DuplicateIdentity), Verdict::End(EndReason::DuplicateIdentity));
         assert_eq!(end(DisconnectReason::ServerShutdown), Verdict::Rejoin);

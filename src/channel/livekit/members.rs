@@ -106,6 +106,22 @@ impl Members {
         gone.map(|(_, member)| Input::Left { uid: member.uid }).collect()
     }
 
+    /// Whether nobody is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Everybody has left.
+    pub(super) fn leave_all(&mut self) -> Vec<Input> {
+        std::mem::take(&mut self.members).into_values().map(|member| Input::Left { uid: member.uid }).collect()
+    }
+
+    /// Who publishes something that is not muted, by identity.
+    pub(super) fn speaker(&self, identity: &str) -> Option<&Uid> {
+        let member = self.members.get(identity).filter(|member| !member.absent)?;
+        member.tracks.values().any(|track| !track.muted).then_some(&member.uid)
+    }
+
     /// The id of a publication by its `TR_…` sid.
     pub(super) fn track(&self, sid: &str) -> Option<TrackId> {
         self.members.values().find_map(|member| member.tracks.get(sid)).map(|track| track.id)

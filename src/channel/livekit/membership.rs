@@ -5,10 +5,12 @@
 //!
 //! [`News::Down`] is told when media really stopped: the peer connection is broken, or the socket is lost and no packet has
 //! come for a second, or the server has forgotten us, or the bot is deaf (see [`hearing`]). It is dated from the last sign of
-//! life on the way of the media. A resumed socket beside flowing packets is no outage.
+//! life on the way of the media. A resumed socket beside flowing packets is no outage. A room that is closed is none either: see
+//! [`outside`].
 
 mod hearing;
 mod media;
+mod outside;
 mod recovery;
 mod timers;
 
@@ -23,6 +25,7 @@ use livekit_protocol::{
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+pub(super) use outside::Waiting;
 pub use recovery::REJOIN_LIMIT;
 
 use self::hearing::{Deafness, Hearing};
@@ -47,6 +50,8 @@ enum Exit {
     Left,
     /// Over for good.
     Ended(EndReason),
+    /// The room is closed.
+    Closed { deleted: bool },
     /// The socket, or what is behind it, has to be replaced.
     Lost { why: String, recovery: Recovery },
 }
@@ -62,6 +67,8 @@ pub(super) struct Membership {
     address: Address,
     passes: Passes,
     room: String,
+    /// The present room, `RM_…`.
+    room_sid: String,
     /// Our own `PA_…`; a resume names it.
     sid: String,
     ice_servers: Vec<IceServer>,
@@ -79,6 +86,15 @@ pub(super) struct Membership {
     /// The next update is a complete list.
     snapshot_comes: bool,
     trouble: Option<Trouble>,
+    waiting: Waiting,
+}
+
+/// How a membership begins.
+pub(super) enum Entrance {
+    /// In the room.
+    Inside(Box<Socket>, Box<JoinResponse>),
+    /// Nobody is in the room.
+    Outside,
 }
 
 impl Membership {
@@ -90,11 +106,13 @@ impl Membership {
         outbox: Outbox,
         selection: watch::Receiver<Selection>,
         media: Arc<MediaPath>,
+        waiting: Waiting,
     ) -> Self {
         Self {
             address,
             passes,
             room,
+            room_sid: String::new(),
             sid: String::new(),
             ice_servers: Vec::new(),
             outbox: Arc::new(outbox),
@@ -109,43 +127,57 @@ impl Membership {
             entered: Instant::now(),
             snapshot_comes: false,
             trouble: None,
+            waiting,
         }
     }
 
     /// Lives until the session stops listening or the channel ends.
-    pub(super) async fn run(mut self, mut socket: Socket, join: JoinResponse) {
-        self.enter(join).await;
+    pub(super) async fn run(mut self, entrance: Entrance) {
+        let mut entered = match entrance {
+            Entrance::Inside(socket, join) => {
+                self.enter(*join).await;
+                Ok(*socket)
+            }
+            Entrance::Outside => {
+                self.waiting.absent = Some(Instant::now());
+                self.waiting.follow(true);
+                self.tell(News::Outside { deleted: false }).await;
+                self.watch().await
+            }
+        };
         loop {
-            let exit = match self.attend(&mut socket).await {
+            let exit = match entered {
+                Ok(socket) => self.attend_and_close(socket).await,
+                Err(exit) => exit,
+            };
+            entered = match exit {
+                Exit::Left => return,
+                Exit::Ended(reason) => return self.tell(News::Ended(reason)).await,
+                Exit::Closed { deleted } => self.wait(deleted).await,
                 Exit::Lost { why, recovery } => {
                     tracing::info!(room = self.room, why, ?recovery, "the signalling socket is lost");
-                    drop(socket);
-                    match self.recover(recovery).await {
-                        Ok(new) => {
-                            socket = new;
-                            continue;
-                        }
-                        Err(exit) => exit,
-                    }
-                }
-                exit => {
-                    if exit == Exit::Left {
-                        // Courtesy: the server would notice by itself, later.
-                        let _ = socket.send(Request::Leave(goodbye())).await;
-                    }
-                    socket.close().await;
-                    exit
+                    self.recover(recovery).await
                 }
             };
-            if let Exit::Ended(reason) = exit {
-                self.tell(News::Ended(reason)).await;
-            }
-            return;
         }
+    }
+
+    /// Works on an open socket until something ends it, and ends it in good order where it is not lost.
+    async fn attend_and_close(&mut self, mut socket: Socket) -> Exit {
+        let exit = self.attend(&mut socket).await;
+        if exit == Exit::Left {
+            // Courtesy: the server would notice by itself, later.
+            let _ = socket.send(Request::Leave(goodbye())).await;
+        }
+        if !matches!(exit, Exit::Lost { .. }) {
+            socket.close().await;
+        }
+        exit
     }
 
     /// Begins a membership: the first one, or one that replaces another.
     async fn enter(&mut self, join: JoinResponse) {
+        self.room_sid = join.room.map(|room| room.sid).unwrap_or_default();
         self.sid = join.participant.map(|participant| participant.sid).unwrap_or_default();
         self.ice_servers = join.ice_servers;
         self.timers.joined(join.ping_interval, join.ping_timeout);
@@ -155,6 +187,9 @@ impl Membership {
         let news = self.members.snapshot(&join.other_participants, Snapshot::Rejoined);
         self.follow(news).await;
         self.timers.settle(Snapshot::Rejoined, self.members.unsettled());
+        if let Some(since) = self.waiting.absent.take() {
+            self.is_back(since, &join.other_participants).await;
+        }
     }
 
     /// Works on an open socket until something ends it.
@@ -227,6 +262,7 @@ impl Membership {
         let why = format!("the server sent us away: {}", leave.reason().as_str_name());
         match verdict(leave) {
             Verdict::End(reason) => Exit::Ended(reason),
+            Verdict::Wait { deleted } => Exit::Closed { deleted },
             Verdict::Resume => Exit::from(Lost(why)),
             Verdict::Rejoin => Exit::Lost { why, recovery: Recovery::Rejoin },
         }
@@ -235,7 +271,7 @@ impl Membership {
     /// An administrator moved us to another room; everybody else is new.
     async fn moved(&mut self, socket: &mut Socket, moved: RoomMovedResponse) -> Result<(), Exit> {
         if let Some(room) = moved.room {
-            self.room = room.name;
+            (self.room, self.room_sid) = (room.name, room.sid);
         }
         if let Some(participant) = moved.participant {
             self.sid = participant.sid;
@@ -303,18 +339,17 @@ impl Membership {
         for input in news {
             self.tell(News::Input(input)).await;
         }
+        self.waiting.follow(self.members.is_empty());
         self.bind();
     }
 
-    /// Lets go of everything that belongs to the present membership, which is lost.
+    /// Lets go of everything that belongs to the present membership, which is lost. A bot that waited outside loses nothing.
     async fn detach(&mut self) {
         let since = self.last_sign_of_life();
-        self.subscriber = None;
-        self.tracks = Tracks::default();
-        self.subscriptions.clear();
-        self.snapshot_comes = false;
-        self.outbox.cut();
-        self.tell(News::Down { since }).await;
+        self.let_go();
+        if self.waiting.absent.is_none() {
+            self.tell(News::Down { since }).await;
+        }
     }
 
     /// Tells that no media can arrive.

@@ -1,5 +1,7 @@
 //! The recorder's pass: a token that may hear and may not be seen (facts/livekit.md section 2).
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -8,6 +10,9 @@ use crate::units::WallMs;
 
 /// How long a token of ours is valid, in seconds. It is only read while a socket is opened.
 const LIFETIME_SECS: u64 = 3600;
+
+/// How long a token for the server API is valid, in seconds.
+const API_LIFETIME_SECS: u64 = 60;
 
 /// A token from the server is used for a resume if it is valid for at least this many seconds more.
 const FRESH_SECS: u64 = 30;
@@ -19,11 +24,13 @@ pub(super) struct Passes {
     api_secret: SecretString,
     identity: String,
     refreshed: Option<SecretString>,
+    /// How long a room that our join makes lasts without a member.
+    empty_timeout: Option<Duration>,
 }
 
 impl Passes {
     pub(super) fn new(api_key: String, api_secret: SecretString, identity: String) -> Self {
-        Self { api_key, api_secret, identity, refreshed: None }
+        Self { api_key, api_secret, identity, refreshed: None, empty_timeout: None }
     }
 
     /// A pass of our own making for `room`.
@@ -41,8 +48,25 @@ impl Passes {
                 hidden: true,
                 recorder: true,
             },
+            room_config: self.empty_timeout.map(RoomConfig::lasting),
         };
         jwt::mint(&claims, &self.api_secret).into()
+    }
+
+    /// A pass for the server API: it may look at `room`.
+    pub(super) fn mint_for_api(&self, room: &str, now: WallMs) -> SecretString {
+        let claims = ApiClaims {
+            iss: &self.api_key,
+            sub: &self.identity,
+            validity: Validity::starting(now, API_LIFETIME_SECS),
+            video: ApiGrants { room, room_admin: true },
+        };
+        jwt::mint(&claims, &self.api_secret).into()
+    }
+
+    /// From here on a room that our join makes lasts so long without a member. Where it is there already, nothing changes.
+    pub(super) fn hold(&mut self, empty_timeout: Duration) {
+        self.empty_timeout = Some(empty_timeout);
     }
 
     /// Keeps a pass that the server sent; it may know grants that we don't.
@@ -72,6 +96,37 @@ struct Claims<'a> {
     #[serde(flatten)]
     validity: Validity,
     video: Grants<'a>,
+    #[serde(rename = "roomConfig", skip_serializing_if = "Option::is_none")]
+    room_config: Option<RoomConfig>,
+}
+
+/// `RoomConfiguration` of the protocol: what a room is like that is made by the join with this token.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RoomConfig {
+    empty_timeout: u32,
+}
+
+impl RoomConfig {
+    fn lasting(time: Duration) -> Self {
+        Self { empty_timeout: u32::try_from(time.as_secs()).unwrap_or(u32::MAX) }
+    }
+}
+
+#[derive(Serialize)]
+struct ApiClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    #[serde(flatten)]
+    validity: Validity,
+    video: ApiGrants<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiGrants<'a> {
+    room: &'a str,
+    room_admin: bool,
 }
 
 #[derive(Serialize)]
@@ -108,6 +163,18 @@ mod tests {
             claims,
             json!({"iss": "devkey", "sub": "recorder-1", "nbf": 1_700_000_000, "exp": 1_700_003_600, "video": video})
         );
+    }
+
+    #[test]
+    fn a_room_that_the_join_makes_may_be_asked_to_last() {
+        let mut passes = passes();
+        passes.hold(Duration::from_secs(130));
+        let secret = "secret".to_owned().into();
+        let claims: Value = jwt::verify(passes.mint("room", NOW).expose_secret(), &secret).unwrap();
+        assert_eq!(claims["roomConfig"], json!({"emptyTimeout": 130}));
+        let claims: Value = jwt::verify(passes.mint_for_api("room", NOW).expose_secret(), &secret).unwrap();
+        assert_eq!(claims["video"], json!({"room": "room", "roomAdmin": true}));
+        assert_eq!(claims["exp"], 1_700_000_060);
     }
 
     #[test]

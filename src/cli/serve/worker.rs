@@ -25,7 +25,7 @@ use crate::channel::livekit::{self, LiveKitChannel};
 use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
 use crate::channel_server::{self, ChannelServer, Limits};
 use crate::clock;
-use crate::config::{App, ChannelChoice, Config};
+use crate::config::{App, ChannelChoice, Config, IdleRoom};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
 use crate::serving;
@@ -299,9 +299,15 @@ fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::uni
 /// The bot reaches the embedded server like any other, over loopback where the server listens everywhere.
 fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
     let settings = match &app.channel {
-        ChannelChoice::Livekit { url, api_key, api_secret } => {
-            livekit::Settings { url: url.to_string(), api_key: api_key.clone(), api_secret: api_secret.clone() }
-        }
+        ChannelChoice::Livekit { url, api_key, api_secret, idle_room } => livekit::Settings {
+            url: url.to_string(),
+            api_key: api_key.clone(),
+            api_secret: api_secret.clone(),
+            idle_room: match idle_room {
+                IdleRoom::Hold => livekit::IdleRoom::Hold,
+                IdleRoom::Watch => livekit::IdleRoom::Watch,
+            },
+        },
         ChannelChoice::Embedded => {
             let host = if http.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], http.port())) } else { http };
             livekit::Settings {
@@ -311,6 +317,8 @@ fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
                     .certificate
                     .clone()
                     .context("the embedded channel server needs the app's certificate")?,
+                // The embedded server keeps a recorder in a room that it has closed for everybody else.
+                idle_room: livekit::IdleRoom::Hold,
             }
         }
     };

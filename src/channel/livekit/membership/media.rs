@@ -83,6 +83,7 @@ impl Membership {
                 if attached {
                     self.tell(News::Input(Input::ChannelUp)).await;
                 }
+                self.hears().await;
             }
             RTCPeerConnectionState::Disconnected => {
                 self.timers.connecting();

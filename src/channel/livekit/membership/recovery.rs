@@ -90,6 +90,9 @@ impl Membership {
                 Ok(opened) => opened,
                 Err(error) => {
                     tracing::debug!(room = self.room, %error, ?recovery, "the channel is not reached yet");
+                    if self.waiting.absent.is_some() {
+                        self.tell(News::Down { since: Instant::now() }).await;
+                    }
                     if matches!(error, JoinError::Refused(_)) {
                         self.passes.forget();
                     }
@@ -97,6 +100,11 @@ impl Membership {
                 }
             };
             match first {
+                // A server that has not forgotten the room yet lets nobody else into what it gives us.
+                Response::Join(join) if self.is_of_the_closed_room(&join) => {
+                    tracing::info!(room = self.room, "the room is still being closed");
+                    socket.close().await;
+                }
                 Response::Join(join) => {
                     tracing::info!(room = self.room, "joined anew");
                     self.detach().await;
@@ -105,6 +113,7 @@ impl Membership {
                 }
                 Response::Leave(leave) => match verdict(&leave) {
                     Verdict::End(reason) => return Err(Exit::Ended(reason)),
+                    Verdict::Wait { deleted } => return Err(Exit::Closed { deleted }),
                     Verdict::Resume => {}
                     Verdict::Rejoin => {
                         expected = recovery != Recovery::Rejoin;
@@ -126,7 +135,12 @@ impl Membership {
     }
 
     /// One attempt after a wait; owns all it needs, so that the membership can work meanwhile.
-    fn attempt(&self, recovery: Recovery, wait: Duration) -> impl Future<Output = Opened> + use<> {
+    fn attempt(&mut self, recovery: Recovery, wait: Duration) -> impl Future<Output = Opened> + use<> {
+        self.passes.hold(self.waiting.empty_timeout());
+        if self.waiting.absent.is_some() {
+            // What the server sent is of the room that it has closed.
+            self.passes.forget();
+        }
         let url = match recovery {
             Recovery::Resume(reason) => self.address.resume(&self.sid, reason),
             Recovery::Rejoin => self.address.join(),
