@@ -16,7 +16,8 @@ KEY, SECRET = "devkey", "a-secret-of-more-than-thirty-two-characters"
 
 
 class LiveKitServer:
-    def __init__(self, folder):
+    def __init__(self, folder, **more):
+        """`more` are further sections of its configuration."""
         self.port, tcp, udp = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
         config = {
             "port": self.port,
@@ -31,6 +32,7 @@ class LiveKitServer:
                 "stun_servers": [],
             },
             "keys": {KEY: SECRET},
+            **more,
         }
         # JSON is YAML.
         (folder / "livekit.yaml").write_text(json.dumps(config))
@@ -64,6 +66,11 @@ class LiveKitServer:
 
     def delete(self, room):
         return self._administer(lambda lk: lk.room.delete_room(api.DeleteRoomRequest(room=room)))
+
+    def room(self, room):
+        """The room as the server has it, or nothing."""
+        answer = self._administer(lambda lk: lk.room.list_rooms(api.ListRoomsRequest(names=[room])))
+        return answer.rooms[0] if answer.rooms else None
 
     def participants(self, room):
         answer = self._administer(lambda lk: lk.room.list_participants(api.ListParticipantsRequest(room=room)))

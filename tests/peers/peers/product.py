@@ -17,6 +17,8 @@ from .program import Program, wait_for
 # An app whose channels are on the embedded channel server, and one whose channels are on a LiveKit server.
 EMBEDDED = "0123456789abcdef0123456789abcdef"
 ELSEWHERE = "fedcba9876543210fedcba9876543210"
+# One of whose LiveKit rooms the recorder stays outside while nobody is in them.
+WATCHING = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 CERTIFICATE = "00112233445566778899aabbccddeeff"
 SEGMENT_SECONDS = 2
 
@@ -30,7 +32,9 @@ class Product:
         apps = [(EMBEDDED, '"embedded"')]
         if livekit:
             keys = f'api_key = "{livekit_server.KEY}", api_secret = "{livekit_server.SECRET}"'
-            apps.append((ELSEWHERE, f'{{ livekit = {{ url = "{livekit.recorder_url}", {keys} }} }}'))
+            for app, idle_room in ((ELSEWHERE, "hold"), (WATCHING, "watch")):
+                channel = f'{{ livekit = {{ url = "{livekit.recorder_url}", {keys}, idle_room = "{idle_room}" }} }}'
+                apps.append((app, channel))
         sections = [
             f"""
 [server]
