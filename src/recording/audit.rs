@@ -82,7 +82,8 @@ fn nobodys(lost: &Unattributed) -> Vec<String> {
     if lost.missing_ms > 0 && !missing {
         said.push(format!("{} ms are missing, but no gap says when they came", lost.missing_ms));
     }
-    if (lost.missing_ms > 0 || !lost.gaps.is_empty()) && lost.packets == 0 {
+    // What nobody heard has no packets.
+    if lost.packets == 0 && lost.gaps.iter().any(|gap| gap.cause == Cause::UnknownSource) {
         said.push("sound is missing, but no packet came".to_owned());
     }
     said
@@ -162,7 +163,10 @@ mod tests {
         let whole = Unattributed { packets: 20, missing_ms: 400, gaps: vec![gap], gaps_omitted: 0 };
         assert_eq!(nobodys(&whole), Vec::<String>::new());
         assert!(nobodys(&Unattributed { gaps: vec![], ..whole.clone() })[0].contains("no gap says when"));
-        assert!(nobodys(&Unattributed { packets: 0, ..whole })[0].contains("no packet came"));
+        assert!(nobodys(&Unattributed { packets: 0, ..whole.clone() })[0].contains("no packet came"));
+        let unheard = Gap { from: Ticks::ZERO, to: Ticks::from_ms(500), cause: Cause::WorkerRestart };
+        let unheard = Unattributed { packets: 0, missing_ms: 500, gaps: vec![unheard], gaps_omitted: 0 };
+        assert_eq!(nobodys(&unheard), Vec::<String>::new());
     }
 
     #[test]

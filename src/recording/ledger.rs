@@ -12,7 +12,7 @@ use crate::units::{Ticks, Uid};
 pub struct Ledger {
     /// One entry for each uid that ever published audio that was to be recorded.
     pub uids: Vec<TrackLedger>,
-    /// What came from nobody knows whom; none where nothing did.
+    /// What is missing of nobody knows whom; none where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unattributed: Option<Unattributed>,
     /// Milliseconds of playlists, of all of them together, that were kept as the bucket held them though the worker's record of
@@ -39,15 +39,17 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Sound that arrived from tracks that were never announced: nobody knows whose it is, so it is in no playlist.
+/// What is missing of nobody knows whom: sound that arrived from tracks that were never announced, which is in no playlist, and time in
+/// which the worker was dead, where its record of those whom it was hearing is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unattributed {
     /// Packets with sound.
     pub packets: u64,
-    /// Milliseconds of sound that they held, of all tracks together. It is missing.
+    /// Milliseconds of sound that they held, of all tracks together, and of time in which nobody was heard. It is missing.
     pub missing_ms: u64,
-    /// When they came, in order, with cause [`Cause::UnknownSource`] (or [`Cause::Adopted`], where the bucket's sound was kept).
+    /// When they came, in order, with cause [`Cause::UnknownSource`], and when nobody was heard, with [`Cause::WorkerRestart`] (or
+    /// [`Cause::Adopted`], where the bucket's sound was kept).
     pub gaps: Vec<Gap>,
     /// Gaps past the limit of the list, which are in the sums above all the same.
     #[serde(default)]

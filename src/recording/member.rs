@@ -2,6 +2,7 @@
 
 mod absence;
 mod silence;
+mod vouched;
 
 use serde::{Deserialize, Serialize};
 
@@ -246,7 +247,13 @@ impl Member {
 
     /// Begins the timeline at tick 0, if it is time to; `segment`: with a playlist of its own.
     pub(super) fn begin(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
-        if self.timeline.is_some() || !self.selected || self.tracks.is_empty() {
+        if self.selected && !self.tracks.is_empty() {
+            self.begin_timeline(segment, out);
+        }
+    }
+
+    fn begin_timeline(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
+        if self.timeline.is_some() {
             return;
         }
         let mut timeline = Timeline::default();

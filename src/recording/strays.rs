@@ -35,7 +35,7 @@ const MAX_REMOVED: usize = 1_024;
 /// Most stretches that are listed; past it they are counted and summed.
 const MAX_STRETCHES: usize = 1_024;
 
-/// Sound that came in a stretch of time.
+/// Sound that came in a stretch of time; without packets: nobody heard then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Came {
     from: i64,
@@ -144,15 +144,32 @@ impl Strays {
         }
     }
 
+    /// Nobody heard in `from..to`, and nobody knows whom there was to hear.
+    pub(super) fn unheard(&mut self, from: i64, to: i64) {
+        let next = self.came.partition_point(|known| known.from < from);
+        let from = next.checked_sub(1).map_or(from, |before| from.max(self.came[before].to));
+        let to = self.came.get(next).map_or(to, |known| to.min(known.from));
+        if from >= to {
+            return;
+        }
+        self.sound += to - from;
+        if self.came.len() >= MAX_STRETCHES {
+            self.omitted += 1;
+        } else {
+            self.came.insert(next, Came { from, to, sound: to - from, packets: 0 });
+        }
+    }
+
     /// The entry in the ledger; in the stretches of `adopted`, in order and apart from each other, the bucket's sound was kept.
     pub(super) fn entry(&self, adopted: &[(i64, i64)]) -> Option<Unattributed> {
-        if self.packets == 0 {
+        if self.sound == 0 {
             return None;
         }
         let (mut gaps, mut missing): (Vec<Gap>, i64) = (Vec::new(), self.sound);
         let mut list =
             |from: i64, to: i64, cause| gaps.push(Gap { from: Ticks(from as u64), to: Ticks(to as u64), cause });
         for came in &self.came {
+            let cause = if came.packets == 0 { Cause::WorkerRestart } else { Cause::UnknownSource };
             let mut at = came.from;
             for (from, to) in adopted {
                 let (from, to) = ((*from).max(at), (*to).min(came.to));
@@ -160,7 +177,7 @@ impl Strays {
                     continue;
                 }
                 if at < from {
-                    list(at, from, Cause::UnknownSource);
+                    list(at, from, cause);
                 }
                 list(from, to, Cause::Adopted);
                 // As much of the sound as of the time.
@@ -168,7 +185,7 @@ impl Strays {
                 at = to;
             }
             if at < came.to {
-                list(at, came.to, Cause::UnknownSource);
+                list(at, came.to, cause);
             }
         }
         let missing_ms = Ticks(missing.max(0) as u64).as_ms();
@@ -178,8 +195,12 @@ impl Strays {
     fn count(&mut self, came: Came) {
         self.sound += came.sound;
         self.packets += came.packets;
-        let first = self.came.partition_point(|known| known.to + PAUSE < came.from);
-        let touched = self.came[first..].iter().take_while(|known| known.from <= came.to + PAUSE).count();
+        let near = self.came.partition_point(|known| known.to + PAUSE < came.from);
+        // Stretches in which nobody heard stay as they are.
+        let unheard = |known: &&Came| known.packets == 0 && known.from <= came.from;
+        let first = near + self.came[near..].iter().take_while(unheard).count();
+        let near = |known: &&Came| known.packets > 0 && known.from <= came.to + PAUSE;
+        let touched = self.came[first..].iter().take_while(near).count();
         let joined = self.came.drain(first..first + touched).fold(came, |sum, known| Came {
             from: sum.from.min(known.from),
             to: sum.to.max(known.to),
@@ -254,6 +275,27 @@ mod tests {
             strays.finish();
         }
         assert_eq!((whole.entry(&[]), damaged.entry(&[]).map(|entry| entry.packets)), (None, Some(50)));
+    }
+
+    #[test]
+    fn a_stretch_in_which_nobody_heard_is_missing_as_a_whole() {
+        let mut strays = Strays::default();
+        strays.unheard(10 * SECOND, 20 * SECOND);
+        strays.unheard(15 * SECOND, 21 * SECOND);
+        assert_eq!(strays.entry(&[]).map(|entry| (entry.packets, entry.missing_ms)), Some((0, 11_000)));
+        hear(&mut strays, 1, 21 * SECOND, 25 * SECOND);
+        let entry = strays.entry(&[(0, 12 * SECOND)]).unwrap();
+        assert_eq!((entry.packets, entry.missing_ms), (200, 9_000 + 4_000));
+        let gaps: Vec<_> = entry.gaps.iter().map(|gap| (gap.from.as_ms(), gap.to.as_ms(), gap.cause)).collect();
+        assert_eq!(
+            gaps,
+            [
+                (10_000, 12_000, Cause::Adopted),
+                (12_000, 20_000, Cause::WorkerRestart),
+                (20_000, 21_000, Cause::WorkerRestart),
+                (21_000, 25_000, Cause::UnknownSource),
+            ]
+        );
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl FixedSegments {
         self.0.iter().filter(|(_, segments)| !segments.is_empty()).map(|(playlist, _)| playlist)
     }
 
+    /// All of them, playlist by playlist, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FixedSegment> {
+        self.0.values().flat_map(BTreeMap::values)
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.playlists().next().is_none()

@@ -17,7 +17,7 @@ use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
 use super::{File, FilePart, Note, Report};
-use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, TrackLedger, Verdict};
+use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, TrackLedger, Unattributed, Verdict};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
@@ -232,9 +232,17 @@ fn lost(ledger: &Ledger) -> Vec<Loss> {
     let unattributed = ledger.unattributed.iter().filter(|lost| lost.missing_ms > 0).map(|lost| Loss {
         uid: None,
         missing_ms: lost.missing_ms,
-        causes_ms: [(Cause::UnknownSource, lost.missing_ms)].into(),
+        causes_ms: causes_of(lost),
     });
     lacking.map(loss).chain(unattributed).collect()
+}
+
+/// What nobody heard is as long as its gaps; the rest is sound, of which a gap may hold more or less than its length.
+fn causes_of(lost: &Unattributed) -> BTreeMap<Cause, u64> {
+    let unheard = lost.gaps.iter().filter(|gap| gap.cause == Cause::WorkerRestart);
+    let unheard = unheard.fold(Ticks::ZERO, |sum, gap| sum + (gap.to - gap.from)).as_ms().min(lost.missing_ms);
+    let parts = [(Cause::WorkerRestart, unheard), (Cause::UnknownSource, lost.missing_ms - unheard)];
+    parts.into_iter().filter(|(_, length)| *length > 0).collect()
 }
 
 /// The first waveforms, at most [`MAX_PEAKS`] values, and how many are left out.
@@ -264,7 +272,7 @@ fn bounded(ledger: &Ledger) -> Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{Gap, PacketCounts, PeakSource, UidWaveform, Unattributed, Waveform};
+    use crate::recording::{Gap, PacketCounts, PeakSource, UidWaveform, Waveform};
 
     fn uid(name: &str, missing_ms: u64, gaps: Vec<Gap>) -> TrackLedger {
         TrackLedger {

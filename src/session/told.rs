@@ -5,7 +5,7 @@
 //! was logged because of them is not made again in the same way. Of stream states (event 43) therefore only what is later than the
 //! last one logged of its uid, and differs from it, is new.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -18,8 +18,17 @@ use crate::units::{Sid, WallMs};
 const ERROR: u16 = 1;
 const WARNING: u16 = 2;
 
+/// The state of event 43 that says that a stream arrives.
+const RECEIVING: u64 = 0;
+
 /// Events read from the store in one go.
 const PAGE: u32 = 1000;
+
+/// Most stretches in which a uid was received that are kept apart; past it the last one goes on.
+const MAX_RECEIVED: usize = 64;
+
+/// When a uid was received: from when until when, or to the last line, in wall time.
+pub(super) type Received = Vec<(WallMs, Option<WallMs>)>;
 
 /// What the log holds.
 #[derive(Debug, Default)]
@@ -28,6 +37,8 @@ pub(super) struct Told {
     known: HashSet<EventKey>,
     /// The last state of each uid, and when it began.
     streams: HashMap<String, (u64, u64)>,
+    /// When each uid was received, as earlier runs logged it.
+    received: BTreeMap<String, Received>,
     fatal: bool,
     /// Since when the second bucket is used.
     backup: Option<WallMs>,
@@ -50,7 +61,26 @@ impl Told {
         let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
         let key = EventKey::read(event.event_type, &details);
         self.note(event.event_type, &details, key.as_ref());
+        if let Some(EventKey::StreamState { uid, state, at_ms }) = &key {
+            self.receive(uid, *state == RECEIVING, WallMs(*at_ms));
+        }
         self.known.extend(key);
+    }
+
+    fn receive(&mut self, uid: &str, receiving: bool, at: WallMs) {
+        let stretches = self.received.entry(uid.to_owned()).or_default();
+        let full = stretches.len() >= MAX_RECEIVED;
+        match stretches.last_mut() {
+            Some((_, until @ None)) if !receiving => *until = Some(at),
+            Some((_, until @ Some(_))) if receiving && full => *until = None,
+            Some((_, Some(_))) | None if receiving => stretches.push((at, None)),
+            _ => {}
+        }
+    }
+
+    /// Takes out when each uid was received, as earlier runs logged it.
+    pub(super) fn take_received(&mut self) -> BTreeMap<String, Received> {
+        std::mem::take(&mut self.received)
     }
 
     /// Whether this is not in the log yet; it counts as logged from here on.
@@ -151,6 +181,18 @@ mod tests {
         assert!(made_again.iter().all(|event| !told.is_news(event)));
         assert!(!told.is_news(&stream(true, 50)), "it is what the log says already");
         assert!(told.is_news(&stream(false, 60)) && told.is_news(&stream(true, 70)));
+    }
+
+    #[test]
+    fn who_was_received_when_is_known_from_the_log() {
+        let mut told =
+            told(&[stream(true, 10), stream(false, 20), stream(false, 25), stream(true, 30), stream(true, 40)]);
+        let received = told.take_received();
+        assert_eq!(received["7"], [(WallMs(10), Some(WallMs(20))), (WallMs(30), None)]);
+        let news: Vec<_> = (0..300).map(|number| stream(number % 2 == 0, number)).collect();
+        let received = self::told(&news).take_received();
+        assert_eq!(received["7"].len(), MAX_RECEIVED);
+        assert_eq!(received["7"].last(), Some(&(WallMs(126), Some(WallMs(299)))));
     }
 
     #[test]

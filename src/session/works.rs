@@ -9,6 +9,7 @@ mod kept;
 mod second;
 mod stored;
 mod taken;
+mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{MAX_LENGTH, Recorder};
+use crate::recording::member::Member;
 use crate::recording::mixer::Mixer;
 #[cfg(doc)]
 use crate::recording::stretches::MAX_STRETCHES;
@@ -90,6 +91,34 @@ impl Recorder {
     /// 4,096 stretches that are apart from each other are; past it their sound stays booked as missing.
     pub fn adopt(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
         self.adopted.add(playlist, from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+    }
+}
+
+impl Recorder {
+    /// Others wrote down that `uid` was being heard where this recorder's inputs are lost: from `from` until `to`, and what it said there
+    /// is missing ([`Cause::JournalDamaged`]), or, without a `to`, from `from` on, as if its track had been announced then. Who is known
+    /// to be heard already, or is not to be recorded, stays as it is.
+    pub fn vouch(&mut self, uid: &Uid, from: Ticks, to: Option<Ticks>) {
+        let Some(member) = self.member(uid).filter(|_| !self.finished) else { return };
+        let segment = self.spec.mode.keeps_individuals().then(|| self.spec.segment.ticks());
+        let ticks = |at: Ticks| at.min(MAX_LENGTH).0 as i64;
+        self.members[member].vouched(ticks(from), to.map(ticks), segment, &mut self.out);
+    }
+
+    /// Whether it was ever told of this uid.
+    pub fn knows(&self, uid: &Uid) -> bool {
+        self.uids.contains_key(uid)
+    }
+
+    /// Whether anybody is known to be in the channel whose sound is to be recorded.
+    pub fn is_anybody_due(&self) -> bool {
+        self.members.iter().any(Member::is_due)
+    }
+
+    /// Nobody was heard in `from..to`, since the worker was dead, and what it knew of those who were to be heard is lost with its record:
+    /// the whole stretch is missing, once, of nobody knows whom.
+    pub fn unheard(&mut self, from: Ticks, to: Ticks) {
+        self.strays.unheard(from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
     }
 }
 

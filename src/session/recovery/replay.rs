@@ -36,6 +36,8 @@ pub(super) struct Replayed {
     pub(super) finished: Option<Ticks>,
     /// Whether the way to the channel was broken at last.
     pub(super) down: bool,
+    /// The end of what is known, where nobody knows who was being heard then.
+    pub(super) nobody_since: Option<Ticks>,
 }
 
 /// What a replay is made from, beside the journal.
@@ -106,13 +108,17 @@ pub(super) async fn replay(source: Source, mut records: Records) -> Result<Repla
         }
     };
     let Position { presence, last, finished, down } = position;
-    let mut replayed = Replayed { works, confirmations, presence, last, finished, down };
+    let mut replayed = Replayed { works, confirmations, presence, last, finished, down, nobody_since: None };
     let ended = replayed.begin(confirmed).await?;
+    let lost = first.is_some();
     if let Some(first) = first {
         replayed.go_on_without_beginning(first);
     }
     replayed.run(&mut records).await?;
     replayed.finished = replayed.finished.or(ended);
+    if replayed.finished.is_none() {
+        replayed.nobody_since = replayed.works.vouch_since(replayed.last, lost);
+    }
     Ok(Replay::Done(Box::new(replayed)))
 }
 
@@ -162,6 +168,13 @@ impl Replayed {
         })
     }
 
+    /// Nobody was heard until `to`: where nobody knows who was to be, that is missing of nobody knows whom.
+    pub(super) fn unheard_until(&mut self, to: Ticks) {
+        if let Some(from) = self.nobody_since.take() {
+            self.works.unheard(from, to);
+        }
+    }
+
     /// Feeds what was held while the journal was replayed.
     pub(super) async fn feed(&mut self, held: Vec<TimedInput>) -> Result<(), SpoolError> {
         let packets = held.iter().filter(|input| matches!(input.input, Input::Packet(_))).count();
@@ -187,6 +200,7 @@ impl Replayed {
             Some(Record::Finished { at, .. }) => *at,
             _ => self.end(),
         };
+        self.works.vouch_before(at);
         self.push(TimedInput { at, input: Input::InputsLost { from: Ticks::ZERO } });
         match first {
             Some(Record::Input { input, .. }) => self.push(input),

@@ -137,6 +137,9 @@ impl Returning {
         if let Some(bucket) = self.bucket.take() {
             replayed.works.use_bucket(bucket);
         }
+        if let Some(back) = self.rejoin.back_since() {
+            replayed.unheard_until(back);
+        }
         if let Some(back) = self.rejoin.back_since().filter(|_| !self.is_decided()) {
             replayed.works.failed_over(replayed.last, back).await;
         }

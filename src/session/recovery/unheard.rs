@@ -59,6 +59,7 @@ impl Unheard {
             tape.append(&Record::Input { sid, input: input.clone() });
             replayed.push(input);
         }
+        replayed.unheard_until(until);
         replayed.works.failed_over(last, until).await;
         if stopped && self.idle_until.is_none() {
             self.tell(&mut replayed, began, until).await;

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 
 use super::Works;
+use super::vouched::Heard;
 use crate::callback::event::EventKey;
 use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
@@ -19,10 +20,13 @@ use crate::storage::{ObjectKind, SpoolError, SpooledObject};
 use crate::store::StoreError;
 use crate::units::Ticks;
 
-/// What the spool held when the worker came back, by name.
+/// What earlier runs left.
 #[derive(Debug)]
 pub(super) struct Again {
+    /// What the spool held when the worker came back, by name.
     pub(super) left: HashMap<String, SpooledObject>,
+    /// Who was being heard, apart from what the journal says.
+    pub(super) heard: Heard,
 }
 
 /// What was found in the spool.
@@ -52,7 +56,7 @@ impl Works {
         }
         let spooled = self.look_into_spool(left).await;
         let again = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
-        self.again = Some(Again { left: again });
+        self.again = Some(Again { left: again, heard: Heard::default() });
         let bucket = self.queue.bucket();
         let held = InBucket::look(&bucket, &self.desk.plan, &confirmed, &self.publication).await;
         self.settle_unconfirmed(&held).await?;
@@ -60,6 +64,10 @@ impl Works {
             if self.publication.end_of(&segment.playlist) <= segment.entry.start {
                 self.fixed.insert(segment);
             }
+        }
+        let heard = self.look_who_was_heard();
+        if let Some(again) = &mut self.again {
+            again.heard = heard;
         }
         self.objects.extend(held.inits);
         self.queue.resume(spooled.whole);
@@ -181,7 +189,7 @@ impl Works {
 }
 
 /// One segment of silence.
-fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks) -> Bytes {
+pub(super) fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks) -> Bytes {
     let segments = Segment::silence(playlist, from, to, crate::recording::MAX_LENGTH);
     segments.into_iter().next().map(|segment| segment.bytes).unwrap_or_default()
 }

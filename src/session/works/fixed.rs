@@ -17,7 +17,7 @@ const LOOK_TIME: Duration = Duration::from_secs(5);
 /// Longest segment that is read back, in bytes: 15 s at 510 kbit/s, and some.
 pub(in crate::session) const MAX_SEGMENT_BYTES: u64 = 2 << 20;
 /// A final segment that is larger by this factor than what the journal gives holds more sound, where nobody can look into it.
-const RICHER: (u64, u64) = (3, 2);
+pub(super) const RICHER: (u64, u64) = (3, 2);
 
 /// Stretches of sound, in order and apart.
 type Spans = Vec<(Ticks, Ticks)>;

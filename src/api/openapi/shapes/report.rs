@@ -343,7 +343,13 @@ fn ledger() -> Value {
     about(
         object([
             must("uids", list(uid, "An entry for each uid that published")),
-            may("unattributed", about(unattributed, "What came from tracks that were never announced")),
+            may(
+                "unattributed",
+                about(
+                    unattributed,
+                    "What is missing of nobody knows whom: from tracks that were never announced, or while the worker was dead",
+                ),
+            ),
             may("adoptedMs", count("Of all playlists, what was kept as the bucket held it though its record is lost")),
         ]),
         "What was recorded, what is missing, and why",
