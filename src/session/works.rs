@@ -5,6 +5,7 @@ mod again;
 mod failover;
 mod files;
 mod fixed;
+mod held_back;
 mod kept;
 mod second;
 mod stored;
@@ -24,6 +25,7 @@ use self::again::Again;
 use self::failover::Failover;
 use self::files::Files;
 pub(super) use self::fixed::MAX_SEGMENT_BYTES;
+use self::held_back::HeldBack;
 pub(super) use self::kept::{Kept, Position};
 pub(super) use self::second::Next;
 pub(super) use self::taken::name_taken;
@@ -77,6 +79,7 @@ pub(super) struct Works {
     fixed: FixedSegments,
     /// Names of unconfirmed segments that hold silence because their sound could not be kept.
     silenced: BTreeSet<String>,
+    held_back: HeldBack,
     /// The timeline has ended.
     finished: bool,
 }
@@ -107,6 +110,7 @@ impl Works {
             failover: None,
             fixed: FixedSegments::default(),
             silenced: BTreeSet::new(),
+            held_back: HeldBack::default(),
             finished: false,
         }
     }
@@ -178,6 +182,7 @@ impl Works {
                 }
             }
         }
+        self.release_playlists().await?;
         if shipped && self.again.is_none() {
             self.account();
         }
@@ -311,6 +316,9 @@ impl Works {
     }
 
     async fn upload_playlist(&mut self, playlist: &PlaylistId) -> Result<(), SpoolError> {
+        if self.is_held_back(playlist) {
+            return Ok(());
+        }
         let Some((name, text)) = self.publication.render(playlist) else { return Ok(()) };
         self.publication.handed_over(playlist, format!("{:x}", Sha256::digest(&text)));
         self.put(&name, ObjectKind::Playlist, text.into()).await

@@ -82,6 +82,8 @@ pub(crate) struct Wishes {
     /// What the spool is written to.
     pub(crate) files: Arc<dyn Files>,
     pub(crate) spool: SpoolLimits,
+    /// Bytes that wait for the journal; with none it refuses everything.
+    pub(crate) journal_buffer_bytes: usize,
     /// Bytes of a journal file.
     pub(crate) journal_file_bytes: u64,
     /// The apps' default storage.
@@ -108,6 +110,7 @@ impl Default for Wishes {
             seal_key: "0f",
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
+            journal_buffer_bytes: Limits::default().buffer_bytes,
             journal_file_bytes: Limits::default().file_bytes,
             storage: None,
             roll: Roll::default(),
@@ -450,7 +453,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
-    let limits = Limits { file_bytes: wishes.journal_file_bytes, ..Limits::default() };
+    let limits = Limits { buffer_bytes: wishes.journal_buffer_bytes, file_bytes: wishes.journal_file_bytes };
     let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
     // The embedded bucket ends a PUT whose sender died, so nothing lands late.
     let patience = Patience { doubt: Duration::from_millis(100), ..Patience::default() };

@@ -23,6 +23,8 @@ pub(crate) enum Policy {
     ConditionFirst,
     /// As before, and 403 for each PUT without the condition, of new keys too.
     RequiresCondition,
+    /// No write-once bucket: it lets nobody read or list, and everything be put, with the condition that nothing is there if a PUT has it.
+    WriteOnly,
 }
 
 /// The bucket. It is gone when the runtime is.
@@ -66,6 +68,9 @@ impl WriteOnce {
 
     fn answer_to(&self, method: &Method, there: bool, condition: bool) -> Option<(u16, &'static str)> {
         match (method, self.policy) {
+            (&Method::GET | &Method::HEAD, Policy::WriteOnly) => Some((403, "AccessDenied")),
+            (&Method::PUT, Policy::WriteOnly) if there && condition => Some((412, "PreconditionFailed")),
+            (_, Policy::WriteOnly) => None,
             (&Method::DELETE, _) if there => Some((403, "AccessDenied")),
             (&Method::PUT, Policy::Denies) if there => Some((403, "AccessDenied")),
             (&Method::PUT, Policy::RequiresCondition) if !condition => Some((403, "AccessDenied")),

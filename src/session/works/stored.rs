@@ -17,27 +17,34 @@ const FLUSH_TIME: Duration = Duration::from_secs(2);
 
 impl Works {
     /// Makes the confirmation of a media object durable. Where the disk refuses that, the bucket itself is the only witness; the
-    /// recording goes on.
-    pub(super) async fn write_stored(&self, name: &str, kind: ObjectKind, confirmed: &Confirmed) {
+    /// recording goes on. Where that can't be read there is none, and playlists wait ([`super::held_back`]).
+    pub(super) async fn write_stored(&mut self, name: &str, kind: ObjectKind, confirmed: &Confirmed) {
         let Some(object) = self.stored_object(name, kind, confirmed) else { return };
-        let sid = self.desk.plan.sid.clone();
-        if let Err(error) = self.desk.journal.append(&Record::Stored { sid, object }) {
-            tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not in the journal: {error}");
-            return;
+        if !self.write_down(std::slice::from_ref(&object)).await && !self.finished {
+            self.is_unwritten(object);
+        }
+    }
+
+    /// Whether these confirmations are durable now.
+    pub(super) async fn write_down(&self, objects: &[StoredObject]) -> bool {
+        let sid = &self.desk.plan.sid;
+        for object in objects {
+            let (sid, name, object) = (sid.clone(), &object.name, object.clone());
+            if let Err(error) = self.desk.journal.append(&Record::Stored { sid, object }) {
+                tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not in the journal: {error}");
+                return false;
+            }
         }
         // A disk that refuses everything would hold up the recording once for each object.
         if self.desk.journal.trouble().is_some() {
-            return;
+            return false;
         }
         match timeout(FLUSH_TIME, self.desk.journal.flush()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(sid = %self.desk.plan.sid, name, "that the bucket holds it is not on the disk yet: {error}");
-            }
-            Err(_) => {
-                tracing::warn!(sid = %self.desk.plan.sid, name, "the disk takes long to note what the bucket holds")
-            }
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(%sid, "what the bucket holds is not noted on the disk yet: {error}"),
+            Err(_) => tracing::warn!(%sid, "the disk takes long to note what the bucket holds"),
         }
+        false
     }
 
     /// A media file is in the bucket, with these bytes.
