@@ -1,5 +1,5 @@
-//! Disks that fail: one whose power can be cut, one that can be filled up and made read-only. Both are mounted, so they need root;
-//! elsewhere the tests that want them say that they are skipped.
+//! Disks that fail: one whose power can be cut, one that can be filled up, and one that answers with errors. All are mounted, so they
+//! need root; elsewhere the tests that want them say that they are skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,21 @@ pub(crate) struct Disk {
     dir: TempDir,
     /// The image file's number, where there is one.
     image: u32,
+    /// What an image is mounted with.
+    options: &'static str,
 }
+
+/// What a disk does when it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failing {
+    /// It answers EIO to each write, and to each read of what is not in memory.
+    Errors,
+    /// The same, and the file system takes no writes any more (EROFS).
+    ReadOnly,
+}
+
+/// Mebibytes of an image of a disk that fails; those in front never do, and hold the file system's own tables and ballast.
+const FAILING_MIB: (u32, u32) = (64, 16);
 
 /// Bytes of a disk whose power can be cut.
 const IMAGE_BYTES: &str = "256M";
@@ -20,7 +34,7 @@ impl Disk {
     /// A disk whose power can be cut: a file system in an image. What the worker did not sync is in memory only; ext4 writes
     /// nothing on its own within five minutes (`commit`).
     pub(crate) fn with_power() -> Option<Self> {
-        let disk = Self { dir: tempfile::tempdir().unwrap(), image: 0 };
+        let disk = Self { dir: tempfile::tempdir().unwrap(), image: 0, options: "loop,commit=300" };
         std::fs::create_dir(disk.path()).unwrap();
         let made = done(Command::new("truncate").args(["-s", IMAGE_BYTES]).arg(disk.image()))
             && done(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(disk.image()))
@@ -30,10 +44,45 @@ impl Disk {
 
     /// A small disk in memory.
     pub(crate) fn small(mebibytes: u32) -> Option<Self> {
-        let disk = Self { dir: tempfile::tempdir().unwrap(), image: 0 };
+        let disk = Self { dir: tempfile::tempdir().unwrap(), image: 0, options: "" };
         std::fs::create_dir(disk.path()).unwrap();
         let size = format!("size={mebibytes}m");
         done(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(disk.path())).then_some(disk)
+    }
+
+    /// A disk that can fail: a file system in an image whose end can be taken away.
+    pub(crate) fn that_fails(how: Failing) -> Option<Self> {
+        let (options, features) = match how {
+            Failing::Errors => ("loop,errors=continue", "^has_journal"),
+            Failing::ReadOnly => ("loop,errors=remount-ro,data_err=abort,commit=1", "has_journal"),
+        };
+        let disk = Self { dir: tempfile::tempdir().unwrap(), image: 0, options };
+        std::fs::create_dir(disk.path()).unwrap();
+        let (all, front) = FAILING_MIB;
+        let made = done(Command::new("truncate").args(["-s", &format!("{all}M")]).arg(disk.image()))
+            && done(Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096", "-O", features]).arg(disk.image()))
+            && disk.mount_image()
+            && done(Command::new("fallocate").args(["-l", &format!("{front}MiB")]).arg(disk.ballast()));
+        made.then_some(disk)
+    }
+
+    /// It fails from here on. Nobody may be in the middle of a write; see `Worker::freeze`.
+    pub(crate) fn fail(&self) {
+        let front = FAILING_MIB.1;
+        let find = Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(self.path()).output().unwrap();
+        let device = String::from_utf8(find.stdout).unwrap();
+        assert!(done(Command::new("sync").arg("-f").arg(self.path())), "the disk can't be synced");
+        // The image's pages in the cache are what the file system has handed over.
+        assert!(done(Command::new("cp").arg("--sparse=always").arg(self.image()).arg(self.kept())), "it can't be kept");
+        assert!(done(Command::new("truncate").args(["-s", &format!("{front}M")]).arg(self.image())));
+        assert!(done(Command::new("losetup").args(["-c", device.trim()])), "the device can't be cut");
+    }
+
+    /// It is well again, and holds what it held before it failed. Nobody may use it any more.
+    pub(crate) fn heal(&self) {
+        assert!(done(Command::new("umount").arg(self.path())), "somebody is still using the disk");
+        std::fs::rename(self.kept(), self.image()).unwrap();
+        assert!(self.mount_image(), "the disk can't be mounted");
     }
 
     /// Where it is mounted.
@@ -86,12 +135,16 @@ impl Disk {
         self.dir.path().join(format!("image{}", self.image))
     }
 
+    fn kept(&self) -> PathBuf {
+        self.dir.path().join("kept")
+    }
+
     fn ballast(&self) -> PathBuf {
         self.path().join("ballast")
     }
 
     fn mount_image(&self) -> bool {
-        done(Command::new("mount").args(["-o", "loop,commit=300"]).arg(self.image()).arg(self.path()))
+        done(Command::new("mount").args(["-o", self.options]).arg(self.image()).arg(self.path()))
     }
 }
 

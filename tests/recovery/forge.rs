@@ -103,6 +103,7 @@ impl Forge {
             uid: row.session.uid.as_str().to_owned(),
             resource: ResourceId::from_random(rand::random()).as_str().to_owned(),
             sid: sid.as_str().to_owned(),
+            mode: "mix",
         };
         let resource = NewResource {
             id: task.resource.clone(),

@@ -61,7 +61,7 @@ async fn started_at_last(rest: &Rest, resource: &str, room: &str) -> Task {
         }
     };
     let sid = tokio::time::timeout(HANG_LIMIT, started).await.expect("a start is answered at last");
-    Task { room: room.into(), uid: RECORDER.into(), resource: resource.into(), sid }
+    Task { room: room.into(), uid: RECORDER.into(), resource: resource.into(), sid, mode: "mix" }
 }
 
 /// The bucket is dead before, during and after; it comes back while nobody looks.

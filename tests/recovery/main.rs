@@ -35,6 +35,7 @@ mod a_full_disk_stops_no_recording;
 mod a_restart_with_many_sessions_is_quick;
 mod a_torn_journal_is_read;
 mod a_worker_that_stood_still_says_so;
+mod failing_disks;
 mod kills_cost_a_second_at_most;
 mod kills_hit_every_phase;
 mod poorer_journal;

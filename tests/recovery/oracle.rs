@@ -16,12 +16,19 @@ use crate::upgrade::media;
 /// Silences of this length may come or go where two decoders begin differently.
 const EDGE_MS: u64 = 80;
 
+/// So much of a voice may be lacking without a word, in milliseconds: before it is in the channel, at the recording's end, and at the edges
+/// of what is missing.
+const UNTOLD_MS: u64 = 1_500;
+
 /// See the module.
 pub(crate) struct Oracle {
     dir: TempDir,
     bucket: PathBuf,
     task: Task,
     before: BTreeMap<String, Vec<u8>>,
+    /// The second bucket, and the same of it.
+    copies: PathBuf,
+    copied: BTreeMap<String, Vec<u8>>,
     /// Wall time of tick 0.
     start: u64,
 }
@@ -36,14 +43,63 @@ impl Oracle {
             }
         }
         let before = media(dir.path());
+        let copies = place.copies();
+        let copied = media(&copies);
+        let mut oracle = Self { start: 0, dir, bucket, task: task.clone(), before, copies, copied };
         // A bucket that can be written once has no playlist before the end.
-        let mix = std::fs::read_to_string(dir.path().join(format!("{}_{}.m3u8", task.sid, task.room)));
-        Self { start: mix.map_or(0, |mix| start(&mix)), dir, bucket, task: task.clone(), before }
+        let first = oracle.playlists(oracle.dir.path()).first().map(|(_, text)| start(text));
+        oracle.start = first.unwrap_or(0);
+        oracle
     }
 
-    /// Seconds that the mix's playlist named.
+    /// Seconds that the longest playlist named.
     pub(crate) fn seconds(&self) -> f64 {
-        length(&std::fs::read_to_string(self.dir.path().join(self.playlist(None))).unwrap())
+        self.playlists(self.dir.path()).iter().map(|(_, text)| length(text)).fold(0.0, f64::max)
+    }
+
+    /// How many media objects the second bucket held.
+    pub(crate) fn copied(&self) -> usize {
+        self.copied.len()
+    }
+
+    /// After the end: no copy in the second bucket says something else than the recording's own.
+    pub(crate) fn check_copies(&self, what: &str) {
+        let after = media(&self.bucket);
+        let others: Vec<_> = self.copied.iter().filter(|(name, bytes)| after.get(*name) != Some(bytes)).collect();
+        let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
+        assert!(others.is_empty(), "{what}: the own bucket lacks, or has other bytes of, {names:?}");
+    }
+
+    /// After the end: milliseconds in which the voices that never pause are not heard, each by its uid, and that no silence goes untold:
+    /// the manifest says that as much is missing.
+    pub(crate) fn lost(&self, what: &str, manifest: &Value) -> Vec<(&'static str, u64)> {
+        let nobodys = manifest["ledger"]["unattributed"]["missingMs"].as_u64().unwrap_or(0);
+        let told = |uid: &str| {
+            let uids = manifest["ledger"]["uids"].as_array().into_iter().flatten();
+            let missing = uids.filter(|entry| entry["uid"] == uid).filter_map(|entry| entry["missingMs"].as_u64());
+            missing.sum::<u64>() + nobodys
+        };
+        let mut lost = Vec::new();
+        for voice in [Voice::Staircase, Voice::Tone] {
+            let names = [Some(voice), None].map(|voice| self.playlist(voice));
+            let Some((name, text)) =
+                names.iter().find_map(|name| Some((name, std::fs::read_to_string(self.bucket.join(name)).ok()?)))
+            else {
+                continue;
+            };
+            let (from, until) = (start(&text), start(&text) + (length(&text) * 1000.0) as u64);
+            let silences = self.decoded_from(from, &self.bucket, name, *name == self.playlist(None)).silences(voice);
+            let silent: u64 =
+                silences.iter().map(|(start, end)| (*end).min(until).saturating_sub((*start).max(from))).sum();
+            let missing = told(voice.uid());
+            assert!(
+                silent <= missing + UNTOLD_MS,
+                "{what}: {name} is silent for {silent} ms, and {missing} ms are told: {silences:?}, {}",
+                manifest["ledger"]
+            );
+            lost.push((voice.uid(), silent));
+        }
+        lost
     }
 
     /// Waits for the manifest.
@@ -64,6 +120,10 @@ impl Oracle {
             .map(|(name, bytes)| format!("{name}: {} -> {:?}", bytes.len(), after.get(*name).map(Vec::len)))
             .collect();
         assert!(names.is_empty(), "{what}: {} confirmed objects changed: {names:#?}", names.len());
+        let copies = media(&self.copies);
+        let changed: Vec<_> =
+            self.copied.iter().filter(|(name, bytes)| copies.get(*name) != Some(bytes)).map(|(name, _)| name).collect();
+        assert!(changed.is_empty(), "{what}: confirmed objects in the second bucket changed: {changed:?}");
         for voice in [None].into_iter().chain(VOICES.map(Some)) {
             let name = self.playlist(voice);
             let Ok(before) = std::fs::read_to_string(self.dir.path().join(&name)) else { continue };
@@ -110,13 +170,24 @@ impl Oracle {
 
     /// A playlist without its end would keep the decoder waiting.
     fn decoded(&self, folder: &Path, name: &str, mixed: bool) -> Sound {
+        self.decoded_from(self.start, folder, name, mixed)
+    }
+
+    /// `start`: wall time of the playlist's first sample.
+    fn decoded_from(&self, start: u64, folder: &Path, name: &str, mixed: bool) -> Sound {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         let ended = folder.join(format!("{name}.ended.m3u8"));
         let end = if text.contains("#EXT-X-ENDLIST") { "" } else { "#EXT-X-ENDLIST\n" };
         std::fs::write(&ended, format!("{text}{end}")).unwrap();
-        let sound = Sound::decode(&ended, self.start, mixed);
+        let sound = Sound::decode(&ended, start, mixed);
         std::fs::remove_file(&ended).unwrap();
         sound.unwrap_or_else(|words| panic!("{words}"))
+    }
+
+    /// Names and texts of the playlists in a folder, the mix first.
+    fn playlists(&self, folder: &Path) -> Vec<(String, String)> {
+        let names = [None].into_iter().chain(VOICES.map(Some)).map(|voice| self.playlist(voice));
+        names.filter_map(|name| Some((name.clone(), std::fs::read_to_string(folder.join(name)).ok()?))).collect()
     }
 
     fn playlist(&self, voice: Option<Voice>) -> String {

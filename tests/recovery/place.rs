@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::gate::Gate;
 use crate::receiver::Receiver;
+use crate::rest::Make;
 use crate::worker::{Door, Worker};
 use crate::write_once::{Policy, WriteOnce};
 
@@ -29,6 +30,8 @@ pub(crate) const CUSTOMER: (&str, &str) = ("customer", "customer-secret");
 pub(crate) const CALLBACK_SECRET: &str = "callback-secret";
 /// The customer's bucket.
 pub(crate) const BUCKET: &str = "calls";
+/// The second one.
+const BACKUP: &str = "copies";
 const BUCKET_KEYS: (&str, &str) = ("access", "secret");
 const CHANNEL_KEYS: (&str, &str) = ("devkey", "devsecret-devsecret-devsecret-000");
 /// How long a token of a talker is good for, in seconds.
@@ -47,6 +50,10 @@ pub(crate) struct Wishes {
     pub(crate) store: Store,
     /// MP4 and Ogg files beside the playlists.
     pub(crate) whole_files: bool,
+    /// Which playlists.
+    pub(crate) make: Make,
+    /// A second bucket, used after a minute.
+    pub(crate) backup: bool,
 }
 
 /// Who keeps the customer's objects.
@@ -57,6 +64,8 @@ pub(crate) enum Store {
     Embedded,
     /// The same behind a proxy that lets nothing be put over, nor deleted.
     WriteOnce,
+    /// The same behind a proxy that lets nobody read.
+    WriteOnly,
     /// versitygw, which `CLOUD_RECORDER_VERSITYGW` names.
     Versitygw,
 }
@@ -82,6 +91,8 @@ pub(crate) struct Place {
     pub(crate) data: PathBuf,
     /// What recordings make beside their playlists.
     pub(crate) kinds: &'static [&'static str],
+    /// Which playlists recordings have.
+    pub(crate) make: Make,
     dir: Option<TempDir>,
     root: PathBuf,
     address: String,
@@ -90,6 +101,8 @@ pub(crate) struct Place {
     _bucket: Option<BucketServer>,
     _gateway: Option<Gateway>,
     endpoint: String,
+    /// Where the second bucket is; nothing shuts it off.
+    backup: String,
 }
 
 /// A running versitygw, killed when dropped.
@@ -125,12 +138,14 @@ impl Place {
             .await
             .unwrap();
             bucket.ensure_bucket(BUCKET).await.unwrap();
+            bucket.ensure_bucket(BACKUP).await.unwrap();
             let address = bucket.addr();
             (Some(bucket), None, address)
         };
         let gate = Gate::to(address_of_bucket).await;
         let endpoint = match wishes.store {
             Store::WriteOnce => WriteOnce::start(&gate.endpoint(), Policy::ConditionFirst).await.endpoint,
+            Store::WriteOnly => WriteOnce::start(&gate.endpoint(), Policy::WriteOnly).await.endpoint,
             Store::Embedded | Store::Versitygw => gate.endpoint(),
         };
         let house = ChannelServer::start(house_settings()).await.unwrap();
@@ -141,6 +156,7 @@ impl Place {
         let place = Self {
             gate,
             kinds: if wishes.whole_files { &["hls", "mp4", "ogg"] } else { &["hls"] },
+            make: wishes.make,
             receiver: Receiver::scripted(&[]).await,
             door: watch::Sender::new(None),
             data: wishes.data.clone().unwrap_or_else(|| root.join("data")),
@@ -152,6 +168,7 @@ impl Place {
             _bucket: bucket,
             _gateway: gateway,
             endpoint,
+            backup: format!("http://{address_of_bucket}"),
         };
         std::fs::write(place.config(), place.config_text(&wishes)).unwrap();
         place
@@ -177,6 +194,11 @@ impl Place {
     /// Where the bucket's objects lie.
     pub(crate) fn objects(&self) -> PathBuf {
         self.root.join("buckets").join(BUCKET)
+    }
+
+    /// Where the second bucket's objects lie.
+    pub(crate) fn copies(&self) -> PathBuf {
+        self.root.join("buckets").join(BACKUP)
     }
 
     /// The channel server.
@@ -224,7 +246,7 @@ bucket = "{BUCKET}"
 access_key = "{access_key}"
 secret_key = "{secret_key}"
 endpoint = "{endpoint}"
-"#,
+{backup}"#,
             seal = "0f".repeat(32),
             server = wishes.server,
             customer = CUSTOMER.0,
@@ -236,6 +258,23 @@ endpoint = "{endpoint}"
             access_key = BUCKET_KEYS.0,
             secret_key = BUCKET_KEYS.1,
             endpoint = self.endpoint,
+            backup = if wishes.backup { self.backup_text() } else { String::new() },
+        )
+    }
+}
+
+impl Place {
+    fn backup_text(&self) -> String {
+        let ((access_key, secret_key), endpoint) = (BUCKET_KEYS, &self.backup);
+        format!(
+            r#"[apps.backup]
+vendor = 11
+bucket = "{BACKUP}"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+endpoint = "{endpoint}"
+after_minutes = 1
+"#
         )
     }
 }

@@ -1,5 +1,5 @@
-//! The journal is poorer than the bucket: flipped bits, a restored old copy, missing files, a full disk, before one kill and before
-//! several. The oracle is a copy of the bucket taken before: no confirmed media object ever changes, and no sound that was there is
+//! The journal is poorer than the bucket: flipped bits, a restored old copy, missing and unreadable files, before one kill and before
+//! several, in a mix and in individual tracks, together and each alone. The oracle is a copy of the bucket taken before: no confirmed media object ever changes, and no sound that was there is
 //! gone. What is lost is told.
 
 use std::path::{Path, PathBuf};
@@ -11,11 +11,13 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::disk::{Disk, files, skipped};
+use crate::disk::{files, skipped};
 use crate::oracle::Oracle;
 use crate::place::{Place, Store, Wishes};
+use crate::rest::Make;
 use crate::seed;
 use crate::stage::Stage;
+use crate::upgrade::media;
 
 /// What is done to the data directory of a dead worker; none of it touches the bucket.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,10 @@ enum Fault {
     CutJournal(f64),
     /// All of the journal is gone.
     NoJournal,
+    /// Reading the journal's last file gives EIO.
+    UnreadableJournal,
+    /// A folder is in the place of the journal's last file.
+    FolderForJournal,
     /// What waited for the bucket is gone.
     NoSpool,
     /// One bit of each file that waited for the bucket.
@@ -43,6 +49,18 @@ enum Fault {
 /// Those that every run of the tests tries.
 const FEW: [Fault; 5] =
     [Fault::BitInJournal(0.25), Fault::BitInHeaders, Fault::NoJournal, Fault::OldCopy, Fault::Nothing];
+
+/// Those that have no place in a file.
+const OTHERS: [Fault; 8] = [
+    Fault::Nothing,
+    Fault::BitInHeaders,
+    Fault::NoJournal,
+    Fault::UnreadableJournal,
+    Fault::FolderForJournal,
+    Fault::NoSpool,
+    Fault::BitInSpool,
+    Fault::OldCopy,
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final() {
@@ -57,6 +75,41 @@ async fn what_the_bucket_confirmed_is_final() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, one kind of playlist"));
+    for (fault, make) in [(Fault::NoJournal, Make::Mix), (Fault::UnreadableJournal, Make::Individual)] {
+        suffer(fault, 1, Wishes { make, ..Wishes::default() }, &mut random).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; make faults runs it"]
+async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone_whatever_is_damaged() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, one kind of playlist, long"));
+    let some = [Fault::BitInJournal(0.3), Fault::ZerosInJournal(0.6), Fault::CutJournal(0.5)];
+    for make in [Make::Mix, Make::Individual] {
+        for (fault, kills) in some.into_iter().chain(OTHERS).zip([1, 2].into_iter().cycle()) {
+            suffer(fault, kills, Wishes { make, ..Wishes::default() }, &mut random).await;
+        }
+        let fault = Fault::BitInJournal(0.5);
+        suffer(fault, 2, Wishes { make, store: Store::WriteOnly, ..Wishes::default() }, &mut random).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; make faults runs it"]
+async fn what_either_bucket_confirmed_is_final_while_copies_go_to_the_second() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, backup"));
+    let faults =
+        [Fault::Nothing, Fault::BitInJournal(0.5), Fault::NoJournal, Fault::BitInHeaders, Fault::UnreadableJournal];
+    // Each waits a minute for the second bucket to be used.
+    let all = faults.into_iter().zip([Make::Both, Make::Mix, Make::Individual].into_iter().cycle());
+    let seeds: Vec<_> = all.map(|(fault, make)| (fault, make, random.random())).collect();
+    let each = seeds.into_iter().map(|(fault, make, seed)| suffer_away(fault, make, seed));
+    futures_util::future::join_all(each).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; make faults runs it"]
 async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, long"));
@@ -64,9 +117,7 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
     let bits = places.map(Fault::BitInJournal);
     let zeros = places.map(Fault::ZerosInJournal);
     let cuts = places.map(Fault::CutJournal);
-    let others =
-        [Fault::Nothing, Fault::BitInHeaders, Fault::NoJournal, Fault::NoSpool, Fault::BitInSpool, Fault::OldCopy];
-    let all = || bits.into_iter().chain(zeros).chain(cuts).chain(others);
+    let all = || bits.into_iter().chain(zeros).chain(cuts).chain(OTHERS);
     for fault in all() {
         for kills in [1, 3] {
             suffer(fault, kills, Wishes::default(), &mut random).await;
@@ -77,7 +128,7 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
             skipped("poorer journals and versitygw: CLOUD_RECORDER_VERSITYGW names no binary");
             continue;
         }
-        for fault in [bits[2], zeros[4], cuts[3]].into_iter().chain(others) {
+        for fault in [bits[2], zeros[4], cuts[3]].into_iter().chain(OTHERS) {
             suffer(fault, 2, Wishes { store, whole_files: true, ..Wishes::default() }, &mut random).await;
         }
     }
@@ -85,7 +136,7 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
 
 /// Records, kills the worker, damages what it left, lets the next run go on, and compares the bucket with what it held.
 async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng) {
-    let what = format!("{fault:?}, {:?}", wishes.store);
+    let what = format!("{fault:?}, {:?}, {:?}", wishes.store, wishes.make);
     let mut stage = Stage::at(Place::with(wishes).await, 1).await;
     let mut lost = 0;
     for kill in 0..kills {
@@ -115,44 +166,62 @@ async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng)
             oracle.check(&format!("{what}, after the end"));
             oracle.check_named(&what);
             assert_ne!(manifest["verdict"], "complete", "{what}: {}", manifest["ledger"]);
-            print_told(&what, kills, &manifest);
+            let silent = oracle.lost(&what, &manifest);
+            print_told(&what, kills, &silent, &manifest);
         }
     }
     assert_eq!(lost, kills);
 }
 
-/// Seconds told, cause by cause.
-fn print_told(what: &str, kills: usize, manifest: &Value) {
+/// The same while the recording's own bucket is out of reach and copies go to the second one; it is back before the end.
+async fn suffer_away(fault: Fault, make: Make, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let what = format!("{fault:?}, backup, {make:?}");
+    let mut stage = Stage::at(Place::with(Wishes { make, backup: true, ..Wishes::default() }).await, 1).await;
+    sleep(Duration::from_secs(6)).await;
+    stage.place.gate.shut();
+    let copies = stage.place.copies();
+    for _ in 0..90 {
+        sleep(Duration::from_secs(1)).await;
+        if media(&copies).len() > 30 {
+            break;
+        }
+    }
+    sleep(Duration::from_millis(random.random_range(0..2_000))).await;
+    stage.kill();
+    sleep(Duration::from_millis(300)).await;
+    let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
+    assert!(oracle.copied() > 30, "{what}: {} copies", oracle.copied());
+    damage(fault, &stage.place.data, Path::new("no copy"), &mut random);
+    // Without a journal the bucket alone knows what it confirmed: it has to be there when it is asked.
+    if matches!(fault, Fault::NoJournal | Fault::UnreadableJournal) {
+        stage.place.gate.open();
+    }
+    stage.start();
+    stage.ready().await;
+    sleep(Duration::from_secs(10)).await;
+    oracle.check(&format!("{what}, the next run"));
+    stage.place.gate.open();
+    sleep(Duration::from_secs(5)).await;
+    stage.stop().await;
+    let manifest = oracle.manifest(&stage.place).await;
+    oracle.check(&format!("{what}, after the end"));
+    oracle.check_named(&what);
+    oracle.check_copies(&what);
+    assert_ne!(manifest["verdict"], "complete", "{what}: {}", manifest["ledger"]);
+    let silent = oracle.lost(&what, &manifest);
+    print_told(&what, 1, &silent, &manifest);
+}
+
+/// Milliseconds in which voices that never pause are silent, and milliseconds told, cause by cause.
+pub(crate) fn print_told(what: &str, kills: usize, silent: &[(&str, u64)], manifest: &Value) {
     let lost: Vec<String> = manifest["lost"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|lost| format!("{}: {} {}", lost["uid"], lost["missingMs"], lost["causesMs"]))
         .collect();
-    println!("{what}, {kills} kills: 0 objects changed; told: {}", lost.join("; "));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_and_a_kill_leave_the_bucket_as_it_was() {
-    let Some(disk) = Disk::small(48) else { return skipped("a full disk and a kill") };
-    let (data, server) = (Some(disk.path().join("data")), "disk_reserve_mib = 8\n".to_owned());
-    let mut stage = Stage::at(Place::with(Wishes { data, server, ..Wishes::default() }).await, 1).await;
-    sleep(Duration::from_secs(6)).await;
-    disk.fill();
-    sleep(Duration::from_secs(9)).await;
-    stage.kill();
-    sleep(Duration::from_millis(300)).await;
-    let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
-    assert!(oracle.seconds() > 9.0, "the bucket goes on while the disk is full: {}", oracle.seconds());
-    disk.make_room();
-    stage.start();
-    stage.ready().await;
-    sleep(Duration::from_secs(4)).await;
-    oracle.check("a full disk");
-    stage.stop().await;
-    let manifest = oracle.manifest(&stage.place).await;
-    oracle.check("a full disk, after the end");
-    assert_eq!(manifest["verdict"], "partial");
+    println!("{what}, {kills} kills: 0 objects changed; silent: {silent:?} ms; told: {}", lost.join("; "));
 }
 
 fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
@@ -195,6 +264,17 @@ fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
             let (path, mut bytes) = last();
             bytes.truncate(at(share, bytes.len()));
             std::fs::write(path, bytes).unwrap();
+        }
+        Fault::UnreadableJournal => {
+            // The first page of a process is never there, so that reading it is an error of the device.
+            let path = last().0;
+            std::fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/proc/self/mem", path).unwrap();
+        }
+        Fault::FolderForJournal => {
+            let path = last().0;
+            std::fs::remove_file(&path).unwrap();
+            std::fs::create_dir(path).unwrap();
         }
         Fault::NoJournal => std::fs::remove_dir_all(data.join("journal")).unwrap(),
         Fault::NoSpool => {

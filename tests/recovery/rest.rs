@@ -6,6 +6,25 @@ use serde_json::{Value, json};
 use crate::place::{APP, CUSTOMER};
 use crate::worker::Door;
 
+/// What a recording makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// A mix, and each uid alone.
+    #[default]
+    Both,
+    /// The mix alone.
+    Mix,
+    /// Each uid alone.
+    Individual,
+}
+
+impl Make {
+    /// The mode in a call's path.
+    pub(crate) const fn mode(self) -> &'static str {
+        if matches!(self, Self::Individual) { "individual" } else { "mix" }
+    }
+}
+
 /// A connection to the API.
 #[derive(Clone)]
 pub(crate) struct Rest {
@@ -13,6 +32,7 @@ pub(crate) struct Rest {
     door: Door,
     /// What recordings make: `avFileType`.
     pub(crate) kinds: &'static [&'static str],
+    pub(crate) make: Make,
 }
 
 /// A recording as its caller knows it.
@@ -22,11 +42,12 @@ pub(crate) struct Task {
     pub(crate) uid: String,
     pub(crate) resource: String,
     pub(crate) sid: String,
+    pub(crate) mode: &'static str,
 }
 
 impl Rest {
     pub(crate) fn new(door: &Door) -> Self {
-        Self { http: reqwest::Client::new(), door: door.clone(), kinds: &["hls"] }
+        Self { http: reqwest::Client::new(), door: door.clone(), kinds: &["hls"], make: Make::Both }
     }
 
     /// Where the worker answers now.
@@ -76,7 +97,7 @@ impl Rest {
         Some(answer["resourceId"].as_str().unwrap().to_owned())
     }
 
-    /// Asks for a mix and individual tracks with this resource; the same call each time.
+    /// Asks for a recording with this resource; the same call each time.
     pub(crate) async fn start(&self, resource: &str, room: &str, uid: &str) -> Option<(u16, Value)> {
         let (status, _, body) = self.start_answer(resource, room, uid).await?;
         Some((status, body))
@@ -89,11 +110,12 @@ impl Rest {
         room: &str,
         uid: &str,
     ) -> Option<(u16, Option<String>, Value)> {
-        let config = json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 30, "alsoIndividual": true });
+        let config =
+            json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 30, "alsoIndividual": self.make == Make::Both });
         let body = json!({ "cname": room, "uid": uid, "clientRequest": {
             "recordingConfig": config, "recordingFileConfig": { "avFileType": self.kinds }
         } });
-        let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/mix/start");
+        let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/{}/start", self.make.mode());
         self.answer(Method::POST, &path, Some(&body)).await
     }
 
@@ -103,7 +125,7 @@ impl Rest {
         let (status, answer) = self.start(&resource, room, uid).await.expect("the worker answers");
         assert_eq!(status, 200, "start: {answer}");
         let sid = answer["sid"].as_str().unwrap().to_owned();
-        Task { room: room.into(), uid: uid.into(), resource, sid }
+        Task { room: room.into(), uid: uid.into(), resource, sid, mode: self.make.mode() }
     }
 
     pub(crate) async fn query(&self, task: &Task) -> Option<(u16, Value)> {
@@ -127,7 +149,7 @@ impl Rest {
 
 impl Task {
     fn path(&self, action: &str) -> String {
-        let Self { resource, sid, .. } = self;
-        format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/sid/{sid}/mode/mix/{action}")
+        let Self { resource, sid, mode, .. } = self;
+        format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/sid/{sid}/mode/{mode}/{action}")
     }
 }

@@ -42,7 +42,7 @@ impl Stage {
         let rooms: Vec<String> = (0..rooms).map(|room| format!("room{room}")).collect();
         let (crowd, worker) = tokio::join!(Crowd::join(&place, &rooms), place.ready_worker());
         let mut rest = Rest::new(&place.door);
-        rest.kinds = place.kinds;
+        (rest.kinds, rest.make) = (place.kinds, place.make);
         let started = rooms.iter().map(|room| rest.record(room, RECORDER));
         let tasks = futures_util::future::join_all(started).await;
         let recordings = tasks.into_iter().map(|task| Recording::new(&place, task)).collect();

@@ -246,7 +246,7 @@ impl Making {
         let (status, answer) = rest.call(Method::POST, &path, Some(&body)).await.expect("the worker answers");
         assert_eq!(status, 200, "start: {answer}");
         let sid = answer["sid"].as_str().unwrap().to_owned();
-        let task = Task { room: "room0".into(), uid: RECORDER.into(), resource, sid };
+        let task = Task { room: "room0".into(), uid: RECORDER.into(), resource, sid, mode: "mix" };
         Self { place, root: root.to_owned(), worker, rest, task, _crowd: crowd, _backup: backup }
     }
 

@@ -1,0 +1,104 @@
+//! The disk fails while the bucket is well, and the worker dies: full, with errors (EIO), read-only; in a mix and in individual tracks,
+//! together and each alone. The recording goes on into the bucket, and what the bucket confirmed is final.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::disk::{Disk, Failing, skipped};
+use crate::oracle::Oracle;
+use crate::place::{Place, Store, Wishes};
+use crate::poorer_journal::print_told;
+use crate::rest::Make;
+use crate::stage::Stage;
+
+/// How a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    Fails(Failing),
+}
+
+const TROUBLES: [Trouble; 3] = [Trouble::Full, Trouble::Fails(Failing::Errors), Trouble::Fails(Failing::ReadOnly)];
+
+impl Trouble {
+    fn disk(self) -> Option<Disk> {
+        match self {
+            Self::Full => Disk::small(48),
+            Self::Fails(how) => Disk::that_fails(how),
+        }
+    }
+
+    fn begin(self, disk: &Disk) {
+        match self {
+            Self::Full => disk.fill(),
+            Self::Fails(_) => disk.fail(),
+        }
+    }
+
+    /// Nobody uses the disk.
+    fn end(self, disk: &Disk) {
+        match self {
+            Self::Full => disk.make_room(),
+            Self::Fails(_) => disk.heal(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_and_a_kill_leave_the_bucket_as_it_was() {
+    die_on(Trouble::Full, Wishes::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_with_errors_and_a_kill_leave_the_bucket_as_it_was() {
+    die_on(Trouble::Fails(Failing::Errors), Wishes { make: Make::Individual, ..Wishes::default() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; make faults runs it"]
+async fn a_failing_disk_and_a_kill_leave_the_bucket_as_it_was() {
+    for trouble in TROUBLES {
+        for make in [Make::Both, Make::Mix, Make::Individual] {
+            die_on(trouble, Wishes { make, ..Wishes::default() }).await;
+        }
+        for store in [Store::WriteOnce, Store::WriteOnly] {
+            die_on(trouble, Wishes { store, ..Wishes::default() }).await;
+        }
+    }
+}
+
+/// Records, lets the disk fail, kills the worker, lets the next run go on with a disk that is well.
+async fn die_on(trouble: Trouble, wishes: Wishes) {
+    let what = format!("{trouble:?}, {:?}, {:?}", wishes.store, wishes.make);
+    let Some(disk) = trouble.disk() else { return skipped(&what) };
+    let store = wishes.store;
+    let (data, server) = (Some(disk.path().join("data")), "disk_reserve_mib = 8\n".to_owned());
+    let mut stage = Stage::at(Place::with(Wishes { data, server, ..wishes }).await, 1).await;
+    sleep(Duration::from_secs(6)).await;
+    stage.worker().freeze().await;
+    trouble.begin(&disk);
+    stage.worker().resume();
+    sleep(Duration::from_secs(9)).await;
+    stage.kill();
+    sleep(Duration::from_millis(300)).await;
+    let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
+    match store {
+        Store::WriteOnce => {}
+        // What the journal can't note is not named.
+        Store::WriteOnly => assert!(oracle.seconds() < 9.0, "{what}: {} s are named", oracle.seconds()),
+        _ => assert!(oracle.seconds() > 9.0, "{what}: the bucket goes on, but has {} s", oracle.seconds()),
+    }
+    trouble.end(&disk);
+    stage.start();
+    stage.ready().await;
+    sleep(Duration::from_secs(4)).await;
+    oracle.check(&what);
+    stage.stop().await;
+    let manifest = oracle.manifest(&stage.place).await;
+    oracle.check(&format!("{what}, after the end"));
+    assert_eq!(manifest["verdict"], "partial", "{what}: {}", manifest["ledger"]);
+    let silent = oracle.lost(&what, &manifest);
+    print_told(&what, 1, &silent, &manifest);
+    drop(stage);
+}
