@@ -107,7 +107,7 @@ impl Credentials {
     /// The same, with so many requests a second for each app; others have no limit.
     #[must_use]
     pub fn with_limits(mut self, per_second: impl IntoIterator<Item = (AppId, u32)>) -> Self {
-        if let Some(known) = self.to_change() {
+        if let Some(known) = self.known_mut() {
             known.paces = per_second.into_iter().map(|(app, limit)| (app, Arc::new(Pace::new(limit)))).collect();
         }
         self
@@ -116,7 +116,7 @@ impl Credentials {
     /// The same, with pages of these origins that may call each app's API from a browser; of others none may.
     #[must_use]
     pub fn with_origins(mut self, origins: impl IntoIterator<Item = (AppId, Vec<String>)>) -> Self {
-        if let Some(known) = self.to_change() {
+        if let Some(known) = self.known_mut() {
             known.origins = origins.into_iter().collect();
         }
         self
@@ -149,7 +149,7 @@ impl Credentials {
     }
 
     /// Before anybody else has it.
-    fn to_change(&mut self) -> Option<&mut Known> {
+    fn known_mut(&mut self) -> Option<&mut Known> {
         Arc::get_mut(self.known.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::talker::Talker;
 use crate::world::{APP, OTHER_APP, World};
 
 /// For what has to happen at some time; no result depends on it.
@@ -52,36 +53,47 @@ impl Port {
         let address = listener.local_addr().unwrap();
         let router = world.router().route("/large", axum::routing::get(async || vec![0_u8; 32 << 20]));
         let serving = tokio::spawn(serving::serve(listener, router, limits, CancellationToken::new()));
-        // A new connection for each call: none is kept.
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
+        let http = http();
         Self { world, address, http, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// Connections from several addresses that send this and nothing more.
     async fn attack(&self, text: &str) -> Vec<TcpStream> {
-        let mut streams = Vec::new();
-        for attacker in 0..ATTACKERS {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.bind(format!("127.0.0.{}:0", 2 + attacker % 5).parse().unwrap()).unwrap();
-            let mut stream = socket.connect(self.address).await.unwrap();
-            // Who came before may have been closed for the ones after it.
-            let _ = stream.write_all(text.as_bytes()).await;
-            streams.push(stream);
-        }
-        streams
+        attack(self.address, ATTACKERS, text).await
     }
 
+    /// Everything that an app needs: somebody talks for three seconds, and it is in the bucket.
+    async fn serves(&self) {
+        let app = App { http: &self.http, base: format!("http://{}", self.address), id: OTHER_APP, key: "other" };
+        let task = app.start(self.world.client()).await;
+        let sid = task.split('/').rev().nth(2).unwrap().to_owned();
+        let stage = self.world.channel.stage(&sid);
+        stage.enter(0, "9", 1).await;
+        stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
+        let (status, stopped) = app.stop(&task).await;
+        assert_eq!(status, StatusCode::OK, "{stopped}");
+        assert_eq!(stopped["serverResponse"]["uploadingStatus"], "uploaded");
+    }
+}
+
+/// An app's server.
+struct App<'a> {
+    http: &'a reqwest::Client,
+    base: String,
+    id: &'a str,
+    key: &'a str,
+}
+
+impl App<'_> {
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = self.http.request(method, format!("http://{}{path}", self.address));
-        let request = request.basic_auth("other", Some("secret"));
+        let request = self.http.request(method, format!("{}{path}", self.base)).basic_auth(self.key, Some("secret"));
         let request = body.into_iter().fold(request, |request, body| request.json(&body));
         let answer = request.send().await.unwrap();
         (answer.status(), answer.json().await.unwrap())
     }
 
-    /// Everything that an app needs.
-    async fn serves(&self) {
-        let app = format!("/v1/apps/{OTHER_APP}/cloud_recording");
+    /// Probes, acquires, starts and queries; the task's path.
+    async fn start(&self, client: Value) -> String {
+        let app = format!("/v1/apps/{}/cloud_recording", self.id);
         let (get, post) = (reqwest::Method::GET, reqwest::Method::POST);
         assert_eq!(self.call(get.clone(), "/livez", None).await.0, StatusCode::OK);
         assert_eq!(self.call(get.clone(), "/readyz", None).await.0, StatusCode::OK);
@@ -89,14 +101,36 @@ impl Port {
         let (status, acquired) = self.call(post.clone(), &format!("{app}/acquire"), body(json!({}))).await;
         assert_eq!(status, StatusCode::OK, "{acquired}");
         let task = format!("{app}/resourceid/{}", acquired["resourceId"].as_str().unwrap());
-        let (status, started) =
-            self.call(post.clone(), &format!("{task}/mode/mix/start"), body(self.world.client())).await;
+        let (status, started) = self.call(post, &format!("{task}/mode/mix/start"), body(client)).await;
         assert_eq!(status, StatusCode::OK, "{started}");
         let task = format!("{task}/sid/{}/mode/mix", started["sid"].as_str().unwrap());
         assert_eq!(self.call(get, &format!("{task}/query"), None).await.0, StatusCode::OK);
-        let (status, stopped) = self.call(post, &format!("{task}/stop"), body(json!({}))).await;
-        assert_eq!(status, StatusCode::PARTIAL_CONTENT, "nothing was recorded: {stopped}");
+        task
     }
+
+    async fn stop(&self, task: &str) -> (StatusCode, Value) {
+        let body = json!({ "cname": "room", "uid": "1", "clientRequest": {} });
+        self.call(reqwest::Method::POST, &format!("{task}/stop"), Some(body)).await
+    }
+}
+
+/// Connections from several addresses that send this and nothing more.
+async fn attack(port: SocketAddr, connections: usize, text: &str) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for attacker in 0..connections {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("127.0.0.{}:0", 2 + attacker % 5).parse().unwrap()).unwrap();
+        let mut stream = socket.connect(port).await.unwrap();
+        // Who came before may have been closed for the ones after it.
+        let _ = stream.write_all(text.as_bytes()).await;
+        streams.push(stream);
+    }
+    streams
+}
+
+/// A new connection for each call: none is kept.
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap()
 }
 
 fn acquire(content_length: usize) -> String {

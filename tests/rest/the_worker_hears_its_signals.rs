@@ -41,7 +41,8 @@ impl Manager {
                 heard.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
             }
             let found = heard.iter().position(|said| said.starts_with(word))?;
-            Some(drop(heard.drain(..=found)))
+            drop(heard.drain(..=found));
+            Some(())
         })
         .await;
     }

@@ -8,6 +8,7 @@ mod fault_matrix;
 mod fault_proxy;
 mod late_puts_are_harmless;
 mod names_that_are_taken;
+mod nobody_holds_the_bucket;
 mod places_are_shared;
 mod playlists_never_run_ahead;
 mod recording;
