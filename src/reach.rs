@@ -5,7 +5,7 @@
 //! once, where the URL is taken.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -30,15 +30,30 @@ pub fn literal(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// The addresses of a host name, if all of them are public. Waits for the system's resolver.
-pub async fn look_up_public(name: &str) -> io::Result<Vec<IpAddr>> {
-    let addresses: Vec<IpAddr> = tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
-    if addresses.iter().all(|address| is_public(*address)) {
+/// The addresses of a host name, if it may lead there. Waits for the system's resolver, except for `localhost` and what is below it: these are
+/// this machine (RFC 6761 section 6.3), and not every resolver knows it.
+pub async fn look_up(name: &str, reach: Reach) -> io::Result<Vec<IpAddr>> {
+    let addresses = if is_localhost(name) {
+        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+    } else {
+        tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()
+    };
+    if reach == Reach::Anywhere || addresses.iter().all(|address| is_public(*address)) {
         Ok(addresses)
     } else {
         let problem = "the host name leads to a loopback, private or link-local address, which this app may not use";
         Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
     }
+}
+
+/// The same where it has to be public.
+pub async fn look_up_public(name: &str) -> io::Result<Vec<IpAddr>> {
+    look_up(name, Reach::Public).await
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]
@@ -47,7 +62,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_has_no_addresses() {
-        let error = look_up_public("localhost").await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        for name in ["localhost", "calls.localhost", "CALLS.Localhost."] {
+            let error = look_up_public(name).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+            let here = look_up(name, Reach::Anywhere).await.unwrap();
+            assert!(here.iter().all(IpAddr::is_loopback) && !here.is_empty(), "{name}");
+        }
+        assert!(!is_localhost("notlocalhost"));
     }
 }

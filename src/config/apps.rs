@@ -116,9 +116,9 @@ pub enum IdleRoom {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultStorage {
-    /// 1 Amazon S3, 11 S3-compatible.
+    /// 1 Amazon S3, 2 Alibaba, 3 Tencent, 6 Google, 7 Huawei, 8 Baidu, 11 S3-compatible.
     pub vendor: u8,
-    /// The vendor's region number; ignored for vendor 11.
+    /// The vendor's region number; ignored for vendors 6 and 11.
     #[serde(default)]
     pub region: u32,
     /// Bucket name.
@@ -130,6 +130,10 @@ pub struct DefaultStorage {
     /// Endpoint of an S3-compatible store (vendor 11).
     #[serde(default, deserialize_with = "text::optional_url")]
     pub endpoint: Option<Url>,
+    /// The region to sign for (vendor 11), where it is not `us-east-1` and the endpoint's name does not say it.
+    pub signing_region: Option<String>,
+    /// Whether the bucket goes into the path of each request, or into its host name; the store's answer decides where nothing is said.
+    pub path_style: Option<bool>,
     /// The folders in which recordings lie whose start brings no storageConfig; one that does brings a fileNamePrefix of its own.
     #[serde(default)]
     pub prefix: Vec<String>,
@@ -143,9 +147,9 @@ pub struct BackupStorage {
     /// 1 to 1440.
     #[serde(default = "default_after_minutes")]
     pub after_minutes: u16,
-    /// 1 Amazon S3, 11 S3-compatible.
+    /// 1 Amazon S3, 2 Alibaba, 3 Tencent, 6 Google, 7 Huawei, 8 Baidu, 11 S3-compatible.
     pub vendor: u8,
-    /// The vendor's region number; ignored for vendor 11.
+    /// The vendor's region number; ignored for vendors 6 and 11.
     #[serde(default)]
     pub region: u32,
     /// Bucket name.
@@ -157,6 +161,10 @@ pub struct BackupStorage {
     /// Endpoint of an S3-compatible store (vendor 11).
     #[serde(default, deserialize_with = "text::optional_url")]
     pub endpoint: Option<Url>,
+    /// The region to sign for (vendor 11), where it is not `us-east-1` and the endpoint's name does not say it.
+    pub signing_region: Option<String>,
+    /// Whether the bucket goes into the path of each request, or into its host name; the store's answer decides where nothing is said.
+    pub path_style: Option<bool>,
     /// Put before each recording's own folders.
     #[serde(default)]
     pub prefix: Vec<String>,

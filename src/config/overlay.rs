@@ -45,7 +45,7 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 18] = [
+pub(super) const SCALARS: [&str; 19] = [
     "drain_seconds",
     "spool_gib",
     "metrics",
@@ -64,6 +64,7 @@ pub(super) const SCALARS: [&str; 18] = [
     "vendor",
     "region",
     "after_minutes",
+    "path_style",
 ];
 
 fn value_like(old: Option<&Value>, key: &str, text: &str) -> Value {

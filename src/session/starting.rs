@@ -154,10 +154,10 @@ async fn destination(app: &AppSettings, request: &StartRequest) -> Result<Destin
         return app.storage.clone().ok_or_else(|| Error::Invalid(missing.into()));
     };
     let destination = vendor::destination(parts).map_err(|error| Error::Invalid(error.to_string()))?;
-    if let Some(endpoint) = destination.endpoint.as_ref().filter(|_| !app.private_endpoints) {
+    if let Some(url) = destination.url().filter(|_| !app.private_endpoints) {
         let field = "clientRequest.storageConfig.extensionParams.endpoint";
         let refused = |problem| Error::Invalid(format!("{field} can't be used: {problem}"));
-        endpoint::refuse_private(endpoint).await.map_err(refused)?;
+        endpoint::refuse_private(&url).await.map_err(refused)?;
     }
     Ok(destination)
 }

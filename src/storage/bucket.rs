@@ -1,13 +1,15 @@
 //! The customer's bucket, through aws-sdk-s3.
 //!
-//! An object counts as there when the store confirmed it: with the SHA-256 that it computed where it knows checksums, else with
-//! the length that it holds of a body whose hash was part of the request's signature ([`Proof`]). One call is one attempt;
+//! An object counts as there when the store confirmed it: with the SHA-256 that it computed where it knows checksums, else with its MD5,
+//! else with the length that it holds of a body whose hash was part of the request's signature ([`Proof`]). One call is one attempt;
 //! patience is [`super::Uploader`]'s. What a store lets us do is found out once and remembered ([`Abilities`]); media objects are never put
 //! over others ([`put`]).
 
 mod abilities;
+mod address;
 mod body;
 mod client;
+mod confirm;
 mod error;
 mod probe;
 mod put;
@@ -18,11 +20,13 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::destination::{Credentials, Destination};
 use super::spool::{ObjectKind, SpooledFile};
 use crate::reach::Reach;
 use abilities::Learned;
+use address::Way;
 use body::Body;
 use error::{Action, Place};
 
@@ -61,6 +65,9 @@ pub enum Proof {
     Checksum,
     /// The store knows no checksums; its ETag is the MD5 of the same bytes.
     ETag,
+    /// The store knows no checksums. It accepted the signed SHA-256 of the body and gave the object an ETag, and it either shows that ETag
+    /// afterwards or lets these credentials read nothing.
+    Signed,
     /// The store knows no checksums. It accepted the signed SHA-256 of the body, and has as many bytes. Also: the name is taken, nobody may
     /// read it, and an earlier attempt with the same bytes may have been taken.
     Length,
@@ -92,7 +99,7 @@ impl Bucket {
     /// The same bucket, written to with other credentials. Of what is known, what is not about credentials stays.
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
         let bucket = Self::connect_within(&Destination { credentials, ..(*self.destination).clone() }, self.reach);
-        bucket.learn(Abilities { conditional: self.abilities().conditional, ..Abilities::default() });
+        bucket.learn(Abilities { readable: None, write_once: None, ..self.abilities() });
         bucket
     }
 
@@ -107,6 +114,8 @@ impl Bucket {
             known.conditional = known.conditional.or(before.conditional);
             known.readable = known.readable.or(before.readable);
             known.write_once = known.write_once.or(before.write_once);
+            known.path_style = known.path_style.or(before.path_style);
+            known.region = known.region.take().or(before.region);
         });
     }
 
@@ -125,7 +134,9 @@ impl Bucket {
         kind: ObjectKind,
         earlier: Earlier,
     ) -> Result<Confirmed, BucketError> {
-        self.timed(limit, Action::Write, self.put_body(key, &Body::of(bytes), kind, earlier)).await
+        let body = Body::of(bytes);
+        let put = self.put_body(key, &body, kind, earlier, Instant::now() + limit);
+        self.timed(limit, Action::Write, put).await
     }
 
     /// The same with an object that is read from its file while it is sent, so that it need not fit into memory.
@@ -137,14 +148,23 @@ impl Bucket {
         kind: ObjectKind,
         earlier: Earlier,
     ) -> Result<Confirmed, BucketError> {
-        self.timed(limit, Action::Write, self.put_body(key, &Body::File(file), kind, earlier)).await
+        let body = Body::File(file);
+        let put = self.put_body(key, &body, kind, earlier, Instant::now() + limit);
+        self.timed(limit, Action::Write, put).await
     }
 
     /// Deletes an object; one that is not there is deleted already.
     pub async fn delete_within(&self, limit: Duration, key: &str) -> Result<(), BucketError> {
         let deleted = async {
-            let deleted = self.client.delete_object().bucket(&self.destination.bucket).key(key).send().await;
-            deleted.map(|_| ()).map_err(|error| BucketError::sort(self.place(Action::Delete), &error))
+            let mut way = Way::to(self);
+            loop {
+                let delete = self.client.delete_object().bucket(&self.destination.bucket).key(key);
+                let deleted = delete.customize().config_override(way.config()).send().await.map(drop);
+                let deleted = deleted.map_err(|error| BucketError::sort(self.place(Action::Delete), &error));
+                if let Some(deleted) = way.end(deleted) {
+                    return deleted;
+                }
+            }
         };
         self.timed(limit, Action::Delete, deleted).await
     }

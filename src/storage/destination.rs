@@ -21,8 +21,9 @@ pub struct Destination {
     pub prefix: KeyPrefix,
     /// Who writes.
     pub credentials: Credentials,
-    /// Whether the bucket is named in the path and not in the host.
-    pub path_style: bool,
+    /// Whether the bucket is named in the path and not in the host; `None` where the store's answer decides. A bucket whose name can't be
+    /// part of a host name is named in the path in any case.
+    pub path_style: Option<bool>,
     /// Encryption that the store is asked for.
     pub encryption: Option<Encryption>,
 }

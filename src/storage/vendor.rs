@@ -2,9 +2,11 @@
 
 mod endpoint;
 mod regions;
+mod stores;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::destination::{Credentials, Destination, Encryption, KeyPrefix, PrefixError};
 use crate::fault::{Explain, Fault};
@@ -13,9 +15,9 @@ use crate::fault::{Explain, Fault};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageConfigParts {
-    /// Who keeps the bucket: 1 Amazon S3, 11 any S3-compatible store.
+    /// Who keeps the bucket: 1 Amazon S3, 2 Alibaba, 3 Tencent, 6 Google, 7 Huawei, 8 Baidu, 11 any S3-compatible store.
     pub vendor: Option<i64>,
-    /// The vendor's region number; ignored for vendor 11.
+    /// The vendor's region number; ignored for vendors 6 and 11.
     pub region: Option<i64>,
     /// The bucket's name.
     pub bucket: Option<String>,
@@ -36,14 +38,16 @@ pub struct StorageConfigParts {
 
 /// `storageConfig.extensionParams`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ExtensionParams {
     /// The store's URL (vendor 11). Without a scheme `https` is meant.
     pub endpoint: Option<String>,
     /// The region that requests are signed for (vendor 11; ours, the original has no such field). Else it is read from the
     /// endpoint's host name where that names one, else `us-east-1`.
     pub region: Option<String>,
-    /// Server-side encryption: `aes256` or `kms`.
+    /// Whether the bucket goes into the path of each request, or into its host name (ours). Else the store's answer decides.
+    pub path_style: Option<bool>,
+    /// Server-side encryption: `aes256`, `kms` or `none`.
     pub sse: Option<String>,
 }
 
@@ -71,13 +75,22 @@ pub enum VendorError {
     Missing(&'static str),
     /// A vendor that we don't write to.
     #[error(
-        "clientRequest.storageConfig.vendor {0} is not supported; use 1 (Amazon S3), or 11 (any S3-compatible store) with \
-         extensionParams.endpoint"
+        "clientRequest.storageConfig.vendor {0} is not supported: it has no S3 endpoint by region; use 1 (Amazon S3), 2 (Alibaba), \
+         3 (Tencent), 6 (Google), 7 (Huawei), 8 (Baidu), or 11 (any S3-compatible store) with extensionParams.endpoint"
     )]
     Vendor(i64),
     /// A region number that the vendor's table does not have.
-    #[error("clientRequest.storageConfig.region {0} is unknown; vendor 1 (Amazon S3) has regions 0 to {most}", most = regions::LAST)]
-    Region(i64),
+    #[error("clientRequest.storageConfig.region {number} is unknown; vendor {vendor} has regions {first} to {last}")]
+    Region {
+        /// Which vendor.
+        vendor: i64,
+        /// The number that it does not have.
+        number: i64,
+        /// Its first one.
+        first: i64,
+        /// Its last one.
+        last: i64,
+    },
     /// A field that can't be what it says.
     #[error("clientRequest.storageConfig.{field} {problem}")]
     Field {
@@ -107,23 +120,54 @@ pub fn destination(parts: &StorageConfigParts) -> Result<Destination, VendorErro
     let bucket = bucket(parts.bucket.as_deref())?;
     let extension = parts.extension_params.clone().unwrap_or_default();
     let (endpoint, region) = match vendor {
-        1 => {
-            let number = parts.region.ok_or(VendorError::Missing("region"))?;
-            (None, regions::amazon(number).ok_or(VendorError::Region(number))?.to_owned())
-        }
         11 => {
             let text = extension.endpoint.as_deref().unwrap_or_default().trim();
-            let endpoint = endpoint::parse(text, &bucket)?;
-            let region = extension.region.filter(|region| !region.is_empty());
-            let region = region.unwrap_or_else(|| endpoint::region(&endpoint));
+            let endpoint = endpoint::parse(text, &bucket, extension.path_style)?;
+            let said = extension.region.filter(|region| !region.is_empty());
+            let region = said.or_else(|| endpoint.region.clone()).unwrap_or_else(|| "us-east-1".to_owned());
             (Some(endpoint), region)
         }
-        other => return Err(VendorError::Vendor(other)),
+        vendor => {
+            let region = region(vendor, parts.region)?;
+            let url = region.host.map(regions::Host::url);
+            let endpoint = url.map(|url| endpoint::parse(&url, &bucket, extension.path_style)).transpose()?;
+            (endpoint, region.name.to_owned())
+        }
     };
+    check_region(&region)?;
     let credentials = credentials(parts)?;
     let prefix = KeyPrefix::new(parts.file_name_prefix.as_deref().unwrap_or_default())?;
     let encryption = encryption(extension.sse.as_deref())?;
-    Ok(Destination { path_style: endpoint.is_some(), endpoint, region, bucket, prefix, credentials, encryption })
+    let path_style = endpoint.as_ref().map_or(extension.path_style, |endpoint| endpoint.path_style);
+    let endpoint = endpoint.map(|endpoint| endpoint.url);
+    Ok(Destination { path_style, endpoint, region, bucket, prefix, credentials, encryption })
+}
+
+/// A store's URL in the form in which [`destination`] gives it.
+pub fn normal_endpoint(url: Url) -> Url {
+    endpoint::normal(url)
+}
+
+/// The region that a vendor and a number name. Google has one for all its locations, so no number is needed there.
+fn region(vendor: i64, number: Option<i64>) -> Result<regions::Region, VendorError> {
+    let (first, last) = regions::numbers(vendor).ok_or(VendorError::Vendor(vendor))?;
+    let number = if first == last { first } else { number.ok_or(VendorError::Missing("region"))? };
+    regions::region(vendor, number).ok_or(VendorError::Region { vendor, number, first, last })
+}
+
+/// It goes into each signature, and for Amazon into the host's name.
+fn check_region(region: &str) -> Result<(), VendorError> {
+    if is_region(region) {
+        return Ok(());
+    }
+    let problem = "must be the name of a region like eu-west-1: 1 to 64 characters of a-z A-Z 0-9 - _";
+    Err(VendorError::Field { field: "extensionParams.region", problem })
+}
+
+/// Whether this can be the name of a region.
+pub(in crate::storage) fn is_region(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// Who writes, whatever else `parts` say.
@@ -172,12 +216,12 @@ fn refuse_misplaced_secrets(parts: &StorageConfigParts) -> Result<(), VendorErro
 
 fn encryption(sse: Option<&str>) -> Result<Option<Encryption>, VendorError> {
     match sse {
-        None | Some("") => Ok(None),
+        None | Some("" | "none") => Ok(None),
         Some("aes256") => Ok(Some(Encryption::Aes256)),
         Some("kms") => Ok(Some(Encryption::Kms)),
         Some(_) => Err(VendorError::Field {
             field: "extensionParams.sse",
-            problem: "must be \"aes256\" or \"kms\", or left out",
+            problem: "must be \"aes256\", \"kms\" or \"none\", or left out",
         }),
     }
 }
@@ -201,7 +245,7 @@ mod tests {
         let config = json!({"vendor": 1, "region": 10, "bucket": "calls", "accessKey": "a", "secretKey": "s", "stsToken": "t",
             "fileNamePrefix": ["dir_1", "dir-2"], "extensionParams": {"sse": "kms"}, "unknown": {}});
         let place = parse(config).unwrap();
-        assert_eq!((place.endpoint, place.region.as_str(), place.path_style), (None, "ap-northeast-1", false));
+        assert_eq!((place.endpoint, place.region.as_str(), place.path_style), (None, "ap-northeast-1", None));
         assert_eq!(place.prefix.key("x"), "dir_1/dir-2/x");
         assert_eq!(place.encryption, Some(Encryption::Kms));
         assert_eq!(place.credentials.sts_token.unwrap().expose_secret(), "t");
@@ -216,14 +260,14 @@ mod tests {
         config["extensionParams"] = json!({"endpoint": "http://127.0.0.1:9000"});
         let place = parse(config).unwrap();
         assert_eq!(place.endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
-        assert!(place.path_style && place.credentials.sts_token.is_none());
+        assert!(place.path_style.is_none() && place.credentials.sts_token.is_none());
     }
 
     #[test]
     fn errors_name_the_field() {
         let good = json!({"vendor": 1, "region": 0, "bucket": "calls", "accessKey": "a", "secretKey": "s"});
         for (field, value, part) in [
-            ("vendor", json!(2), "vendor 2 is not supported"),
+            ("vendor", json!(5), "vendor 5 is not supported"),
             ("vendor", json!(null), "vendor is missing"),
             ("region", json!(99), "region 99 is unknown"),
             ("region", json!(-1), "region -1 is unknown"),
@@ -236,11 +280,46 @@ mod tests {
             ("fileNamePrefix", json!(["a", ".."]), "fileNamePrefix[1] must not be"),
             ("fileNamePrefix", json!(["a".repeat(129)]), "fileNamePrefix is 129 characters long"),
             ("extensionParams", json!({"sse": "x"}), "extensionParams.sse must be"),
+            ("vendor", json!(8), "region 0 is unknown; vendor 8 has regions 1 to 7"),
         ] {
             let mut config = good.clone();
             config[field] = value;
             let error = parse(config).unwrap_err().to_string();
             assert!(error.starts_with(&format!("clientRequest.storageConfig.{part}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_other_vendors_have_their_endpoints() {
+        let keys = json!({"bucket": "calls", "accessKey": "a", "secretKey": "s", "region": 1});
+        for (vendor, url, region, path_style) in [
+            (2, "https://s3.oss-cn-shanghai.aliyuncs.com/", "cn-shanghai", Some(false)),
+            (3, "https://cos.ap-beijing.myqcloud.com/", "ap-beijing", Some(false)),
+            (6, "https://storage.googleapis.com/", "auto", None),
+            (7, "https://obs.cn-north-4.myhuaweicloud.com/", "cn-north-4", Some(false)),
+            (8, "https://s3.bd.bcebos.com/", "bd", None),
+        ] {
+            let mut config = keys.clone();
+            config["vendor"] = json!(vendor);
+            let place = parse(config.clone()).unwrap();
+            assert_eq!(
+                (place.endpoint.unwrap().as_str(), place.region.as_str(), place.path_style),
+                (url, region, path_style)
+            );
+            config["extensionParams"] = json!({"sse": "none"});
+            assert_eq!(parse(config).unwrap().encryption, None);
+        }
+        let google = json!({"vendor": 6, "bucket": "calls", "accessKey": "a", "secretKey": "s"});
+        assert_eq!(parse(google).unwrap().region, "auto", "it has one region, so none has to be said");
+    }
+
+    #[test]
+    fn a_region_is_a_name() {
+        for (region, good) in [("eu-west-1", true), ("RegionOne", true), ("a/b", false), ("a b", false), ("ü", false)]
+        {
+            let config = json!({"vendor": 11, "bucket": "calls", "accessKey": "a", "secretKey": "s",
+                "extensionParams": {"endpoint": "https://s3.example.com", "region": region}});
+            assert_eq!(parse(config).is_ok(), good, "{region}");
         }
     }
 

@@ -68,7 +68,7 @@ async fn come_to_its_end(store: &Scripted, bucket: &Bucket, there: Option<&'stat
             assert_eq!(Some(&now[..]), there, "it is left as it is");
             match held {
                 Some(Held { size, .. }) => {
-                    assert_eq!(size, now.len() as u64);
+                    assert_eq!(size, Some(now.len() as u64));
                     Seen
                 }
                 None => Unseen,
@@ -89,7 +89,11 @@ async fn row(script: Script, abilities: (Option<bool>, Option<bool>, Option<bool
             let bucket = bucket_at(&store);
             if probed {
                 bucket.prove().await.unwrap();
-                assert_eq!(bucket.abilities(), Abilities { conditional, readable, write_once }, "{script:?}");
+                assert_eq!(
+                    bucket.abilities(),
+                    Abilities { conditional, readable, write_once, ..Abilities::default() },
+                    "{script:?}"
+                );
                 store.requests();
             }
             let came = come_to_its_end(&store, &bucket, there, Earlier::None).await;
@@ -130,7 +134,7 @@ rows! {
     its_answer_is_a_conflict_at_first: script(Condition::Conflict(3), Tells::Checksum)
         => (None, None, None), [Stored(SUM), Stored(SUM), Seen];
     it_knows_no_checksums: script(Condition::Honoured, Tells::Md5)
-        => (YES, YES, NO), [Stored(Proof::Length), Stored(Proof::ETag), Seen];
+        => (YES, YES, NO), [Stored(Proof::ETag), Stored(Proof::ETag), Seen];
     it_knows_lengths_alone: script(Condition::Honoured, Tells::Length)
         => (YES, YES, NO), [Stored(Proof::Length), Seen, Seen];
     it_lets_nobody_read: script(Condition::Honoured, Tells::Nothing)
@@ -138,7 +142,7 @@ rows! {
     it_lets_nobody_read_and_ignores_the_condition: script(Condition::Ignored, Tells::Nothing)
         => (NO, NO, NO), [Stored(SUM), Stored(SUM), Over(SUM)];
     it_ignores_the_condition_and_knows_no_checksums: script(Condition::Ignored, Tells::Md5)
-        => (NO, YES, NO), [Stored(Proof::Length), Stored(Proof::ETag), Seen];
+        => (NO, YES, NO), [Stored(Proof::ETag), Stored(Proof::ETag), Seen];
     it_denies_what_is_there: Script { overwriting: Overwriting::Denied, ..script(Condition::Honoured, Tells::Checksum) }
         => (None, YES, YES), [Stored(SUM), Stored(SUM), Seen];
     it_needs_the_condition: Script { overwriting: Overwriting::NeedsCondition, ..script(Condition::Honoured, Tells::Checksum) }
@@ -247,7 +251,7 @@ async fn an_upload_leaves_the_decision_to_its_session() {
     queue.submit(session.put("a.m3u8", ObjectKind::Playlist, Bytes::from_static(b"#EXTM3U\n")).await.unwrap());
     let Some(UploadReport::Taken { object, held }) = reports.recv().await else { panic!("the name is taken") };
     let held = held.unwrap();
-    assert_eq!((object.name.as_str(), held.size), (NAME, OTHERS.len() as u64));
+    assert_eq!((object.name.as_str(), held.size), (NAME, Some(OTHERS.len() as u64)));
     assert_eq!(held.sha256, Some(format!("{:x}", Sha256::digest(OTHERS))));
     assert_eq!((session.list().await.unwrap().len(), queue.progress().waiting_objects), (2, 2), "it is in the spool");
     // Under another name, and the playlist waits for that one too.
@@ -286,7 +290,7 @@ async fn what_is_there_can_be_read_back() {
     assert_eq!(bucket.get_within(LIMIT, &bucket.key(NAME), 1000).await.unwrap(), None);
     put(&bucket, Earlier::None).await.unwrap();
     let held = bucket.head_within(LIMIT, &bucket.key(NAME)).await.unwrap().unwrap();
-    assert_eq!((held.size, held.sha256), (OURS.len() as u64, Some(format!("{:x}", Sha256::digest(OURS)))));
+    assert_eq!((held.size, held.sha256), (Some(OURS.len() as u64), Some(format!("{:x}", Sha256::digest(OURS)))));
     assert_eq!(bucket.get_within(LIMIT, &bucket.key(NAME), OURS.len() as u64).await.unwrap().unwrap(), OURS);
     let error = bucket.get_within(LIMIT, &bucket.key(NAME), OURS.len() as u64 - 1).await.unwrap_err();
     assert!(matches!(error, BucketError::TooLong { .. }), "{error:?}");

@@ -38,7 +38,7 @@ async fn what_was_put_is_success_and_what_is_other_is_told() {
             }
         }
         queue.drained().await;
-        assert_eq!(taken, [("a_1.m4s".to_owned(), 5), ("a.m3u8".to_owned(), 8)], "{policy:?}");
+        assert_eq!(taken, [("a_1.m4s".to_owned(), Some(5)), ("a.m3u8".to_owned(), Some(8))], "{policy:?}");
         let held = store.held().await;
         assert_eq!(held[&format!("/{BUCKET}/{}", bucket.key("a_1.m4s"))], b"sound");
         assert!(session.list().await.unwrap().is_empty() && !store.refused().is_empty());

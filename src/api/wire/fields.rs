@@ -104,9 +104,14 @@ impl<'a> Fields<'a> {
 
     /// True or false; absent is false.
     pub(crate) fn flag(&self, key: &str) -> Result<bool, BadField> {
+        Ok(self.choice(key)?.unwrap_or(false))
+    }
+
+    /// True or false, where it makes a difference that nothing is said.
+    pub(crate) fn choice(&self, key: &str) -> Result<Option<bool>, BadField> {
         match self.value(key) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(other) => Err(self.bad(key, format!("must be true or false, not {}", kind(other)))),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, B
         extension_params: Some(ExtensionParams {
             endpoint: extra("endpoint")?,
             region: extra("region")?,
+            path_style: extension.choice("pathStyle")?,
             sse: extra("sse")?,
         }),
     };

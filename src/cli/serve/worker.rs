@@ -340,11 +340,13 @@ fn storage(app: &App) -> anyhow::Result<Option<Destination>> {
         file_name_prefix: Some(storage.prefix.clone()),
         extension_params: Some(ExtensionParams {
             endpoint: storage.endpoint.as_ref().map(Url::to_string),
+            region: storage.signing_region.clone(),
+            path_style: storage.path_style,
             ..ExtensionParams::default()
         }),
         ..StorageConfigParts::default()
     };
-    Ok(Some(vendor::destination(&parts)?))
+    Ok(Some(vendor::destination(&parts).context("[apps.storage] can't be used")?))
 }
 
 fn backup(app: &App) -> anyhow::Result<Option<BackupSettings>> {
@@ -358,12 +360,15 @@ fn backup(app: &App) -> anyhow::Result<Option<BackupSettings>> {
         file_name_prefix: Some(backup.prefix.clone()),
         extension_params: Some(ExtensionParams {
             endpoint: backup.endpoint.as_ref().map(Url::to_string),
+            region: backup.signing_region.clone(),
+            path_style: backup.path_style,
             ..ExtensionParams::default()
         }),
         ..StorageConfigParts::default()
     };
     let after = Duration::from_secs(u64::from(backup.after_minutes) * 60);
-    Ok(Some(BackupSettings { destination: vendor::destination(&parts)?, after }))
+    let destination = vendor::destination(&parts).context("[apps.backup] can't be used")?;
+    Ok(Some(BackupSettings { destination, after }))
 }
 
 /// The pages, and in development what they need to record without anybody pasting credentials.

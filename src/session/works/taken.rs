@@ -39,7 +39,7 @@ impl Works {
                 self.segment_is_taken(&object, held.is_some()).await?
             }
             _ => {
-                if let Some(Held { size, sha256: Some(sha256), .. }) = held {
+                if let Some(Held { size: Some(size), sha256: Some(sha256), .. }) = held {
                     self.objects.insert(name.clone(), Stored { kind, size, sha256 });
                 }
                 self.unconfirmed.remove(&name);

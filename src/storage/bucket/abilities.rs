@@ -1,11 +1,11 @@
-//! What a destination lets its credentials do, and the worker's memory of that.
+//! What a destination lets its credentials do and how it wants to be addressed, and the worker's memory of that.
 //!
 //! The key of the memory is endpoint, region, bucket, access key and the first folder of the prefix: policies speak of buckets and of
 //! folders at the top, and deeper folders often are a recording's own. It is kept as a digest. What is known is a hint from one probe:
 //! an answer that says otherwise changes it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::ExposeSecret;
@@ -17,8 +17,8 @@ use crate::storage::Destination;
 /// Destinations that a worker remembers; past it the one that it met first is forgotten, and probed anew when it comes again.
 pub const MAX_DESTINATIONS: usize = 4096;
 
-/// What a destination lets its credentials do; `None` where nobody knows yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a destination lets its credentials do, and how it wants to be addressed; `None` where nobody knows yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Abilities {
     /// Whether the store honours `If-None-Match: *` on a PUT.
@@ -28,6 +28,10 @@ pub struct Abilities {
     /// Whether an object that is there can't be put again: the store, or a policy, refuses it, or refuses every PUT without a
     /// condition.
     pub write_once: Option<bool>,
+    /// Whether the store takes the bucket in the path; learned where the destination does not say it.
+    pub path_style: Option<bool>,
+    /// The region that the store named, where it refused the one that the destination says.
+    pub region: Option<String>,
 }
 
 impl Abilities {
@@ -42,6 +46,8 @@ impl Abilities {
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     checksums: AtomicU8,
+    /// Whether the store takes no PUT without `Content-MD5`.
+    md5: AtomicBool,
     abilities: Mutex<Abilities>,
 }
 
@@ -66,8 +72,16 @@ impl Learned {
         self.checksums.store(checksums as u8, Ordering::Relaxed);
     }
 
+    pub(super) fn needs_md5(&self) -> bool {
+        self.md5.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_needs_md5(&self, needs: bool) {
+        self.md5.store(needs, Ordering::Relaxed);
+    }
+
     pub(super) fn abilities(&self) -> Abilities {
-        *self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
+        self.abilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn learn(&self, change: impl FnOnce(&mut Abilities)) {
@@ -128,7 +142,7 @@ mod tests {
             bucket: bucket.into(),
             prefix: KeyPrefix::new(prefix).unwrap(),
             credentials: Credentials { access_key: access_key.into(), secret_key: "s".into(), sts_token: None },
-            path_style: false,
+            path_style: None,
             encryption: None,
         }
     }

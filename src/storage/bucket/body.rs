@@ -60,14 +60,14 @@ impl Body {
         }
     }
 
-    /// MD5, 32 lower-case hexadecimal digits. Only computed where a store has nothing better to compare with.
-    pub(super) async fn md5(&self) -> Result<String, ByteStreamError> {
+    /// MD5. Only computed where a store has nothing better to compare with.
+    pub(super) async fn md5(&self) -> Result<[u8; 16], ByteStreamError> {
         let mut digest = Md5::new();
         let mut stream = self.stream().await?;
         while let Some(chunk) = stream.next().await {
             digest.update(chunk?);
         }
-        Ok(hex(&digest.finalize()))
+        Ok(digest.finalize().into())
     }
 
     /// Left to itself the client signs no body that it would have to read twice, and a store that knows no checksums would have no

@@ -19,7 +19,7 @@ use crate::storage::Destination;
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 
-/// A client that follows no redirect: the SDK never does.
+/// A client that follows no redirect: the SDK never does. Where a request goes is added to each one ([`super::address`]).
 pub(super) fn build(destination: &Destination, reach: Reach) -> Client {
     let credentials = &destination.credentials;
     let credentials = Credentials::new(
@@ -34,27 +34,23 @@ pub(super) fn build(destination: &Destination, reach: Reach) -> Client {
     let mut config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(credentials)
-        .force_path_style(destination.path_style)
         .region(Region::new(destination.region.clone()))
         // Each PUT carries a SHA-256 of ours; a second checksum as a trailer is what third-party stores stumble over.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
-    config.set_endpoint_url(destination.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()));
-    if reach == Reach::Public {
-        let http = HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
-        config.set_http_client(Some(http.build_with_resolver(PublicNames)));
-    }
+    let http = HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
+    config.set_http_client(Some(http.build_with_resolver(Names(reach))));
     Client::from_conf(config.build())
 }
 
-/// Resolves a name for each connection, and only where it is public then.
+/// Resolves a name for each connection, and only where it may lead then.
 #[derive(Clone, Debug)]
-struct PublicNames;
+struct Names(Reach);
 
-impl ResolveDns for PublicNames {
+impl ResolveDns for Names {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(async move { reach::look_up_public(name).await.map_err(ResolveDnsError::new) })
+        DnsFuture::new(async move { reach::look_up(name, self.0).await.map_err(ResolveDnsError::new) })
     }
 }

@@ -7,14 +7,16 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use secrecy::ExposeSecret;
 
+use super::address::fits_host;
 use crate::fault::{Explain, Fault};
-use crate::storage::Destination;
+use crate::reach::literal;
 use crate::storage::bucket::Held;
+use crate::storage::{Destination, vendor};
 
 /// Most characters of a store's own words in an error.
 const MAX_QUOTE_CHARS: usize = 200;
 
-/// Why a bucket did not take an object. The first eight stay until somebody changes something.
+/// Why a bucket did not take an object. The first nine stay until somebody changes something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
     /// There is no such bucket.
@@ -61,10 +63,24 @@ pub enum BucketError {
         place: String,
     },
     /// The bucket lies elsewhere.
-    #[error("{place}: the bucket is in another region; change clientRequest.storageConfig.region or the endpoint")]
+    #[error("{place}: the bucket is in another region; {help}")]
     WrongRegion {
         /// Bucket and store.
         place: String,
+        /// The region that the store named.
+        named: Option<String>,
+        /// Which field helps.
+        help: String,
+    },
+    /// The store does not take the bucket in the path.
+    #[error("{place}: the store refuses the bucket in the path ({code}); {help}")]
+    PathStyle {
+        /// Bucket and store.
+        place: String,
+        /// The store's code.
+        code: String,
+        /// What helps.
+        help: &'static str,
     },
     /// Another refusal.
     #[error("{place}: refused with HTTP {status} {code}: {message}")]
@@ -124,6 +140,24 @@ pub enum BucketError {
         /// What is there, where it may be read.
         held: Option<Held>,
     },
+    /// The store took an object, and says afterwards that it is not there.
+    #[error("{place}: the store took {key} and does not show it")]
+    Unseen {
+        /// Bucket and store.
+        place: String,
+        /// Which object.
+        key: String,
+    },
+    /// The store tells nothing about what it holds.
+    #[error(
+        "{place}: the store tells neither size nor checksum of {key}, so nobody can see whether it was kept as it was sent"
+    )]
+    Untold {
+        /// Bucket and store.
+        place: String,
+        /// Which object.
+        key: String,
+    },
     /// The store took the object, and what it holds could not be seen.
     #[error(transparent)]
     Unconfirmed(Box<Self>),
@@ -147,6 +181,7 @@ impl Explain for BucketError {
             Self::Expired { .. } => Fault::destination("sts_expired", false),
             Self::Token { .. } => Fault::destination("bucket_token", false),
             Self::WrongRegion { .. } => Fault::destination("bucket_region", false),
+            Self::PathStyle { .. } => Fault::destination("bucket_path_style", false),
             Self::Refused { .. } => Fault::destination("bucket_refused", false),
             Self::Unreachable { .. } => Fault::destination("bucket_unreachable", true),
             Self::TimedOut { .. } => Fault::destination("bucket_timeout", true),
@@ -154,6 +189,8 @@ impl Explain for BucketError {
             Self::ClockSkew { .. } => Fault::ours("clock_skew", true),
             Self::Altered { .. } => Fault::destination("bucket_altered", true),
             Self::Taken { .. } => Fault::destination("bucket_taken", false),
+            Self::Unseen { .. } => Fault::destination("bucket_unseen", true),
+            Self::Untold { .. } => Fault::destination("bucket_untold", true),
             Self::Unconfirmed(error) => error.fault(),
             Self::TooLong { .. } => Fault::destination("bucket_too_long", false),
         }
@@ -196,12 +233,20 @@ impl BucketError {
             SdkError::TimeoutError(_) => Self::TimedOut { place: name },
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut { place: name },
             SdkError::ServiceError(service) => {
-                let status = service.raw().status().as_u16();
-                let code = service.err().code().unwrap_or_default();
-                Self::sort_code(place, status, code, service.err().message().unwrap_or_default())
+                let raw = service.raw();
+                let text = raw.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+                let said = Said {
+                    status: raw.status().as_u16(),
+                    code: service.err().code().unwrap_or_default(),
+                    message: service.err().message().unwrap_or_default(),
+                    region: raw.headers().get("x-amz-bucket-region").or_else(|| element(&text, "Region")),
+                    endpoint: element(&text, "Endpoint"),
+                };
+                Self::sort_answer(place, &said)
             }
             SdkError::ResponseError(response) if response.raw().status().is_client_error() => {
-                Self::sort_code(place, response.raw().status().as_u16(), "", "an answer that is not S3's")
+                let status = response.raw().status().as_u16();
+                Self::sort_answer(place, &Said { status, message: "an answer that is not S3's", ..Said::default() })
             }
             _ => {
                 let cause = quote(place.destination, &innermost(error).to_string());
@@ -231,8 +276,12 @@ impl BucketError {
         !matches!(self, Self::Refused { .. } | Self::Taken { .. } | Self::TooLong { .. })
     }
 
-    fn sort_code(place: Place<'_>, status: u16, code: &str, message: &str) -> Self {
+    fn sort_answer(place: Place<'_>, said: &Said<'_>) -> Self {
+        let &Said { status, code, message, .. } = said;
         let name = place.to_string();
+        if said.is_about_region() {
+            return Self::wrong_region(place, said);
+        }
         let said = |text| quote(place.destination, text);
         match (code, status) {
             ("NoSuchBucket", _) => Self::NoSuchBucket { place: name },
@@ -241,8 +290,9 @@ impl BucketError {
             ("ExpiredToken" | "TokenRefreshRequired", _) => Self::Expired { place: name },
             ("InvalidToken", _) => Self::Token { place: name },
             ("RequestTimeTooSkewed", _) => Self::ClockSkew { place: name },
-            ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
-            | ("", 301 | 307) => Self::WrongRegion { place: name },
+            _ if refuses_path_style(status, code, message) => {
+                Self::PathStyle { place: name, code: said(code), help: place.path_style_help() }
+            }
             (
                 "SlowDown"
                 | "RequestTimeout"
@@ -266,6 +316,110 @@ impl BucketError {
     }
 }
 
+/// What a store answered to a request that it did not take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said<'a> {
+    status: u16,
+    code: &'a str,
+    message: &'a str,
+    /// The region that it named.
+    region: Option<&'a str>,
+    /// The endpoint that it named.
+    endpoint: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// Whether the bucket, or the signature, is for another region.
+    fn is_about_region(&self) -> bool {
+        match (self.code, self.status) {
+            (
+                "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" | "InvalidRegionName",
+                _,
+            ) => true,
+            ("", 301 | 307 | 308) => true,
+            // A HEAD has no words.
+            ("" | "BadRequest", 400) => self.region.is_some(),
+            // Also said of a credential that is malformed otherwise.
+            ("AuthorizationHeaderMalformed", _) if self.region.is_some() => true,
+            (_, 400..500) => self.message.to_ascii_lowercase().contains("region") && self.expected().is_some(),
+            _ => false,
+        }
+    }
+
+    /// What it expects, in words that many stores have.
+    fn expected(&self) -> Option<&str> {
+        let (_, rest) = self.message.split_once("expecting '")?;
+        Some(rest.split_once('\'')?.0)
+    }
+
+    /// The region that it named: as such, or at the end of its words.
+    fn named(&self) -> Option<&str> {
+        self.region.or_else(|| self.expected()).map(str::trim).filter(|name| vendor::is_region(name))
+    }
+}
+
+/// The text of an element without elements in it. Enough for what stores add to their errors.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once('<')?.0)
+}
+
+/// Whether a store wants the bucket in the host's name.
+fn refuses_path_style(status: u16, code: &str, message: &str) -> bool {
+    const CODES: [&str; 3] = ["SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired"];
+    const WORDS: [&str; 5] = ["virtual host", "virtual-host", "virtual-styled", "path style", "path-style"];
+    let message = message.to_ascii_lowercase();
+    CODES.contains(&code) || (400..500).contains(&status) && WORDS.iter().any(|words| message.contains(words))
+}
+
+impl BucketError {
+    fn wrong_region(place: Place<'_>, said: &Said<'_>) -> Self {
+        let destination = place.destination;
+        let amazon = destination.endpoint.is_none();
+        // There it becomes a part of the host's name.
+        let named = said.named().filter(|name| !amazon || !name.contains('_')).map(str::to_owned);
+        let help = match (&named, amazon) {
+            (Some(named), true) => {
+                format!("the store names {named}: change clientRequest.storageConfig.region to that region's number")
+            }
+            (None, true) => "change clientRequest.storageConfig.region".to_owned(),
+            (Some(named), false) => format!(
+                "the store names {named}: set clientRequest.storageConfig.extensionParams.region to that, or change \
+                 extensionParams.endpoint"
+            ),
+            (None, false) => {
+                let endpoint = said.endpoint.map(|endpoint| quote(destination, endpoint));
+                let endpoint = endpoint
+                    .map_or_else(String::new, |endpoint| format!(", or extensionParams.endpoint to {endpoint}"));
+                format!("set clientRequest.storageConfig.extensionParams.region to the bucket's region{endpoint}")
+            }
+        };
+        Self::WrongRegion { place: place.to_string(), named, help }
+    }
+}
+
+impl Place<'_> {
+    /// Why the bucket is not put into the host's name, and what helps.
+    fn path_style_help(&self) -> &'static str {
+        let Destination { endpoint, bucket, path_style, .. } = self.destination;
+        match endpoint {
+            Some(endpoint) if literal(endpoint).is_some() => {
+                "an IP address has no place for it: give the store's host name in clientRequest.storageConfig.extensionParams.endpoint"
+            }
+            Some(endpoint) if !fits_host(endpoint, bucket) => {
+                "a bucket of this name can't be part of a host name: change clientRequest.storageConfig.bucket to one without dots, \
+                 capitals and underscores"
+            }
+            _ if *path_style == Some(true) => {
+                "leave clientRequest.storageConfig.extensionParams.pathStyle out, or set it to false"
+            }
+            _ => {
+                "it does so where the bucket is in the host's name, too: check clientRequest.storageConfig.extensionParams.endpoint"
+            }
+        }
+    }
+}
+
 impl Action {
     const fn word(self) -> &'static str {
         match self {
@@ -276,13 +430,20 @@ impl Action {
     }
 }
 
-/// Whether a store may take the same object without a checksum header (facts/storage.md).
+/// Whether a store may take the same object without a checksum header (facts/storage.md). Stores say that in many ways, among them that the
+/// signature is wrong and that the access is denied; so asking tells, once.
 pub(super) fn refuses_checksums(error: &BucketError) -> bool {
-    const CODES: [&str; 4] = ["InvalidArgument", "InvalidRequest", "NotImplemented", "XAmzContentSHA256Mismatch"];
     match error {
-        BucketError::Refused { code, .. } | BucketError::Busy { code, .. } => CODES.contains(&code.as_str()),
+        BucketError::Refused { .. } => !is_precondition(error),
+        BucketError::Busy { code, status, .. } => *status == 501 || code == "XAmzContentSHA256Mismatch",
+        BucketError::AccessDenied { .. } | BucketError::WrongSecretKey { .. } => true,
         _ => false,
     }
+}
+
+/// Whether a store takes nothing without `Content-MD5`.
+pub(super) fn needs_md5(error: &BucketError) -> bool {
+    matches!(error, BucketError::Refused { message, .. } if message.to_ascii_lowercase().contains("content-md5"))
 }
 
 /// Whether a store may take the same object without `If-None-Match`.
@@ -348,7 +509,8 @@ mod tests {
         }))
         .unwrap();
         let destination = vendor::destination(&parts).unwrap();
-        BucketError::sort_code(Place { destination: &destination, action: Action::Write }, status, code, message)
+        let said = Said { status, code, message, ..Said::default() };
+        BucketError::sort_answer(Place { destination: &destination, action: Action::Write }, &said)
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! first. In a write-once bucket the same is true of every object. A name that is taken by the same bytes is success; taken by
 //! others it is [`BucketError::Taken`], and nothing was changed.
 
+use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::primitives::ByteStreamError;
 use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use tokio::time::Instant;
 
 use super::abilities::{Abilities, Checksums};
+use super::address::Way;
 use super::body::Body;
-use super::error::{Action, cant_read, is_precondition, refuses_checksums, refuses_condition};
+use super::error::{Action, cant_read, is_precondition, needs_md5, refuses_checksums, refuses_condition};
 use super::{Bucket, BucketError, Confirmed, Held, Proof, hex};
 use crate::storage::destination::Encryption;
 use crate::storage::spool::ObjectKind;
@@ -34,13 +37,17 @@ pub(super) struct Headers {
     pub(super) checksum: bool,
     /// `If-None-Match: *`.
     pub(super) condition: bool,
+    /// `Content-MD5`.
+    pub(super) md5: bool,
 }
 
 /// What a store answers to a PUT that it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    checksum: Option<String>,
-    etag: Option<String>,
+    /// The SHA-256 that the store computed, in Base64.
+    pub(super) checksum: Option<String>,
+    /// Without quotation marks.
+    pub(super) etag: Option<String>,
 }
 
 impl Bucket {
@@ -50,12 +57,13 @@ impl Bucket {
         body: &Body,
         kind: ObjectKind,
         earlier: Earlier,
+        until: Instant,
     ) -> Result<Confirmed, BucketError> {
-        let Abilities { conditional, readable, write_once } = self.abilities();
+        let Abilities { conditional, readable, write_once, .. } = self.abilities();
         let replaced = !kind.is_media() && write_once != Some(true);
         let mended = earlier == Earlier::Altered && write_once != Some(true);
         if replaced || mended {
-            return self.send(key, body, kind, false).await;
+            return self.send(key, body, kind, false, until).await;
         }
         let kept_by_the_store = conditional == Some(true) || write_once == Some(true);
         if !kept_by_the_store && readable != Some(false) {
@@ -67,7 +75,7 @@ impl Bucket {
                 Err(error) => return Err(error),
             }
         }
-        let put = self.send(key, body, kind, conditional != Some(false)).await;
+        let put = self.send(key, body, kind, conditional != Some(false), until).await;
         match put {
             Ok(confirmed) => {
                 if !kept_by_the_store && self.abilities().conditional.is_none() {
@@ -115,56 +123,80 @@ impl Bucket {
 
     /// Whether what is there is what was to be put.
     async fn judge(&self, key: &str, body: &Body, held: Held, earlier: Earlier) -> Result<Confirmed, BucketError> {
-        let same_size = held.size == body.len();
         let proof = match (&held.sha256, &held.etag) {
             (Some(theirs), _) => (*theirs == hex(body.sha256())).then_some(Proof::Checksum),
-            (None, Some(etag)) if same_size && self.is_md5(etag, body).await? => Some(Proof::ETag),
+            (None, Some(etag)) if self.is_md5(etag, body).await? => Some(Proof::ETag),
             // Says nothing about the bytes; ours were sent.
-            (None, etag) if same_size && earlier == Earlier::MayBeThere => {
-                etag.as_ref().is_none_or(|etag| !is_digest(etag)).then_some(Proof::Length)
+            (None, etag) if earlier == Earlier::MayBeThere && etag.as_ref().is_none_or(|etag| !is_digest(etag)) => {
+                self.has_length_of(key, body, &held).await.then_some(Proof::Length)
             }
             (None, _) => None,
         };
         match proof {
             Some(proof) => Ok(confirmed(body, proof)),
+            // Half an answer, or one of something that is no store.
+            None if held.is_untold() => {
+                Err(BucketError::Untold { place: self.place(Action::Read).to_string(), key: key.to_owned() })
+            }
             None => Err(BucketError::Taken { key: key.to_owned(), held: Some(held) }),
         }
     }
 
-    /// Puts an object and has it confirmed. A header that the store is not known to take is left out where it is refused for it.
+    /// Whether what is there has as many bytes. What stands between may have changed the length that a HEAD told.
+    async fn has_length_of(&self, key: &str, body: &Body, held: &Held) -> bool {
+        let told = |held: &Held| held.size == Some(body.len());
+        told(held) || self.first_byte(key).await.ok().flatten().is_some_and(|seen| told(&seen))
+    }
+
+    /// Puts an object and has it confirmed; no look at it begins after `until`. A header that the store is not known to take is left out where
+    /// it is refused for it.
     pub(super) async fn send(
         &self,
         key: &str,
         body: &Body,
         kind: ObjectKind,
         condition: bool,
+        until: Instant,
     ) -> Result<Confirmed, BucketError> {
-        let headers = Headers { checksum: self.sends_checksums(), condition };
-        let error = match self.put_with(key, body, kind, headers).await {
+        let headers = self.headers(condition);
+        let mut error = match self.put_with(key, body, kind, headers, until).await {
             Err(error) => error,
             sent => return sent,
         };
-        // A store that took a header before means something else.
-        let conditions = condition && self.abilities().conditional != Some(true) && refuses_condition(&error);
-        let checksums = self.learned.checksums() == Checksums::Unknown && refuses_checksums(&error);
-        let fewer = [
-            conditions.then_some(Headers { condition: false, ..headers }),
-            checksums.then_some(Headers { checksum: false, ..headers }),
-            (conditions && checksums).then_some(Headers { condition: false, checksum: false }),
-        ];
-        for fewer in fewer.into_iter().flatten() {
-            match self.put_with(key, body, kind, fewer).await {
+        for form in self.other_forms(headers, &error).into_iter().flatten() {
+            match self.put_with(key, body, kind, form, until).await {
                 Ok(confirmed) => {
-                    if condition && !fewer.condition {
+                    if condition && !form.condition {
                         self.learned.learn(|abilities| abilities.conditional = Some(false));
                     }
                     return Ok(confirmed);
                 }
-                Err(error) if is_precondition(&error) || !is_refusal(&error) => return Err(error),
+                Err(other) if is_precondition(&other) || !is_refusal(&other) => return Err(other),
+                // The signature of this form was right.
+                Err(other) if matches!(error, BucketError::WrongSecretKey { .. }) => error = other,
                 Err(_) => {}
             }
         }
         Err(error)
+    }
+
+    /// The headers of a PUT, as far as the store is known.
+    pub(super) fn headers(&self, condition: bool) -> Headers {
+        let checksum = self.learned.checksums() != Checksums::Refused;
+        Headers { checksum, condition, md5: self.learned.needs_md5() }
+    }
+
+    /// Forms of a PUT that a store may take which refused this one. It means something else where it took these headers before.
+    fn other_forms(&self, headers: Headers, error: &BucketError) -> [Option<Headers>; 4] {
+        let condition = headers.condition && self.abilities().conditional != Some(true) && refuses_condition(error);
+        let checksum = self.learned.checksums() == Checksums::Unknown && refuses_checksums(error);
+        let fewer = Headers { checksum: false, ..headers };
+        [
+            (!headers.md5 && needs_md5(error)).then_some(Headers { md5: true, ..fewer }),
+            condition.then_some(Headers { condition: false, ..headers }),
+            checksum.then_some(fewer),
+            (condition && checksum).then_some(Headers { condition: false, ..fewer }),
+        ]
     }
 
     async fn put_with(
@@ -173,48 +205,16 @@ impl Bucket {
         body: &Body,
         kind: ObjectKind,
         headers: Headers,
+        until: Instant,
     ) -> Result<Confirmed, BucketError> {
-        let answer = self.request(key, body, kind, headers).await?;
+        let mut answer = self.request(key, body, kind, headers).await?;
         self.learned.set_checksums(if headers.checksum { Checksums::Taken } else { Checksums::Refused });
-        let proof = match answer.checksum {
-            Some(theirs) if headers.checksum && theirs == BASE64.encode(body.sha256()) => Ok(Proof::Checksum),
-            Some(_) if headers.checksum => return Err(BucketError::Altered { key: key.to_owned() }),
-            _ => self.look(key, body).await,
-        };
-        match (proof, answer.etag) {
-            (Err(error), Some(etag)) if cant_read(&error) && self.is_md5(&etag, body).await? => Ok(Proof::ETag),
-            (Err(error @ BucketError::Altered { .. }), _) => Err(error),
-            (Err(error), _) => Err(BucketError::Unconfirmed(Box::new(error))),
-            (proof, _) => proof,
+        if headers.md5 {
+            self.learned.set_needs_md5(true);
         }
-        .map(|proof| confirmed(body, proof))
-    }
-
-    /// Asks for what the answer to the PUT did not say.
-    async fn look(&self, key: &str, body: &Body) -> Result<Proof, BucketError> {
-        let altered = || BucketError::Altered { key: key.to_owned() };
-        match self.head(key).await? {
-            // It was just taken: a store that says so later.
-            None => Err(BucketError::Busy {
-                place: self.place(Action::Read).to_string(),
-                status: 404,
-                code: "NotFound".to_owned(),
-            }),
-            Some(Held { sha256: Some(theirs), .. }) => {
-                if theirs == hex(body.sha256()) {
-                    Ok(Proof::Checksum)
-                } else {
-                    Err(altered())
-                }
-            }
-            Some(Held { size, .. }) => {
-                if size == body.len() {
-                    Ok(Proof::Length)
-                } else {
-                    Err(altered())
-                }
-            }
-        }
+        // One that was not asked for is of something else.
+        answer.checksum = answer.checksum.filter(|_| headers.checksum);
+        Ok(confirmed(body, self.confirm(key, body, &answer, until).await?))
     }
 
     /// One PUT.
@@ -225,6 +225,27 @@ impl Bucket {
         kind: ObjectKind,
         headers: Headers,
     ) -> Result<Answer, BucketError> {
+        let md5 = match headers.md5 {
+            true => Some(BASE64.encode(body.md5().await.map_err(|error| self.unread(&error))?)),
+            false => None,
+        };
+        let mut way = Way::to(self);
+        loop {
+            let answer = self.request_at(way.config(), key, body, kind, (headers, md5.clone())).await;
+            if let Some(answer) = way.end(answer) {
+                return answer;
+            }
+        }
+    }
+
+    async fn request_at(
+        &self,
+        config: Builder,
+        key: &str,
+        body: &Body,
+        kind: ObjectKind,
+        (headers, md5): (Headers, Option<String>),
+    ) -> Result<Answer, BucketError> {
         let request = self
             .client
             .put_object()
@@ -233,6 +254,7 @@ impl Bucket {
             .content_type(content_type(key, kind))
             .set_cache_control(body.bytes().is_some_and(|bytes| is_growing(bytes, kind)).then(|| "no-cache".to_owned()))
             .set_checksum_sha256(headers.checksum.then(|| BASE64.encode(body.sha256())))
+            .set_content_md5(md5)
             .set_if_none_match(headers.condition.then(|| "*".to_owned()))
             .set_server_side_encryption(self.destination.encryption.map(|encryption| match encryption {
                 Encryption::Aes256 => ServerSideEncryption::Aes256,
@@ -240,18 +262,16 @@ impl Bucket {
             }))
             .body(body.stream().await.map_err(|error| self.unread(&error))?)
             .customize()
+            .config_override(config)
             .interceptor(body.signature());
         let answer = request.send().await.map_err(|error| BucketError::sort(self.place(Action::Write), &error))?;
         let etag = answer.e_tag().map(plain_etag);
         Ok(Answer { checksum: answer.checksum_sha256, etag })
     }
 
-    pub(super) fn sends_checksums(&self) -> bool {
-        self.learned.checksums() != Checksums::Refused
-    }
-
-    async fn is_md5(&self, etag: &str, body: &Body) -> Result<bool, BucketError> {
-        Ok(is_digest(etag) && etag.eq_ignore_ascii_case(&body.md5().await.map_err(|error| self.unread(&error))?))
+    pub(super) async fn is_md5(&self, etag: &str, body: &Body) -> Result<bool, BucketError> {
+        Ok(is_digest(etag)
+            && etag.eq_ignore_ascii_case(&hex(&body.md5().await.map_err(|error| self.unread(&error))?)))
     }
 
     /// What was to be sent could not be read; nothing was sent.
@@ -269,7 +289,10 @@ fn confirmed(body: &Body, proof: Proof) -> Confirmed {
 const fn is_refusal(error: &BucketError) -> bool {
     matches!(
         error,
-        BucketError::Refused { .. } | BucketError::AccessDenied { .. } | BucketError::Busy { status: 501, .. }
+        BucketError::Refused { .. }
+            | BucketError::AccessDenied { .. }
+            | BucketError::WrongSecretKey { .. }
+            | BucketError::Busy { status: 501, .. }
     )
 }
 

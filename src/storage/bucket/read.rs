@@ -1,14 +1,19 @@
 //! What the bucket holds, read back: one object, its description, and a list of keys. Every answer has a bound.
+//!
+//! Proxies thin answers out: a HEAD without a length, with the length 0, or refused altogether. The first byte is asked for then, whose answer
+//! names the whole length.
 
-use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 
-use super::error::Action;
+use super::address::Way;
+use super::error::{Action, cant_read};
 use super::put::plain_etag;
 use super::{Bucket, BucketError, Confirmed, hex};
 
@@ -18,8 +23,8 @@ const PAGE_KEYS: usize = 1000;
 /// An object as the bucket describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Bytes; 0 where the store does not say.
-    pub size: u64,
+    /// Bytes, where the store says it.
+    pub size: Option<u64>,
     /// SHA-256, 64 lower-case hexadecimal digits, where the store keeps one.
     pub sha256: Option<String>,
     /// Its ETag without quotation marks.
@@ -37,6 +42,13 @@ pub struct Listed {
     pub etag: Option<String>,
 }
 
+impl Held {
+    /// Whether nothing is told but that something answers.
+    pub(super) const fn is_untold(&self) -> bool {
+        self.size.is_none() && self.sha256.is_none() && self.etag.is_none()
+    }
+}
+
 impl Bucket {
     /// What the bucket holds under this key; none where nothing is there.
     pub async fn head_within(&self, limit: Duration, key: &str) -> Result<Option<Held>, BucketError> {
@@ -48,7 +60,7 @@ impl Bucket {
         let held = self.head_within(limit, key).await?;
         Ok(held.is_some_and(|held| match held.sha256 {
             Some(theirs) => theirs == object.sha256,
-            None => held.size == object.size,
+            None => held.size == Some(object.size),
         }))
     }
 
@@ -67,31 +79,74 @@ impl Bucket {
         self.timed(limit, Action::Read, self.list(key_prefix, max_keys)).await
     }
 
+    /// What is under this key, with its length if the store tells it in any way.
     pub(super) async fn head(&self, key: &str) -> Result<Option<Held>, BucketError> {
-        let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
-        match head.checksum_mode(ChecksumMode::Enabled).send().await {
-            // Half an answer, or one of something that is no store.
-            Ok(head) if head.content_length().is_none() && head.checksum_sha256().is_none() => {
-                let (place, code) = (self.place(Action::Read).to_string(), "NoContentLength".to_owned());
-                Err(BucketError::Busy { place, status: 200, code })
+        match self.ask(key).await {
+            // No object of ours is empty.
+            Ok(Some(held)) if matches!(held.size, None | Some(0)) && held.sha256.is_none() => {
+                match self.first_byte(key).await {
+                    Ok(seen) => Ok(seen.map(|seen| Held { etag: held.etag.or(seen.etag), ..seen })),
+                    Err(error) if cant_read(&error) => Ok(Some(Held { size: None, ..held })),
+                    Err(error) => Err(error),
+                }
             }
-            Ok(head) => Ok(Some(Held {
-                size: size(head.content_length()),
-                sha256: head.checksum_sha256().and_then(|theirs| BASE64.decode(theirs).ok()).map(|theirs| hex(&theirs)),
-                etag: head.e_tag().map(plain_etag),
-            })),
-            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
-            Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
+            Err(error) if takes_no_head(&error) => match self.first_byte(key).await {
+                Ok(seen) => Ok(seen),
+                Err(_) => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    /// One HEAD.
+    async fn ask(&self, key: &str) -> Result<Option<Held>, BucketError> {
+        let mut way = Way::to(self);
+        loop {
+            let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
+            let head = head.checksum_mode(ChecksumMode::Enabled).customize().config_override(way.config());
+            let answer = match head.send().await {
+                Ok(head) => Ok(Some(Held {
+                    size: head.content_length().and_then(|said| u64::try_from(said).ok()),
+                    sha256: head.checksum_sha256().and_then(digest),
+                    etag: head.e_tag().map(plain_etag),
+                })),
+                Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
+                Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
+            };
+            if let Some(answer) = way.end(answer) {
+                return answer;
+            }
+        }
+    }
+
+    /// What the answer to a GET of the first byte tells. An answer with the whole object is not read.
+    pub(super) async fn first_byte(&self, key: &str) -> Result<Option<Held>, BucketError> {
+        let Some(got) = self.open(key, Some("bytes=0-0")).await? else { return Ok(None) };
+        let whole = || got.content_length().filter(|_| got.content_range().is_none());
+        let size = got.content_range().and_then(whole_length);
+        let size = size.or_else(|| whole().and_then(|size| u64::try_from(size).ok()));
+        Ok(Some(Held { size, sha256: None, etag: got.e_tag().map(plain_etag) }))
+    }
+
+    /// Begins to read.
+    async fn open(&self, key: &str, range: Option<&str>) -> Result<Option<GetObjectOutput>, BucketError> {
+        let mut way = Way::to(self);
+        loop {
+            let get = self.client.get_object().bucket(&self.destination.bucket).key(key);
+            let get = get.set_range(range.map(str::to_owned)).customize().config_override(way.config());
+            let answer = match get.send().await {
+                Ok(got) => Ok(Some(got)),
+                Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
+                Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
+            };
+            if let Some(answer) = way.end(answer) {
+                return answer;
+            }
         }
     }
 
     async fn get(&self, key: &str, max_bytes: u64) -> Result<Option<Bytes>, BucketError> {
-        let got = self.client.get_object().bucket(&self.destination.bucket).key(key).send().await;
-        let mut got = match got {
-            Ok(got) => got,
-            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => return Ok(None),
-            Err(error) => return Err(BucketError::sort(self.place(Action::Read), &error)),
-        };
+        let Some(mut got) = self.open(key, None).await? else { return Ok(None) };
         let too_long = || BucketError::TooLong { key: key.to_owned(), max_bytes };
         if size(got.content_length()) > max_bytes {
             return Err(too_long());
@@ -112,19 +167,10 @@ impl Bucket {
     }
 
     async fn list(&self, key_prefix: &str, max_keys: usize) -> Result<Vec<Listed>, BucketError> {
-        let (mut listed, mut next) = (Vec::new(), None);
+        let (mut listed, mut next) = (Vec::new(), None::<String>);
         while listed.len() < max_keys {
             let count = (max_keys - listed.len()).min(PAGE_KEYS);
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(&self.destination.bucket)
-                .prefix(key_prefix)
-                .max_keys(i32::try_from(count).unwrap_or(i32::MAX))
-                .set_continuation_token(next.take())
-                .send()
-                .await
-                .map_err(|error| BucketError::sort(self.place(Action::Read), &error))?;
+            let page = self.page(key_prefix, count, next.take()).await?;
             let before = listed.len();
             listed.extend(page.contents().iter().filter_map(|object| {
                 let key = object.key()?.to_owned();
@@ -139,8 +185,58 @@ impl Bucket {
         listed.truncate(max_keys);
         Ok(listed)
     }
+
+    async fn page(
+        &self,
+        key_prefix: &str,
+        count: usize,
+        from: Option<String>,
+    ) -> Result<ListObjectsV2Output, BucketError> {
+        let mut way = Way::to(self);
+        loop {
+            let list = self.client.list_objects_v2().bucket(&self.destination.bucket).prefix(key_prefix);
+            let list = list.max_keys(i32::try_from(count).unwrap_or(i32::MAX)).set_continuation_token(from.clone());
+            let page = list.customize().config_override(way.config()).send().await;
+            if let Some(page) = way.end(page.map_err(|error| BucketError::sort(self.place(Action::Read), &error))) {
+                return page;
+            }
+        }
+    }
+}
+
+/// Whether something before the store, or the store, answers no HEAD, which says nothing of what it holds; or refuses one in words that a HEAD
+/// does not carry.
+const fn takes_no_head(error: &BucketError) -> bool {
+    matches!(
+        error,
+        BucketError::Refused { .. }
+            | BucketError::Busy { status: 501, .. }
+            | BucketError::WrongRegion { named: None, .. }
+    )
+}
+
+/// The length in `Content-Range: bytes 0-0/123`.
+fn whole_length(range: &str) -> Option<u64> {
+    range.rsplit_once('/')?.1.trim().parse().ok()
+}
+
+fn digest(theirs: &str) -> Option<String> {
+    BASE64.decode(theirs).ok().map(|theirs| hex(&theirs))
 }
 
 fn size(said: Option<i64>) -> u64 {
     said.and_then(|said| u64::try_from(said).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_names_the_whole_length() {
+        for (range, length) in [("bytes 0-0/123", Some(123)), ("bytes 0-0/*", None), ("bytes */0", Some(0)), ("", None)]
+        {
+            assert_eq!(whole_length(range), length, "{range}");
+        }
+    }
 }

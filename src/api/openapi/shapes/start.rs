@@ -96,19 +96,37 @@ fn storage_config() -> Value {
         may(
             "endpoint",
             text(
-                "Vendor 11: `https://host[:port]` of the store. Private addresses only where the configuration allows",
+                "Vendor 11: `https://host[:port][/path]` of the store, without the bucket. Private addresses only where the configuration \
+                 allows",
             ),
         ),
         may(
             "region",
-            text("Vendor 11: the region to sign for, where it is not `us-east-1` and not in the endpoint's name"),
+            text(
+                "Vendor 11: the region to sign for, where it is not `us-east-1` and not in the endpoint's name. A store that names another one \
+                 is asked once more with that",
+            ),
         ),
-        may("sse", text("Vendor 1: `kms` or `aes256`")),
+        may(
+            "pathStyle",
+            truth(
+                "Addition: true, the bucket goes into the path of each request; false, into its host name. Left out: into the path, and into \
+                 the host name where the store refuses that. A bucket with dots is in the path in any case",
+            ),
+        ),
+        may("sse", text("`kms`, `aes256` or `none`")),
     ]);
     about(
         object([
-            may("vendor", between(0, 255, "1 Amazon S3, 11 S3-compatible; others are refused")),
-            may("region", count("The vendor's region number; ignored for vendor 11")),
+            may(
+                "vendor",
+                between(
+                    0,
+                    255,
+                    "1 Amazon S3, 2 Alibaba, 3 Tencent, 6 Google, 7 Huawei, 8 Baidu, 11 S3-compatible; others are refused",
+                ),
+            ),
+            may("region", count("The vendor's region number; ignored for vendors 6 and 11")),
             may("bucket", text("The bucket")),
             may("accessKey", text("Access key")),
             may("secretKey", text("Secret key. Sealed at rest, in no answer, event or log")),
