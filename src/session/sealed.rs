@@ -40,7 +40,7 @@ pub(super) fn seal(sealer: &Sealer, destination: &Destination, abilities: Abilit
         access_key: keys.access_key.expose_secret().to_owned(),
         secret_key: keys.secret_key.expose_secret().to_owned(),
         sts_token: keys.sts_token.as_ref().map(|token| token.expose_secret().to_owned()),
-        path_style: destination.path_style.or(abilities.path_style).unwrap_or(destination.endpoint.is_some()),
+        path_style: destination.path_style.or(abilities.path_style).unwrap_or_else(|| destination.endpoint.is_some()),
         encryption: destination.encryption.map(|encryption| encryption == Encryption::Kms),
         path_style_open: destination.path_style.is_none(),
         abilities,

@@ -26,7 +26,7 @@ use super::destination::{Credentials, Destination};
 use super::spool::{ObjectKind, SpooledFile};
 use crate::reach::Reach;
 use abilities::Learned;
-use address::Way;
+use address::Addressed;
 use body::Body;
 use error::{Action, Place};
 
@@ -156,12 +156,12 @@ impl Bucket {
     /// Deletes an object; one that is not there is deleted already.
     pub async fn delete_within(&self, limit: Duration, key: &str) -> Result<(), BucketError> {
         let deleted = async {
-            let mut way = Way::to(self);
+            let mut addressed = Addressed::to(self);
             loop {
                 let delete = self.client.delete_object().bucket(&self.destination.bucket).key(key);
-                let deleted = delete.customize().config_override(way.config()).send().await.map(drop);
+                let deleted = delete.customize().config_override(addressed.config()).send().await.map(drop);
                 let deleted = deleted.map_err(|error| BucketError::sort(self.place(Action::Delete), &error));
-                if let Some(deleted) = way.end(deleted) {
+                if let Some(deleted) = addressed.end(deleted) {
                     return deleted;
                 }
             }

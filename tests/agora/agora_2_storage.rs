@@ -48,6 +48,35 @@ fn the_regions_of_vendor_1_are_the_vendors() {
     }
 }
 
+/// Of each other vendor its first and last region (8 from 1), as the vendor writes them, and the store's host.
+const OTHERS: [(u8, i64, &str, &str); 9] = [
+    (2, 0, "CN_Hangzhou", "s3.oss-cn-hangzhou.aliyuncs.com"),
+    (2, 25, "CN_Wulanchabu", "s3.oss-cn-wulanchabu.aliyuncs.com"),
+    (3, 0, "AP_Beijing_1", "cos.ap-beijing-1.myqcloud.com"),
+    (3, 19, "EU_Moscow", "cos.eu-moscow.myqcloud.com"),
+    (6, 0, "auto", "storage.googleapis.com"),
+    (7, 0, "CN_North_1", "obs.cn-north-1.myhuaweicloud.com"),
+    (7, 15, "SA_Chile_1", "obs.sa-chile-1.myhuaweicloud.com"),
+    (8, 1, "bd", "s3.bd.bcebos.com"),
+    (8, 7, "fsh", "s3.fsh.bcebos.com"),
+];
+
+#[test]
+fn the_other_vendors_have_s3_endpoints_by_region() {
+    for (vendor, number, name, host) in OTHERS {
+        let parts: StorageConfigParts = serde_json::from_value(json!({
+            "vendor": vendor, "region": number, "bucket": "calls", "accessKey": "a", "secretKey": "s"
+        }))
+        .unwrap();
+        let place = destination(&parts).unwrap();
+        assert_eq!(place.region, name.to_lowercase().replace('_', "-"), "2.3 vendor {vendor}, region {number}");
+        let url = place.url().unwrap();
+        let host_style = matches!(vendor, 2 | 3 | 7);
+        let expected = if host_style { format!("https://calls.{host}/") } else { format!("https://{host}/calls") };
+        assert_eq!(url.as_str(), expected, "2.3 vendor {vendor}, region {number}");
+    }
+}
+
 #[tokio::test]
 async fn what_can_not_be_written_to_is_refused_by_name() {
     let world = World::with(Wishes { max_sessions: 100, ..Wishes::default() }).await;
@@ -73,14 +102,23 @@ async fn what_can_not_be_written_to_is_refused_by_name() {
             "sse",
         ),
         ("2.3 extensionParams.tag", tagged, "extensionParams.tag"),
+        (
+            "2.3 extensionParams.pathStyle, no truth",
+            with("extensionParams", json!({ "endpoint": "http://x.example", "pathStyle": "yes" })),
+            "extensionParams.pathStyle",
+        ),
+        (
+            "2.3 extensionParams.endpoint, it names the bucket",
+            with("extensionParams", json!({ "endpoint": "http://calls.store.example" })),
+            "extensionParams.endpoint",
+        ),
         ("2.3 vendor 11 without endpoint", with("extensionParams", json!({})), "extensionParams.endpoint"),
         ("2.3 fileNamePrefix, a slash", with("fileNamePrefix", json!(["a/b"])), "fileNamePrefix"),
         ("2.3 fileNamePrefix, 129 characters", with("fileNamePrefix", json!(["x".repeat(129)])), "fileNamePrefix"),
     ];
     cases[0].1["region"] = json!(26);
     cases.extend(
-        [0, 2, 3, 4, 5, 6, 7, 8]
-            .map(|vendor| ("2.3 the other vendors", with("vendor", json!(vendor)), "storageConfig.vendor")),
+        [0, 4, 5].map(|vendor| ("2.3 the other vendors", with("vendor", json!(vendor)), "storageConfig.vendor")),
     );
     let resource = world.acquire("room", "1").await;
     for (row, storage, field) in cases {

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const BODY: &[u8] = b"sound";
 
 fn bucket(store: &OddStore) -> Bucket {
-    Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered() })))
+    Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered() })))
 }
 
 async fn put(bucket: &Bucket) -> Result<Proof, BucketError> {

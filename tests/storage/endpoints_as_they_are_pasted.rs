@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::odd_store::OddStore;
 use crate::support::{ACCESS_KEY, SECRET_KEY, Server};
 
-pub(crate) fn destination(bucket: &str, extension: Value) -> Destination {
+pub(crate) fn destination(bucket: &str, extension: &Value) -> Destination {
     let config = json!({ "vendor": 11, "bucket": bucket, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
         "fileNamePrefix": ["rec", "a b"], "extensionParams": extension });
     vendor::destination(&serde_json::from_value(config).unwrap()).unwrap()
@@ -34,7 +34,7 @@ async fn below_a_path_nothing_lands_in_another_bucket_and_signatures_are_right()
         [("/data", "recs/"), ("/data/", "recs/"), ("/data//x", "x/recs/"), ("/data/(v1)+s3 b", "(v1)+s3 b/recs/")]
     {
         let endpoint = format!("{}{path}", server.server.endpoint());
-        let bucket = Bucket::connect(&destination("recs", json!({ "endpoint": endpoint })));
+        let bucket = Bucket::connect(&destination("recs", &json!({ "endpoint": endpoint })));
         bucket.prove().await.unwrap();
         put(&bucket, "x.m4s").await;
         assert_eq!(keys(&server, "data").await, [format!("{folder}rec/a b/x.m4s")], "{path}");
@@ -48,7 +48,7 @@ async fn a_host_that_names_the_bucket_is_signed_for_and_the_key_is_all_of_the_pa
     let server = Server::start().await;
     server.server.ensure_bucket("rec").await.unwrap();
     let endpoint = server.server.endpoint().replace("127.0.0.1", "localhost");
-    let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": endpoint, "pathStyle": false })));
+    let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": endpoint, "pathStyle": false })));
     bucket.prove().await.unwrap();
     put(&bucket, "x.m4s").await;
     // This server takes the first part of any path for a bucket.
@@ -69,7 +69,7 @@ async fn every_request_goes_to_the_same_place() {
         (format!("http://calls.localhost:{}", store.port), Some(false), "calls.localhost", "/rec/a%20b"),
         (format!("http://calls.localhost:{}", store.port), Some(true), "calls.localhost", "/calls/rec/a%20b"),
     ] {
-        let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": endpoint, "pathStyle": path_style })));
+        let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": endpoint, "pathStyle": path_style })));
         put(&bucket, "x.m4s").await;
         let key = bucket.key("x.m4s");
         assert!(bucket.get_within(PROOF_TIME, &key, 10).await.unwrap().is_some());

@@ -35,7 +35,7 @@ async fn refused(bucket: &Bucket) -> (&'static str, bool, String) {
 async fn the_bucket_goes_into_the_host_where_the_path_is_refused() {
     for words in PATH_STYLE {
         let store = OddStore::start(refusing(words)).await;
-        let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.named() })));
+        let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.named() })));
         bucket.prove().await.unwrap();
         let lines = store.lines();
         assert_eq!(
@@ -47,7 +47,7 @@ async fn the_bucket_goes_into_the_host_where_the_path_is_refused() {
         put(&bucket, "x.m4s").await;
         assert_eq!(store.lines(), ["PUT calls.localhost /rec/a%20b/x.m4s us-east-1"]);
         // What was sealed with a recording is known to the next run of the worker.
-        let again = Bucket::connect(&destination("calls", json!({ "endpoint": store.named() })));
+        let again = Bucket::connect(&destination("calls", &json!({ "endpoint": store.named() })));
         again.learn(bucket.abilities());
         put(&again, "y.m4s").await;
         assert_eq!(store.lines(), ["PUT calls.localhost /rec/a%20b/y.m4s us-east-1"]);
@@ -58,7 +58,7 @@ async fn the_bucket_goes_into_the_host_where_the_path_is_refused() {
 #[tokio::test]
 async fn a_backup_that_nobody_proved_is_addressed_as_its_store_wants_too() {
     let store = OddStore::start(refusing(PATH_STYLE[0])).await;
-    let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.named() })));
+    let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.named() })));
     put(&bucket, "x.m4s").await;
     assert_eq!(store.objects().into_keys().collect::<Vec<_>>(), ["calls.localhost/rec/a%20b/x.m4s"]);
 }
@@ -72,7 +72,7 @@ async fn where_the_host_can_not_help_the_refusal_names_what_does() {
         ("calls", json!({ "endpoint": store.named(), "pathStyle": true }), "extensionParams.pathStyle", 1),
         ("calls", json!({ "endpoint": store.named() }), "where the bucket is in the host's name, too", 2),
     ] {
-        let bucket = Bucket::connect(&destination(bucket, extension));
+        let bucket = Bucket::connect(&destination(bucket, &extension));
         let (code, retry, text) = refused(&bucket).await;
         assert_eq!((code, retry), ("bucket_path_style", false), "{text}");
         assert!(text.contains(words) && text.contains("SecondLevelDomainForbidden"), "{text}");
@@ -92,7 +92,7 @@ async fn a_request_is_signed_again_for_the_region_that_the_store_names() {
     ] {
         let store =
             OddStore::start(move |asked| (asked.region != "fr-par").then(|| refusal(status, code, message))).await;
-        let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered() })));
+        let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered() })));
         bucket.prove().await.unwrap();
         let lines = store.lines();
         assert!(
@@ -101,7 +101,8 @@ async fn a_request_is_signed_again_for_the_region_that_the_store_names() {
         );
         assert_eq!(bucket.abilities().region.as_deref(), Some("fr-par"));
         // Its answer decides, whatever was learned before.
-        let again = Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered(), "region": "fr-par" })));
+        let again =
+            Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered(), "region": "fr-par" })));
         again.learn(Abilities { region: Some("nl-ams".into()), ..Abilities::default() });
         put(&again, "x.m4s").await;
         assert_eq!(again.abilities().region.as_deref(), Some("fr-par"));
@@ -113,7 +114,7 @@ async fn a_head_names_the_region_in_its_headers() {
     let store =
         OddStore::start(|asked| (asked.region != "fr-par").then(|| bare(400, &[("x-amz-bucket-region", "fr-par")])))
             .await;
-    let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered() })));
+    let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered() })));
     assert_eq!(bucket.head_within(cloud_recorder::storage::PROOF_TIME, "x").await.unwrap(), None);
     assert_eq!(store.lines(), ["HEAD 127.0.0.1 /calls/x us-east-1", "HEAD 127.0.0.1 /calls/x fr-par"]);
 }
@@ -141,7 +142,7 @@ async fn a_region_that_does_not_help_is_told_with_the_field_that_does() {
             1,
         ),
     ] {
-        let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered() })));
+        let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered() })));
         let (code, retry, text) = refused(&bucket).await;
         assert_eq!((code, retry), ("bucket_region", false));
         assert!(text.contains(words) && !text.contains(".."), "{text}");
@@ -150,7 +151,7 @@ async fn a_region_that_does_not_help_is_told_with_the_field_that_does() {
     // Not everything that is malformed is a region.
     let store =
         OddStore::start(|_| Some(refusal(400, "AuthorizationHeaderMalformed", "an Access Key must be given"))).await;
-    let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.numbered() })));
+    let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.numbered() })));
     assert!(matches!(bucket.prove().await, Err(BucketError::Refused { .. })));
 }
 
@@ -162,7 +163,7 @@ async fn a_store_can_want_both() {
         (false, _) => Some(refusal(400, "AuthorizationHeaderMalformed", "<Region>cn-hangzhou</Region>")),
     })
     .await;
-    let bucket = Bucket::connect(&destination("calls", json!({ "endpoint": store.named() })));
+    let bucket = Bucket::connect(&destination("calls", &json!({ "endpoint": store.named() })));
     bucket.prove().await.unwrap();
     let puts = store.asked().into_iter().filter(|asked| asked.is(&Method::PUT)).count();
     assert!(puts >= 3 && bucket.abilities().region.as_deref() == Some("cn-hangzhou"));

@@ -26,15 +26,15 @@ pub(super) struct Address {
     pub(super) region: String,
 }
 
-/// One request on its way: to where the destination is known to be, then to where the store's refusal says that it is.
+/// One request: first to where the destination is known to be, then to where the store's refusal says that it is.
 #[derive(Debug)]
-pub(super) struct Way<'a> {
+pub(super) struct Addressed<'a> {
     bucket: &'a Bucket,
     known: Address,
     address: Address,
 }
 
-impl<'a> Way<'a> {
+impl<'a> Addressed<'a> {
     pub(super) fn to(bucket: &'a Bucket) -> Self {
         let known = Address::of(&bucket.destination, &bucket.learned.abilities());
         Self { bucket, address: known.clone(), known }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::storage::vendor::{self, StorageConfigParts};
 
-    fn destination(config: serde_json::Value) -> Destination {
+    fn destination(config: &serde_json::Value) -> Destination {
         let mut whole = serde_json::json!({"bucket": "calls", "accessKey": "a", "secretKey": "s"});
         for (key, value) in config.as_object().unwrap() {
             whole[key] = value.clone();
@@ -245,7 +245,7 @@ mod tests {
             (at("https://calls.s3.example.com/a"), "https://calls.s3.example.com/a", "us-east-1"),
             (at("https://s3.fr-par.scw.cloud/calls"), "https://s3.fr-par.scw.cloud/calls", "fr-par"),
         ] {
-            let (to, signed) = first(destination(config), &Abilities::default()).await;
+            let (to, signed) = first(destination(&config), &Abilities::default()).await;
             assert_eq!((to.as_str(), signed.as_str()), (url, region));
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         let learned = Abilities { path_style: Some(false), region: Some("fr-par".into()), ..Abilities::default() };
         let at = |bucket: &str, endpoint: &str, path_style: Option<bool>| {
             let extension = json!({"endpoint": endpoint, "pathStyle": path_style});
-            destination(json!({"vendor": 11, "bucket": bucket, "extensionParams": extension}))
+            destination(&json!({"vendor": 11, "bucket": bucket, "extensionParams": extension}))
         };
         for (bucket, endpoint, said, url) in [
             ("calls", "https://host/a", None, "https://calls.host/a"),
@@ -271,7 +271,7 @@ mod tests {
             let (to, region) = first(at(bucket, endpoint, said), &learned).await;
             assert_eq!((to.as_str(), region.as_str()), (url, "fr-par"));
         }
-        let amazon = destination(json!({"vendor": 1, "region": 0, "extensionParams": {"pathStyle": true}}));
+        let amazon = destination(&json!({"vendor": 1, "region": 0, "extensionParams": {"pathStyle": true}}));
         assert_eq!(first(amazon, &learned).await.0, "https://s3.fr-par.amazonaws.com/calls");
     }
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use tokio::time::Instant;
 
 use super::abilities::{Abilities, Checksums};
-use super::address::Way;
+use super::address::Addressed;
 use super::body::Body;
 use super::error::{Action, cant_read, is_precondition, needs_md5, refuses_checksums, refuses_condition};
 use super::{Bucket, BucketError, Confirmed, Held, Proof, hex};
@@ -225,14 +225,15 @@ impl Bucket {
         kind: ObjectKind,
         headers: Headers,
     ) -> Result<Answer, BucketError> {
-        let md5 = match headers.md5 {
-            true => Some(BASE64.encode(body.md5().await.map_err(|error| self.unread(&error))?)),
-            false => None,
+        let md5 = if headers.md5 {
+            Some(BASE64.encode(body.md5().await.map_err(|error| self.unread(&error))?))
+        } else {
+            None
         };
-        let mut way = Way::to(self);
+        let mut addressed = Addressed::to(self);
         loop {
-            let answer = self.request_at(way.config(), key, body, kind, (headers, md5.clone())).await;
-            if let Some(answer) = way.end(answer) {
+            let answer = self.request_at(addressed.config(), key, body, kind, (headers, md5.clone())).await;
+            if let Some(answer) = addressed.end(answer) {
                 return answer;
             }
         }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 
-use super::address::Way;
+use super::address::Addressed;
 use super::error::{Action, cant_read};
 use super::put::plain_etag;
 use super::{Bucket, BucketError, Confirmed, hex};
@@ -100,10 +100,10 @@ impl Bucket {
 
     /// One HEAD.
     async fn ask(&self, key: &str) -> Result<Option<Held>, BucketError> {
-        let mut way = Way::to(self);
+        let mut addressed = Addressed::to(self);
         loop {
             let head = self.client.head_object().bucket(&self.destination.bucket).key(key);
-            let head = head.checksum_mode(ChecksumMode::Enabled).customize().config_override(way.config());
+            let head = head.checksum_mode(ChecksumMode::Enabled).customize().config_override(addressed.config());
             let answer = match head.send().await {
                 Ok(head) => Ok(Some(Held {
                     size: head.content_length().and_then(|said| u64::try_from(said).ok()),
@@ -113,7 +113,7 @@ impl Bucket {
                 Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
                 Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
             };
-            if let Some(answer) = way.end(answer) {
+            if let Some(answer) = addressed.end(answer) {
                 return answer;
             }
         }
@@ -130,16 +130,16 @@ impl Bucket {
 
     /// Begins to read.
     async fn open(&self, key: &str, range: Option<&str>) -> Result<Option<GetObjectOutput>, BucketError> {
-        let mut way = Way::to(self);
+        let mut addressed = Addressed::to(self);
         loop {
             let get = self.client.get_object().bucket(&self.destination.bucket).key(key);
-            let get = get.set_range(range.map(str::to_owned)).customize().config_override(way.config());
+            let get = get.set_range(range.map(str::to_owned)).customize().config_override(addressed.config());
             let answer = match get.send().await {
                 Ok(got) => Ok(Some(got)),
                 Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
                 Err(error) => Err(BucketError::sort(self.place(Action::Read), &error)),
             };
-            if let Some(answer) = way.end(answer) {
+            if let Some(answer) = addressed.end(answer) {
                 return answer;
             }
         }
@@ -192,12 +192,13 @@ impl Bucket {
         count: usize,
         from: Option<String>,
     ) -> Result<ListObjectsV2Output, BucketError> {
-        let mut way = Way::to(self);
+        let mut addressed = Addressed::to(self);
         loop {
             let list = self.client.list_objects_v2().bucket(&self.destination.bucket).prefix(key_prefix);
             let list = list.max_keys(i32::try_from(count).unwrap_or(i32::MAX)).set_continuation_token(from.clone());
-            let page = list.customize().config_override(way.config()).send().await;
-            if let Some(page) = way.end(page.map_err(|error| BucketError::sort(self.place(Action::Read), &error))) {
+            let page = list.customize().config_override(addressed.config()).send().await;
+            if let Some(page) = addressed.end(page.map_err(|error| BucketError::sort(self.place(Action::Read), &error)))
+            {
                 return page;
             }
         }

@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str, bucket: &str, path_style: Option<bool>) -> Resul
     }
     let own = known.bucket.is_some() || known.virtual_only;
     let region = known.region.map(str::to_owned);
-    Ok(Endpoint { url: at(&url, known.store)?, path_style: path_style.or(own.then_some(false)), region })
+    Ok(Endpoint { url: at(&url, known.store)?, path_style: path_style.or_else(|| own.then_some(false)), region })
 }
 
 /// A URL that can be one of a store.
