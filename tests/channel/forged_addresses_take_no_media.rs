@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud_recorder::channel::livekit::{LiveKitChannel, Settings, Talker};
+use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings, Talker};
 use cloud_recorder::channel::peer::SocketRuntime;
 use cloud_recorder::channel::{Channel, ChannelHandle, JoinRequest, News};
 use cloud_recorder::recording::{Input, Selection};
@@ -130,9 +130,17 @@ fn line<'a>(sdp: &'a str, name: &str) -> &'a str {
 
 async fn recorder(house: &House) -> ChannelHandle {
     let url = format!("ws://{}", house.address);
-    let channel = LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret() }).unwrap();
+    let channel =
+        LiveKitChannel::new(Settings { url, api_key: KEY.to_owned(), api_secret: secret(), idle_room: IdleRoom::Hold })
+            .unwrap();
     let sid = Sid::from_random(rand::random());
-    let request = JoinRequest { cname: room(), sid, selection: Selection::All, patience: Duration::from_secs(10) };
+    let request = JoinRequest {
+        cname: room(),
+        sid,
+        selection: Selection::All,
+        patience: Duration::from_secs(10),
+        idle: Duration::from_secs(30),
+    };
     channel.join(request).await.unwrap()
 }
 

@@ -1,10 +1,13 @@
 //! What becomes of a recording's place when its signalling socket is lost.
 
-use cloud_recorder::recording::{Input, Selection, TrackKind};
+use cloud_recorder::recording::{Coding, Input, Selection, Source, TrackKind};
 
 use crate::ear::{Ear, Speech};
 use crate::house::{House, uid};
 use crate::road::Road;
+
+/// What the talkers of these tests publish.
+const MICROPHONE: TrackKind = TrackKind { source: Source::Microphone, coding: Coding::Opus };
 
 fn is_outage(input: &Input) -> bool {
     matches!(input, Input::ChannelDown | Input::ChannelUp)
@@ -71,9 +74,9 @@ async fn another_server_with_the_same_people_is_a_gap_and_no_leave() {
         Input::ChannelDown,
         Input::ChannelUp,
         Input::TrackRemoved { track: before },
-        Input::TrackAdded { track: after, uid: uid("ann"), muted: false, kind: TrackKind::default() },
+        Input::TrackAdded { track: after, uid: uid("ann"), muted: false, kind: MICROPHONE },
         Input::Joined { uid: uid("bob") },
-        Input::TrackAdded { track: bobs, uid: uid("bob"), muted: false, kind: TrackKind::default() },
+        Input::TrackAdded { track: bobs, uid: uid("bob"), muted: false, kind: MICROPHONE },
     ];
     assert_eq!(ear.told, expected);
 }

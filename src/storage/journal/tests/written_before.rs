@@ -9,9 +9,7 @@ fn records() -> Vec<Record> {
     let mut records = one_of_each();
     records.retain(|record| {
         let Record::Input { input: TimedInput { input, .. }, .. } = record else { return true };
-        use Input::{
-            ChannelLost, CodersRestarted, GivenUp, InputsLost, Speaking, Stalled, TrackAdded, Unheard,
-        };
+        use Input::{ChannelLost, CodersRestarted, GivenUp, InputsLost, Speaking, Stalled, TrackAdded, Unheard};
         let kind = matches!(input, TrackAdded { kind, .. } if *kind != TrackKind::default());
         let since = matches!(input, ChannelLost { .. } | InputsLost { .. } | Stalled { .. } | Unheard { .. });
         !kind && !since && !matches!(input, CodersRestarted | GivenUp { .. } | Speaking { .. })
