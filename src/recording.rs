@@ -6,10 +6,11 @@
 //!   never on when [`Recorder::advance`] was called.
 //! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
 //!
-//! A packet's way: [`Recorder`] -> its uid's `member` -> `timeline` (a `stream` a voice puts packets in order, `regime` judges
-//! where each belongs, `pace` follows slow clocks, `pen` writes it all as pieces without a hole and books every tick) ->
-//! `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound; `receiving` whether there is any. `strays` counts
-//! the packets whose track nobody announced; `stretches` are what the outside says of segments: lost, or kept as the bucket held them.
+//! A packet's way: [`Recorder`] -> the `member` that its track belongs to (a uid, or a further `source` of one) -> `timeline` (a
+//! `stream` a voice puts packets in order, `regime` judges where each belongs, `pace` follows slow clocks, `pen` writes it all as
+//! pieces without a hole and books every tick) -> `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound;
+//! `receiving` whether there is any. `strays` counts the packets whose track nobody announced; `stretches` are what the outside says
+//! of segments: lost, or kept as the bucket held them.
 
 mod account;
 mod audit;
@@ -35,6 +36,7 @@ mod regime;
 mod segmenter;
 mod sheet;
 mod snapshot;
+mod source;
 mod spec;
 mod strays;
 mod stream;
@@ -52,4 +54,5 @@ pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};
 pub use recorder::{LOOKAHEAD, MAX_LENGTH, MAX_UIDS, Recorder};
 pub use recut::{Recut, sounding, without};
 pub use snapshot::SnapshotError;
+pub use source::{InvalidSource, MAX_SOURCES, SourceId};
 pub use spec::{AudioProfile, Mode, SegmentLength, Selection, Spec};

@@ -53,7 +53,7 @@ pub use error::Error;
 pub use health::{Health, Stock, UidHealth};
 pub use letters::MAX_REDELIVERED;
 pub use listing::{ListPlace, RecordingFilter, RecordingPage};
-pub use manifest::{EventsPrefix, Loss, Manifest, Object, WholeFile};
+pub use manifest::{EventsPrefix, Loss, Manifest, Object, SourcePlaylist, WholeFile};
 pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
 pub use presence::{Muted, Stay};
 pub use report::{EndedBy, File, FilePart, Idle, Report, State, Waits};

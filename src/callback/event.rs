@@ -194,20 +194,18 @@ pub fn recorder_leave(code: LeaveCode) -> NewEvent {
 }
 
 /// Event 42: the first slice of a playlist begins, or the first one after an interruption. `discontinue` is `start`, or
-/// after an interruption the end of the last good slice.
+/// after an interruption the end of the last good slice. The playlist of a further source of a uid says `source`.
 pub fn recorder_slice_start(playlist: &PlaylistId, start: WallMs, discontinue: WallMs) -> NewEvent {
-    event(
-        42,
-        RECORDER,
-        json!({
-            "msgName": "recorder_slice_start",
-            "startUtcMs": start.0,
-            "discontinueUtcMs": discontinue.0,
-            "mixedAllUser": is_mix(playlist),
-            "streamUid": stream_uid(playlist),
-            "trackType": "audio",
-        }),
-    )
+    let mut details = json!({
+        "msgName": "recorder_slice_start",
+        "startUtcMs": start.0,
+        "discontinueUtcMs": discontinue.0,
+        "mixedAllUser": is_mix(playlist),
+        "streamUid": stream_uid(playlist),
+        "trackType": "audio",
+    });
+    say_source(playlist, &mut details);
+    event(42, RECORDER, details)
 }
 
 /// Event 43: a member's audio arrives (state 0), or no longer (state 1). The documents spell the time `UtcMs`, the original
@@ -235,7 +233,7 @@ fn list(files: &[UploadedFile]) -> Vec<Value> {
 }
 
 fn uploaded_file(file: &UploadedFile) -> Value {
-    json!({
+    let mut entry = json!({
         "fileName": file.file_name,
         "trackType": "audio",
         "uid": stream_uid(&file.playlist),
@@ -243,14 +241,20 @@ fn uploaded_file(file: &UploadedFile) -> Value {
         "isPlayable": true,
         "sliceStartTime": file.slice_start.0,
         "filename": file.file_name,
-    })
+    });
+    say_source(&file.playlist, &mut entry);
+    entry
+}
+
+/// Ours: which further source of a uid it is.
+fn say_source(playlist: &PlaylistId, details: &mut Value) {
+    if let Some(source) = playlist.source() {
+        details["source"] = json!(source);
+    }
 }
 
 fn stream_uid(playlist: &PlaylistId) -> &str {
-    match playlist {
-        PlaylistId::Mix => EVERYBODY,
-        PlaylistId::Individual(uid) => uid.as_str(),
-    }
+    playlist.uid().map_or(EVERYBODY, Uid::as_str)
 }
 
 const fn is_mix(playlist: &PlaylistId) -> bool {

@@ -1,6 +1,6 @@
 //! File names in the bucket (facts/agora.md section 4.1): `<sid>_<cname>.m3u8` and its relatives.
 //!
-//! Invariants: two recordings, or two uids of one recording, never share a name; a name holds only `[A-Za-z0-9_.-]`, starts
+//! Invariants: two recordings, or two uids or sources of one recording, never share a name; a name holds only `[A-Za-z0-9_.-]`, starts
 //! with the sid (so never with a dot) and is at most 255 bytes long (what a file system takes).
 
 use sha2::{Digest, Sha256};
@@ -27,6 +27,12 @@ impl Stem {
     /// `<sid>_<cname>__uid_s_<uid>__uid_e_audio`: one uid's audio.
     pub fn individual(sid: &Sid, cname: &Cname, uid: &Uid) -> Self {
         Self(format!("{}__uid_s_{}__uid_e_audio", recording(sid, cname), uid_part(uid)))
+    }
+
+    /// `<sid>_<cname>__uid_s_<uid>__uid_e_audio_<source>`: a further source of a uid. `source` is a short word of letters and digits
+    /// that begins with a letter.
+    pub fn source(sid: &Sid, cname: &Cname, uid: &Uid, source: &str) -> Self {
+        Self(format!("{}_{source}", Self::individual(sid, cname, uid).0))
     }
 
     /// The stem itself.
@@ -56,11 +62,14 @@ impl Stem {
     }
 }
 
-/// Which uid's file this is: `None` for a name that is none of `<sid>_<cname>__uid_s_<uid>__uid_e_audio…`, and for an overlong uid,
-/// which its name does not tell.
-pub fn uid_of(name: &str, sid: &Sid, cname: &Cname) -> Option<Uid> {
+/// Which uid's file this is, and of which further source: `None` for a name that is none of
+/// `<sid>_<cname>__uid_s_<uid>__uid_e_audio[_<source>]…`, and for an overlong uid, which its name does not tell.
+pub fn uid_of<'a>(name: &'a str, sid: &Sid, cname: &Cname) -> Option<(Uid, Option<&'a str>)> {
     let rest = name.strip_prefix(&recording(sid, cname))?.strip_prefix("__uid_s_")?;
-    let (part, _) = rest.split_once("__uid_e_audio")?;
+    let (part, rest) = rest.split_once("__uid_e_audio")?;
+    // What else may follow is a time, a number or `init`.
+    let word = rest.strip_prefix('_').and_then(|rest| rest.split(['_', '.']).next());
+    let source = word.filter(|word| word.starts_with(|first: char| first.is_ascii_alphabetic()) && *word != "init");
     let (mut bytes, mut digits) = (Vec::new(), part.bytes());
     while let Some(byte) = digits.next() {
         bytes.push(match byte {
@@ -71,7 +80,7 @@ pub fn uid_of(name: &str, sid: &Sid, cname: &Cname) -> Option<Uid> {
             plain => plain,
         });
     }
-    Uid::new(&String::from_utf8(bytes).ok()?).ok()
+    Some((Uid::new(&String::from_utf8(bytes).ok()?).ok()?, source))
 }
 
 /// `<sid>_<cname>_events.jsonl`: the session's event log.
@@ -146,7 +155,16 @@ mod tests {
         let cname = Cname::new("room").unwrap();
         for uid in ["42", "../a b", "я", "a-20b"] {
             let name = stem(uid).segment(WallMs(0));
-            assert_eq!(uid_of(&name, &sid(), &cname), Some(Uid::new(uid).unwrap()), "{name}");
+            assert_eq!(uid_of(&name, &sid(), &cname), Some((Uid::new(uid).unwrap(), None)), "{name}");
+            for source in ["screen", "mic2"] {
+                let stem = Stem::source(&sid(), &cname, &Uid::new(uid).unwrap(), source);
+                for name in [stem.segment(WallMs(0)), stem.playlist(), stem.init(), stem.whole(FileType::Mp4, 0)] {
+                    assert_eq!(uid_of(&name, &sid(), &cname), Some((Uid::new(uid).unwrap(), Some(source))), "{name}");
+                }
+            }
+            for name in [stem(uid).playlist(), stem(uid).init(), stem(uid).whole(FileType::Ogg, 2)] {
+                assert_eq!(uid_of(&name, &sid(), &cname), Some((Uid::new(uid).unwrap(), None)), "{name}");
+            }
         }
         for name in [Stem::mix(&sid(), &cname).playlist(), stem(&"я".repeat(120)).playlist(), "x".into()] {
             assert_eq!(uid_of(&name, &sid(), &cname), None, "{name}");
@@ -165,6 +183,8 @@ mod tests {
         let cname = Cname::new(&"c".repeat(64)).unwrap();
         let stems = ["я".repeat(120), format!("{}a", "я".repeat(120)), "x".repeat(255), "x".repeat(254)]
             .map(|uid| Stem::individual(&sid(), &cname, &Uid::new(&uid).unwrap()));
+        let longest = Stem::source(&sid(), &cname, &Uid::new(&"я".repeat(120)).unwrap(), "screen8");
+        assert!("bak99_".len() + longest.segment(WallMs(0)).len() <= 255);
         for (place, stem) in stems.iter().enumerate() {
             assert!(stem.segment(WallMs(0)).len() <= 255);
             assert!(!stems[..place].contains(stem));

@@ -5,9 +5,11 @@
 mod coder;
 mod filler;
 mod packet;
+mod quiet;
 mod resumable;
 
 pub use coder::{CoderError, Decoder, Encoder, LOOKAHEAD};
 pub use filler::{RESET_FRAME, Silence, concealment, is_filler, silence};
-pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, is_dtx, is_silent};
+pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, is_dtx};
+pub use quiet::is_silent;
 pub use resumable::{ResumableDecoder, ResumableEncoder};

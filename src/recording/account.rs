@@ -1,4 +1,4 @@
-//! The bookkeeping behind one uid's entry in the ledger. All positions and lengths in ticks.
+//! The bookkeeping behind one entry in the ledger, of a uid or of a further source of it. All positions and lengths in ticks.
 //!
 //! Invariants:
 //! * Every tick of a timeline is booked once, as sound, as a gap that was due (concealed or missing) or as a gap in
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Gap, PacketCounts, TrackLedger};
+use super::{Cause, Gap, PacketCounts, SourceId, TrackLedger};
 use crate::units::{Ticks, Uid};
 
 /// Most stretches that are listed for a uid; past it they are counted (`gapsOmitted`) and summed, not listed. 4 % loss in single
@@ -114,6 +114,12 @@ impl Account {
         *of(&mut self.samples, fate) += samples.max(0) as u64;
     }
 
+    /// So many packets that were received, and so much sound in them, went to another account.
+    pub(super) fn part(&mut self, packets: u64, samples: i64) {
+        self.packets.received = self.packets.received.saturating_sub(packets);
+        self.samples.received = self.samples.received.saturating_sub(samples.max(0) as u64);
+    }
+
     /// What format 1 counted is completed, while so many packets with so much sound wait.
     pub(super) fn is_of_format_1(&mut self, packets: u64, sound: i64) {
         self.packets.padding = self.packets.received.saturating_sub(self.packets.fates() + packets);
@@ -204,7 +210,7 @@ impl Account {
 
     /// The entry as it stands. In the stretches of `adopted`, which are in order and apart from each other, what is missing for
     /// want of a journal counts as recorded.
-    pub(super) fn entry(&self, uid: &Uid, adopted: &[(i64, i64)]) -> TrackLedger {
+    pub(super) fn entry(&self, uid: &Uid, source: Option<SourceId>, adopted: &[(i64, i64)]) -> TrackLedger {
         let (mut recorded, mut concealed, mut missing) = (self.recorded, self.concealed, self.missing);
         let mut gaps: Vec<Gap> = Vec::with_capacity(self.gaps.len());
         let mut list = |from: Ticks, to: Ticks, cause| match gaps.last_mut() {
@@ -246,6 +252,7 @@ impl Account {
             packets: self.packets,
             samples: self.samples,
             overlaid_ms: self.overlaid.iter().map(|(cause, length)| (*cause, ticks(*length).as_ms())).collect(),
+            source,
         }
     }
 
@@ -315,7 +322,7 @@ mod tests {
     const STALL: &[Cause] = &[Cause::SenderStall];
 
     fn gaps(account: &Account) -> Vec<(u64, u64, Cause)> {
-        let entry = account.entry(&Uid::new("1").unwrap(), &[]);
+        let entry = account.entry(&Uid::new("1").unwrap(), None, &[]);
         entry.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect()
     }
 
@@ -330,7 +337,7 @@ mod tests {
             gaps(&account),
             [(0, 1_920, Cause::Left), (1_920, 2_880, Cause::NetworkLoss), (3_840, 4_800, Cause::NetworkLoss)]
         );
-        let entry = account.entry(&Uid::new("1").unwrap(), &[]);
+        let entry = account.entry(&Uid::new("1").unwrap(), None, &[]);
         assert_eq!((entry.expected_ms, entry.concealed_ms, entry.missing_ms), (40, 20, 20));
     }
 
@@ -418,7 +425,7 @@ mod tests {
         account.gap(9_600, 19_200, Cause::NetworkLoss, Due::Missing);
         account.gap(19_200, 28_800, Cause::WorkerRestart, Due::Missing);
         account.gap(28_800, 33_600, Cause::WorkerRestart, Due::Nothing);
-        let entry = account.entry(&Uid::new("1").unwrap(), &[(4_800, 12_000), (24_000, 33_600)]);
+        let entry = account.entry(&Uid::new("1").unwrap(), None, &[(4_800, 12_000), (24_000, 33_600)]);
         assert_eq!((entry.expected_ms, entry.recorded_ms, entry.missing_ms), (600, 300, 300));
         let listed: Vec<_> = entry.gaps.iter().map(|gap| (gap.from.0, gap.to.0, gap.cause)).collect();
         assert_eq!(

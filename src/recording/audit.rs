@@ -14,7 +14,8 @@ impl Ledger {
     /// What is wrong with it, in words; nothing if it adds up. `length` is the recording's, where it is known.
     pub fn audit(&self, length: Option<Ticks>) -> Vec<String> {
         let of_uid = |uid: &TrackLedger| {
-            let name = uid.uid.clone();
+            let source = uid.source.map(|source| format!(" ({source})")).unwrap_or_default();
+            let name = format!("{}{source}", uid.uid);
             complaints(uid, length).into_iter().map(move |what| format!("the ledger of uid {name}: {what}"))
         };
         let nobodys = self.unattributed.iter().flat_map(nobodys);
@@ -126,6 +127,7 @@ mod tests {
             packets: PacketCounts::default(),
             samples: PacketCounts::default(),
             overlaid_ms: Default::default(),
+            source: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! One uid alone: the sender's packets bit for bit (law 4), the fillers between them.
+//! One uid, or a further source of it, alone: the sender's packets bit for bit (law 4), the fillers between them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use super::hole::Piece;
 use super::segmenter::Segmenter;
 use super::{Output, PlaylistId};
 use crate::codec::{fmp4, opus};
-use crate::units::{Ticks, Uid};
+use crate::units::Ticks;
 
-/// The playlist of one uid.
+/// The playlist of one track.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Individual {
     segmenter: Segmenter,
@@ -16,8 +16,7 @@ pub(super) struct Individual {
 
 impl Individual {
     /// Begins at tick 0. Its init segment says two channels, since senders change between mono and stereo as they like.
-    pub(super) fn new(uid: &Uid, segment: Ticks, out: &mut impl Extend<Output>) -> Self {
-        let playlist = PlaylistId::Individual(uid.clone());
+    pub(super) fn new(playlist: PlaylistId, segment: Ticks, out: &mut impl Extend<Output>) -> Self {
         Self { segmenter: Segmenter::new(playlist, segment, fmp4::PASS_THROUGH_CHANNELS, out) }
     }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SourceId;
 use crate::units::{Ticks, Uid};
 
 /// What a recording holds and lacks, uid by uid, ordered by uid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
-    /// One entry for each uid that ever published audio that was to be recorded.
+    /// One entry for each uid that ever published audio that was to be recorded, and one for each further source of it that was heard
+    /// beside its own sound.
     pub uids: Vec<TrackLedger>,
     /// What is missing of nobody knows whom; none where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +58,7 @@ pub struct Unattributed {
     pub gaps_omitted: u64,
 }
 
-/// One uid's account. `expected = recorded + concealed + missing`, to a frame. Time in which nothing was due (before the join,
+/// The account of one uid, or of a further source of it. `expected = recorded + concealed + missing`, to a frame. Time in which nothing was due (before the join,
 /// after the leave, muted, sender's DTX) is not expected; its gaps are listed all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,6 +89,9 @@ pub struct TrackLedger {
     /// `missing_ms`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overlaid_ms: BTreeMap<Cause, u64>,
+    /// Which further source of the uid this is; none for its own sound: its microphone, else what it published first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
 }
 
 impl TrackLedger {
@@ -122,7 +127,8 @@ pub struct PacketCounts {
     pub overflow: u64,
     /// Left out to follow the wall clock.
     pub left_out: u64,
-    /// Came from an older track of the uid while a newer one sounded.
+    /// Set aside for another stream of the uid that sounded: silence beside sound, which is no loss; what an older stream of a track
+    /// sent while a newer one did ([`Cause::Superseded`]); or more than a uid has tracks for ([`Cause::TooManySources`]).
     pub superseded: u64,
     /// Without sound: RTP padding.
     #[serde(default)]
@@ -200,7 +206,7 @@ pub enum Cause {
     UnheardTail,
     /// The worker died, was back, and could not get back into the channel.
     ChannelUnreachable,
-    /// It came from an older track of the uid while a newer one sounded.
+    /// It came from an older stream (SSRC) of a track while a newer one sounded.
     Superseded,
     /// It was left out for the wall clock's sake, more of it than a clock drifts.
     LeftOut,
@@ -210,6 +216,8 @@ pub enum Cause {
     Overflow,
     /// The recorder was outside: it waited for somebody to come, and the member spoke before it was back in the channel.
     RecorderOutside,
+    /// More of a uid's sources sounded at once than [`super::MAX_SOURCES`], for each of which there is a track.
+    TooManySources,
 }
 
 impl Cause {
@@ -231,7 +239,8 @@ impl Cause {
             | Self::LeftOut
             | Self::Malformed
             | Self::Overflow
-            | Self::RecorderOutside => true,
+            | Self::RecorderOutside
+            | Self::TooManySources => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

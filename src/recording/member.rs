@@ -1,8 +1,10 @@
-//! One uid of the channel: what is known of it, its timeline once it is recorded, its playlist, and whether packets come.
+//! One uid of the channel, or a further source of one: what is known of it, its timeline once it is recorded, its playlist, and whether
+//! packets come. Which of a uid's tracks belong to which of its sources, [`super::recorder`] knows.
 
 mod absence;
 mod silence;
 mod vouched;
+mod going;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +18,12 @@ use super::pen::STALL;
 use super::presence::{GRACE, Presence};
 use super::receiving::Receiving;
 use super::stretches::Stretches;
-use super::timeline::Timeline;
-use super::{Cause, Output, Packet, TrackLedger};
+use super::timeline::{Clash, Timeline};
+use super::{Cause, Output, Packet, PlaylistId, Source, SourceId, TrackLedger};
 use crate::units::{Ticks, TrackId, Uid};
 
-/// Most tracks that a uid has at a time; past it the oldest counts as removed.
-const MAX_TRACKS: usize = 16;
+/// Most tracks that a source has at a time: that is published anew before it ends, or whose others are silent.
+pub(super) const MAX_TRACKS: usize = 4;
 
 /// How long before the channel's last sign of life a member's last packet may have come for its outage to begin there.
 const CLOSE: i64 = Ticks::from_secs(5).0 as i64;
@@ -50,7 +52,8 @@ pub(super) struct Member {
     pub(super) last_packet: Option<i64>,
     /// The levels that its packets say, if they do and nobody decodes them.
     levels: Option<Meter>,
-    tracks: Vec<(TrackId, bool)>,
+    /// Its tracks, the first published first, and whether they are muted.
+    pub(super) tracks: Vec<(TrackId, bool)>,
     absence: Option<Absence>,
     /// Since when the channel is in reach again, until its first packet comes.
     #[serde(default)]
@@ -58,6 +61,12 @@ pub(super) struct Member {
     /// What is known of a silence after its last packet.
     #[serde(default)]
     silence: Silence,
+    /// Which further source of the uid; none for its own sound.
+    #[serde(default)]
+    pub(super) source: Option<SourceId>,
+    /// What its tracks are, or were; none before the first.
+    #[serde(default)]
+    pub(super) kind: Option<Source>,
 }
 
 impl Member {
@@ -78,7 +87,14 @@ impl Member {
             absence: None,
             reached: None,
             silence: Silence::default(),
+            source: None,
+            kind: None,
         }
+    }
+
+    /// Its playlist.
+    pub(super) fn playlist(&self) -> PlaylistId {
+        PlaylistId::of(&self.uid, self.source)
     }
 
     /// In the channel.
@@ -92,7 +108,7 @@ impl Member {
     }
 
     /// Out of the channel, with all its tracks.
-    pub(super) fn left(&mut self, at: i64, out: &mut impl Extend<Output>) {
+    pub(super) fn left(&mut self, at: i64) {
         (self.absence, self.reached) = (None, None);
         self.goes(at);
         self.presence.change(at, |state| (state.present, state.dead) = (false, false));
@@ -100,49 +116,49 @@ impl Member {
         for (track, _) in std::mem::take(&mut self.tracks) {
             self.forget(track);
         }
-        self.look(at, out);
+        self.look(at);
     }
 
-    /// Publishes; the track that gives way.
-    pub(super) fn add(
-        &mut self,
-        track: TrackId,
-        muted: bool,
-        at: i64,
-        out: &mut impl Extend<Output>,
-    ) -> Option<TrackId> {
-        let oldest = (self.tracks.len() >= MAX_TRACKS).then(|| self.tracks.remove(0).0);
-        if let Some(oldest) = oldest {
-            self.forget(oldest);
-        }
+    /// Publishes.
+    pub(super) fn add(&mut self, track: TrackId, muted: bool, at: i64) {
         self.tracks.push((track, muted));
         self.comes_back(muted, at);
         self.presence.change(at, |state| (state.present, state.dead) = (true, false));
         if let Some(timeline) = &mut self.timeline {
             timeline.announce(track, at);
-            timeline.mute(track, muted, at);
         }
-        self.look(at, out);
-        oldest
+        self.look(at);
     }
 
     /// The publication ended.
-    pub(super) fn remove(&mut self, track: TrackId, at: i64, out: &mut impl Extend<Output>) {
+    pub(super) fn remove(&mut self, track: TrackId, at: i64) {
         self.tracks.retain(|(known, _)| *known != track);
         self.overloaded(false, at);
         self.forget(track);
-        self.look(at, out);
+        self.look(at);
     }
 
     /// Muted or unmuted.
-    pub(super) fn mute(&mut self, track: TrackId, muted: bool, at: i64, out: &mut impl Extend<Output>) {
+    pub(super) fn mute(&mut self, track: TrackId, muted: bool, at: i64) {
         for (_, state) in self.tracks.iter_mut().filter(|(known, _)| *known == track) {
             *state = muted;
         }
-        if let Some(timeline) = &mut self.timeline {
-            timeline.mute(track, muted, at);
-        }
-        self.look(at, out);
+        self.look(at);
+    }
+
+    /// Whether no packet is to come: nothing is published, or all of it is muted.
+    pub(super) fn is_hushed(&self) -> bool {
+        self.tracks.iter().all(|(_, muted)| *muted)
+    }
+
+    /// A packet came of any source of the uid that is not muted; only asked of its own.
+    pub(super) fn receives(&mut self, at: i64, out: &mut impl Extend<Output>) {
+        self.receiving.packet(&self.uid, at, out);
+    }
+
+    /// None is to come any more from any of them.
+    pub(super) fn receives_no_more(&mut self, at: i64, out: &mut impl Extend<Output>) {
+        self.receiving.stop(&self.uid, at, out);
     }
 
     /// Packets of one of its tracks are dropped before they get here, or not any more.
@@ -153,11 +169,10 @@ impl Member {
     }
 
     /// To be recorded, or not any more.
-    pub(super) fn select(&mut self, selected: bool, at: i64, out: &mut impl Extend<Output>) {
+    pub(super) fn select(&mut self, selected: bool, at: i64) {
         if self.selected != selected {
             self.selected = selected;
             self.presence.change(at, |state| state.excluded = !selected);
-            self.look(at, out);
         }
     }
 
@@ -224,61 +239,70 @@ impl Member {
         }
     }
 
-    /// A packet of one of its tracks.
-    pub(super) fn packet(&mut self, packet: &Packet, at: i64, out: &mut impl Extend<Output>) {
+    /// A packet of one of its tracks, which is a `source`; whether it is to be recorded, and comes of a track that is not muted.
+    pub(super) fn packet(&mut self, packet: &Packet, source: Source, at: i64) -> bool {
+        let track = self.tracks.iter().find(|(track, _)| *track == packet.track).copied();
+        let heard = !packet.payload.is_empty() && track.is_some_and(|(_, muted)| !muted);
         if !packet.payload.is_empty() {
-            if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
-                self.breaks_silence(at);
-            }
             self.silence.sounds(packet);
             self.last_packet = Some(at);
-            if self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
-                self.is_heard_again(at);
-                self.is_heard_after_outage(at);
-            }
         }
-        if let Some(timeline) = self.timeline.as_mut().filter(|_| self.selected) {
-            timeline.offer(packet, at);
-            if !packet.payload.is_empty() && self.tracks.iter().any(|(track, muted)| *track == packet.track && !muted) {
-                self.receiving.packet(&self.uid, at, out);
-            }
+        if heard {
+            self.is_heard_again(at);
+            self.is_heard_after_outage(at);
         }
+        let Some(timeline) = self.timeline.as_mut().filter(|_| self.selected) else {
+            return false;
+        };
+        match track {
+            Some(_) => timeline.offer(packet, source, at),
+            None => timeline.refuse(packet),
+        }
+        heard
     }
 
     /// Begins the timeline at tick 0, if it is time to; `segment`: with a playlist of its own.
     pub(super) fn begin(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
         if self.selected && !self.tracks.is_empty() {
-            self.begin_timeline(segment, out);
+            self.open(segment, out);
         }
     }
 
-    fn begin_timeline(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
-        if self.timeline.is_some() {
-            return;
+    fn open(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
+        if self.timeline.is_none() {
+            self.timeline = Some(Timeline::default());
+            self.individual = segment.map(|segment| Individual::new(self.playlist(), segment, out));
         }
-        let mut timeline = Timeline::default();
-        for (track, muted) in &self.tracks {
-            timeline.mute(*track, *muted, 0);
-        }
-        self.timeline = Some(timeline);
-        self.individual = segment.map(|segment| Individual::new(&self.uid, segment, out));
     }
 
-    /// Writes up to `horizon`; leaves the pieces in `pieces`.
-    pub(super) fn step(&mut self, now: i64, horizon: i64, pieces: &mut Vec<Piece>, out: &mut impl Extend<Output>) {
+    /// Writes up to `horizon`; leaves the pieces in `pieces`. If two of its tracks sound at once, and there is `room` for another source,
+    /// it stops there: see [`Timeline::step`].
+    pub(super) fn step(&mut self, time: (i64, i64), room: bool, pieces: &mut Vec<Piece>) -> Option<Clash> {
+        match &mut self.timeline {
+            Some(timeline) => timeline.step(time, room, &self.presence, pieces),
+            None => None,
+        }
+    }
+
+    /// Writes everything that belongs before `end`; as [`Member::step`].
+    pub(super) fn write_out(&mut self, end: i64, room: bool, pieces: &mut Vec<Piece>) -> Option<Clash> {
+        self.timeline.as_mut().and_then(|timeline| timeline.write_out(end, room, &self.presence, pieces))
+    }
+
+    /// Takes the pieces of a step.
+    pub(super) fn stepped(&mut self, now: i64, horizon: i64, pieces: &[Piece], out: &mut impl Extend<Output>) {
         self.receiving.step(&self.uid, now, out);
-        let Some(timeline) = &mut self.timeline else {
+        let Some(timeline) = &self.timeline else {
             self.presence.forget(horizon.min(0));
             return;
         };
-        timeline.step(now, horizon, &self.presence, pieces);
         self.presence.forget(timeline.cursor() - REMEMBERED);
         if let Some(individual) = &mut self.individual {
             pieces.iter().for_each(|piece| individual.write(piece, out));
         }
     }
 
-    /// Writes everything up to `end` and closes the playlist.
+    /// Writes silence up to `end` behind `pieces` and closes the playlist.
     pub(super) fn finish(&mut self, end: i64, pieces: &mut Vec<Piece>, out: &mut impl Extend<Output>) {
         let Some(timeline) = &mut self.timeline else {
             return;
@@ -299,8 +323,9 @@ impl Member {
 
     /// Of what was written since it was asked last, what lies in the stretches of a playlist that holds it could not be kept.
     pub(super) fn lose_all(&mut self, lost: &Stretches) {
+        let own = (!lost.is_empty()).then(|| self.playlist());
         if let Some(timeline) = &mut self.timeline {
-            timeline.lose_all(if lost.is_empty() { [&[], &[]] } else { [lost.of_uid(&self.uid), lost.of_the_mix()] });
+            timeline.lose_all(own.map_or([&[], &[]], |own| [lost.of(&own), lost.of_the_mix()]));
         }
     }
 
@@ -330,7 +355,7 @@ impl Member {
 
     /// The entry in the ledger, once it was to be recorded; `adopted` are the stretches whose sound was kept as the bucket held it.
     pub(super) fn entry(&self, adopted: &[(i64, i64)]) -> Option<TrackLedger> {
-        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid, adopted))
+        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid, self.source, adopted))
     }
 
     /// When the present must be looked at again even if nothing arrives, in ticks of arrival; `behind` is the look-ahead.
@@ -344,16 +369,13 @@ impl Member {
         self.timeline.iter_mut().for_each(Timeline::is_of_format_1);
     }
 
-    /// Brings presence and receiving in line with the tracks. While nobody knows its tracks since a restart, they count as before.
-    fn look(&mut self, at: i64, out: &mut impl Extend<Output>) {
-        let (publishing, muted) = (!self.tracks.is_empty(), self.tracks.iter().all(|(_, muted)| *muted));
+    /// Brings its presence in line with the tracks. While nobody knows its tracks since a restart, they count as before.
+    fn look(&mut self, at: i64) {
+        let (publishing, muted) = (!self.tracks.is_empty(), self.is_hushed());
         let before = self.presence.now();
         let unknown = self.absence.as_ref().is_some_and(Absence::is_unknown);
         if !unknown && (before.publishing, before.muted) != (publishing, publishing && muted) {
             self.presence.change(at, |state| (state.publishing, state.muted) = (publishing, publishing && muted));
-        }
-        if muted || !self.selected {
-            self.receiving.stop(&self.uid, at, out);
         }
     }
 

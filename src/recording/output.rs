@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::AudioProfile;
+use super::{AudioProfile, SourceId};
 use crate::codec::fmp4::{self, Sample};
+use crate::codec::names::Stem;
 use crate::codec::{opus, raw};
-use crate::units::{Ticks, Uid};
+use crate::units::{Cname, Sid, Ticks, Uid};
 
 /// Which playlist something belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,17 +15,62 @@ use crate::units::{Ticks, Uid};
 pub enum PlaylistId {
     /// Everybody mixed.
     Mix,
-    /// One uid alone.
+    /// One uid alone: its microphone, else what it published first.
     Individual(Uid),
+    /// A further source of a uid that is heard beside that.
+    Source {
+        /// Whose.
+        uid: Uid,
+        /// Which.
+        source: SourceId,
+    },
 }
 
 impl PlaylistId {
+    /// The playlist of a uid's own sound (`None`), or of a further source of it.
+    pub fn of(uid: &Uid, source: Option<SourceId>) -> Self {
+        match source {
+            None => Self::Individual(uid.clone()),
+            Some(source) => Self::Source { uid: uid.clone(), source },
+        }
+    }
+
+    /// What its files' names begin with.
+    pub fn stem(&self, sid: &Sid, cname: &Cname) -> Stem {
+        match self {
+            Self::Mix => Stem::mix(sid, cname),
+            Self::Individual(uid) => Stem::individual(sid, cname, uid),
+            Self::Source { uid, source } => Stem::source(sid, cname, uid, &source.to_string()),
+        }
+    }
+
+    /// How many channels its init segment says.
+    pub const fn channels(&self, profile: AudioProfile) -> u8 {
+        match self {
+            Self::Mix => profile.channels(),
+            Self::Individual(_) | Self::Source { .. } => fmp4::PASS_THROUGH_CHANNELS,
+        }
+    }
+
+    /// Whose it is; `None`: everybody's.
+    pub const fn uid(&self) -> Option<&Uid> {
+        match self {
+            Self::Mix => None,
+            Self::Individual(uid) | Self::Source { uid, .. } => Some(uid),
+        }
+    }
+
+    /// Which further source of a uid it holds.
+    pub const fn source(&self) -> Option<SourceId> {
+        match self {
+            Self::Mix | Self::Individual(_) => None,
+            Self::Source { source, .. } => Some(*source),
+        }
+    }
+
     /// The bytes of its [`Output::Init`]: they depend on the profile alone, so that they can be made again.
     pub fn init_segment(&self, profile: AudioProfile) -> Bytes {
-        fmp4::init_segment(match self {
-            Self::Mix => profile.channels(),
-            Self::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
-        })
+        fmp4::init_segment(self.channels(profile))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SourceId;
 use crate::units::{Ticks, Uid};
 
 /// What a value stands for at first: 100 ms.
@@ -30,6 +31,9 @@ pub struct UidWaveform {
     pub uid: Uid,
     /// Its waveform.
     pub waveform: Waveform,
+    /// Of which further source; none for the uid's own sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
 }
 
 /// A waveform from tick 0 on. It ends with the last sound: what follows is silence.

@@ -98,7 +98,7 @@ impl Pen {
         self.account.fate(Fate::LeftOut, 1, packet.duration);
         let allowed = self.account.samples(Fate::Placed) / FASTEST + 2 * FRAME;
         let beyond = self.account.samples(Fate::LeftOut) - allowed - self.account.overlaid(Cause::LeftOut);
-        if beyond > 0 && !opus::is_silent(&packet.payload) {
+        if beyond > 0 && packet.sounds() {
             self.account.overlay(beyond.min(packet.duration), Cause::LeftOut);
         }
         self.account.gap(self.cursor, self.cursor, Cause::ClockDrift, Due::Nothing);

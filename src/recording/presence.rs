@@ -92,6 +92,19 @@ impl Presence {
         Self { states: VecDeque::from([(i64::MIN, State::default())]), deaf: VecDeque::new() }
     }
 
+    /// Of a further source of the same member that is not published yet.
+    pub(super) fn of_another_source(&self) -> Self {
+        let mut states = self.states.clone();
+        for (_, state) in &mut states {
+            (state.publishing, state.muted, state.overloaded) = (false, false, false);
+        }
+        // What was forgotten was as it is in what is remembered of it first: nothing was due.
+        states.iter_mut().take(1).for_each(|(at, _)| *at = i64::MIN);
+        let mut presence = Self { states, deaf: self.deaf.clone() };
+        presence.merge();
+        presence
+    }
+
     /// The latest state.
     pub(super) fn now(&self) -> State {
         self.states.back().map(|(_, state)| *state).unwrap_or_default()

@@ -5,6 +5,7 @@
 //! and in which order, depends on the inputs and their times alone.
 
 mod report;
+mod sources;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
+use super::source::MAX_SOURCES;
 use super::strays::Strays;
 use super::stretches::Stretches;
 use super::timeline::FRAME;
-use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput};
+use super::{Cause, Input, Output, Packet, Selection, Source, Spec, StallCause, TimedInput};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
@@ -47,9 +49,9 @@ const UNNOTICED: i64 = Ticks::from_secs(60).0 as i64;
 pub struct Recorder {
     spec: Spec,
     members: Vec<Member>,
-    /// Where each uid is in `members`.
+    /// Where the sources of each uid are in `members`, its own sound first.
     #[serde(skip)]
-    uids: BTreeMap<Uid, usize>,
+    uids: BTreeMap<Uid, Vec<usize>>,
     tracks: BTreeMap<TrackId, usize>,
     selection: Selection,
     /// Arrival of the last input, or the present if it was given later.
@@ -74,6 +76,9 @@ pub struct Recorder {
     /// Stretches whose sound could not be kept.
     #[serde(default)]
     lost: Stretches,
+    /// What each track is.
+    #[serde(default)]
+    kinds: BTreeMap<TrackId, Source>,
 }
 
 impl Recorder {
@@ -100,6 +105,7 @@ impl Recorder {
             strays: Strays::default(),
             adopted: Stretches::default(),
             lost: Stretches::default(),
+            kinds: BTreeMap::new(),
         }
     }
 
@@ -128,15 +134,16 @@ impl Recorder {
         }
         let end = self.run(at);
         self.finished = true;
-        for (index, member) in self.members.iter_mut().enumerate() {
-            member.is_reported(false, end);
+        self.reports_end(end);
+        let (mut index, mut room) = (0, true);
+        while index < self.members.len() {
             self.pieces.clear();
-            member.finish(end, &mut self.pieces, &mut self.out);
-            match &mut self.mixer {
-                Some(mixer) => mixer.listen(index, &self.pieces),
-                None => member.listen(&self.pieces),
+            while let Some(clash) = self.members[index].write_out(end, room, &mut self.pieces) {
+                room = self.resolve(index, clash);
             }
-            member.lose_all(&self.lost);
+            self.members[index].finish(end, &mut self.pieces, &mut self.out);
+            self.hear(index);
+            (index, room) = (index + 1, true);
         }
         self.strays.finish();
         if let Some(mixer) = &mut self.mixer {
@@ -164,8 +171,16 @@ impl Recorder {
 
     /// Completes a recorder that was put away; whether its parts fit.
     pub(super) fn is_taken_up(&mut self) -> bool {
-        self.uids = self.members.iter().enumerate().map(|(index, member)| (member.uid.clone(), index)).collect();
-        self.uids.len() == self.members.len() && self.tracks.values().all(|member| *member < self.members.len())
+        self.uids.clear();
+        for (index, member) in self.members.iter().enumerate() {
+            let sources = self.uids.entry(member.uid.clone()).or_default();
+            let known = sources.iter().any(|known| self.members[*known].source == member.source);
+            if known || sources.is_empty() != member.source.is_none() || sources.len() >= MAX_SOURCES {
+                return false;
+            }
+            sources.push(index);
+        }
+        self.tracks.values().all(|member| *member < self.members.len())
     }
 
     /// Completes what format 1 did not hold.
@@ -191,67 +206,92 @@ impl Recorder {
         }
         let horizon = now - LOOKAHEAD.0 as i64;
         let mut known = horizon;
-        for (index, member) in self.members.iter_mut().enumerate() {
+        let (mut index, mut room) = (0, true);
+        while index < self.members.len() {
             self.pieces.clear();
-            member.step(now, horizon, &mut self.pieces, &mut self.out);
-            match &mut self.mixer {
-                Some(mixer) => mixer.listen(index, &self.pieces),
-                None => member.listen(&self.pieces),
+            let limit = self.limit(index, horizon);
+            while let Some(clash) = self.members[index].step((now, limit), room, &mut self.pieces) {
+                room = self.resolve(index, clash);
             }
-            known = known.min(member.written().unwrap_or(horizon));
-            member.lose_all(&self.lost);
+            self.members[index].stepped(now, limit, &self.pieces, &mut self.out);
+            self.hear(index);
+            known = known.min(self.members[index].written().unwrap_or(horizon));
+            (index, room) = (index + 1, true);
         }
         if let Some(mixer) = &mut self.mixer {
             mixer.run(known, &mut self.out);
         }
     }
 
+    /// How far a source may be written: no further than those of its uid before it, so that what they hand over finds its place.
+    fn limit(&self, index: usize, horizon: i64) -> i64 {
+        let member = &self.members[index];
+        let Some(sources) = self.uids.get(&member.uid).filter(|_| member.source.is_some()) else {
+            return horizon;
+        };
+        let before = sources.iter().take_while(|source| **source < index);
+        before.filter_map(|source| self.members[*source].written()).fold(horizon, i64::min)
+    }
+
+    /// Gives what was written of a source to whom it concerns.
+    fn hear(&mut self, index: usize) {
+        match &mut self.mixer {
+            Some(mixer) => mixer.listen(index, &self.pieces),
+            None => self.members[index].listen(&self.pieces),
+        }
+        self.members[index].lose_all(&self.lost);
+    }
+
     fn take(&mut self, input: Input, at: i64) {
         match input {
             Input::Joined { uid } => {
-                if let Some(member) = self.member(&uid) {
-                    self.members[member].joined(at);
+                if self.member(&uid).is_some() {
+                    self.sources_of(&uid).into_iter().for_each(|source| self.members[source].joined(at));
                 }
             }
             Input::Left { uid } => {
-                if let Some(member) = self.uids.get(&uid).copied() {
-                    let strays = &mut self.strays;
-                    self.tracks.retain(|track, owner| {
-                        if *owner == member {
-                            strays.removed(*track, at);
-                        }
-                        *owner != member
-                    });
-                    self.members[member].left(at, &mut self.out);
-                }
+                let sources = self.sources_of(&uid);
+                let strays = &mut self.strays;
+                self.tracks.retain(|track, owner| {
+                    let gone = sources.contains(owner);
+                    if gone {
+                        strays.removed(*track, at);
+                    }
+                    !gone
+                });
+                self.kinds.retain(|track, _| self.tracks.contains_key(track));
+                self.reported(&uid, false, at);
+                sources.iter().for_each(|source| self.members[*source].left(at));
+                self.hush(&uid, at);
             }
             Input::GivenUp { uid } => {
-                if let Some(member) = self.uids.get(&uid) {
-                    self.members[*member].is_given_up(at);
-                }
+                self.sources_of(&uid).into_iter().for_each(|source| self.members[source].is_given_up(at));
             }
-            Input::Speaking { uid, speaking } => {
-                if let Some(member) = self.uids.get(&uid) {
-                    self.members[*member].is_reported(speaking, at);
-                }
-            }
-            Input::TrackAdded { track, uid, muted, kind: _ } => self.add(track, &uid, muted, at),
+            Input::Speaking { uid, speaking } => self.reported(&uid, speaking, at),
+            Input::TrackAdded { track, uid, muted, kind } => self.add(track, &uid, muted, kind.source, at),
             Input::TrackRemoved { track } => self.remove(track, at),
             Input::Muted { track, muted } => {
-                if let Some(member) = self.tracks.get(&track) {
-                    self.members[*member].mute(track, muted, at, &mut self.out);
+                if let Some(source) = self.tracks.get(&track).copied() {
+                    self.members[source].mute(track, muted, at);
+                    self.hush(&self.members[source].uid.clone(), at);
                 }
             }
             Input::Packet(packet) => self.packet(&packet, at),
             Input::Overloaded { track, overloaded } => {
-                if let Some(member) = self.tracks.get(&track) {
-                    self.members[*member].overloaded(overloaded, at);
-                }
+                let source = self.tracks.get(&track).copied();
+                // It may have gone on as another source meanwhile.
+                let sources = match source {
+                    Some(source) if !overloaded => self.sources_of(&self.members[source].uid),
+                    source => source.into_iter().collect(),
+                };
+                sources.into_iter().for_each(|source| self.members[source].overloaded(overloaded, at));
             }
             Input::SenderReport { .. } => {}
             Input::ChannelDown => {
                 let since = self.last_packet;
-                let silenced = self.members.iter().filter(|member| member.was_sending(since)).count();
+                let sending =
+                    |sources: &&Vec<usize>| sources.iter().any(|source| self.members[*source].was_sending(since));
+                let silenced = self.uids.values().filter(sending).count();
                 self.cut_off(if at - since <= UNNOTICED || silenced > 1 { since } else { at }, at);
             }
             Input::ChannelLost { since } => self.cut_off((since.0 as i64).min(at), at),
@@ -262,10 +302,14 @@ impl Recorder {
             }
             Input::Select(selection) => {
                 self.selection = selection;
-                for member in &mut self.members {
-                    member.select(self.selection.includes(&member.uid), at, &mut self.out);
+                for index in 0..self.members.len() {
+                    let member = &mut self.members[index];
+                    member.select(self.selection.includes(&member.uid), at);
+                    if member.source.is_none() {
+                        self.hush(&self.members[index].uid.clone(), at);
+                    }
+                    self.begin(index);
                 }
-                (0..self.members.len()).for_each(|member| self.begin(member));
             }
             Input::CodersRestarted => self.mixer.iter_mut().for_each(Mixer::restart_coders),
             Input::Stalled { from, cause } => {
@@ -277,9 +321,7 @@ impl Recorder {
             }
             Input::Unheard { uid, since } => {
                 let since = (since.min(MAX_LENGTH).0 as i64).min(at);
-                if let Some(member) = self.uids.get(&uid) {
-                    self.members[*member].is_unheard(since, at);
-                }
+                self.sources_of(&uid).into_iter().for_each(|source| self.members[source].is_unheard(since, at));
             }
             Input::InputsLost { from } => {
                 self.strays.damaged();
@@ -288,6 +330,7 @@ impl Recorder {
             Input::WorkerRestarted => {
                 self.strays.rejoins(at);
                 self.tracks.clear();
+                self.kinds.clear();
                 self.restarted = Some(at);
                 self.last_packet = at;
                 for member in &mut self.members {
@@ -310,50 +353,54 @@ impl Recorder {
         self.members.iter_mut().for_each(|member| member.is_not_heard(from, at, cause));
     }
 
-    fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, at: i64) {
-        self.remove(track, at);
-        self.strays.announced(track, at);
-        if let Some(member) = self.member(uid) {
-            self.tracks.insert(track, member);
-            if let Some(oldest) = self.members[member].add(track, muted, at, &mut self.out) {
-                self.tracks.remove(&oldest);
-                self.strays.removed(oldest, at);
-            }
-            self.begin(member);
-        }
-    }
-
     fn remove(&mut self, track: TrackId, at: i64) {
-        if let Some(member) = self.tracks.remove(&track) {
+        if let Some(source) = self.tracks.remove(&track) {
+            self.kinds.remove(&track);
             self.strays.removed(track, at);
-            self.members[member].remove(track, at, &mut self.out);
+            self.members[source].remove(track, at);
+            self.hush(&self.members[source].uid.clone(), at);
         }
     }
 
     fn packet(&mut self, packet: &Packet, at: i64) {
         self.last_packet = at;
-        if let Some(member) = self.tracks.get(&packet.track) {
-            self.members[*member].packet(packet, at, &mut self.out);
-        } else {
+        let Some(source) = self.tracks.get(&packet.track).copied() else {
             self.strays.packet(packet, at);
+            return;
+        };
+        if self.members[source].is_said_to_speak() && !packet.payload.is_empty() {
+            let uid = self.members[source].uid.clone();
+            let heard = self.heard(&uid);
+            self.sources_of(&uid).into_iter().for_each(|source| self.members[source].breaks_silence(heard, at));
+        }
+        let kind = self.kinds.get(&packet.track).copied().unwrap_or_default();
+        let member = &mut self.members[source];
+        if member.packet(packet, kind, at) {
+            let own = if member.source.is_none() { Some(source) } else { self.own_of(source) };
+            own.into_iter().for_each(|own| self.members[own].receives(at, &mut self.out));
         }
     }
 
-    fn begin(&mut self, member: usize) {
-        let segment = self.spec.mode.keeps_individuals().then(|| self.spec.segment.ticks());
-        self.members[member].begin(segment, &mut self.out);
+    /// The channel's server reports that a uid speaks, or that it does not any more.
+    fn reported(&mut self, uid: &Uid, speaking: bool, at: i64) {
+        let heard = self.heard(uid);
+        self.sources_of(uid).into_iter().for_each(|source| self.members[source].is_reported(speaking, heard, at));
     }
 
-    /// The member of a uid, made if it is new; `None` past [`MAX_UIDS`].
-    fn member(&mut self, uid: &Uid) -> Option<usize> {
-        if let Some(member) = self.uids.get(uid) {
-            return Some(*member);
-        }
-        if self.members.len() >= MAX_UIDS {
-            return None;
-        }
-        self.members.push(Member::new(uid.clone(), self.selection.includes(uid)));
-        self.uids.insert(uid.clone(), self.members.len() - 1);
-        Some(self.members.len() - 1)
+    /// Nobody is reported any more.
+    fn reports_end(&mut self, at: i64) {
+        let reported = |member: &&Member| member.source.is_none() && member.is_said_to_speak();
+        let uids: Vec<Uid> = self.members.iter().filter(reported).map(|member| member.uid.clone()).collect();
+        uids.iter().for_each(|uid| self.reported(uid, false, at));
+    }
+
+    /// When the last packet of any source of a uid came.
+    fn heard(&self, uid: &Uid) -> Option<i64> {
+        self.uids.get(uid)?.iter().filter_map(|source| self.members[*source].last_packet).max()
+    }
+
+    /// The own sound of the uid whose source this is.
+    fn own_of(&self, source: usize) -> Option<usize> {
+        self.uids.get(&self.members[source].uid).and_then(|sources| sources.first()).copied()
     }
 }

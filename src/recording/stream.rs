@@ -53,6 +53,11 @@ impl Queued {
     pub(super) fn lag(&self) -> i64 {
         self.arrival - self.time
     }
+
+    /// Whether it holds sound that is not known to be silence.
+    pub(super) fn sounds(&self) -> bool {
+        self.duration > 0 && !opus::is_silent(&self.payload, self.level)
+    }
 }
 
 /// What became of a packet that was offered.
@@ -246,6 +251,34 @@ impl Stream {
             if queued.duration > 0 {
                 break;
             }
+        }
+        lost
+    }
+
+    /// The first packet with sound or silence to place.
+    pub(super) fn peek(&self) -> Option<&Queued> {
+        self.queue.iter().find(|queued| queued.duration > 0)
+    }
+
+    /// Whether sound waits that is not known to be silence.
+    pub(super) fn sounds(&self) -> bool {
+        self.queue.iter().any(Queued::sounds)
+    }
+
+    /// What waits goes to another timeline: how many packets are missing before it, which the one that it leaves has to account for.
+    pub(super) fn part(&mut self) -> i64 {
+        let mut lost = std::mem::take(&mut self.lost);
+        (self.malformed, self.overflowed) = (0, 0);
+        if let (Some(taken), Some(head)) = (self.taken, self.queue.front()) {
+            let head = head.sequence;
+            lost += between(taken, head);
+            if between(taken, head) > 0 {
+                self.absent.push_back((taken + 1, head));
+                if self.absent.len() > MAX_ABSENT {
+                    self.absent.pop_front();
+                }
+            }
+            self.taken = Some(head - 1);
         }
         lost
     }

@@ -41,23 +41,23 @@ impl Stretches {
         room
     }
 
-    /// The stretches that are in all playlists that hold a uid's sound.
-    pub(super) fn in_all_of(&self, uid: &Uid, mode: Mode) -> Vec<(i64, i64)> {
+    /// The stretches that are in all playlists that hold a track's sound: its own, and the mix.
+    pub(super) fn in_all_of(&self, own: &PlaylistId, mode: Mode) -> Vec<(i64, i64)> {
         match mode {
             Mode::Mix => self.of_the_mix().to_vec(),
-            Mode::Individual => self.of_uid(uid).to_vec(),
-            Mode::Both => common(self.of_uid(uid), self.of_the_mix()),
+            Mode::Individual => self.of(own).to_vec(),
+            Mode::Both => common(self.of(own), self.of_the_mix()),
         }
     }
 
     /// The stretches of the mix.
     pub(super) fn of_the_mix(&self) -> &[(i64, i64)] {
-        self.playlists.get(&PlaylistId::Mix).map_or(&[], Vec::as_slice)
+        self.of(&PlaylistId::Mix)
     }
 
-    /// The stretches of a uid's own playlist.
-    pub(super) fn of_uid(&self, uid: &Uid) -> &[(i64, i64)] {
-        self.playlists.get(&PlaylistId::Individual(uid.clone())).map_or(&[], Vec::as_slice)
+    /// The stretches of a playlist.
+    pub(super) fn of(&self, playlist: &PlaylistId) -> &[(i64, i64)] {
+        self.playlists.get(playlist).map_or(&[], Vec::as_slice)
     }
 
     /// Whether there are none.
@@ -65,12 +65,10 @@ impl Stretches {
         self.playlists.is_empty()
     }
 
-    /// The uids that have stretches of their own, and these.
-    pub(super) fn of_uids_alone(&self, mode: Mode) -> impl Iterator<Item = (&Uid, Vec<(i64, i64)>)> {
-        self.playlists.keys().filter_map(move |playlist| match playlist {
-            PlaylistId::Individual(uid) => Some((uid, self.in_all_of(uid, mode))),
-            PlaylistId::Mix => None,
-        })
+    /// The playlists of one uid each that have stretches, whose they are, and these.
+    pub(super) fn of_uids_alone(&self, mode: Mode) -> impl Iterator<Item = (&PlaylistId, &Uid, Vec<(i64, i64)>)> {
+        let own = self.playlists.keys().filter_map(|playlist| Some((playlist, playlist.uid()?)));
+        own.map(move |(playlist, uid)| (playlist, uid, self.in_all_of(playlist, mode)))
     }
 
     /// The length of all stretches together.
@@ -121,10 +119,11 @@ mod tests {
             stretches.add(&PlaylistId::Mix, from, to);
         }
         for (from, to) in [(5, 25), (28, 45)] {
-            stretches.add(&PlaylistId::Individual(uid.clone()), from, to);
+            stretches.add(&PlaylistId::of(&uid, None), from, to);
         }
-        assert_eq!(stretches.in_all_of(&uid, Mode::Both), [(5, 10), (20, 25), (28, 30), (40, 45)]);
-        assert_eq!(stretches.in_all_of(&uid, Mode::Individual), [(5, 25), (28, 45)]);
-        assert_eq!(stretches.in_all_of(&Uid::new("8").unwrap(), Mode::Both), []);
+        let own = |uid: &str| PlaylistId::of(&Uid::new(uid).unwrap(), None);
+        assert_eq!(stretches.in_all_of(&own("7"), Mode::Both), [(5, 10), (20, 25), (28, 30), (40, 45)]);
+        assert_eq!(stretches.in_all_of(&own("7"), Mode::Individual), [(5, 25), (28, 45)]);
+        assert_eq!(stretches.in_all_of(&own("8"), Mode::Both), []);
     }
 }

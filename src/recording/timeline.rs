@@ -1,4 +1,4 @@
-//! One uid's wall timeline: what its streams give, in one line without a hole, written by its [`Pen`] as [`Piece`]s. All
+//! One wall timeline of a uid: what its streams give, in one line without a hole, written by its [`Pen`] as [`Piece`]s. All
 //! positions in ticks.
 //!
 //! Invariants:
@@ -6,10 +6,16 @@
 //!   waits for a packet whose place is not decided yet, but never more than [`MAX_BEHIND`].
 //! * A packet is written where its stream says it belongs, to one frame of its own. Packets that follow each other without a
 //!   pause stay glued; [`Pace`] takes out the difference to the wall clock that grows meanwhile.
-//! * At most one track sounds at a time: when a uid has several, the newest that is not muted wins as long as it sends.
+//! * At most one track sounds at a time. Two that do are told ([`Clash`]), and one of them goes to another timeline ([`turn`]).
+
+mod parting;
+mod turn;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::parting::Parted;
+pub(super) use self::turn::Clash;
+use self::turn::{Heads, Turn};
 use super::account::{Account, Due, Fate};
 use super::hole::{Kind, Last, Piece};
 use super::pace::{Pace, Step};
@@ -18,7 +24,7 @@ use super::presence::{GRACE, Presence};
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
 use super::voice::{LONG_PAUSE, Voices};
-use super::{Cause, Packet};
+use super::{Cause, Packet, Source};
 use crate::codec::opus;
 use crate::units::{Ticks, TrackId};
 
@@ -53,10 +59,10 @@ impl Timeline {
         &self.pen.account
     }
 
-    /// Takes in a packet of a track that is to be recorded.
-    pub(super) fn offer(&mut self, packet: &Packet, arrival: i64) {
+    /// Takes in a packet of a track that is to be recorded; `source` is what the track is.
+    pub(super) fn offer(&mut self, packet: &Packet, source: Source, arrival: i64) {
         let length = opus::duration(&packet.payload).unwrap_or_default().0 as i64;
-        let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc);
+        let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc, source);
         let offer = voice.stream.offer(packet, arrival);
         let strays = voice.stream.strays();
         let account = &mut self.pen.account;
@@ -74,7 +80,20 @@ impl Timeline {
                 account.fate(Fate::Overflow, 1, length);
                 account.overlay(length, Cause::Overflow);
             }
-            Offer::Late { place, duration } => self.pen.miss(place, duration, opus::is_silent(&packet.payload)),
+            Offer::Late { place, duration } => {
+                self.pen.miss(place, duration, opus::is_silent(&packet.payload, packet.level));
+            }
+        }
+    }
+
+    /// A packet of a track that there is no timeline for.
+    pub(super) fn refuse(&mut self, packet: &Packet) {
+        let length = opus::duration(&packet.payload).map_or(0, |length| length.0 as i64);
+        let account = &mut self.pen.account;
+        account.fate(Fate::Received, 1, length);
+        account.fate(if packet.payload.is_empty() { Fate::Padding } else { Fate::Superseded }, 1, length);
+        if !opus::is_silent(&packet.payload, packet.level) {
+            account.overlay(length, Cause::TooManySources);
         }
     }
 
@@ -82,11 +101,6 @@ impl Timeline {
     pub(super) fn announce(&mut self, track: TrackId, at: i64) {
         self.announced.retain(|(known, _)| *known != track);
         self.announced.push((track, at));
-    }
-
-    /// A track was muted or unmuted.
-    pub(super) fn mute(&mut self, track: TrackId, muted: bool, at: i64) {
-        self.voices.mute(track, muted, at);
     }
 
     /// A track is gone: what waits is still written.
@@ -132,32 +146,56 @@ impl Timeline {
         self.pen.asked();
     }
 
-    /// Writes up to `horizon`, when everything that arrived before `now` has been taken in.
-    pub(super) fn step(&mut self, now: i64, horizon: i64, presence: &Presence, pieces: &mut Vec<Piece>) {
+    /// Writes up to `horizon`, when everything that arrived before `now` has been taken in. If two tracks sound at once and there is
+    /// `room` for another timeline, it stops there and says which; once one of them is gone it goes on when it is called again.
+    pub(super) fn step(
+        &mut self,
+        (now, horizon): (i64, i64),
+        room: bool,
+        presence: &Presence,
+        pieces: &mut Vec<Piece>,
+    ) -> Option<Clash> {
         let horizon = horizon.min(self.pen.cursor + MAX_A_STEP);
         loop {
-            let (first, undecided) = self.first(now, false);
-            let hold = undecided.unwrap_or(horizon);
+            let heads = self.heads(now, false);
+            let hold = heads.undecided.unwrap_or(horizon);
             let limit = horizon.min(hold.max(self.pen.cursor).max(now - MAX_BEHIND));
-            match first {
-                Some((voice, place)) if place.at < limit => self.place(voice, place, presence, pieces),
+            match heads.first() {
+                Some((voice, place)) if place.at < limit => {
+                    if let Some(clash) = self.take(voice, place, &heads, room, presence, pieces) {
+                        return Some(clash);
+                    }
+                }
                 next => {
+                    // What is to be left out, or to go elsewhere, says nothing of the hole before it.
+                    let next = next.filter(|(voice, place)| self.turn(*voice, *place, &heads) == Turn::Write);
                     let kind = next.map(|(voice, place)| (place.at, self.kind(voice, place)));
                     self.pen.fill(limit, kind, presence, pieces);
-                    return;
+                    return None;
                 }
             }
         }
     }
 
-    /// Writes everything, and silence up to `end`, less than [`SHORTEST`] missing.
-    pub(super) fn finish(&mut self, end: i64, presence: &Presence, pieces: &mut Vec<Piece>) {
-        while let (Some((voice, place)), _) = self.first(end, true) {
-            if place.at + FRAME / 2 > end {
-                break;
+    /// Writes everything that belongs before `end`; as [`Timeline::step`].
+    pub(super) fn write_out(
+        &mut self,
+        end: i64,
+        room: bool,
+        presence: &Presence,
+        pieces: &mut Vec<Piece>,
+    ) -> Option<Clash> {
+        loop {
+            let heads = self.heads(end, true);
+            let (voice, place) = heads.first().filter(|(_, place)| place.at + FRAME / 2 <= end)?;
+            if let Some(clash) = self.take(voice, place, &heads, room, presence, pieces) {
+                return Some(clash);
             }
-            self.place(voice, place, presence, pieces);
         }
+    }
+
+    /// Writes silence up to `end`, less than [`SHORTEST`] missing. What waits belongs behind it.
+    pub(super) fn finish(&mut self, end: i64, presence: &Presence, pieces: &mut Vec<Piece>) {
         for voice in self.voices.iter_mut() {
             let (packets, sound) = voice.stream.clear();
             self.pen.account.fate(Fate::AfterEnd, packets, sound);
@@ -173,9 +211,9 @@ impl Timeline {
         self.pen.account.is_of_format_1(packets, sound);
     }
 
-    /// The earliest packet whose place is known, and how early an undecided one may be, as far as that is not written.
-    fn first(&mut self, now: i64, last_word: bool) -> (Option<(usize, Place)>, Option<i64>) {
-        let (mut first, mut undecided) = (None::<(usize, Place)>, None::<i64>);
+    /// The first packets of all voices.
+    fn heads(&mut self, now: i64, last_word: bool) -> Heads {
+        let mut heads = Heads::default();
         for (index, voice) in self.voices.iter_mut().enumerate() {
             loop {
                 match voice.stream.head(now, last_word) {
@@ -187,40 +225,59 @@ impl Timeline {
                     }
                     Head::Undecided { earliest, anew } => {
                         let open = [earliest, anew].into_iter().filter(|at| *at >= self.pen.cursor - FRAME);
-                        undecided = undecided.into_iter().chain(open).min();
+                        heads.undecided = heads.undecided.into_iter().chain(open).min();
                     }
-                    // Of two at the same place the newer voice comes first, so that the older one sees that it gives way.
-                    Head::Ready(place) if first.is_none_or(|(_, other)| place.at < other.at + FRAME / 2) => {
-                        first = Some((index, place));
-                    }
-                    Head::Ready(_) => {}
+                    Head::Ready(place) => heads.set(index, place),
                 }
                 break;
             }
         }
-        (first, undecided)
+        heads
     }
 
-    /// Takes the first packet of a voice and writes it, or leaves it out.
+    /// Takes the first packet, of voice `index`, unless it sounds together with another track and there is `room` for that elsewhere.
+    fn take(
+        &mut self,
+        index: usize,
+        place: Place,
+        heads: &Heads,
+        room: bool,
+        presence: &Presence,
+        pieces: &mut Vec<Piece>,
+    ) -> Option<Clash> {
+        let turn = match self.turn(index, place, heads) {
+            Turn::Clash(clash) if room => return Some(clash),
+            Turn::Clash(clash) => self.turn_without_room(clash),
+            turn => turn,
+        };
+        match turn {
+            Turn::Aside(cause) => self.set_aside(index, place, cause),
+            _ => self.place(index, place, presence, pieces),
+        }
+        None
+    }
+
+    /// Takes the first packet of a voice and writes it, or leaves it out for the clocks' sake.
     fn place(&mut self, index: usize, place: Place, presence: &Presence, pieces: &mut Vec<Piece>) {
-        let superseded = self.voices.superseded(index, place.at);
         let kind = self.kind(index, place);
         let tail = self.tail_before(index, place);
+        let alone = self.voices.len() < 2;
         let Some(voice) = self.voices.get_mut(index) else {
             return;
         };
         let Some(taken) = voice.stream.take(place) else {
             return;
         };
-        let (duration, is_silent) = (taken.packet.duration, opus::is_silent(&taken.packet.payload));
-        if superseded {
-            self.pen.account.fate(Fate::Superseded, 1, duration);
-            self.pen.account.overlay(if is_silent { 0 } else { duration }, Cause::Superseded);
-            return;
-        }
+        let duration = taken.packet.duration;
         voice.active_until = place.at + duration;
+        // To look closely costs decoding a packet, and matters beside others only.
+        let sounds = if alone { !opus::is_dtx(&taken.packet.payload) } else { taken.packet.sounds() };
+        if sounds {
+            voice.sounded_until = voice.active_until;
+        }
         let before = self.pen.last.as_ref().filter(|last| last.voice == voice.id);
-        let (start, longest) = (self.pen.hole_start(), before.map(|last| duration.max(length_of(last))));
+        let longest = before.map(|last| duration.max(length_of(last))).or((taken.lost > 0).then_some(duration));
+        let start = self.pen.hole_start();
         voice.pauses |= before.is_some() && kind == Kind::Stall && place.at - start >= LONG_PAUSE;
         let by = By { voice: voice.id, track: voice.track, pauses: voice.pauses };
         let id = voice.id;
@@ -284,7 +341,7 @@ impl Timeline {
         } else if place.anew && runs_on && taken.lost == 0 {
             self.pen.leave_out(&taken.packet);
         } else {
-            self.pen.miss(place.at, duration, opus::is_silent(&taken.packet.payload));
+            self.pen.miss(place.at, duration, !taken.packet.sounds());
         }
     }
 
@@ -337,7 +394,8 @@ mod tests {
     /// The sounds' places when packets `numbers` arrive in time and `late` ones then, and the timeline is written to its end.
     fn places(numbers: &[i64], end: i64) -> (Vec<i64>, Timeline) {
         let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
-        numbers.iter().for_each(|number| timeline.offer(&packet(*number), number * FRAME + 100));
+        numbers.iter().for_each(|number| timeline.offer(&packet(*number), Source::default(), number * FRAME + 100));
+        assert_eq!(timeline.write_out(end, true, &presence(), &mut pieces), None);
         timeline.finish(end, &presence(), &mut pieces);
         let mut cursor = 0;
         for piece in &pieces {
@@ -360,30 +418,30 @@ mod tests {
     fn a_hole_is_filled_to_its_length() {
         let (places, timeline) = places(&[50, 51, 60, 61], 3 * SECOND);
         assert_eq!(places.last(), Some(&(61 * FRAME)));
-        let account = timeline.account().entry(&crate::units::Uid::new("1").unwrap(), &[]);
+        let account = timeline.account().entry(&crate::units::Uid::new("1").unwrap(), None, &[]);
         assert_eq!((account.recorded_ms, account.concealed_ms, account.missing_ms), (80, 100, 60));
     }
 
     #[test]
     fn the_cursor_waits_for_what_is_not_decided_but_not_for_ever() {
         let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
-        timeline.step(3 * SECOND, SECOND, &presence(), &mut pieces);
+        timeline.step((3 * SECOND, SECOND), true, &presence(), &mut pieces);
         assert_eq!(timeline.cursor(), SECOND);
-        timeline.offer(&packet(0), 3 * SECOND);
-        timeline.step(4 * SECOND, 3 * SECOND + 1, &presence(), &mut pieces);
+        timeline.offer(&packet(0), Source::default(), 3 * SECOND);
+        timeline.step((4 * SECOND, 3 * SECOND + 1), true, &presence(), &mut pieces);
         assert_eq!(
             timeline.cursor(),
             2 * SECOND,
             "a first packet may be a second late, and is judged by those that follow it"
         );
-        timeline.step(3 * SECOND + MAX_BEHIND, 5 * SECOND, &presence(), &mut pieces);
+        timeline.step((3 * SECOND + MAX_BEHIND, 5 * SECOND), true, &presence(), &mut pieces);
         assert!(timeline.cursor() > 3 * SECOND);
     }
 
     #[test]
     fn a_late_start_is_caught_up_with_in_steps() {
         let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
-        timeline.step(9_000 * SECOND, 8_998 * SECOND, &presence(), &mut pieces);
+        timeline.step((9_000 * SECOND, 8_998 * SECOND), true, &presence(), &mut pieces);
         assert_eq!(timeline.cursor(), MAX_A_STEP);
     }
 }

@@ -1,9 +1,11 @@
 //! How a recording does at the moment of the question: who is heard, and how much of it is safe. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::publication::Publication;
-use crate::recording::{self, PlaylistId};
+use crate::recording::{self, PlaylistId, SourceId};
 use crate::units::{Ticks, Uid};
 
 /// How a recording does.
@@ -28,6 +30,19 @@ pub struct UidHealth {
     pub level_dbfs: Option<f32>,
     /// The files of its own playlist; none without one.
     pub stock: Option<Stock>,
+    /// The files of the playlists of its further sources.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<SourceId, Stock>,
+}
+
+impl UidHealth {
+    fn stocks(&self) -> impl Iterator<Item = Stock> {
+        self.stock.into_iter().chain(self.sources.values().copied())
+    }
+
+    fn stocks_mut(&mut self) -> impl Iterator<Item = &mut Stock> {
+        self.stock.iter_mut().chain(self.sources.values_mut())
+    }
 }
 
 /// Where the media files of a playlist are. Playlists themselves do not count.
@@ -48,6 +63,7 @@ impl Health {
             level_dbfs: uid.level_dbfs,
             uid: uid.uid,
             stock: None,
+            sources: BTreeMap::new(),
         };
         let mut health = Self { uids: uids.into_iter().map(uid).collect(), mix: None };
         health.restock(publication);
@@ -60,6 +76,7 @@ impl Health {
             match playlist {
                 PlaylistId::Mix => self.mix = Some(stock),
                 PlaylistId::Individual(uid) => self.of(uid).stock = Some(stock),
+                PlaylistId::Source { uid, source } => _ = self.of(uid).sources.insert(*source, stock),
             }
         }
     }
@@ -69,12 +86,12 @@ impl Health {
         for uid in &mut self.uids {
             (uid.last_packet_age_ms, uid.level_dbfs) = (None, None);
         }
-        self.uids.retain(|uid| uid.stock.is_some());
+        self.uids.retain(|uid| uid.stocks().next().is_some());
     }
 
     /// The bucket confirmed everything.
     pub(super) fn come_home(&mut self) {
-        let stocks = self.uids.iter_mut().filter_map(|uid| uid.stock.as_mut()).chain(self.mix.as_mut());
+        let stocks = self.uids.iter_mut().flat_map(UidHealth::stocks_mut).chain(self.mix.as_mut());
         for stock in stocks {
             stock.bytes_safe += std::mem::take(&mut stock.bytes_spooled);
         }
@@ -84,24 +101,33 @@ impl Health {
     pub fn stock_of(&self, playlist: &PlaylistId) -> Option<Stock> {
         match playlist {
             PlaylistId::Mix => self.mix,
-            PlaylistId::Individual(uid) => {
-                self.uids.iter().find(|known| known.uid == *uid).and_then(|known| known.stock)
-            }
+            PlaylistId::Individual(uid) => self.known(uid).and_then(|known| known.stock),
+            PlaylistId::Source { uid, source } => self.known(uid).and_then(|known| known.sources.get(source)).copied(),
         }
     }
 
     /// All playlists together.
     pub fn total(&self) -> Stock {
-        let stocks = self.uids.iter().filter_map(|uid| uid.stock).chain(self.mix);
+        let stocks = self.uids.iter().flat_map(UidHealth::stocks).chain(self.mix);
         stocks.fold(Stock::default(), |total, stock| Stock {
             bytes_safe: total.bytes_safe + stock.bytes_safe,
             bytes_spooled: total.bytes_spooled + stock.bytes_spooled,
         })
     }
 
+    fn known(&self, uid: &Uid) -> Option<&UidHealth> {
+        self.uids.iter().find(|known| known.uid == *uid)
+    }
+
     fn of(&mut self, uid: &Uid) -> &mut UidHealth {
         let place = self.uids.binary_search_by(|known| known.uid.cmp(uid)).unwrap_or_else(|place| {
-            let new = UidHealth { uid: uid.clone(), last_packet_age_ms: None, level_dbfs: None, stock: None };
+            let new = UidHealth {
+                uid: uid.clone(),
+                last_packet_age_ms: None,
+                level_dbfs: None,
+                stock: None,
+                sources: BTreeMap::new(),
+            };
             self.uids.insert(place, new);
             place
         });

@@ -17,7 +17,9 @@ use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
 use super::{File, FilePart, Note, Report};
-use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, TrackLedger, Unattributed, Verdict};
+use crate::recording::{
+    Cause, Ledger, Mode, Peaks, PlaylistId, Source, SourceId, TrackLedger, Unattributed, Verdict,
+};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 
@@ -61,6 +63,9 @@ pub struct Manifest {
     pub notes: Vec<Note>,
     /// Object keys of the playlists, the mix first.
     pub playlists: Vec<String>,
+    /// Which of them hold further sources of a uid, heard beside its own sound; empty where none was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourcePlaylist>,
     /// Whole files beside them; empty when none was asked for.
     #[serde(default)]
     pub files: Vec<WholeFile>,
@@ -93,18 +98,35 @@ pub struct EventsPrefix {
     pub sha256: String,
 }
 
-/// What a uid lacks; the last one may be what came from nobody knows whom.
+/// What a uid, or a further source of it, lacks; the last one may be what came from nobody knows whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Loss {
     /// Who; none for sound of which nobody knows whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<Uid>,
+    /// Which further source of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
     /// Milliseconds of sound that are lost.
     pub missing_ms: u64,
     /// Milliseconds of the gaps of each cause that loses sound. Parts of them may be concealed, or times in which nothing was
     /// due, so the sum can be more than is missing.
     pub causes_ms: BTreeMap<Cause, u64>,
+}
+
+/// The playlist of a further source of a uid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourcePlaylist {
+    /// Its full key.
+    pub key: String,
+    /// Whose.
+    pub uid: Uid,
+    /// The word in its name: `mic2`, `screen`.
+    pub source: SourceId,
+    /// What was published: `microphone`, `screen_audio`, or `unspecified`.
+    pub kind: Source,
 }
 
 /// A file that holds a part of a playlist, or all of it. Its bytes and SHA-256 stand under its name in `objects`.
@@ -185,6 +207,7 @@ impl Sources<'_> {
             failure: report.failure.clone(),
             notes: report.notes.clone(),
             playlists: report.files.iter().filter(|file| file.part.is_none()).map(|file| file.key.clone()).collect(),
+            sources: sources(report),
             files: files(report),
             members: stays.to_vec(),
             speech: spans.to_vec(),
@@ -210,6 +233,14 @@ impl Sources<'_> {
     }
 }
 
+fn sources(report: &Report) -> Vec<SourcePlaylist> {
+    let source = |file: &File| {
+        let (uid, source) = file.playlist.uid().zip(file.source())?;
+        Some(SourcePlaylist { key: file.key.clone(), uid: uid.clone(), source, kind: source.kind() })
+    };
+    report.files.iter().filter(|file| file.part.is_none()).filter_map(source).collect()
+}
+
 fn files(report: &Report) -> Vec<WholeFile> {
     let playlist_key = |playlist: &PlaylistId| {
         let list = report.files.iter().find(|file| file.part.is_none() && file.playlist == *playlist);
@@ -227,10 +258,11 @@ fn lost(ledger: &Ledger) -> Vec<Loss> {
     let lacking = ledger.uids.iter().filter(|uid| uid.missing_ms > 0);
     let loss = |uid: &TrackLedger| {
         let causes_ms = uid.by_cause().into_iter().filter(|(cause, _)| cause.loses()).collect();
-        Loss { uid: Some(uid.uid.clone()), missing_ms: uid.missing_ms, causes_ms }
+        Loss { uid: Some(uid.uid.clone()), source: uid.source, missing_ms: uid.missing_ms, causes_ms }
     };
     let unattributed = ledger.unattributed.iter().filter(|lost| lost.missing_ms > 0).map(|lost| Loss {
         uid: None,
+        source: None,
         missing_ms: lost.missing_ms,
         causes_ms: causes_of(lost),
     });
@@ -286,6 +318,7 @@ mod tests {
             packets: PacketCounts::default(),
             samples: PacketCounts::default(),
             overlaid_ms: BTreeMap::new(),
+            source: None,
         }
     }
 
@@ -329,7 +362,7 @@ mod tests {
     #[test]
     fn past_the_limit_waveforms_are_counted_not_listed() {
         let waveform = || Waveform { source: PeakSource::Decoded, step_ms: 100, values: vec![1; MAX_PEAKS / 2] };
-        let uid = |name| UidWaveform { uid: Uid::new(name).unwrap(), waveform: waveform() };
+        let uid = |name| UidWaveform { uid: Uid::new(name).unwrap(), waveform: waveform(), source: None };
         let (peaks, left_out) = listed(Peaks { mix: Some(waveform()), uids: vec![uid("1"), uid("2")] });
         assert_eq!((peaks.uids.len(), left_out), (1, 1));
     }

@@ -67,10 +67,7 @@ impl Plan {
 
     /// The file names of a playlist.
     pub(super) fn stem(&self, playlist: &PlaylistId) -> Stem {
-        match playlist {
-            PlaylistId::Mix => Stem::mix(&self.sid, &self.cname),
-            PlaylistId::Individual(uid) => Stem::individual(&self.sid, &self.cname, uid),
-        }
+        playlist.stem(&self.sid, &self.cname)
     }
 
     /// The playlist that a media file or playlist of this name belongs to, also with a prefix `bak<n>_`; none for other names.
@@ -79,7 +76,10 @@ impl Plan {
         let numbered =
             plain.filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
         let name = numbered.map_or(name, |(_, rest)| rest);
-        let playlist = uid_of(name, &self.sid, &self.cname).map_or(PlaylistId::Mix, PlaylistId::Individual);
+        let playlist = match uid_of(name, &self.sid, &self.cname) {
+            None => PlaylistId::Mix,
+            Some((uid, source)) => PlaylistId::of(&uid, source.map(str::parse).transpose().ok()?),
+        };
         let stem = self.stem(&playlist);
         let rest = name.strip_prefix(stem.as_str())?;
         let digits = |text: &str| text.len() == UTC_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -170,6 +170,21 @@ pub(super) mod tests {
         let report = plan().report();
         assert_eq!(report.files[0].key, format!("a/b/{}_room.m3u8", "ab".repeat(16)));
         assert!(!report.files[0].playable);
+    }
+
+    #[test]
+    fn a_playlist_is_told_from_the_names_of_its_files() {
+        let (plan, uid) = (plan(), Uid::new("a.b").unwrap());
+        let source = |word: &str| PlaylistId::of(&uid, Some(word.parse().unwrap()));
+        for playlist in [PlaylistId::Mix, PlaylistId::of(&uid, None), source("screen"), source("mic2")] {
+            let stem = plan.stem(&playlist);
+            for name in [stem.playlist(), stem.init(), stem.segment(WallMs(0)), format!("bak3_{}", stem.playlist())] {
+                assert_eq!(plan.playlist_of(&name), Some(playlist.clone()), "{name}");
+            }
+            assert_eq!(plan.playlist_of(&stem.whole(FileType::Mp4, 0)), None);
+        }
+        let own = plan.stem(&PlaylistId::of(&uid, None));
+        assert_eq!(plan.playlist_of(&format!("{}_mic1.m3u8", own.as_str())), None, "no source of ours");
     }
 
     #[test]

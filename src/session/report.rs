@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Health, Listing, Note, Upload};
 use crate::codec::whole::FileType;
-use crate::recording::{Ledger, Mode, PlaylistId, Verdict};
+use crate::recording::{Ledger, Mode, PlaylistId, SourceId, Verdict};
 use crate::units::{AppId, Cname, Sid, Ticks, Uid, WallMs};
 
 /// Where a recording is in its life.
@@ -277,10 +277,12 @@ pub struct FilePart {
 impl File {
     /// The vendor's uid of the file: `"0"` for the mix.
     pub fn uid(&self) -> &str {
-        match &self.playlist {
-            PlaylistId::Mix => "0",
-            PlaylistId::Individual(uid) => uid.as_str(),
-        }
+        self.playlist.uid().map_or("0", Uid::as_str)
+    }
+
+    /// Which further source of the uid it holds; none for its own sound and the mix.
+    pub const fn source(&self) -> Option<SourceId> {
+        self.playlist.source()
     }
 
     /// Where it begins on the timeline.

@@ -3,13 +3,15 @@
 //!
 //! `FATE_CASES` is the number of stories; 2,000 unless it is set.
 
-use cloud_recorder::recording::{Cause, Mode, TrackLedger};
+use cloud_recorder::recording::{Cause, Input, Mode, PlaylistId, Source, TrackLedger};
+use cloud_recorder::units::TrackId;
 use proptest::prelude::*;
 
-use crate::any_story_holds::check_ledger;
+use crate::any_story_holds::{check_ledger, source};
 use crate::crash::by_cause;
+use crate::several_sources::{digital_silence, places, silence};
 use crate::stories::{Act, act, network, play};
-use crate::world::{FRAME, MS, SECOND, Sent, Story, Talker, spec};
+use crate::world::{Dice, FRAME, MS, SECOND, Sent, Story, Talker, spec, uid};
 
 fn cases() -> u32 {
     std::env::var("FATE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000)
@@ -58,6 +60,100 @@ proptest! {
     }
 }
 
+/// What a source does next.
+#[derive(Clone, Debug)]
+enum Turn {
+    Talk,
+    /// Has nothing to say: DTX, or packets of digital silence.
+    Silent(bool),
+    /// Sends nothing; its clock stands still.
+    Mute,
+    /// Is published anew; the track before ends so many milliseconds later.
+    Anew(u64),
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        4 => Just(Turn::Talk),
+        1 => any::<bool>().prop_map(Turn::Silent),
+        1 => Just(Turn::Mute),
+        1 => (0..2_000_u64).prop_map(Turn::Anew),
+    ]
+}
+
+/// A source of uid 7 does all that; what of it sounds.
+fn act_out(story: &mut Story, first: u32, kind: Source, turns: &[(Turn, u64)]) -> (Vec<Sent>, Vec<Sent>, u64) {
+    let (mut track, mut now) = (first, SECOND + u64::from(first) * 111);
+    let (mut talker, mut sound, mut silent) = (Talker::new(first, first), Vec::new(), Vec::new());
+    talker.rtp = f64::from(first) * 7_777.0;
+    story.publishes(SECOND / 2, "7", track, kind);
+    for (turn, ms) in turns {
+        let length = ms * MS / FRAME * FRAME;
+        match turn {
+            Turn::Talk => sound.extend(talker.talk(now, now + length)),
+            Turn::Silent(true) => silent.extend(digital_silence(&mut talker, now, now + length)),
+            Turn::Silent(false) => {
+                let said = silence(&mut talker, now, now + length);
+                now += (said.len() as u64 * 20 * FRAME).saturating_sub(length);
+                silent.extend(said);
+            }
+            Turn::Mute => {
+                story.happens(now + 40 * MS, Input::Muted { track: TrackId(track), muted: true });
+                story.happens(now + length, Input::Muted { track: TrackId(track), muted: false });
+            }
+            Turn::Anew(later) => {
+                story.publishes(now, "7", track + 1, kind);
+                story.happens(now + 100 * MS + later * MS, Input::TrackRemoved { track: TrackId(track) });
+                let old = digital_silence(&mut talker, now, now + later * MS);
+                silent.extend(old);
+                track += 1;
+                talker = Talker { made: talker.made + 500, ..Talker::new(track, track) };
+                now += 200 * MS;
+            }
+        }
+        now += if matches!(turn, Turn::Anew(_)) { 0 } else { length };
+    }
+    (sound, silent, now)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases() / 4, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn several_sources_of_a_uid_are_all_there(
+        sources in proptest::collection::vec((source(), proptest::collection::vec((turn(), 300..3_000_u64), 1..5)), 1..5),
+        (loss_percent, seed) in (prop_oneof![3 => Just(0_u64), 1 => 1..10_u64], any::<u64>()),
+        mixed in any::<bool>(),
+    ) {
+        let (mut story, mut sound, mut silent, mut end) = (Story::default(), Vec::new(), Vec::new(), 0);
+        story.happens(0, Input::Joined { uid: uid("7") });
+        for (number, (kind, turns)) in sources.iter().enumerate() {
+            let (said, nothing, until) = act_out(&mut story, 100 * (number as u32 + 1), *kind, turns);
+            sound.extend(said);
+            silent.extend(nothing);
+            end = end.max(until);
+        }
+        let end = end + 4 * SECOND;
+        let (mut dice, made) = (Dice(seed), sound.len() as u64);
+        sound.retain(|_| dice.below(100) >= loss_percent);
+        story.hears(sound.clone()).hears(silent.clone());
+        let recording = story.record(spec(if mixed { Mode::Both } else { Mode::Individual }), end);
+        check_ledger(&recording, end);
+        let ledger = &recording.ledger;
+        let sum = |number: fn(&TrackLedger) -> u64| ledger.uids.iter().map(number).sum::<u64>();
+        prop_assert_eq!(sum(|entry| entry.packets.received), (sound.len() + silent.len()) as u64);
+        prop_assert_eq!(sum(|entry| entry.packets.placed + entry.packets.superseded), sum(|entry| entry.packets.received));
+        let playlists: Vec<_> = recording.playlists().filter(|playlist| **playlist != PlaylistId::Mix).cloned().collect();
+        places(&recording, &playlists, &sound, 30 * MS);
+        let gone = sum(|entry| entry.missing_ms + entry.concealed_ms);
+        let lost = 20 * (made - sound.len() as u64);
+        prop_assert!(gone <= lost, "{gone} of {lost}: {ledger:?}");
+        for entry in &ledger.uids {
+            prop_assert!(entry.overlaid_ms.keys().all(|cause| *cause == Cause::NetworkLoss), "{entry:?}");
+        }
+    }
+}
+
 fn talk(sent: Vec<Sent>, end: u64) -> TrackLedger {
     let mut story = Story::default();
     story.joins(0, "7", 1).hears(sent);
@@ -86,10 +182,10 @@ fn what_comes_too_late_is_late_and_not_the_networks_loss() {
 }
 
 #[test]
-fn what_gives_way_to_a_newer_track_is_missing() {
-    let (mut old, mut new) = (Talker::new(1, 7), Talker::new(2, 8));
+fn what_gives_way_to_a_newer_stream_of_its_track_is_missing() {
+    let (mut old, mut new) = (Talker::new(1, 7), Talker::new(1, 8));
     let mut story = Story::default();
-    story.joins(0, "7", 1).joins(0, "7", 2);
+    story.joins(0, "7", 1);
     story.hears(old.talk(SECOND, 10 * SECOND)).hears(new.talk(4 * SECOND, 6 * SECOND));
     let account = told(&story, 11 * SECOND);
     let superseded = account.samples.superseded / 48;

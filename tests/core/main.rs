@@ -31,6 +31,7 @@ mod segments_are_read_by_others;
 mod senders_change;
 mod senders_count_anew;
 mod servers_fill_mutes;
+mod several_sources;
 mod silent_members;
 mod stories;
 mod taken_up_in_mid_speech;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cloud_recorder::codec::playlist::{Entry, Playlist};
 use cloud_recorder::codec::{fmp4, opus};
 use cloud_recorder::recording::{
-    AudioProfile, Input, Ledger, Mode, Output, Packet, PlaylistId, Recorder, SegmentLength, Selection, Spec,
+    AudioProfile, Input, Ledger, Mode, Output, Packet, PlaylistId, Recorder, SegmentLength, Selection, Source, Spec,
     TimedInput, TrackKind, TrackLedger,
 };
 use cloud_recorder::units::{Cname, Sid, Ssrc, Ticks, TrackId, Uid, WallMs};
@@ -140,6 +140,12 @@ impl Story {
             at,
             Input::TrackAdded { track: TrackId(track), uid: uid(name), muted: false, kind: TrackKind::default() },
         )
+    }
+
+    /// `name` publishes `track`, which is `source`.
+    pub(crate) fn publishes(&mut self, at: u64, name: &str, track: u32, source: Source) -> &mut Self {
+        let kind = TrackKind { source, ..TrackKind::default() };
+        self.happens(at, Input::TrackAdded { track: TrackId(track), uid: uid(name), muted: false, kind })
     }
 
     /// Anything.
@@ -301,16 +307,26 @@ impl Recording {
         (folder, path)
     }
 
-    /// A uid's account.
+    /// The account of a uid's own sound.
     pub(crate) fn account(&self, name: &str) -> &TrackLedger {
-        self.ledger.uids.iter().find(|entry| entry.uid == uid(name)).unwrap()
+        self.ledger.uids.iter().find(|entry| entry.uid == uid(name) && entry.source.is_none()).unwrap()
+    }
+
+    /// All playlists.
+    pub(crate) fn playlists(&self) -> impl Iterator<Item = &PlaylistId> {
+        self.playlists.keys()
+    }
+
+    /// Where the packets that were sent lie in a playlist, in the order sent; `None` for one that is not there.
+    pub(crate) fn places_in(&self, playlist: &PlaylistId, sent: &[Sent]) -> Vec<Option<u64>> {
+        let placed = self.playlists.get(playlist).into_iter().flatten();
+        let places: BTreeMap<&[u8], u64> = placed.map(|placed| (&placed.bytes[..], placed.at)).collect();
+        sent.iter().map(|sent| places.get(&sent.packet.payload[..]).copied()).collect()
     }
 
     /// Where the packets that were sent lie in a uid's playlist, in the order sent; `None` for one that is not there.
     pub(crate) fn places(&self, name: &str, sent: &[Sent]) -> Vec<Option<u64>> {
-        let places: BTreeMap<&[u8], u64> =
-            self.individual(name).iter().map(|placed| (&placed.bytes[..], placed.at)).collect();
-        sent.iter().map(|sent| places.get(&sent.packet.payload[..]).copied()).collect()
+        self.places_in(&PlaylistId::Individual(uid(name)), sent)
     }
 
     /// Asserts that every packet is there, bit for bit, within one frame of its capture plus `delay`.

@@ -41,10 +41,12 @@ pub enum EventKey {
         /// Wall time of the first input after.
         resumed_ms: u64,
     },
-    /// Event 42: the playlist, by its `streamUid`, and the slice's start.
+    /// Event 42: the playlist, by its `streamUid` and `source`, and the slice's start.
     SliceStart {
         /// `0` for the mix.
         uid: String,
+        /// Of a further source of the uid.
+        source: Option<String>,
         /// Wall time.
         start_ms: u64,
     },
@@ -81,7 +83,11 @@ impl EventKey {
                 resumed_ms: number("resumedUtcMs")?,
             }),
             33 => (number("progress") == Some(PROGRESS_COMPLETE.into())).then_some(Self::Once(event_type)),
-            42 => Some(Self::SliceStart { uid: text("streamUid")?, start_ms: number("startUtcMs")? }),
+            42 => Some(Self::SliceStart {
+                uid: text("streamUid")?,
+                source: text("source"),
+                start_ms: number("startUtcMs")?,
+            }),
             43 => {
                 let (uid, state, at_ms) = (text("streamUid")?, number("state")?, number("utcMs")?);
                 Some(Self::StreamState { uid, state, at_ms })

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::codec::fmp4;
 use crate::codec::names::Stem;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::codec::whole::{FileType, Roll};
@@ -108,10 +107,7 @@ impl Folder {
     }
 
     fn write_whole(&mut self, id: &PlaylistId, kind: FileType, mut entries: &[Entry]) -> anyhow::Result<()> {
-        let channels = match id {
-            PlaylistId::Mix => self.spec.profile.channels(),
-            PlaylistId::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
-        };
+        let channels = id.channels(self.spec.profile);
         for index in 0.. {
             let size = |entry: &Entry| std::fs::metadata(self.path.join(&entry.name)).map_or(0, |file| file.len());
             let sizes = entries.iter().map(|entry| (entry.duration, size(entry)));
@@ -129,10 +125,7 @@ impl Folder {
     }
 
     fn stem(&self, playlist: &PlaylistId) -> Stem {
-        match playlist {
-            PlaylistId::Mix => Stem::mix(&self.spec.sid, &self.spec.cname),
-            PlaylistId::Individual(uid) => Stem::individual(&self.spec.sid, &self.spec.cname, uid),
-        }
+        playlist.stem(&self.spec.sid, &self.spec.cname)
     }
 
     fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {

@@ -25,7 +25,7 @@ pub(super) fn print(report: &Report, out: &Path) -> Result<(), OutputError> {
     for uid in &report.ledger.uids {
         output::line(format_args!(
             "  {:<20} {:>10} {:>10} {:>10} {:>10}  {}",
-            uid.uid.as_str(),
+            uid.source.map_or_else(|| uid.uid.to_string(), |source| format!("{} ({source})", uid.uid)),
             seconds(uid.expected_ms),
             seconds(uid.recorded_ms),
             seconds(uid.concealed_ms),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::whole::FileType;
-use crate::recording::{Ledger, Verdict};
+use crate::recording::{Ledger, SourceId, Verdict};
 use crate::session::EventsPrefix;
 use crate::units::Ticks;
 
@@ -120,11 +120,16 @@ fn base(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-/// The manifest's name, told from a playlist's: `<sid>_<cname>[__uid_s_<uid>__uid_e_audio].m3u8`.
+/// The manifest's name, told from a playlist's: `<sid>_<cname>[__uid_s_<uid>__uid_e_audio[_<source>]].m3u8`.
 pub(super) fn beside(playlist: &str) -> Option<String> {
     let stem = playlist.strip_suffix(".m3u8")?;
-    let individual = stem.strip_suffix("__uid_e_audio").and_then(|stem| stem.rsplit_once("__uid_s_"));
-    Some(format!("{}_manifest.json", individual.map_or(stem, |(recording, _)| recording)))
+    let of_uid = |stem: &str| Some(stem.strip_suffix("__uid_e_audio")?.rsplit_once("__uid_s_")?.0.to_owned());
+    let of_source = || {
+        let (own, source) = stem.rsplit_once('_')?;
+        source.parse::<SourceId>().ok().and_then(|_| of_uid(own))
+    };
+    let recording = of_uid(stem).or_else(of_source).unwrap_or_else(|| stem.to_owned());
+    Some(format!("{recording}_manifest.json"))
 }
 
 /// The event log's name, told from the manifest's.
@@ -157,6 +162,8 @@ mod tests {
     fn the_manifest_lies_beside_mix_and_individual_playlists() {
         assert_eq!(beside("s_c.m3u8").unwrap(), "s_c_manifest.json");
         assert_eq!(beside("s_c_d__uid_s_7-2e__uid_e_audio.m3u8").unwrap(), "s_c_d_manifest.json");
+        assert_eq!(beside("s_c_d__uid_s_7-2e__uid_e_audio_screen2.m3u8").unwrap(), "s_c_d_manifest.json");
+        assert_eq!(beside("s_mic.m3u8").unwrap(), "s_mic_manifest.json");
         assert_eq!(beside("s_c.mp4"), None);
         assert_eq!(events_beside("s_c_manifest.json"), "s_c_events.jsonl");
     }

@@ -92,14 +92,6 @@ pub const fn is_dtx(packet: &[u8]) -> bool {
     packet.len() <= DTX_BYTES
 }
 
-/// Whether the packet holds no sound at all: a DTX frame, or one CELT frame whose silence flag is set (RFC 6716 section 4.3: a symbol that
-/// is decoded from fifteen ones). Servers fill a mute with such frames.
-pub fn is_silent(packet: &[u8]) -> bool {
-    let one_celt_frame = |toc: &u8| Toc(*toc).coding() == Coding::Celt && toc & 3 == 0;
-    let all_ones = |frame: &[u8]| frame.first() == Some(&0xFF) && frame.get(1).is_some_and(|byte| *byte >= 0xFE);
-    is_dtx(packet) || packet.split_first().is_some_and(|(toc, frame)| one_celt_frame(toc) && all_ones(frame))
-}
-
 /// The crate's word for 1 or 2 channels; anything above 1 is stereo.
 pub(super) const fn channels(count: u8) -> Channels {
     if count > 1 { Channels::Stereo } else { Channels::Mono }
@@ -148,23 +140,5 @@ mod tests {
                 prop_assert_eq!(length.0 % 120, 0);
             }
         }
-    }
-
-    #[test]
-    fn a_frame_with_the_silence_flag_is_silent_and_one_without_is_not() {
-        // Mono CELT of 20 ms at four bandwidths; the flag is decoded from the first fifteen bits.
-        for toc in [0x98, 0xB8, 0xD8, 0xF8] {
-            for second in 0xF0..=0xFF {
-                let packet: Vec<u8> =
-                    [toc, 0xFF, second].into_iter().chain((0..60_u8).map(|n| n.wrapping_mul(37))).collect();
-                let mut decoder = super::super::Decoder::new(1).unwrap();
-                let mut sound = Vec::new();
-                decoder.decode(&packet, &mut sound).unwrap();
-                let quiet = sound.iter().all(|sample| sample.abs() < 1e-6);
-                assert_eq!(is_silent(&packet), quiet, "{toc:x} {second:x}");
-            }
-        }
-        assert!(is_silent(&[0x78]) && is_silent(&[]) && !is_silent(&[0x78, 0xFF, 0xFF, 0xFF]));
-        assert!(!is_silent(&[0xFB, 0xFF, 0xFF, 0xFF]), "several frames");
     }
 }

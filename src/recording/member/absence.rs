@@ -39,6 +39,11 @@ enum Stage {
 }
 
 impl Absence {
+    /// Whether something that it published is waited for.
+    pub(super) const fn is_missed(&self) -> bool {
+        self.is_unknown() && self.published
+    }
+
     /// Whether its tracks are unknown.
     pub(super) const fn is_unknown(&self) -> bool {
         matches!(self.stage, Stage::Gone | Stage::Met)

@@ -3,7 +3,8 @@
 //! No packet comes from a member that publishes and is not muted, and its last one was no DTX. Nobody knows what it said if the channel's
 //! server gave it up in the end, or it left and was back soon, or the server reported it as speaking meanwhile: then the silence is
 //! missing, cause [`Cause::Unknown`]. Without any of these a tail is only listed ([`Cause::UnheardTail`]). A sender that is known to send only
-//! while it speaks is missing only where it was reported as speaking.
+//! while it speaks is missing only where it was reported as speaking. A report is about a uid: it says nothing against a source of it while
+//! another one is heard.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,22 +53,27 @@ impl Member {
         }
     }
 
-    /// The server reports that it speaks, or that it does not any more.
-    pub(in crate::recording) fn is_reported(&mut self, speaking: bool, at: i64) {
+    /// The server reports that its uid speaks, or that it does not any more; the last packet of any of the uid's sources came at `heard`.
+    pub(in crate::recording) fn is_reported(&mut self, speaking: bool, heard: Option<i64>, at: i64) {
         if !speaking {
-            self.breaks_silence(at);
+            self.breaks_silence(heard, at);
             self.silence.reported = None;
         } else if self.presence.now().publishing {
             self.silence.reported.get_or_insert(at);
         }
     }
 
-    /// A packet came, or a report ended: what the server reported until now without a packet is missing.
-    pub(super) fn breaks_silence(&mut self, at: i64) {
+    /// Whether its uid is reported as speaking.
+    pub(in crate::recording) fn is_said_to_speak(&self) -> bool {
+        self.silence.reported.is_some()
+    }
+
+    /// A packet came, or a report ended: what the server reported until now without a packet of any source is missing.
+    pub(in crate::recording) fn breaks_silence(&mut self, heard: Option<i64>, at: i64) {
         let Some(since) = self.silence.reported else {
             return;
         };
-        let from = self.last_packet.map_or(since, |last| last.max(since));
+        let from = heard.map_or(since, |last| last.max(since));
         if at - from > SMOOTHED {
             self.nobody_knows(from, at);
         }
@@ -75,7 +81,6 @@ impl Member {
 
     /// It is leaving.
     pub(super) fn goes(&mut self, at: i64) {
-        self.is_reported(false, at);
         self.silence.gone = self.fell_silent().filter(|from| at - from >= TIMED_OUT).map(|from| (from, at));
     }
 

@@ -22,7 +22,7 @@ impl Member {
             Some(to) => self.presence.change_until(from, to, spoke),
             None => self.presence.change(from, spoke),
         }
-        self.begin_timeline(segment, out);
+        self.open(segment, out);
         if let Some(to) = to {
             self.is_not_heard(from, to, Cause::JournalDamaged);
         }

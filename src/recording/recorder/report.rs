@@ -8,22 +8,26 @@ use crate::recording::member::Member;
 use crate::recording::mixer::Mixer;
 #[cfg(doc)]
 use crate::recording::stretches::MAX_STRETCHES;
-use crate::recording::{Cause, Gap, Health, Ledger, PacketCounts, Peaks, PlaylistId, TrackLedger, UidWaveform};
+use crate::recording::{
+    Cause, Gap, Health, Ledger, PacketCounts, Peaks, PlaylistId, SourceId, TrackLedger, UidWaveform,
+};
 use crate::units::{Ticks, Uid};
 
 impl Recorder {
     /// What the recording holds and lacks, as far as it is written.
     pub fn ledger(&self) -> Ledger {
         let mode = self.spec.mode;
-        let mut uids: BTreeMap<&Uid, TrackLedger> = BTreeMap::new();
-        for (uid, stretches) in self.adopted.of_uids_alone(mode).filter(|(_, stretches)| !stretches.is_empty()) {
-            uids.insert(uid, adopted_only(uid, &stretches));
+        let mut entries: BTreeMap<(Uid, Option<SourceId>), TrackLedger> = BTreeMap::new();
+        for (playlist, uid, stretches) in self.adopted.of_uids_alone(mode).filter(|(.., known)| !known.is_empty()) {
+            let source = playlist.source();
+            entries.insert((uid.clone(), source), adopted_only(uid, source, &stretches));
         }
-        for (uid, index) in &self.uids {
-            uids.extend(self.members[*index].entry(&self.adopted.in_all_of(uid, mode)).map(|entry| (uid, entry)));
+        for member in &self.members {
+            let entry = member.entry(&self.adopted.in_all_of(&member.playlist(), mode));
+            entries.extend(entry.map(|entry| ((member.uid.clone(), member.source), entry)));
         }
         Ledger {
-            uids: uids.into_values().collect(),
+            uids: entries.into_values().collect(),
             unattributed: self.strays.entry(self.adopted.of_the_mix()),
             adopted_ms: Ticks(self.adopted.length() as u64).as_ms(),
         }
@@ -31,17 +35,19 @@ impl Recorder {
 
     /// How those do that are to be recorded and are in the channel, ordered by uid. Cheap: nothing is computed but a logarithm each.
     pub fn health(&self) -> Vec<Health> {
-        let health = |index: &usize| {
-            let member = &self.members[*index];
-            let level_dbfs = match &self.mixer {
-                Some(mixer) => member.timeline.as_ref().and_then(|_| mixer.level(*index)),
-                None => member.level(),
-            };
-            let last_packet = member.last_packet.map(|at| Ticks(at as u64));
-            let listed = member.selected && member.presence.now().present;
-            listed.then(|| Health { uid: member.uid.clone(), last_packet, level_dbfs })
+        let level = |index: &usize| match &self.mixer {
+            Some(mixer) => self.members[*index].timeline.as_ref().and_then(|_| mixer.level(*index)),
+            None => self.members[*index].level(),
         };
-        self.uids.values().filter_map(health).collect()
+        let health = |(uid, sources): (&Uid, &Vec<usize>)| {
+            let member = &self.members[*sources.first()?];
+            let last_packet = sources.iter().filter_map(|source| self.members[*source].last_packet).max();
+            let level_dbfs = sources.iter().filter_map(level).reduce(f32::max);
+            let listed = member.selected && member.presence.now().present;
+            let last_packet = last_packet.map(|at| Ticks(at as u64));
+            listed.then(|| Health { uid: uid.clone(), last_packet, level_dbfs })
+        };
+        self.uids.iter().filter_map(health).collect()
     }
 
     /// Waveforms for players, as far as the sound is known.
@@ -53,16 +59,17 @@ impl Recorder {
                 Some(mixer) => mixer.waveform_of(*index),
                 None => member.waveform(),
             };
-            Some(UidWaveform { uid: member.uid.clone(), waveform: waveform? })
+            Some(UidWaveform { uid: member.uid.clone(), waveform: waveform?, source: member.source })
         };
-        Peaks { mix: self.mixer.as_ref().map(Mixer::waveform), uids: self.uids.values().filter_map(waveform).collect() }
+        let uids = self.uids.values().flatten().filter_map(waveform).collect();
+        Peaks { mix: self.mixer.as_ref().map(Mixer::waveform), uids }
     }
 
     /// A segment of `playlist` that lay at `from..to` could not be kept (disk full; [`crate::recording::Segment::silenced`] fills its place).
     /// What was booked as recorded there is now missing, for cause [`crate::recording::Cause::DiskFull`]; what was a gap stays that gap.
     /// What is not written yet is lost when it is written, so that a replay can be told at any moment; what is told twice is lost once.
     ///
-    /// The stretch of an individual playlist is lost for its uid, that of the mix for every uid. The ledger speaks of the
+    /// The stretch of an individual playlist is lost for its uid, or its source, that of the mix for everybody. The ledger speaks of the
     /// recording as a whole: where a session of both modes loses one of its playlists, the sound counts as missing though the
     /// other may hold it, so that no playlist with a hole is ever called complete. What both lose counts once.
     ///
@@ -72,10 +79,10 @@ impl Recorder {
         self.lost.add(playlist, from, to);
         match playlist {
             PlaylistId::Mix => self.members.iter_mut().for_each(|member| member.lose(from, to)),
-            PlaylistId::Individual(uid) => {
-                if let Some(member) = self.uids.get(uid) {
-                    self.members[*member].lose(from, to);
-                }
+            PlaylistId::Individual(uid) | PlaylistId::Source { uid, .. } => {
+                let sources = self.sources_of(uid);
+                let source = sources.into_iter().find(|source| self.members[*source].source == playlist.source());
+                source.into_iter().for_each(|source| self.members[source].lose(from, to));
             }
         }
     }
@@ -122,8 +129,8 @@ impl Recorder {
     }
 }
 
-/// The entry of a uid that nothing is known of but that the bucket holds sound of it.
-fn adopted_only(uid: &Uid, stretches: &[(i64, i64)]) -> TrackLedger {
+/// The entry of a uid, or a further source, that nothing is known of but that the bucket holds sound of it.
+fn adopted_only(uid: &Uid, source: Option<SourceId>, stretches: &[(i64, i64)]) -> TrackLedger {
     let gap = |(from, to): &(i64, i64)| Gap { from: Ticks(*from as u64), to: Ticks(*to as u64), cause: Cause::Adopted };
     let gaps: Vec<Gap> = stretches.iter().map(gap).collect();
     let recorded_ms = gaps.iter().map(|gap| gap.to - gap.from).fold(Ticks::ZERO, |sum, length| sum + length).as_ms();
@@ -138,5 +145,6 @@ fn adopted_only(uid: &Uid, stretches: &[(i64, i64)]) -> TrackLedger {
         packets: PacketCounts::default(),
         samples: PacketCounts::default(),
         overlaid_ms: BTreeMap::new(),
+        source,
     }
 }

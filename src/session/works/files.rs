@@ -15,7 +15,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Stored, Works};
 use crate::callback::event::{self, ErrorLevel, FILES_GIVEN_UP, Module};
-use crate::codec::fmp4;
 use crate::codec::whole::{FileType, Roll};
 use crate::recording::PlaylistId;
 use crate::session::live::Desk;
@@ -200,10 +199,7 @@ impl Works {
             return false;
         }
         let Some((part, segments)) = self.next_part(last) else { return false };
-        let channels = match part.playlist {
-            PlaylistId::Mix => self.desk.plan.profile.channels(),
-            PlaylistId::Individual(_) => fmp4::PASS_THROUGH_CHANNELS,
-        };
+        let channels = part.playlist.channels(self.desk.plan.profile);
         let names =
             self.files.kinds.iter().map(|kind| (*kind, self.desk.plan.stem(&part.playlist).whole(*kind, part.index)));
         let maker = Maker {

@@ -8,8 +8,8 @@ use crate::units::{Ticks, Uid};
 /// A media object that the bucket confirmed.
 ///
 /// Layout: `kind:u8` (0 init segment, 1 segment, 2 MP4, 3 Ogg), `flags:u8` (bit 0: [`StoredObject::silenced`]), `start:varint`,
-/// `duration:varint`, `size:varint`, SHA-256 (32 bytes), length of the uid in bytes `:varint` (0: the mix), uid (UTF-8), name
-/// (UTF-8, to the end).
+/// `duration:varint`, `size:varint`, SHA-256 (32 bytes), length of the uid in bytes `:varint` (0: the mix), uid (UTF-8; of a
+/// further source with a line feed, which no uid holds, and its word behind it), name (UTF-8, to the end).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredObject {
     /// Its name in the bucket, without prefix.
@@ -30,6 +30,9 @@ pub struct StoredObject {
     pub silenced: bool,
 }
 
+/// Between a uid and the word for its source.
+const BEHIND_UID: char = '\n';
+
 /// Flag: [`StoredObject::silenced`].
 const SILENCED: u8 = 1;
 
@@ -47,8 +50,9 @@ impl StoredObject {
         put_varint(out, self.size);
         out.extend_from_slice(&self.sha256);
         let uid = match &self.playlist {
-            PlaylistId::Mix => "",
-            PlaylistId::Individual(uid) => uid.as_str(),
+            PlaylistId::Mix => String::new(),
+            PlaylistId::Individual(uid) => uid.as_str().to_owned(),
+            PlaylistId::Source { uid, source } => format!("{uid}{BEHIND_UID}{source}"),
         };
         put_varint(out, uid.len() as u64);
         out.extend_from_slice(uid.as_bytes());
@@ -71,7 +75,11 @@ impl StoredObject {
         let length = usize::try_from(body.varint().ok_or(SHORT)?).map_err(|_| SHORT)?;
         let playlist = match text(body.bytes(length).ok_or(SHORT)?)? {
             "" => PlaylistId::Mix,
-            uid => PlaylistId::Individual(Uid::new(uid).map_err(|invalid| invalid.problem)?),
+            uid => {
+                let (uid, source) = uid.split_once(BEHIND_UID).map_or((uid, None), |(uid, word)| (uid, Some(word)));
+                let source = source.map(str::parse).transpose().map_err(|_| "an unknown source")?;
+                PlaylistId::of(&Uid::new(uid).map_err(|invalid| invalid.problem)?, source)
+            }
         };
         let name = text(body.rest())?.to_owned();
         Ok(Self { name, kind, playlist, start, duration, size, sha256, silenced })
@@ -94,8 +102,12 @@ mod tests {
 
     #[test]
     fn an_object_survives_the_round_trip_and_a_cut_one_is_refused() {
-        let uid = PlaylistId::Individual(Uid::new("527").unwrap());
-        for (playlist, kind) in [(PlaylistId::Mix, ObjectKind::Init), (uid, ObjectKind::Segment)] {
+        let uid = Uid::new("527").unwrap();
+        let source = PlaylistId::of(&uid, Some("screen2".parse().unwrap()));
+        let uid = PlaylistId::of(&uid, None);
+        for (playlist, kind) in
+            [(PlaylistId::Mix, ObjectKind::Init), (uid, ObjectKind::Segment), (source, ObjectKind::Segment)]
+        {
             let (object, mut bytes) = (object(playlist, kind), Vec::new());
             object.write(&mut bytes);
             assert_eq!(StoredObject::read(&mut Cursor::new(&bytes)), Ok(object));

@@ -1,0 +1,128 @@
+//! Which of several tracks a timeline writes. A timeline has one sound at a time: a track follows another only where that is silent for
+//! the whole look-ahead (a track that is published anew). Two that sound at once are two sources, and one of them goes to another timeline.
+//!
+//! What is silent beside a track that goes on is set aside: it costs nothing.
+
+use super::super::Cause;
+use super::super::account::Fate;
+use super::super::regime::Place;
+use super::super::stream::Queued;
+use super::super::voice::{MAX_VOICES, Voice};
+use super::{FRAME, Timeline};
+use crate::units::TrackId;
+
+/// Two tracks of a timeline sound at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::recording) struct Clash {
+    /// Where the packet belongs that shows it.
+    pub(in crate::recording) at: i64,
+    /// Its track.
+    pub(in crate::recording) track: TrackId,
+    /// The other one.
+    pub(in crate::recording) other: TrackId,
+    /// The other's sound is written there already, so that `track` has to go.
+    pub(in crate::recording) written: bool,
+}
+
+/// What is to be done with the first packet of a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is written.
+    Write,
+    /// It is left out, and missing for the cause.
+    Aside(Option<Cause>),
+    /// It sounds together with another track.
+    Clash(Clash),
+}
+
+/// The first packets of all voices, as far as their places are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heads {
+    places: [Option<Place>; MAX_VOICES],
+    /// How early one whose place is not decided may be, as far as that is not written.
+    pub(super) undecided: Option<i64>,
+}
+
+impl Heads {
+    /// The place of voice `index`.
+    pub(super) fn set(&mut self, index: usize, place: Place) {
+        if let Some(known) = self.places.get_mut(index) {
+            *known = Some(place);
+        }
+    }
+
+    /// The first packet. Of two at the same place the newer voice comes first, so that the older one sees that it gives way.
+    pub(super) fn first(&self) -> Option<(usize, Place)> {
+        self.iter().fold(None, |first: Option<(usize, Place)>, (index, place)| {
+            let earlier = first.is_none_or(|(_, first)| place.at < first.at + FRAME / 2);
+            if earlier { Some((index, place)) } else { first }
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, Place)> {
+        self.places.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?)))
+    }
+}
+
+impl Timeline {
+    /// What is to be done with the first packet of voice `index`, which belongs at `place`.
+    pub(super) fn turn(&self, index: usize, place: Place, heads: &Heads) -> Turn {
+        let voices = &self.voices;
+        let Some((voice, packet)) = voices.get(index).and_then(|voice| Some((voice, voice.stream.peek()?))) else {
+            return Turn::Write;
+        };
+        if voices.len() < 2 {
+            return Turn::Write;
+        }
+        if voices.is_superseded(voice, place.at) {
+            return Turn::Aside(packet.sounds().then_some(Cause::Superseded));
+        }
+        if voices.others(voice.track).next().is_none() {
+            return Turn::Write;
+        }
+        let beside = self.sounding_beside(voice, packet, place, heads);
+        let current = self.pen.last.as_ref().and_then(|last| last.track).filter(|track| *track != voice.track);
+        if !packet.sounds() {
+            let goes_on = current.is_some_and(|track| voices.of_track(track).any(|other| other.goes_on(place.at)));
+            return if goes_on || beside.is_some() { Turn::Aside(None) } else { Turn::Write };
+        }
+        let clash = |other, written| Turn::Clash(Clash { at: place.at, track: voice.track, other, written });
+        if let Some(other) = voices.others(voice.track).find(|other| other.sounded_until > place.at + FRAME / 2) {
+            return clash(other.track, true);
+        }
+        let unfinished = |track: &TrackId| voices.of_track(*track).any(|other| other.stream.sounds());
+        match beside.or_else(|| current.filter(unfinished)) {
+            Some(other) => clash(other, false),
+            None => Turn::Write,
+        }
+    }
+
+    /// The same where no further timeline is to be had: who sounds already goes on.
+    pub(super) fn turn_without_room(&self, clash: Clash) -> Turn {
+        let current = self.pen.last.as_ref().and_then(|last| last.track);
+        let gives_way = current.map_or(clash.written, |current| current != clash.track && current == clash.other);
+        if gives_way { Turn::Aside(Some(Cause::TooManySources)) } else { Turn::Write }
+    }
+
+    /// Takes the first packet of a voice and leaves it out.
+    pub(super) fn set_aside(&mut self, index: usize, place: Place, cause: Option<Cause>) {
+        let Some(taken) = self.voices.get_mut(index).and_then(|voice| voice.stream.take(place)) else {
+            return;
+        };
+        let duration = taken.packet.duration;
+        self.pen.account.fate(Fate::Superseded, 1, duration);
+        if let Some(cause) = cause {
+            self.pen.account.overlay(duration, cause);
+        }
+    }
+
+    /// A track whose first packet sounds and would begin before the end of this one.
+    fn sounding_beside(&self, voice: &Voice, packet: &Queued, place: Place, heads: &Heads) -> Option<TrackId> {
+        let end = place.at + packet.duration - FRAME / 2;
+        let beside = |(index, other): (usize, Place)| {
+            let other = self.voices.get(index).filter(|known| known.track != voice.track && other.at < end)?;
+            other.stream.peek().filter(|packet| packet.sounds()).map(|_| other.track)
+        };
+        heads.iter().find_map(beside)
+    }
+}
