@@ -100,7 +100,7 @@ impl Channel for LiveKitChannel {
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError> {
         let identity = format!("recorder-{}", request.sid);
         let room = request.cname.as_str().to_owned();
-        let mut passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity.clone());
+        let mut passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity);
         let waiting = Waiting::new(self.idle_room, self.api.clone(), request.idle);
         passes.hold(waiting.empty_timeout());
         let entrance = tokio::time::timeout(request.patience, self.enter(&room, &passes))
@@ -110,8 +110,7 @@ impl Channel for LiveKitChannel {
         let (selection, selected) = watch::channel(request.selection);
         let media = Arc::new(MediaPath::default());
         let address = self.address.clone();
-        let membership =
-            Membership::new(address, passes, room, identity, outbox, selected, Arc::clone(&media), waiting);
+        let membership = Membership::new(address, passes, room, outbox, selected, Arc::clone(&media), waiting);
         tokio::spawn(membership.run(entrance));
         Ok(ChannelHandle { news, selection, media })
     }

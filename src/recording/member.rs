@@ -2,9 +2,9 @@
 //! packets come. Which of a uid's tracks belong to which of its sources, [`super::recorder`] knows.
 
 mod absence;
+mod going;
 mod silence;
 mod vouched;
-mod going;
 
 use serde::{Deserialize, Serialize};
 

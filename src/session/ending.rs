@@ -108,7 +108,7 @@ impl Ending {
         self.works.note(|report| {
             report.state = State::Stopping;
             report.idle = None;
-            report.ended_by.get_or_insert(cause.ended_by());
+            _ = report.ended_by.get_or_insert_with(|| cause.ended_by());
             let text = failure.as_ref().map(|(_, text)| text.clone());
             report.failure = text.or_else(|| report.failure.take());
         });

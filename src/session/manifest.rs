@@ -17,9 +17,7 @@ use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
 use super::{File, FilePart, Note, Report};
-use crate::recording::{
-    Cause, Ledger, Mode, Peaks, PlaylistId, Source, SourceId, TrackLedger, Unattributed, Verdict,
-};
+use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, Source, SourceId, TrackLedger, Unattributed, Verdict};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
 

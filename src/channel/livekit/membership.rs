@@ -102,12 +102,12 @@ impl Membership {
         address: Address,
         passes: Passes,
         room: String,
-        identity: String,
         outbox: Outbox,
         selection: watch::Receiver<Selection>,
         media: Arc<MediaPath>,
         waiting: Waiting,
     ) -> Self {
+        let members = Members::new(passes.identity().to_owned());
         Self {
             address,
             passes,
@@ -118,7 +118,7 @@ impl Membership {
             outbox: Arc::new(outbox),
             media,
             selection,
-            members: Members::new(identity),
+            members,
             subscriptions: Subscriptions::default(),
             subscriber: None,
             tracks: Tracks::default(),

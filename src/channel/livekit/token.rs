@@ -33,6 +33,11 @@ impl Passes {
         Self { api_key, api_secret, identity, refreshed: None, empty_timeout: None }
     }
 
+    /// Whose passes they are.
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// A pass of our own making for `room`.
     pub(super) fn mint(&self, room: &str, now: WallMs) -> SecretString {
         let claims = Claims {
