@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Claimed;
 use crate::fault::Explain;
-use crate::recording::{Mode, TrackLedger};
+use crate::recording::{Mode, SourceId, TrackLedger};
 use crate::session::{Error, File, Listing, Note, Report, ResourceId, Stock, TaskRef, UidHealth};
 
 /// `uploadingStatus` of a recording of which some is in the backup bucket alone.
@@ -176,22 +176,31 @@ fn server_response(report: &Report) -> Map<String, Value> {
 
 fn file_list(report: &Report) -> Value {
     let entry = |file: &File| {
-        json!({
+        let entry = json!({
             "fileName": file.key,
             "trackType": "audio",
             "uid": file.uid(),
             "mixedAllUser": file.is_mix(),
             "isPlayable": file.playable,
             "sliceStartTime": report.started.map_or(0, |at| at.plus(file.start()).0),
-        })
+        });
+        with_source(entry, file.source())
     };
     report.files.iter().map(entry).collect()
+}
+
+/// Ours: which further source of a uid it is about; nothing for its own sound.
+fn with_source(mut entry: Value, source: Option<SourceId>) -> Value {
+    if let Some(source) = source {
+        entry["source"] = json!(source);
+    }
+    entry
 }
 
 /// The ledger without its gaps, which can be tens of thousands: how many there are stands in their place.
 fn totals(report: &Report) -> Value {
     let uid = |uid: &TrackLedger| {
-        json!({
+        let entry = json!({
             "uid": uid.uid,
             "expectedMs": uid.expected_ms,
             "recordedMs": uid.recorded_ms,
@@ -199,7 +208,8 @@ fn totals(report: &Report) -> Value {
             "missingMs": uid.missing_ms,
             "gapCount": uid.gaps.len(),
             "causesMs": uid.by_cause(),
-        })
+        });
+        with_source(entry, uid.source)
     };
     let mut totals = json!({ "uids": report.ledger.uids.iter().map(uid).collect::<Vec<Value>>() });
     if let Some(lost) = &report.ledger.unattributed {
@@ -219,13 +229,18 @@ fn totals(report: &Report) -> Value {
 fn health(report: &Report) -> Value {
     let stock = |stock: Stock| json!({ "bytesSafe": stock.bytes_safe, "bytesSpooled": stock.bytes_spooled });
     let uid = |uid: &UidHealth| {
-        json!({
+        let mut entry = json!({
             "uid": uid.uid,
             "lastPacketAgeMs": uid.last_packet_age_ms,
             "levelDbfs": uid.level_dbfs.map(|level| (f64::from(level) * 10.0).round() / 10.0),
             "bytesSafe": uid.stock.map(|stock| stock.bytes_safe),
             "bytesSpooled": uid.stock.map(|stock| stock.bytes_spooled),
-        })
+        });
+        if !uid.sources.is_empty() {
+            let sources = uid.sources.iter().map(|(source, known)| (source.to_string(), stock(*known)));
+            entry["sources"] = Value::Object(sources.collect());
+        }
+        entry
     };
     let total = report.health.total();
     json!({

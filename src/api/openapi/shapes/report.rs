@@ -183,6 +183,7 @@ fn file() -> Value {
             "bytes",
             or_null(count("Its bytes in the bucket, of a playlist those of its media; in `…/recordings/{sid}` alone")),
         ),
+        may("source", source()),
     ])
 }
 
@@ -241,12 +242,19 @@ fn backup() -> Value {
 fn health() -> Value {
     let stock =
         object([must("bytesSafe", count("In the bucket")), must("bytesSpooled", count("Made, not in the bucket yet"))]);
+    let sources = json!({
+        "type": "object",
+        "description": "The files of further sources of the uid, by their words",
+        "additionalProperties": stock.clone(),
+        "propertyNames": source(),
+    });
     let uid = object([
         must("uid", text("Who")),
         must("lastPacketAgeMs", or_null(count("Since the last packet with sound arrived"))),
         must("levelDbfs", json!({ "type": ["number", "null"], "description": "How loud, about two seconds ago" })),
         must("bytesSafe", or_null(count("Of the own playlist, in the bucket"))),
         must("bytesSpooled", or_null(count("Of the own playlist, not in the bucket yet"))),
+        may("sources", sources),
     ]);
     object([
         must("uids", list(uid, "Who is to be recorded and is in the channel, or has a playlist")),
@@ -256,9 +264,18 @@ fn health() -> Value {
     ])
 }
 
-fn sums() -> [Field; 5] {
+fn source() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^(mic|screen|other)[2-8]?$",
+        "description": "Addition: which further source of the uid; absent for its own sound and the mix",
+    })
+}
+
+fn sums() -> [Field; 6] {
     [
         must("uid", text("Whose account")),
+        may("source", source()),
         must("expectedMs", count("Sound the sender made while it was to be recorded")),
         must("recordedMs", count("Of it, what is in the playlist")),
         must("concealedMs", count("Of it, what was lost and bridged")),
@@ -284,7 +301,7 @@ fn totals() -> Value {
         must("gapCount", count("Stretches in which they came")),
     ]);
     let fields = [
-        must("uids", list(uid, "An entry for each uid that published")),
+        must("uids", list(uid, "An entry for each uid that published, and one for each further source")),
         may(
             "unattributed",
             about(unattributed, "Sound of tracks that nobody announced: missing, and nobody knows whose"),
@@ -312,7 +329,7 @@ fn ledger() -> Value {
         ("malformed", "Not Opus, or with a time that makes no sense"),
         ("overflow", "Came in greater number than the queue holds"),
         ("leftOut", "Left out to follow the wall clock"),
-        ("superseded", "From an older track of the uid while a newer one sounded"),
+        ("superseded", "Set aside for another stream of the uid: silence beside sound, or named in `overlaidMs`"),
         ("padding", "Without sound"),
         ("beforeStart", "With sound from before the recording began"),
         ("afterEnd", "With sound from past the recording's end"),
@@ -342,7 +359,7 @@ fn ledger() -> Value {
     ]);
     about(
         object([
-            must("uids", list(uid, "An entry for each uid that published")),
+            must("uids", list(uid, "An entry for each uid that published, and one for each further source")),
             may(
                 "unattributed",
                 about(
