@@ -8,7 +8,7 @@ mod key;
 use serde_json::{Value, json};
 
 pub use self::key::EventKey;
-use crate::recording::{Mode, PlaylistId};
+use crate::recording::{Mode, PlaylistId, TrackKind};
 use crate::store::NewEvent;
 use crate::units::{Uid, WallMs};
 
@@ -24,6 +24,9 @@ pub const PROGRESS_COMPLETE: u16 = 10_000;
 
 /// `errorCode` of a recording whose end takes too long.
 pub const UPLOAD_TIMEOUT: u32 = 50;
+
+/// `warnCode` of a track that can't be read. The vendor's recorder has no code for it.
+pub const UNREADABLE_TRACK: u32 = 1;
 
 /// `reason` of the error that says that no more whole files are made.
 pub const FILES_GIVEN_UP: &str = "files_given_up";
@@ -110,9 +113,23 @@ pub fn error(module: Module, level: ErrorLevel, code: u32, message: &str) -> New
     )
 }
 
-/// Event 2: a warning. `code` is 31 (uploaded to the customer's bucket again) or 32 (to the backup).
+/// Event 2: a warning. `code` is 31 (uploaded to the customer's bucket again) or 32 (to the backup) for the uploader,
+/// [`UNREADABLE_TRACK`] for the recorder.
 pub fn warning(module: Module, code: u32) -> NewEvent {
     event(2, PLATFORM, json!({"msgName": "cloud_recording_warning", "module": module as u8, "warnCode": code}))
+}
+
+/// Event 2 about a track that can't be read, so that what is said on it is missing: `number` tells the tracks of one uid and kind apart,
+/// `from` is when it was published. None for a track that can be read.
+pub fn unreadable_track(uid: &Uid, kind: TrackKind, number: u64, from: WallMs) -> Option<NewEvent> {
+    let reason = kind.coding.unreadable()?;
+    let said = warning(Module::Recorder, UNREADABLE_TRACK)
+        .with("reason", json!(reason))
+        .with("streamUid", uid.as_str())
+        .with("trackSource", json!(kind.source))
+        .with("number", number)
+        .with("fromMs", from.0);
+    Some(said)
 }
 
 /// Event 3: a call does not fit the current state. `status` as in `query` (facts/agora.md section 1.3); `file_list` the

@@ -136,6 +136,17 @@ impl Account {
         *of(&mut self.samples.clone(), fate) as i64
     }
 
+    /// A track that can't be read was sending in `from..to`, besides all that is booked there: where nothing was due, that stretch is
+    /// missing for `cause`; elsewhere so much is missing without a gap.
+    pub(super) fn unread(&mut self, from: i64, to: i64, cause: Cause) {
+        let before = self.missing;
+        let kept = [Cause::ClockDrift, Cause::Adopted];
+        self.rewrite(from, to, |stretch| {
+            (stretch.due() == Due::Nothing && !kept.contains(&stretch.cause)).then_some((cause, Due::Missing))
+        });
+        self.overlay(to - from - (self.missing - before), cause);
+    }
+
     /// So much sound is missing, and other sound lies in its place.
     pub(super) fn overlay(&mut self, length: i64, cause: Cause) {
         if length > 0 {

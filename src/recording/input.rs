@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Selection;
+use super::{Cause, Selection};
 use crate::units::{Ssrc, Ticks, TrackId, Uid};
 
 /// An input and when it arrived.
@@ -156,6 +156,17 @@ pub enum Coding {
     Unsupported,
     /// End-to-end encrypted.
     Encrypted,
+}
+
+impl Coding {
+    /// Why what is coded so can't be recorded; none for what can.
+    pub const fn unreadable(self) -> Option<Cause> {
+        match self {
+            Self::Opus => None,
+            Self::Pcmu | Self::Pcma | Self::Unsupported => Some(Cause::UnsupportedCodec),
+            Self::Encrypted => Some(Cause::Encrypted),
+        }
+    }
 }
 
 /// Why a worker did not hear what was sent to it.

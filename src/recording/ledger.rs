@@ -30,10 +30,15 @@ impl Ledger {
         if self.adopted_ms > 0 || unattributed {
             return Verdict::Partial;
         }
-        if self.uids.iter().all(|uid| uid.recorded_ms == 0) {
-            return Verdict::Empty;
+        if self.uids.iter().any(|uid| uid.missing_ms > 0) {
+            return Verdict::Partial;
         }
-        if self.uids.iter().any(|uid| uid.missing_ms > 0) { Verdict::Partial } else { Verdict::Complete }
+        if self.holds_nothing() { Verdict::Empty } else { Verdict::Complete }
+    }
+
+    /// Whether no sound of anybody is in the recording.
+    pub fn holds_nothing(&self) -> bool {
+        self.adopted_ms == 0 && self.uids.iter().all(|uid| uid.recorded_ms == 0)
     }
 }
 
@@ -121,7 +126,7 @@ pub struct PacketCounts {
     pub duplicate: u64,
     /// Came after their place had been written.
     pub late: u64,
-    /// Not Opus, or with a time that makes no sense.
+    /// Not Opus, or with a time that makes no sense; or of a track that can't be read.
     pub malformed: u64,
     /// Came in greater number than the queue holds.
     pub overflow: u64,
@@ -218,6 +223,10 @@ pub enum Cause {
     RecorderOutside,
     /// More of a uid's sources sounded at once than [`super::MAX_SOURCES`], for each of which there is a track.
     TooManySources,
+    /// A track was end-to-end encrypted: what was said on it while it was not muted is in no playlist. Nothing says that it was silent.
+    Encrypted,
+    /// A track had a codec that is not recorded: as [`Cause::Encrypted`].
+    UnsupportedCodec,
 }
 
 impl Cause {
@@ -240,7 +249,9 @@ impl Cause {
             | Self::Malformed
             | Self::Overflow
             | Self::RecorderOutside
-            | Self::TooManySources => true,
+            | Self::TooManySources
+            | Self::Encrypted
+            | Self::UnsupportedCodec => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

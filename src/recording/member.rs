@@ -4,12 +4,14 @@
 mod absence;
 mod going;
 mod silence;
+mod unreadable;
 mod vouched;
 
 use serde::{Deserialize, Serialize};
 
 use self::absence::Absence;
 use self::silence::Silence;
+use self::unreadable::Unreadable;
 use super::hole::Piece;
 use super::individual::Individual;
 use super::meter::Meter;
@@ -67,6 +69,9 @@ pub(super) struct Member {
     /// What its tracks are, or were; none before the first.
     #[serde(default)]
     pub(super) kind: Option<Source>,
+    /// Its tracks that can't be read.
+    #[serde(default)]
+    unreadable: Unreadable,
 }
 
 impl Member {
@@ -89,6 +94,7 @@ impl Member {
             silence: Silence::default(),
             source: None,
             kind: None,
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Member {
         for (track, _) in std::mem::take(&mut self.tracks) {
             self.forget(track);
         }
+        self.unreadable.clear();
         self.look(at);
     }
 
@@ -133,6 +140,7 @@ impl Member {
     /// The publication ended.
     pub(super) fn remove(&mut self, track: TrackId, at: i64) {
         self.tracks.retain(|(known, _)| *known != track);
+        self.unreadable.remove(track);
         self.overloaded(false, at);
         self.forget(track);
         self.look(at);
@@ -143,6 +151,7 @@ impl Member {
         for (_, state) in self.tracks.iter_mut().filter(|(known, _)| *known == track) {
             *state = muted;
         }
+        self.unreadable.mute(track, muted);
         self.look(at);
     }
 
@@ -169,10 +178,12 @@ impl Member {
     }
 
     /// To be recorded, or not any more.
-    pub(super) fn select(&mut self, selected: bool, at: i64) {
+    pub(super) fn select(&mut self, selected: bool, at: i64, out: &mut impl Extend<Output>) {
         if self.selected != selected {
             self.selected = selected;
             self.presence.change(at, |state| state.excluded = !selected);
+            self.unreadable.look(selected, at);
+            self.tell_unreadable(at, out);
         }
     }
 
@@ -241,6 +252,10 @@ impl Member {
 
     /// A packet of one of its tracks, which is a `source`; whether it is to be recorded, and comes of a track that is not muted.
     pub(super) fn packet(&mut self, packet: &Packet, source: Source, at: i64) -> bool {
+        if self.unreadable.holds(packet.track) {
+            self.timeline.iter_mut().filter(|_| self.selected).for_each(Timeline::offer_unreadable);
+            return false;
+        }
         let track = self.tracks.iter().find(|(track, _)| *track == packet.track).copied();
         let heard = !packet.payload.is_empty() && track.is_some_and(|(_, muted)| !muted);
         if !packet.payload.is_empty() {
@@ -263,7 +278,7 @@ impl Member {
 
     /// Begins the timeline at tick 0, if it is time to; `segment`: with a playlist of its own.
     pub(super) fn begin(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
-        if self.selected && !self.tracks.is_empty() {
+        if self.selected && (!self.tracks.is_empty() || !self.unreadable.is_empty()) {
             self.open(segment, out);
         }
     }
@@ -292,10 +307,12 @@ impl Member {
     /// Takes the pieces of a step.
     pub(super) fn stepped(&mut self, now: i64, horizon: i64, pieces: &[Piece], out: &mut impl Extend<Output>) {
         self.receiving.step(&self.uid, now, out);
-        let Some(timeline) = &self.timeline else {
+        let Some(timeline) = &mut self.timeline else {
             self.presence.forget(horizon.min(0));
+            self.unreadable.forget(horizon);
             return;
         };
+        self.unreadable.book(timeline);
         self.presence.forget(timeline.cursor() - REMEMBERED);
         if let Some(individual) = &mut self.individual {
             pieces.iter().for_each(|piece| individual.write(piece, out));
@@ -308,6 +325,7 @@ impl Member {
             return;
         };
         timeline.finish(end, &self.presence, pieces);
+        self.unreadable.book(timeline);
         if let Some(individual) = &mut self.individual {
             pieces.iter().for_each(|piece| individual.write(piece, out));
             individual.close(out);
@@ -377,6 +395,7 @@ impl Member {
         if !unknown && (before.publishing, before.muted) != (publishing, publishing && muted) {
             self.presence.change(at, |state| (state.publishing, state.muted) = (publishing, publishing && muted));
         }
+        self.unreadable.look(self.selected, at);
     }
 
     fn forget(&mut self, track: TrackId) {

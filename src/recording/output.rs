@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{AudioProfile, SourceId};
+use super::{AudioProfile, SourceId, TrackKind};
 use crate::codec::fmp4::{self, Sample};
 use crate::codec::names::Stem;
 use crate::codec::{opus, raw};
@@ -103,6 +103,17 @@ pub enum Output {
         playlist: PlaylistId,
         /// Its length.
         end: Ticks,
+    },
+    /// A uid that is to be recorded publishes a track that can't be read (callback 2): once a track.
+    Unreadable {
+        /// Whose track.
+        uid: Uid,
+        /// What it is.
+        kind: TrackKind,
+        /// How many tracks of this kind the uid has published in this recording, this one included.
+        number: u64,
+        /// Since when, on the timeline.
+        at: Ticks,
     },
 }
 

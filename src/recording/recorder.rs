@@ -268,7 +268,7 @@ impl Recorder {
                 self.sources_of(&uid).into_iter().for_each(|source| self.members[source].is_given_up(at));
             }
             Input::Speaking { uid, speaking } => self.reported(&uid, speaking, at),
-            Input::TrackAdded { track, uid, muted, kind } => self.add(track, &uid, muted, kind.source, at),
+            Input::TrackAdded { track, uid, muted, kind } => self.add(track, &uid, muted, kind, at),
             Input::TrackRemoved { track } => self.remove(track, at),
             Input::Muted { track, muted } => {
                 if let Some(source) = self.tracks.get(&track).copied() {
@@ -304,7 +304,7 @@ impl Recorder {
                 self.selection = selection;
                 for index in 0..self.members.len() {
                     let member = &mut self.members[index];
-                    member.select(self.selection.includes(&member.uid), at);
+                    member.select(self.selection.includes(&member.uid), at, &mut self.out);
                     if member.source.is_none() {
                         self.hush(&self.members[index].uid.clone(), at);
                     }

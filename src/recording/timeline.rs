@@ -135,6 +135,25 @@ impl Timeline {
         self.pen.deafen(from, to, cause, presence);
     }
 
+    /// A track that can't be read was sending in `from..to`, as far as that is written.
+    pub(super) fn unread(&mut self, from: i64, to: i64, cause: Cause) {
+        let to = to.min(self.pen.cursor);
+        if from < to {
+            self.pen.account.unread(from, to, cause);
+        }
+    }
+
+    /// The only tracks in `from..to` could not be read and were muted.
+    pub(super) fn unread_muted(&mut self, from: i64, to: i64) {
+        self.pen.account.rename(from, to, &[Cause::NotPublishing], Cause::Muted);
+    }
+
+    /// Takes note of a packet of a track that can't be read.
+    pub(super) fn offer_unreadable(&mut self) {
+        self.pen.account.fate(Fate::Received, 1, 0);
+        self.pen.account.fate(Fate::Malformed, 1, 0);
+    }
+
     /// What was written in `from..to` could not be kept.
     pub(super) fn lose(&mut self, from: i64, to: i64) {
         self.pen.lose(from, to);

@@ -237,9 +237,9 @@ impl Report {
         self.upload = Upload { stored_bytes, ..Upload::default() };
     }
 
-    /// Whether nobody sent any sound (code 435).
+    /// Whether no sound of anybody is in it (code 435).
     pub fn is_empty(&self) -> bool {
-        self.verdict() == Verdict::Empty
+        self.ledger.holds_nothing()
     }
 }
 

@@ -174,6 +174,10 @@ impl Works {
                     self.speech.observe(&uid, receiving, at);
                     self.say(vec![event::audio_stream_state(&uid, receiving, self.start.plus(at))]).await;
                 }
+                Output::Unreadable { uid, kind, number, at } => {
+                    let said = event::unreadable_track(&uid, kind, number, self.start.plus(at));
+                    self.say(said.into_iter().collect()).await;
+                }
                 Output::Closed { playlist, .. } => {
                     self.add_fixed_rest(&playlist).await?;
                     if self.publication.close(&playlist) {

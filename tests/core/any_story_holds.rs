@@ -1,7 +1,7 @@
 //! Whatever happens in a channel, in whatever order: playlists are as long as the session and have no hole, what came in time is
 //! in its place bit for bit, the ledger adds up, and when the core was asked to advance changes nothing.
 
-use cloud_recorder::recording::{Cause, Input, Mode, Packet, Selection, Source, StallCause, TrackKind};
+use cloud_recorder::recording::{Cause, Coding, Input, Mode, Packet, Selection, Source, StallCause, TrackKind};
 use cloud_recorder::units::{Ssrc, Ticks, TrackId};
 use proptest::prelude::*;
 
@@ -98,6 +98,13 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
     prop_oneof![Just(Source::Unspecified), Just(Source::Microphone), Just(Source::ScreenAudio)]
 }
 
+fn kind() -> impl Strategy<Value = TrackKind> {
+    use Coding::{Encrypted, Opus, Pcma, Pcmu, Unsupported};
+    let source = proptest::sample::select(vec![Source::Unspecified, Source::Microphone, Source::ScreenAudio]);
+    let coding = proptest::sample::select(vec![Opus, Opus, Opus, Pcmu, Pcma, Unsupported, Encrypted]);
+    (source, coding).prop_map(|(source, coding)| TrackKind { source, coding })
+}
+
 fn hostile_input() -> impl Strategy<Value = Input> {
     let who = || (0..3_u32).prop_map(|n| uid(&n.to_string()));
     let track = || (0..4_u32).prop_map(TrackId);
@@ -108,9 +115,7 @@ fn hostile_input() -> impl Strategy<Value = Input> {
         1 => who().prop_map(|uid| Input::Left { uid }),
         1 => who().prop_map(|uid| Input::GivenUp { uid }),
         1 => (who(), any::<bool>()).prop_map(|(uid, speaking)| Input::Speaking { uid, speaking }),
-        3 => (track(), who(), any::<bool>(), source()).prop_map(|(track, uid, muted, source)| {
-            Input::TrackAdded { track, uid, muted, kind: TrackKind { source, ..TrackKind::default() } }
-        }),
+        3 => (track(), who(), any::<bool>(), kind()).prop_map(|(track, uid, muted, kind)| Input::TrackAdded { track, uid, muted, kind }),
         1 => track().prop_map(|track| Input::TrackRemoved { track }),
         1 => (track(), any::<bool>()).prop_map(|(track, muted)| Input::Muted { track, muted }),
         1 => (track(), any::<bool>()).prop_map(|(track, overloaded)| Input::Overloaded { track, overloaded }),

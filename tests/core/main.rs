@@ -39,6 +39,7 @@ mod talkers_can_be_told_apart;
 mod the_recorder_was_outside;
 mod the_worker_did_not_hear;
 mod twenty_restarts_in_a_row;
+mod unreadable_tracks;
 mod verify_says_what_is_wrong;
 mod who_is_met_again_and_who_is_not;
 mod whole_files_are_read_by_others;

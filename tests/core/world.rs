@@ -258,7 +258,7 @@ impl Recording {
                     assert_eq!(at - segment.start.0, segment.duration.0);
                 }
                 Output::Closed { playlist, end } => assert!(closed.insert(playlist.clone(), end.0).is_none()),
-                Output::StreamState { .. } => {}
+                Output::StreamState { .. } | Output::Unreadable { .. } => {}
             }
         }
         for (playlist, placed) in &playlists {

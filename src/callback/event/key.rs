@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 
-use super::{ErrorLevel, FILES_GIVEN_UP, LEDGER_INCONSISTENT, PROGRESS_COMPLETE, UPLOAD_TIMEOUT};
+use super::{
+    ErrorLevel, FILES_GIVEN_UP, LEDGER_INCONSISTENT, Module, PROGRESS_COMPLETE, UNREADABLE_TRACK, UPLOAD_TIMEOUT,
+};
 use crate::store::NewEvent;
 
 /// The key of an event within its recording. Two events with one key are one event.
@@ -31,6 +33,17 @@ pub enum EventKey {
         reason: String,
         /// Wall time of its beginning.
         from_ms: u64,
+    },
+    /// Event 2 about a track that can't be read.
+    Unreadable {
+        /// Whose track.
+        uid: String,
+        /// What it sounds from.
+        source: String,
+        /// Why it can't be read.
+        reason: String,
+        /// Which of the uid's tracks of this kind.
+        number: u64,
     },
     /// Event 4: the playlist's object key.
     Listed(String),
@@ -75,6 +88,14 @@ impl EventKey {
             1 if is_failure(details) => {
                 Some(Self::Failure { module: number("module")?, code: number("errorCode")?, reason: text("reason") })
             }
+            2 if details["module"] == Module::Recorder as u8 && details["warnCode"] == UNREADABLE_TRACK => {
+                Some(Self::Unreadable {
+                    uid: text("streamUid")?,
+                    source: text("trackSource")?,
+                    reason: text("reason")?,
+                    number: number("number")?,
+                })
+            }
             1 | 2 => Some(Self::Stretch { event_type, reason: text("reason")?, from_ms: number("fromMs")? }),
             4 => Some(Self::Listed(text("fileList")?)),
             11 | 30 | 31 | 32 | 40 | 41 => Some(Self::Once(event_type)),
@@ -98,7 +119,7 @@ impl EventKey {
 
     /// Whether one run of the worker can make it more than once; the rest each run makes once by itself.
     pub const fn is_of_the_whole(&self) -> bool {
-        matches!(self, Self::Once(_) | Self::Failure { .. } | Self::Stretch { .. })
+        matches!(self, Self::Once(_) | Self::Failure { .. } | Self::Stretch { .. } | Self::Unreadable { .. })
     }
 }
 
@@ -111,9 +132,9 @@ fn is_failure(details: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{self as event, Module, error, warning};
+    use super::super::{self as event, error, warning};
     use super::*;
-    use crate::recording::{Mode, PlaylistId};
+    use crate::recording::{Coding, Mode, PlaylistId, Source, TrackKind};
     use crate::units::{Uid, WallMs};
 
     #[test]
@@ -136,7 +157,11 @@ mod tests {
     #[test]
     fn what_is_made_again_has_the_same_key_whatever_else_it_says() {
         let uid = Uid::new("7").unwrap();
+        let track = |source, coding, number, from| {
+            event::unreadable_track(&uid, TrackKind { source, coding }, number, WallMs(from)).unwrap()
+        };
         let pairs = [
+            (track(Source::Microphone, Coding::Encrypted, 1, 5), track(Source::Microphone, Coding::Encrypted, 1, 6)),
             (event::recorder_leave(event::LeaveCode::Stopped), event::recorder_leave(event::LeaveCode::Interrupted)),
             (
                 event::session_exit(event::ExitStatus::Normal).with("verdict", "complete"),
@@ -171,6 +196,10 @@ mod tests {
             error(Module::Platform, ErrorLevel::Major, UPLOAD_TIMEOUT, ""),
             error(Module::Uploader, ErrorLevel::Minor, 51, "").with("reason", FILES_GIVEN_UP).with("fromMs", 1),
             event::uploading_progress(PROGRESS_COMPLETE),
+            track(Source::Microphone, Coding::Encrypted, 1, 5),
+            track(Source::Microphone, Coding::Encrypted, 2, 5),
+            track(Source::ScreenAudio, Coding::Encrypted, 1, 5),
+            track(Source::Microphone, Coding::Unsupported, 1, 5),
         ];
         let keys: Vec<_> = others.iter().map(|event| EventKey::of(event).unwrap()).collect();
         let different: std::collections::HashSet<_> = keys.iter().collect();

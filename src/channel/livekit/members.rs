@@ -3,6 +3,8 @@
 //! * A member is known by identity, a membership by its `PA_…` sid, a publication by its `TR_…` sid; the latter two change
 //!   when somebody comes back (facts/livekit.md section 2).
 //! * Versions of one membership only grow; older news is dropped.
+//! * Every audio publication is announced with its coding. One that can't be read (end-to-end encrypted, a codec that is not recorded) is
+//!   neither subscribed nor taken for audible. One whose coding changes under the same sid ends and is published anew.
 //! * Hidden participants and the bot itself are no members.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +46,13 @@ struct Member {
 struct Track {
     id: TrackId,
     muted: bool,
+    coding: Coding,
+}
+
+impl Track {
+    const fn is_readable(self) -> bool {
+        self.coding.unreadable().is_none()
+    }
 }
 
 /// What a complete list of members means for those who are not in it.
@@ -55,7 +64,7 @@ pub(super) enum Snapshot {
     Rejoined,
 }
 
-/// A publication that can be subscribed to.
+/// An audio publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Published<'a> {
     /// Whose it is.
@@ -64,6 +73,8 @@ pub(super) struct Published<'a> {
     pub(super) member: &'a str,
     /// The publication, `TR_…`.
     pub(super) track: &'a str,
+    /// Whether it can be recorded, so that it is worth subscribing to.
+    pub(super) readable: bool,
 }
 
 impl Members {
@@ -122,9 +133,10 @@ impl Members {
         member.tracks.values().any(|track| !track.muted).then_some(&member.uid)
     }
 
-    /// The id of a publication by its `TR_…` sid.
+    /// The id of a publication that can be read, by its `TR_…` sid.
     pub(super) fn track(&self, sid: &str) -> Option<TrackId> {
-        self.members.values().find_map(|member| member.tracks.get(sid)).map(|track| track.id)
+        let track = self.members.values().find_map(|member| member.tracks.get(sid))?;
+        track.is_readable().then_some(track.id)
     }
 
     /// Who has the membership `sid`.
@@ -132,16 +144,21 @@ impl Members {
         self.members.values().find(|member| member.sid == sid).map(|member| &member.uid)
     }
 
-    /// Whether the membership `sid` publishes something that is not muted and of which `wanted` says yes.
+    /// Whether the membership `sid` publishes something that is not muted and of which `wanted` says yes, and nothing that can't be read: a
+    /// server that reports its sound does not say which of its publications is heard.
     pub(super) fn is_audible(&self, sid: &str, wanted: impl Fn(&str) -> bool) -> bool {
         let member = self.members.values().find(|member| member.sid == sid && !member.absent);
-        member.is_some_and(|member| member.tracks.iter().any(|(sid, track)| !track.muted && wanted(sid)))
+        member.is_some_and(|member| {
+            let mut spoken = member.tracks.iter().filter(|(_, track)| !track.muted);
+            spoken.clone().all(|(_, track)| track.is_readable()) && spoken.any(|(sid, _)| wanted(sid))
+        })
     }
 
     /// All publications, in a stable order.
     pub(super) fn published(&self) -> impl Iterator<Item = Published<'_>> {
         self.members.values().flat_map(|member| {
-            member.tracks.keys().map(|track| Published { uid: &member.uid, member: &member.sid, track })
+            let Member { uid, sid, tracks, .. } = member;
+            tracks.iter().map(move |(track, is)| Published { uid, member: sid, track, readable: is.is_readable() })
         })
     }
 
@@ -194,11 +211,19 @@ impl Members {
     }
 
     fn apply_tracks(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) {
-        let audio: Vec<&TrackInfo> = info.tracks.iter().filter(|track| self.recordable(track)).collect();
+        let audio: Vec<(&TrackInfo, Coding)> = info
+            .tracks
+            .iter()
+            .filter(|track| track.r#type() == TrackType::Audio)
+            .map(|track| (track, self.coding(track)))
+            .collect();
         let Some(member) = self.members.get_mut(&info.identity) else { return };
-        let ended = member.tracks.extract_if(.., |sid, _| !audio.iter().any(|track| track.sid == *sid));
+        let goes_on = |sid: &str, track: &Track| {
+            audio.iter().any(|(published, coding)| published.sid == sid && *coding == track.coding)
+        };
+        let ended = member.tracks.extract_if(.., |sid, track| !goes_on(sid, track));
         news.extend(ended.map(|(_, track)| Input::TrackRemoved { track: track.id }));
-        for published in audio {
+        for (published, coding) in audio {
             if let Some(track) = member.tracks.get_mut(&published.sid) {
                 if track.muted != published.muted {
                     track.muted = published.muted;
@@ -206,9 +231,9 @@ impl Members {
                 }
             } else if member.tracks.len() < MAX_TRACKS_PER_MEMBER {
                 self.last_track += 1;
-                let track = Track { id: TrackId(self.last_track), muted: published.muted };
+                let track = Track { id: TrackId(self.last_track), muted: published.muted, coding };
                 member.tracks.insert(published.sid.clone(), track);
-                let kind = TrackKind { source: source(published), coding: Coding::Opus };
+                let kind = TrackKind { source: source(published), coding };
                 news.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted, kind });
             }
         }
@@ -223,21 +248,26 @@ impl Members {
         }
     }
 
-    /// Audio that we can read: Opus (or RED, which the server unpacks for us), not end-to-end encrypted.
-    fn recordable(&mut self, track: &TrackInfo) -> bool {
-        if track.r#type() != TrackType::Audio {
-            return false;
-        }
+    /// How a publication is coded, as its publisher says. RED counts as Opus: the server unpacks it for us. So does a codec that is not
+    /// named yet.
+    fn coding(&mut self, track: &TrackInfo) -> Coding {
         if track.encryption() != encryption::Type::None {
             self.complain(&track.sid, || format!("{} is end-to-end encrypted and can't be recorded", track.sid));
-            return false;
+            return Coding::Encrypted;
         }
-        let mime = track.mime_type.to_ascii_lowercase();
-        let readable = matches!(mime.as_str(), "" | "audio/opus" | "audio/red");
-        if !readable {
-            self.complain(&track.sid, || format!("{} is {mime}; only Opus is recorded", track.sid));
+        let named = [&track.mime_type].into_iter().chain(track.codecs.iter().map(|codec| &codec.mime_type));
+        let mime = named.map(|mime| mime.to_ascii_lowercase()).find(|mime| !mime.is_empty()).unwrap_or_default();
+        match mime.as_str() {
+            "" | "audio/opus" | "audio/red" => Coding::Opus,
+            other => {
+                self.complain(&track.sid, || format!("{} is {other} and can't be recorded", track.sid));
+                match other {
+                    "audio/pcmu" => Coding::Pcmu,
+                    "audio/pcma" => Coding::Pcma,
+                    _ => Coding::Unsupported,
+                }
+            }
         }
-        readable
     }
 
     fn complain(&mut self, about: &str, complaint: impl FnOnce() -> String) {

@@ -26,7 +26,7 @@ impl Subscriptions {
         for published in published {
             let held = stop.remove(published.track);
             let entry = (published.track.to_owned(), published.member.to_owned());
-            match (selection.includes(published.uid), held) {
+            match (published.readable && selection.includes(published.uid), held) {
                 (true, held) => {
                     if held.is_none() {
                         begin.extend([entry.clone()]);
@@ -87,7 +87,12 @@ mod tests {
         }
 
         fn published(&self) -> impl Iterator<Item = Published<'_>> {
-            self.0.iter().map(|(uid, track)| Published { uid, member: uid.as_str(), track })
+            self.0.iter().map(|(uid, track)| Published {
+                uid,
+                member: uid.as_str(),
+                track,
+                readable: !track.starts_with("TR_E"),
+            })
         }
     }
 
@@ -134,6 +139,16 @@ mod tests {
         assert_eq!(plan(&mut subscriptions, &Room::new(&[("ann", "TR_2")]), &Selection::All), ["+TR_2"]);
         subscriptions.clear();
         assert_eq!(plan(&mut subscriptions, &Room::new(&[("ann", "TR_2")]), &Selection::All), ["+TR_2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_asked_for() {
+        let mut subscriptions = Subscriptions::default();
+        let room = Room::new(&[("ann", "TR_1"), ("ann", "TR_E2")]);
+        assert_eq!(plan(&mut subscriptions, &room, &Selection::All), ["+TR_1"]);
+        assert!(!subscriptions.holds("TR_E2"));
+        subscriptions.held.insert("TR_E2".to_owned(), "ann".to_owned());
+        assert_eq!(plan(&mut subscriptions, &room, &Selection::All), ["-TR_E2"], "and no longer, once it can't be");
     }
 
     #[test]

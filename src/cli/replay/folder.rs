@@ -83,6 +83,8 @@ impl Folder {
                 playlist.context("the core gave a segment before its init segment")?.entries.push(entry);
             }
             Output::StreamState { uid, receiving, at } => self.made.streams.push(StreamChange { uid, receiving, at }),
+            // The ledger, which is printed, says what is missing by it.
+            Output::Unreadable { .. } => {}
             Output::Closed { playlist, .. } => {
                 let playlist = self.playlists.get_mut(&playlist);
                 playlist.context("the core closed a playlist before its init segment")?.ended = true;

@@ -71,11 +71,17 @@ impl Member {
         for (track, _) in std::mem::take(&mut self.tracks) {
             self.forget(track);
         }
+        if let Some((from, to, cause)) = self.unreadable.restarted(from, at)
+            && let Some(timeline) = &mut self.timeline
+        {
+            timeline.unread(from, to, cause);
+        }
         self.receiving.stop(&self.uid, at, out);
     }
 
     /// The end of the patience after the worker's restart, at `at`.
     pub(in crate::recording) fn give_up(&mut self, at: i64) {
+        self.unreadable.give_up(self.selected, at);
         let Some(absence) = self.absence.as_mut().filter(|absence| absence.is_unknown()) else {
             return;
         };

@@ -11,7 +11,7 @@
 use super::{MAX_UIDS, Recorder};
 use crate::recording::member::{MAX_TRACKS, Member};
 use crate::recording::timeline::Clash;
-use crate::recording::{MAX_SOURCES, Source, SourceId};
+use crate::recording::{MAX_SOURCES, Source, SourceId, TrackKind};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// Most tracks of a uid that are known at a time though there is no source for them.
@@ -19,13 +19,19 @@ const MAX_REFUSED: usize = 64;
 
 impl Recorder {
     /// `uid` publishes a track.
-    pub(super) fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, kind: Source, at: i64) {
+    pub(super) fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, kind: TrackKind, at: i64) {
         self.remove(track, at);
         self.strays.announced(track, at);
         let Some(own) = self.member(uid) else { return };
         for source in self.sources_of(uid) {
             self.members[source].joined(at);
         }
+        if kind.coding.unreadable().is_some() {
+            self.add_unreadable(track, own, muted, kind, at);
+            return self.hush(uid, at);
+        }
+        self.members[own].can_be_read(kind.source);
+        let kind = kind.source;
         match self.source_for(uid, own, kind) {
             Some(source) => {
                 self.tracks.insert(track, source);
@@ -39,6 +45,16 @@ impl Recorder {
             None => {}
         }
         self.hush(uid, at);
+    }
+
+    /// What can't be read is told of a uid's own sound.
+    fn add_unreadable(&mut self, track: TrackId, own: usize, muted: bool, kind: TrackKind, at: i64) {
+        self.tracks.insert(track, own);
+        if let Some(oldest) = self.members[own].add_unreadable(track, kind, muted, at, &mut self.out) {
+            self.tracks.remove(&oldest);
+            self.strays.removed(oldest, at);
+        }
+        self.begin(own);
     }
 
     /// If no packet is to come from a uid any more, none is received.

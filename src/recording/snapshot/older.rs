@@ -31,7 +31,7 @@ pub(super) const VERSION_1: Fields = &[
 ];
 
 /// What format 2 had.
-pub(super) const VERSION_2: Fields = &[("Member", 11), ("Stream", 13)];
+pub(super) const VERSION_2: Fields = &[("Recorder", 15), ("Member", 11), ("Stream", 13), ("Voice", 7)];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

@@ -326,7 +326,7 @@ fn ledger() -> Value {
         ("placed", "In the recording"),
         ("duplicate", "Copies of packets that were there already"),
         ("late", "Came after their place had been written"),
-        ("malformed", "Not Opus, or with a time that makes no sense"),
+        ("malformed", "Not Opus, or with a time that makes no sense; or of a track that can't be read"),
         ("overflow", "Came in greater number than the queue holds"),
         ("leftOut", "Left out to follow the wall clock"),
         ("superseded", "Set aside for another stream of the uid: silence beside sound, or named in `overlaidMs`"),
@@ -399,6 +399,8 @@ fn cause() -> Value {
         "malformed",
         "overflow",
         "recorder_outside",
+        "encrypted",
+        "unsupported_codec",
     ];
     one_of(&causes, "Why")
 }

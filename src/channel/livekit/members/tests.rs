@@ -1,9 +1,13 @@
-use livekit_protocol::ParticipantPermission;
+use livekit_protocol::{ParticipantPermission, SimulcastCodecInfo};
 
 use super::*;
 
 fn audio(sid: &str) -> TrackInfo {
     TrackInfo { sid: sid.to_owned(), r#type: TrackType::Audio as i32, ..Default::default() }
+}
+
+fn encrypted(sid: &str) -> TrackInfo {
+    TrackInfo { encryption: encryption::Type::Gcm as i32, ..audio(sid) }
 }
 
 fn info(identity: &str, sid: &str, version: u32, tracks: &[TrackInfo]) -> ParticipantInfo {
@@ -94,13 +98,52 @@ fn a_new_membership_of_the_same_person_is_no_leave() {
 }
 
 #[test]
-fn video_encrypted_and_foreign_codecs_are_not_announced() {
-    let video = TrackInfo { r#type: TrackType::Video as i32, ..audio("TR_1") };
-    let encrypted = TrackInfo { encryption: encryption::Type::Gcm as i32, ..audio("TR_2") };
-    let telephone = TrackInfo { mime_type: "audio/PCMU".to_owned(), ..audio("TR_3") };
-    let red = TrackInfo { mime_type: "audio/red".to_owned(), ..audio("TR_4") };
-    let news = members().update(&[info("ann", "PA_1", 1, &[video, encrypted, telephone, red])]);
-    assert_eq!(news, [joined("ann"), added(1, "ann")]);
+fn every_audio_publication_is_announced_with_its_coding_and_video_is_not() {
+    let video = TrackInfo { r#type: TrackType::Video as i32, ..audio("TR_0") };
+    let codec = |mime: &str| SimulcastCodecInfo { mime_type: mime.to_owned(), ..Default::default() };
+    let mime = |sid: &str, mime: &str| TrackInfo { mime_type: mime.to_owned(), ..audio(sid) };
+    let tracks = [
+        video,
+        encrypted("TR_1"),
+        mime("TR_2", "audio/PCMU"),
+        mime("TR_3", "audio/red"),
+        mime("TR_4", "audio/G722"),
+        TrackInfo { codecs: vec![codec("audio/PCMA")], ..audio("TR_5") },
+        audio("TR_6"),
+    ];
+    let news = members().update(&[info("ann", "PA_1", 1, &tracks)]);
+    let codings: Vec<Coding> = news
+        .iter()
+        .filter_map(|input| match input {
+            Input::TrackAdded { kind, .. } => Some(kind.coding),
+            _ => None,
+        })
+        .collect();
+    use Coding::{Encrypted, Opus, Pcma, Pcmu, Unsupported};
+    assert_eq!(codings, [Encrypted, Pcmu, Opus, Unsupported, Pcma, Opus]);
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_bound_nor_subscribed_nor_audible() {
+    let mut members = members();
+    members.update(&[info("ann", "PA_1", 1, &[encrypted("TR_1"), audio("TR_2")])]);
+    assert_eq!((members.track("TR_1"), members.track("TR_2")), (None, Some(TrackId(2))));
+    assert_eq!(members.published().map(|published| published.readable).collect::<Vec<_>>(), [false, true]);
+    assert!(!members.is_audible("PA_1", |_| true), "nobody knows which of the two the server means");
+    let muted = TrackInfo { muted: true, ..encrypted("TR_1") };
+    members.update(&[info("ann", "PA_1", 2, &[muted, audio("TR_2")])]);
+    assert!(members.is_audible("PA_1", |track| track == "TR_2"));
+}
+
+#[test]
+fn a_publication_whose_coding_changes_is_a_new_one() {
+    let mut members = with_ann();
+    let kind = TrackKind { coding: Coding::Encrypted, ..TrackKind::default() };
+    let again = Input::TrackAdded { track: TrackId(2), uid: uid("ann"), muted: false, kind };
+    assert_eq!(members.update(&[info("ann", "PA_1", 2, &[encrypted("TR_1")])]), [removed(1), again]);
+    assert_eq!(members.update(&[info("ann", "PA_1", 3, &[encrypted("TR_1")])]), []);
+    assert_eq!(members.update(&[info("ann", "PA_1", 4, &[audio("TR_1")])]), [removed(2), added(3, "ann")]);
+    assert_eq!(members.track("TR_1"), Some(TrackId(3)));
 }
 
 #[test]
@@ -147,7 +190,7 @@ fn after_a_resume_the_missing_keep_their_tracks_until_settled() {
 fn publications_know_publisher_and_membership() {
     let members = with_ann();
     let published: Vec<_> = members.published().collect();
-    assert_eq!(published, [Published { uid: &uid("ann"), member: "PA_1", track: "TR_1" }]);
+    assert_eq!(published, [Published { uid: &uid("ann"), member: "PA_1", track: "TR_1", readable: true }]);
 }
 
 #[test]
