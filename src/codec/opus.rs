@@ -10,6 +10,6 @@ mod resumable;
 
 pub use coder::{CoderError, Decoder, Encoder, LOOKAHEAD};
 pub use filler::{RESET_FRAME, Silence, concealment, is_filler, silence};
-pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, is_dtx};
+pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, fec, is_dtx};
 pub use quiet::is_silent;
 pub use resumable::{ResumableDecoder, ResumableEncoder};

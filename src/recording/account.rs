@@ -212,6 +212,11 @@ impl Account {
         self.replace(range, parts);
     }
 
+    /// What was lost in `from..to` is in the mix, decoded from the packet behind it.
+    pub(super) fn recovered(&mut self, from: i64, to: i64) {
+        self.correct(from, to, &[Cause::NetworkLoss], Cause::RecoveredFec, Due::Concealed);
+    }
+
     /// How much of `from..to` is booked for a cause.
     pub(super) fn length_of(&self, from: i64, to: i64, cause: Cause) -> i64 {
         let (from, to) = (ticks(from), ticks(to));

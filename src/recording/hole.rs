@@ -2,6 +2,9 @@
 //!
 //! A hole begins with packets that make a decoder conceal, as long as its [`Kind`] allows; then comes digital silence, and once
 //! there was silence nothing is concealed until sound comes again.
+//!
+//! The end of a loss may be in the packet behind it: in-band FEC. The mix decodes it from there. A playlist of packets can't, so it holds
+//! there what it would hold without.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -54,13 +57,30 @@ pub(super) enum Piece {
         /// Sound follows.
         resumes: bool,
     },
+    /// Lost sound right before a packet that holds a copy of it.
+    Recovered {
+        /// Where.
+        at: i64,
+        /// Where it would lie if fillers could be shorter than 2.5 ms.
+        exact: i64,
+        /// Its length.
+        length: i64,
+        /// What conceals it in a playlist of packets, as often as it fits; `None`: silence does.
+        filler: Option<Sample>,
+        /// The packet behind it.
+        #[serde(with = "raw")]
+        packet: Bytes,
+    },
 }
 
 impl Piece {
     /// Its first tick.
     pub(super) fn at(&self) -> i64 {
         match self {
-            Self::Sound { at, .. } | Self::Bridge { at, .. } | Self::Silence { at, .. } => *at,
+            Self::Sound { at, .. }
+            | Self::Bridge { at, .. }
+            | Self::Silence { at, .. }
+            | Self::Recovered { at, .. } => *at,
         }
     }
 
@@ -69,7 +89,7 @@ impl Piece {
         match self {
             Self::Sound { at, duration, .. } => at + duration,
             Self::Bridge { at, filler, frames, .. } => at + filler.duration.0 as i64 * frames,
-            Self::Silence { at, length, .. } => at + length,
+            Self::Silence { at, length, .. } | Self::Recovered { at, length, .. } => at + length,
         }
     }
 }
@@ -131,6 +151,14 @@ pub(super) struct Last {
     /// That voice stopped sending before and went on without a loss: it sends only while there is something to say.
     #[serde(default)]
     pub(super) pauses: bool,
+}
+
+/// How much sound right before the packet `next` its in-band FEC holds, when it follows `last` after a loss. A decoder that was left by CELT
+/// makes nothing of it.
+pub(super) fn recoverable(last: Option<&Last>, next: &[u8]) -> i64 {
+    let left_by = last.and_then(|last| opus::Toc::of(&last.packet).ok()).map(opus::Toc::coding);
+    let length = opus::fec(next).filter(|_| left_by.is_some_and(|coding| coding != opus::Coding::Celt));
+    length.unwrap_or_default().0 as i64
 }
 
 /// The hole after the last sound, as far as it is filled.

@@ -31,6 +31,16 @@ impl Individual {
                     self.segmenter.push(filler.bytes.clone(), filler.duration, out);
                 }
             }
+            Piece::Recovered { length, filler: Some(filler), .. } => {
+                for _ in 0..length / filler.duration.0 as i64 {
+                    self.segmenter.push(filler.bytes.clone(), filler.duration, out);
+                }
+            }
+            Piece::Recovered { length, filler: None, .. } => {
+                for filler in opus::silence(Ticks(*length as u64), true) {
+                    self.segmenter.push(filler.bytes, filler.duration, out);
+                }
+            }
             Piece::Silence { length, resumes, .. } => {
                 for filler in opus::silence(Ticks(*length as u64), *resumes) {
                     self.segmenter.push(filler.bytes, filler.duration, out);

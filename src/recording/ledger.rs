@@ -74,7 +74,7 @@ pub struct TrackLedger {
     pub expected_ms: u64,
     /// Milliseconds that arrived and are in the playlist. The sender's DTX counts as recorded.
     pub recorded_ms: u64,
-    /// Milliseconds lost and bridged by concealment (at most 100 ms a gap).
+    /// Milliseconds lost and bridged by concealment (at most 100 ms a gap), or recovered in the mix ([`Cause::RecoveredFec`]).
     pub concealed_ms: u64,
     /// Milliseconds lost and filled with silence.
     pub missing_ms: u64,
@@ -227,6 +227,9 @@ pub enum Cause {
     Encrypted,
     /// A track had a codec that is not recorded: as [`Cause::Encrypted`].
     UnsupportedCodec,
+    /// A packet was lost, and the mix holds its sound from the copy that the packet behind it carries (in-band FEC, RFC 6716 section 2.1.7),
+    /// which is coarser. Counts as concealed: a uid's own playlist conceals it.
+    RecoveredFec,
 }
 
 impl Cause {
@@ -251,7 +254,8 @@ impl Cause {
             | Self::RecorderOutside
             | Self::TooManySources
             | Self::Encrypted
-            | Self::UnsupportedCodec => true,
+            | Self::UnsupportedCodec
+            | Self::RecoveredFec => true,
             Self::SenderStall
             | Self::ClockDrift
             | Self::Muted

@@ -285,7 +285,11 @@ impl Member {
 
     fn open(&mut self, segment: Option<Ticks>, out: &mut impl Extend<Output>) {
         if self.timeline.is_none() {
-            self.timeline = Some(Timeline::default());
+            let mut timeline = Timeline::default();
+            if segment.is_none() {
+                timeline.is_mixed_alone();
+            }
+            self.timeline = Some(timeline);
             self.individual = segment.map(|segment| Individual::new(self.playlist(), segment, out));
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the pieces written follow each other without a hole from tick 0 to the cursor, and each tick is in the account.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
@@ -63,6 +64,20 @@ pub(super) struct Pen {
     /// How far it was asked which of it could not be kept.
     #[serde(default)]
     asked: i64,
+    /// There is a mix and nothing else: what it recovers is not missing anywhere.
+    #[serde(default)]
+    pub(super) mix_alone: bool,
+}
+
+/// What is known of the packet behind a hole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next<'a> {
+    /// Where it belongs.
+    pub(super) at: i64,
+    /// What the hole looks like.
+    pub(super) kind: Kind,
+    /// It, where it holds a copy of the hole's end, and how much of it.
+    pub(super) recovers: Option<(&'a Bytes, i64)>,
 }
 
 impl Pen {
@@ -125,9 +140,11 @@ impl Pen {
     }
 
     /// Fills up to `limit` in whole frames, leaving room for the last filler before the packet that is known to come `next`.
-    pub(super) fn fill(&mut self, limit: i64, next: Option<(i64, Kind)>, presence: &Presence, pieces: &mut Vec<Piece>) {
+    pub(super) fn fill(&mut self, limit: i64, next: Option<Next<'_>>, presence: &Presence, pieces: &mut Vec<Piece>) {
         let (until, kind) = match (next, &self.last) {
-            (Some((at, kind)), _) => (limit.min(at - FRAME), kind),
+            (Some(Next { at, kind, recovers }), _) => {
+                (limit.min(at - recovers.map_or(FRAME, |(_, length)| length.max(FRAME))), kind)
+            }
             (None, Some(last)) if opus::is_dtx(&last.packet) => (limit, Kind::Pause),
             (None, _) => (limit, Kind::Stall),
         };
@@ -137,6 +154,44 @@ impl Pen {
         if length > 0 && !self.hole.may_bridge(kind, self.last.as_ref()) {
             self.silence(length, if proven { kind } else { Kind::Stall }, false, proven, presence, pieces);
         }
+    }
+
+    /// Fills up to the packet behind the hole as well as fillers can, and, at its end, by what the packet itself holds of it: how much of
+    /// the loss that is.
+    pub(super) fn close_before(&mut self, next: Next<'_>, presence: &Presence, pieces: &mut Vec<Piece>) -> i64 {
+        let Next { at, kind, recovers } = next;
+        let first = pieces.len();
+        self.close(at, kind, true, presence, pieces);
+        let Some((packet, length)) = recovers else { return 0 };
+        let (filler, kept) = match pieces.get(first..).and_then(<[Piece]>::last) {
+            Some(Piece::Bridge { filler, frames, .. }) => {
+                let all = filler.duration.0 as i64 * frames;
+                (Some(filler.clone()).filter(|filler| length % filler.duration.0 as i64 == 0), all - length)
+            }
+            // Silence of whole frames is the same in parts.
+            Some(Piece::Silence { length: all, .. }) if length % FRAME == 0 => (None, all - length),
+            _ => return 0,
+        };
+        let bridged = matches!(pieces.last(), Some(Piece::Bridge { .. }));
+        if kept < 0 || (bridged && filler.is_none()) {
+            return 0;
+        }
+        let from = self.cursor - length;
+        match pieces.last_mut() {
+            Some(Piece::Bridge { filler, frames, .. }) => *frames = kept / filler.duration.0 as i64,
+            Some(Piece::Silence { length, resumes, .. }) => (*length, *resumes) = (kept, false),
+            _ => {}
+        }
+        if kept == 0 {
+            pieces.pop();
+        }
+        let packet = packet.clone();
+        pieces.push(Piece::Recovered { at: from, exact: from + self.carried, length, filler, packet });
+        if bridged || self.mix_alone {
+            self.account.recovered(from, self.cursor);
+            return length;
+        }
+        0
     }
 
     /// Fills up to `end` as well as fillers can. `resumes`: sound follows.

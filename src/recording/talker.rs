@@ -3,7 +3,8 @@
 //! A decoder's output lags by [`opus::LOOKAHEAD`], so the sound of a packet at `p` is laid at `p` less that: every sound is
 //! where it was made, and the encoder's own lag is skipped by the playlist's edit list.
 //!
-//! Runs of packets are joined to the silence around them by 5 ms ramps. A loss is concealed. In a DTX pause nothing is decoded;
+//! Runs of packets are joined to the silence around them by 5 ms ramps. A loss is concealed, or decoded from the in-band FEC of the packet
+//! behind it. In a DTX pause nothing is decoded;
 //! when speech comes back the decoder is brought to where a live listener's would be, so that the onset is right. After an
 //! absence of more than 200 ms it starts afresh.
 
@@ -72,6 +73,7 @@ impl Talker {
             Piece::Sound { packet, .. } => !opus::is_dtx(packet),
             Piece::Bridge { kind, .. } => *kind != Kind::Pause,
             Piece::Silence { .. } => false,
+            Piece::Recovered { .. } => true,
         }
     }
 
@@ -99,6 +101,11 @@ impl Talker {
                 }
             }
             Piece::Silence { at, .. } => self.stop(self.end.min(*at), sheet),
+            Piece::Recovered { exact, length, packet, .. } => {
+                self.resume(*exact);
+                self.recover(packet, Ticks(*length as u64), *exact, sheet);
+                self.end = exact + length;
+            }
         }
     }
 
@@ -136,17 +143,27 @@ impl Talker {
     }
 
     fn decode(&mut self, packet: &Bytes, at: i64, sheet: &mut Sheet) {
-        let channels = self.channels;
-        let decoder = self.decoder.get_or_insert_with(|| {
-            ResumableDecoder::new(channels)
-                .expect("libopus makes decoders of 1 or 2 channels at 48 kHz unless memory is out")
-        });
         self.sound.clear();
-        if decoder.decode(packet, &mut self.sound).is_err() {
+        if decoder(&mut self.decoder, self.channels).decode(packet, &mut self.sound).is_err() {
             let length = opus::duration(packet).unwrap_or_default();
             self.conceal(length, at, sheet);
             return;
         }
+        self.go_on(at, sheet);
+    }
+
+    /// Decodes `length` of what was lost before `packet`.
+    fn recover(&mut self, packet: &Bytes, length: Ticks, at: i64, sheet: &mut Sheet) {
+        self.sound.clear();
+        if decoder(&mut self.decoder, self.channels).recover(packet, length, &mut self.sound).is_err() {
+            self.conceal(length, at, sheet);
+            return;
+        }
+        self.go_on(at, sheet);
+    }
+
+    /// Lays what was decoded, fading in where silence was before.
+    fn go_on(&mut self, at: i64, sheet: &mut Sheet) {
         if !self.on {
             ramp(&mut self.sound, usize::from(self.channels), |part| part);
             self.on = true;
@@ -181,6 +198,14 @@ impl Talker {
         }
         self.on = false;
     }
+}
+
+/// The decoder, made if there is none.
+fn decoder(decoder: &mut Option<ResumableDecoder>, channels: u8) -> &mut ResumableDecoder {
+    decoder.get_or_insert_with(|| {
+        ResumableDecoder::new(channels)
+            .expect("libopus makes decoders of 1 or 2 channels at 48 kHz unless memory is out")
+    })
 }
 
 /// Multiplies the first 5 ms by a gain that depends on how much of them has passed, 0 to 1.

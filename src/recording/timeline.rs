@@ -11,15 +11,16 @@
 mod parting;
 mod turn;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::parting::Parted;
 pub(super) use self::turn::Clash;
 use self::turn::{Heads, Turn};
 use super::account::{Account, Due, Fate};
-use super::hole::{Kind, Last, Piece};
+use super::hole::{self, Kind, Last, Piece};
 use super::pace::{Pace, Step};
-use super::pen::{By, Pen, SHORTEST, STALL};
+use super::pen::{By, Next, Pen, SHORTEST, STALL};
 use super::presence::{GRACE, Presence};
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
@@ -188,8 +189,13 @@ impl Timeline {
                 next => {
                     // What is to be left out, or to go elsewhere, says nothing of the hole before it.
                     let next = next.filter(|(voice, place)| self.turn(*voice, *place, &heads) == Turn::Write);
-                    let kind = next.map(|(voice, place)| (place.at, self.kind(voice, place)));
-                    self.pen.fill(limit, kind, presence, pieces);
+                    let next = next.map(|(voice, place)| (place.at, self.kind(voice, place), self.recoverable(voice)));
+                    let next = next.as_ref().map(|(at, kind, recovers)| Next {
+                        at: *at,
+                        kind: *kind,
+                        recovers: recovers.as_ref().map(|(packet, length)| (packet, *length)),
+                    });
+                    self.pen.fill(limit, next, presence, pieces);
                     return None;
                 }
             }
@@ -278,7 +284,7 @@ impl Timeline {
 
     /// Takes the first packet of a voice and writes it, or leaves it out for the clocks' sake.
     fn place(&mut self, index: usize, place: Place, presence: &Presence, pieces: &mut Vec<Piece>) {
-        let kind = self.kind(index, place);
+        let (kind, recovers) = (self.kind(index, place), self.recoverable(index));
         let tail = self.tail_before(index, place);
         let alone = self.voices.len() < 2;
         let Some(voice) = self.voices.get_mut(index) else {
@@ -311,12 +317,13 @@ impl Timeline {
             self.miss(&taken, place, runs_on);
             return;
         } else {
-            self.pen.close(place.at, kind, true, presence, pieces);
+            let recovers = recovers.as_ref().map(|(packet, length)| (packet, *length));
+            let recovered = self.pen.close_before(Next { at: place.at, kind, recovers }, presence, pieces);
             if taken.lost > 0 && taken.lost == taken.malformed {
                 self.pen.is_malformed(start);
             }
             if let Some(longest) = longest {
-                self.pen.acquit(start, self.pen.cursor, taken.lost.saturating_mul(longest));
+                self.pen.acquit(start, self.pen.cursor, taken.lost.saturating_mul(longest) - recovered);
             } else if let Some(until) = tail {
                 self.pen.nobody_knows(start, until, self.pen.cursor);
             }
@@ -364,6 +371,21 @@ impl Timeline {
         }
     }
 
+    /// The first packet of a voice, where packets are missing before it and it holds a copy of the last of them; and how much that is.
+    fn recoverable(&self, index: usize) -> Option<(Bytes, i64)> {
+        let stream = &self.voices.get(index)?.stream;
+        let last =
+            self.pen.last.as_ref().filter(|last| self.voices.get(index).is_some_and(|voice| voice.id == last.voice));
+        let next = &stream.peek().filter(|_| stream.lost_before_head() > 0)?.payload;
+        let length = hole::recoverable(last, next);
+        (length > 0).then(|| (next.clone(), length))
+    }
+
+    /// The recording has a mix and nothing else.
+    pub(super) fn is_mixed_alone(&mut self) {
+        self.pen.mix_alone = true;
+    }
+
     /// What lies between the last sound and the first packet of a voice.
     fn kind(&self, index: usize, place: Place) -> Kind {
         let Some(voice) = self.voices.get(index) else {
@@ -385,8 +407,6 @@ fn length_of(last: &Last) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::units::Ssrc;
 

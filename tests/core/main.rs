@@ -14,6 +14,7 @@ mod crash;
 mod drifting_clocks_stay_at_wall_time;
 mod ear;
 mod every_packet_has_one_fate;
+mod fec;
 mod first_packets_are_late;
 mod fixtures_replay_as_committed;
 mod fixtures_sound_right;

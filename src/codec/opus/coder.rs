@@ -51,12 +51,18 @@ impl Decoder {
 
     /// Appends the sound of one packet to `sound` and says how long it is. On an error `sound` is as before.
     pub fn decode(&mut self, packet: &[u8], sound: &mut Vec<f32>) -> Result<Ticks, CoderError> {
-        self.run(packet, MAX_PACKET, "decode a packet", sound)
+        self.run(packet, MAX_PACKET, false, "decode a packet", sound)
     }
 
     /// Appends exactly `length` (a multiple of 2.5 ms, at most [`MAX_PACKET`]) of concealment to `sound`: the last sound, fading.
     pub fn conceal(&mut self, length: Ticks, sound: &mut Vec<f32>) -> Result<Ticks, CoderError> {
-        self.run(&[], length.min(MAX_PACKET), "conceal a loss", sound)
+        self.run(&[], length.min(MAX_PACKET), false, "conceal a loss", sound)
+    }
+
+    /// Appends exactly `length` of what was lost before `packet`, which is decoded next: the end of it from the packet's in-band FEC
+    /// ([`super::fec`]), what that does not hold concealed.
+    pub fn recover(&mut self, packet: &[u8], length: Ticks, sound: &mut Vec<f32>) -> Result<Ticks, CoderError> {
+        self.run(packet, length.min(MAX_PACKET), true, "recover a loss", sound)
     }
 
     /// Forgets what was decoded.
@@ -68,12 +74,13 @@ impl Decoder {
         &mut self,
         packet: &[u8],
         room: Ticks,
+        fec: bool,
         what: &'static str,
         sound: &mut Vec<f32>,
     ) -> Result<Ticks, CoderError> {
         let before = sound.len();
         sound.resize(before + room.0 as usize * self.channels, 0.0);
-        let result = self.inner.get_mut().decode_float(packet, &mut sound[before..], false);
+        let result = self.inner.get_mut().decode_float(packet, &mut sound[before..], fec);
         sound.truncate(before + self.channels * *result.as_ref().unwrap_or(&0));
         result.map(|samples| Ticks(samples as u64)).map_err(CoderError::from(what))
     }

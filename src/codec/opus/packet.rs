@@ -87,6 +87,18 @@ pub fn duration(packet: &[u8]) -> Result<Ticks, PacketError> {
     if frames == 0 || length > MAX_PACKET { Err(PacketError::Malformed) } else { Ok(length) }
 }
 
+/// How much sound before the packet its in-band FEC holds a second, coarser copy of: one of its frames, if SILK's LBRR flags say that there
+/// is one (RFC 6716 sections 4.2.3 and 4.2.4). The flags are the first bits of the first frame, equally likely and so plainly there: for the
+/// mid channel a voice activity flag for each 20 ms and one LBRR flag, then the same for the side channel.
+pub fn fec(packet: &[u8]) -> Option<Ticks> {
+    let toc = Toc::of(packet).ok().filter(|toc| toc.coding() != Coding::Celt)?;
+    let parsed = opus::packet::parse(packet).ok()?;
+    let flags = *parsed.frames.first()?.first()?;
+    let parts = toc.frame().0.div_ceil(960);
+    let side = toc.channels() == 2 && flags >> (6 - 2 * parts) & 1 == 1;
+    (flags >> (7 - parts) & 1 == 1 || side).then(|| toc.frame())
+}
+
 /// Whether the packet is a DTX frame: the sender is silent and may send nothing for up to 400 ms.
 pub const fn is_dtx(packet: &[u8]) -> bool {
     packet.len() <= DTX_BYTES

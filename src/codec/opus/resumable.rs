@@ -28,13 +28,14 @@ const FRAMES: usize = 6;
 enum Step {
     Decoded(#[serde(with = "raw")] Bytes),
     Concealed(Ticks),
+    Recovered(#[serde(with = "raw")] Bytes, Ticks),
 }
 
 impl Step {
     fn length(&self) -> Ticks {
         match self {
             Self::Decoded(packet) => duration(packet).unwrap_or_default(),
-            Self::Concealed(length) => *length,
+            Self::Concealed(length) | Self::Recovered(_, length) => *length,
         }
     }
 }
@@ -68,6 +69,13 @@ impl ResumableDecoder {
         Ok(length)
     }
 
+    /// As [`Decoder::recover`].
+    pub fn recover(&mut self, packet: &Bytes, length: Ticks, sound: &mut Vec<f32>) -> Result<Ticks, CoderError> {
+        let length = self.inner.recover(packet, length, sound)?;
+        self.remember(Step::Recovered(packet.clone(), length));
+        Ok(length)
+    }
+
     /// Becomes what it would be if it were put away and taken up again: the same memory, a decoder made from it.
     pub fn restart(&mut self) {
         // What it decoded before it decodes again: it stays as it is only where no decoder can be made.
@@ -92,6 +100,7 @@ impl ResumableDecoder {
             match step {
                 Step::Decoded(packet) => decoder.decode(&packet, &mut sound)?,
                 Step::Concealed(length) => decoder.conceal(length, &mut sound)?,
+                Step::Recovered(packet, length) => decoder.recover(&packet, length, &mut sound)?,
             };
         }
         Ok(decoder)

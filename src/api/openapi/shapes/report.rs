@@ -401,6 +401,7 @@ fn cause() -> Value {
         "recorder_outside",
         "encrypted",
         "unsupported_codec",
+        "recovered_fec",
     ];
     one_of(&causes, "Why")
 }
