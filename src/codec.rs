@@ -1,8 +1,9 @@
-//! Bytes in, bytes out: Opus, fragmented MP4, playlists, whole files (MP4, Ogg), file names. Pure: no I/O, no clock, no randomness.
+//! Bytes in, bytes out: Opus, G.711, fragmented MP4, playlists, whole files (MP4, Ogg), file names. Pure: no I/O, no clock, no randomness.
 //!
 //! All times are [`crate::units::Ticks`]: samples at 48 kHz, which is also the timescale of every box written here.
 
 pub mod fmp4;
+pub mod g711;
 pub mod mp4;
 pub mod names;
 pub mod ogg;

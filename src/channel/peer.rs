@@ -1,4 +1,4 @@
-//! Peer connections as both sides of a channel need them: Opus only, lost packets asked for again, sender reports kept.
+//! Peer connections as both sides of a channel need them: Opus (a recorder takes G.711 too), lost packets asked for again, sender reports kept.
 //!
 //! The bot and the embedded channel server build on the same [`builder`]; addresses, runtime and handler are theirs to add.
 //! Handlers must not hold their peer connection strongly: that cycle leaks it (facts/webrtc.md, sharp edges).
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::{NackGeneratorBuilder, NackResponderBuilder, Slot};
-use rtc::peer_connection::configuration::media_engine::MIME_TYPE_OPUS;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
@@ -49,6 +49,23 @@ pub const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often each of these ways is tried: for five seconds.
 pub const ICE_CHECKS: u16 = 100;
+
+/// As [`builder`], for who receives G.711 too.
+pub fn builder_with_g711(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<SocketAddr>> {
+    let mut engine = media_engine()?;
+    // Their payload types are fixed (RFC 3551 section 6).
+    for (mime_type, payload_type) in [(MIME_TYPE_PCMU, 0), (MIME_TYPE_PCMA, 8)] {
+        let rtp_codec = RTCRtpCodec {
+            mime_type: mime_type.to_owned(),
+            clock_rate: 8_000,
+            channels: 0,
+            sdp_fmtp_line: String::new(),
+            ..opus()
+        };
+        engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Audio)?;
+    }
+    Ok(builder(ice_servers)?.with_media_engine(engine))
+}
 
 /// A builder with everything but handler, addresses and runtime.
 ///

@@ -7,9 +7,11 @@ mod filler;
 mod packet;
 mod quiet;
 mod resumable;
+mod transcoder;
 
 pub use coder::{CoderError, Decoder, Encoder, LOOKAHEAD};
 pub use filler::{RESET_FRAME, Silence, concealment, is_filler, silence};
 pub use packet::{Coding, MAX_PACKET, PacketError, Toc, duration, fec, is_dtx};
 pub use quiet::is_silent;
 pub use resumable::{ResumableDecoder, ResumableEncoder};
+pub use transcoder::Transcoder;

@@ -7,12 +7,12 @@
 //!   `missing` has the sound besides that other sound lies in the place of.
 //! * Each packet has one fate, in packets and in ticks of sound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Gap, PacketCounts, SourceId, TrackLedger};
+use super::{Cause, Coding, Gap, PacketCounts, SourceId, TrackLedger};
 use crate::units::{Ticks, Uid};
 
 /// Most stretches that are listed for a uid; past it they are counted (`gapsOmitted`) and summed, not listed. 4 % loss in single
@@ -62,6 +62,9 @@ pub(super) struct Account {
     /// What is missing without a gap, since other sound lies in its place.
     #[serde(default)]
     overlaid: BTreeMap<Cause, i64>,
+    /// What was made to Opus.
+    #[serde(default)]
+    transcoded: BTreeSet<Coding>,
 }
 
 /// What became of a packet.
@@ -212,6 +215,11 @@ impl Account {
         self.replace(range, parts);
     }
 
+    /// Packets of this coding were made to Opus.
+    pub(super) fn transcoded(&mut self, coding: Coding) {
+        self.transcoded.insert(coding);
+    }
+
     /// What was lost in `from..to` is in the mix, decoded from the packet behind it.
     pub(super) fn recovered(&mut self, from: i64, to: i64) {
         self.correct(from, to, &[Cause::NetworkLoss], Cause::RecoveredFec, Due::Concealed);
@@ -267,6 +275,7 @@ impl Account {
             gaps_omitted: self.omitted,
             packets: self.packets,
             samples: self.samples,
+            transcoded_from: self.transcoded.clone(),
             overlaid_ms: self.overlaid.iter().map(|(cause, length)| (*cause, ticks(*length).as_ms())).collect(),
             source,
         }

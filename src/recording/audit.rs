@@ -128,6 +128,7 @@ mod tests {
             samples: PacketCounts::default(),
             overlaid_ms: Default::default(),
             source: None,
+            transcoded_from: Default::default(),
         }
     }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Selection};
+use crate::codec::g711::{self, Law};
+use crate::codec::opus::{self, PacketError};
 use crate::units::{Ssrc, Ticks, TrackId, Uid};
 
 /// An input and when it arrived.
@@ -142,7 +144,7 @@ pub enum Source {
 }
 
 /// How a publication's packets are coded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Coding {
     /// Opus (RFC 7587), also where the server takes it out of RED.
@@ -162,10 +164,24 @@ impl Coding {
     /// Why what is coded so can't be recorded; none for what can.
     pub const fn unreadable(self) -> Option<Cause> {
         match self {
-            Self::Opus => None,
-            Self::Pcmu | Self::Pcma | Self::Unsupported => Some(Cause::UnsupportedCodec),
+            Self::Opus | Self::Pcmu | Self::Pcma => None,
+            Self::Unsupported => Some(Cause::UnsupportedCodec),
             Self::Encrypted => Some(Cause::Encrypted),
         }
+    }
+
+    /// The law of G.711; none for what is not G.711. Its packets are transcoded to Opus.
+    pub const fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Mu),
+            Self::Pcma => Some(Law::A),
+            Self::Opus | Self::Unsupported | Self::Encrypted => None,
+        }
+    }
+
+    /// How long a payload sounds.
+    pub(super) fn duration(self, payload: &[u8]) -> Result<Ticks, PacketError> {
+        if self.law().is_some() { g711::duration(payload) } else { opus::duration(payload) }
     }
 }
 
@@ -187,12 +203,12 @@ pub struct Packet {
     pub ssrc: Ssrc,
     /// Sequence number, wraps at 2^16.
     pub sequence: u16,
-    /// RTP timestamp at 48 kHz, wraps at 2^32.
+    /// RTP timestamp at the coding's rate (48 kHz; 8 kHz for G.711), wraps at 2^32.
     pub timestamp: u32,
     /// Marker bit: first packet after silence.
     pub marker: bool,
     /// Audio level of RFC 6464 where negotiated: 0 (loudest) to 127, in -dBov.
     pub level: Option<u8>,
-    /// The Opus packet, padding removed; empty for padding-only packets, which are neither sound nor loss.
+    /// The Opus packet, or what else the coding says, padding removed; empty for padding-only packets, which are neither sound nor loss.
     pub payload: Bytes,
 }

@@ -1,10 +1,10 @@
 //! The ledger: per uid, what was expected, recorded, concealed and missing, and why. The words it uses, not the bookkeeping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::SourceId;
+use super::{Coding, SourceId};
 use crate::units::{Ticks, Uid};
 
 /// What a recording holds and lacks, uid by uid, ordered by uid.
@@ -97,6 +97,9 @@ pub struct TrackLedger {
     /// Which further source of the uid this is; none for its own sound: its microphone, else what it published first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceId>,
+    /// What the sender's packets were coded in, where that is not Opus: they were transcoded to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub transcoded_from: BTreeSet<Coding>,
 }
 
 impl TrackLedger {

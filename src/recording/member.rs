@@ -21,7 +21,8 @@ use super::presence::{GRACE, Presence};
 use super::receiving::Receiving;
 use super::stretches::Stretches;
 use super::timeline::{Clash, Timeline};
-use super::{Cause, Output, Packet, PlaylistId, Source, SourceId, TrackLedger};
+use super::{Cause, Coding, Output, Packet, PlaylistId, Source, SourceId, TrackKind, TrackLedger};
+use crate::codec::g711;
 use crate::units::{Ticks, TrackId, Uid};
 
 /// Most tracks that a source has at a time: that is published anew before it ends, or whose others are silent.
@@ -137,6 +138,11 @@ impl Member {
         self.look(at);
     }
 
+    /// All coders become what they would be if they were put away and taken up again.
+    pub(super) fn restart_coders(&mut self) {
+        self.timeline.iter_mut().for_each(Timeline::restart_coders);
+    }
+
     /// The publication ended.
     pub(super) fn remove(&mut self, track: TrackId, at: i64) {
         self.tracks.retain(|(known, _)| *known != track);
@@ -250,8 +256,8 @@ impl Member {
         }
     }
 
-    /// A packet of one of its tracks, which is a `source`; whether it is to be recorded, and comes of a track that is not muted.
-    pub(super) fn packet(&mut self, packet: &Packet, source: Source, at: i64) -> bool {
+    /// A packet of one of its tracks, which is of a `kind`; whether it is to be recorded, and comes of a track that is not muted.
+    pub(super) fn packet(&mut self, packet: &Packet, kind: TrackKind, at: i64) -> bool {
         if self.unreadable.holds(packet.track) {
             self.timeline.iter_mut().filter(|_| self.selected).for_each(Timeline::offer_unreadable);
             return false;
@@ -270,7 +276,11 @@ impl Member {
             return false;
         };
         match track {
-            Some(_) => timeline.offer(packet, source, at),
+            Some(_) if kind.coding.law().is_some() => {
+                let timestamp = g711::timestamp(packet.timestamp);
+                timeline.offer(&Packet { timestamp, ..packet.clone() }, kind, at);
+            }
+            Some(_) => timeline.offer(packet, TrackKind { coding: Coding::Opus, ..kind }, at),
             None => timeline.refuse(packet),
         }
         heard

@@ -5,12 +5,12 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
 use super::account::{Account, Due, Fate};
 use super::hole::{Hole, Kind, Last, Piece};
 use super::presence::{GRACE, Presence, Why};
 use super::stream::Queued;
 use super::timeline::FRAME;
+use super::{Cause, Coding};
 use crate::codec::opus;
 use crate::units::{Ticks, TrackId};
 
@@ -83,9 +83,34 @@ pub(super) struct Next<'a> {
 impl Pen {
     /// Writes a packet of a voice.
     pub(super) fn sound(&mut self, packet: Queued, voice: By, pieces: &mut Vec<Piece>) {
+        self.account.fate(Fate::Placed, 1, packet.duration);
+        self.write(packet, voice, pieces);
+    }
+
+    /// Writes the Opus packets that were made of a voice's packet.
+    pub(super) fn transcoded(
+        &mut self,
+        packet: &Queued,
+        made: Vec<(Bytes, Ticks)>,
+        coding: Coding,
+        voice: By,
+        pieces: &mut Vec<Piece>,
+    ) {
+        self.account.fate(Fate::Placed, 1, packet.duration);
+        self.account.transcoded(coding);
+        for (payload, duration) in made {
+            self.write(Queued { payload, duration: duration.0 as i64, ..packet.clone() }, voice, pieces);
+        }
+    }
+
+    /// Whether silence is written last, or nothing was.
+    pub(super) fn is_after_silence(&self) -> bool {
+        self.hole.silent || self.last.is_none()
+    }
+
+    fn write(&mut self, packet: Queued, voice: By, pieces: &mut Vec<Piece>) {
         let at = self.cursor;
         self.cursor += packet.duration;
-        self.account.fate(Fate::Placed, 1, packet.duration);
         self.account.sound(packet.duration);
         let By { voice, track, pauses } = voice;
         self.last = Some(Last { packet: packet.payload.clone(), end: self.cursor, voice, track: Some(track), pauses });

@@ -18,7 +18,7 @@ use super::source::MAX_SOURCES;
 use super::strays::Strays;
 use super::stretches::Stretches;
 use super::timeline::FRAME;
-use super::{Cause, Input, Output, Packet, Selection, Source, Spec, StallCause, TimedInput};
+use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput, TrackKind};
 use crate::units::{Ticks, TrackId, Uid};
 
 /// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
@@ -78,7 +78,7 @@ pub struct Recorder {
     lost: Stretches,
     /// What each track is.
     #[serde(default)]
-    kinds: BTreeMap<TrackId, Source>,
+    kinds: BTreeMap<TrackId, TrackKind>,
 }
 
 impl Recorder {
@@ -311,7 +311,10 @@ impl Recorder {
                     self.begin(index);
                 }
             }
-            Input::CodersRestarted => self.mixer.iter_mut().for_each(Mixer::restart_coders),
+            Input::CodersRestarted => {
+                self.members.iter_mut().for_each(Member::restart_coders);
+                self.mixer.iter_mut().for_each(Mixer::restart_coders);
+            }
             Input::Stalled { from, cause } => {
                 let cause = match cause {
                     StallCause::WorkerStalled => Cause::WorkerStalled,

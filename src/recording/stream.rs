@@ -18,6 +18,7 @@ use super::regime::{self, Head, Place};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
 use crate::codec::raw;
+use crate::units::Ticks;
 
 /// Most packets that wait in a stream: 10 s of 10 ms packets.
 const MAX_QUEUED: usize = 1_024;
@@ -129,11 +130,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Offers a packet that arrived at `arrival`, which never decreases.
+    /// As [`Self::offer_as`] for Opus.
+    #[cfg(test)]
     pub(super) fn offer(&mut self, packet: &Packet, arrival: i64) -> Offer {
+        self.offer_as(packet, opus::duration(&packet.payload), arrival)
+    }
+
+    /// Offers a packet of so much sound that arrived at `arrival`, which never decreases.
+    pub(super) fn offer_as(&mut self, packet: &Packet, sound: Result<Ticks, PacketError>, arrival: i64) -> Offer {
         let sequence = self.sequences.unwrap(packet.sequence);
         let time = self.times.unwrap(packet.timestamp);
-        let (duration, malformed) = match opus::duration(&packet.payload) {
+        let (duration, malformed) = match sound {
             Ok(duration) => (duration.0 as i64, None),
             Err(PacketError::Empty) => (0, None),
             Err(error) => (0, Some(error)),

@@ -25,8 +25,8 @@ use super::presence::{GRACE, Presence};
 use super::regime::{Head, Place, WINDOW};
 use super::stream::{Offer, Taken};
 use super::voice::{LONG_PAUSE, Voices};
-use super::{Cause, Packet, Source};
-use crate::codec::opus;
+use super::{Cause, Coding, Packet, TrackKind};
+use crate::codec::opus::{self, PacketError};
 use crate::units::{Ticks, TrackId};
 
 /// The usual frame, and how far a packet may be from its place: 20 ms.
@@ -60,11 +60,13 @@ impl Timeline {
         &self.pen.account
     }
 
-    /// Takes in a packet of a track that is to be recorded; `source` is what the track is.
-    pub(super) fn offer(&mut self, packet: &Packet, source: Source, arrival: i64) {
-        let length = opus::duration(&packet.payload).unwrap_or_default().0 as i64;
-        let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc, source);
-        let offer = voice.stream.offer(packet, arrival);
+    /// Takes in a packet of a track that is to be recorded; `kind` is what the track is.
+    pub(super) fn offer(&mut self, packet: &Packet, kind: TrackKind, arrival: i64) {
+        let duration = kind.coding.duration(&packet.payload);
+        let length = duration.unwrap_or_default().0 as i64;
+        let (voice, (packets, sound)) = self.voices.of(packet.track, packet.ssrc, kind.source);
+        voice.coding = kind.coding;
+        let offer = voice.stream.offer_as(packet, duration, arrival);
         let strays = voice.stream.strays();
         let account = &mut self.pen.account;
         account.fate(Fate::Malformed, strays.0, strays.1);
@@ -73,7 +75,7 @@ impl Timeline {
         account.fate(Fate::Overflow, packets, sound);
         account.overlay(sound, Cause::Overflow);
         match offer {
-            Offer::Queued if packet.payload.is_empty() => account.fate(Fate::Padding, 1, 0),
+            Offer::Queued if duration == Err(PacketError::Empty) => account.fate(Fate::Padding, 1, 0),
             Offer::Queued => {}
             Offer::Duplicate => account.fate(Fate::Duplicate, 1, length),
             Offer::Malformed(_) => account.fate(Fate::Malformed, 1, 0),
@@ -330,7 +332,12 @@ impl Timeline {
             self.pace.restart();
         }
         self.pace.wrote(taken.packet.payload.len());
-        self.pen.sound(taken.packet, by, pieces);
+        let afresh = self.pen.is_after_silence();
+        let voice = self.voices.get_mut(index);
+        match voice.and_then(|voice| Some((voice.transcode(&taken.packet.payload, afresh)?, voice.coding))) {
+            Some((packets, coding)) => self.pen.transcoded(&taken.packet, packets, coding, by, pieces),
+            None => self.pen.sound(taken.packet, by, pieces),
+        }
     }
 
     /// Where the last sound's track ended, if the first packet of a voice shows that its sender came back as another stream.
@@ -373,12 +380,17 @@ impl Timeline {
 
     /// The first packet of a voice, where packets are missing before it and it holds a copy of the last of them; and how much that is.
     fn recoverable(&self, index: usize) -> Option<(Bytes, i64)> {
-        let stream = &self.voices.get(index)?.stream;
-        let last =
-            self.pen.last.as_ref().filter(|last| self.voices.get(index).is_some_and(|voice| voice.id == last.voice));
+        let voice = self.voices.get(index).filter(|voice| voice.coding == Coding::Opus)?;
+        let stream = &voice.stream;
+        let last = self.pen.last.as_ref().filter(|last| voice.id == last.voice);
         let next = &stream.peek().filter(|_| stream.lost_before_head() > 0)?.payload;
         let length = hole::recoverable(last, next);
         (length > 0).then(|| (next.clone(), length))
+    }
+
+    /// All coders become what they would be if they were put away and taken up again.
+    pub(super) fn restart_coders(&mut self) {
+        self.voices.restart_coders();
     }
 
     /// The recording has a mix and nothing else.
@@ -433,7 +445,7 @@ mod tests {
     /// The sounds' places when packets `numbers` arrive in time and `late` ones then, and the timeline is written to its end.
     fn places(numbers: &[i64], end: i64) -> (Vec<i64>, Timeline) {
         let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
-        numbers.iter().for_each(|number| timeline.offer(&packet(*number), Source::default(), number * FRAME + 100));
+        numbers.iter().for_each(|number| timeline.offer(&packet(*number), TrackKind::default(), number * FRAME + 100));
         assert_eq!(timeline.write_out(end, true, &presence(), &mut pieces), None);
         timeline.finish(end, &presence(), &mut pieces);
         let mut cursor = 0;
@@ -466,7 +478,7 @@ mod tests {
         let (mut timeline, mut pieces) = (Timeline::default(), Vec::new());
         timeline.step((3 * SECOND, SECOND), true, &presence(), &mut pieces);
         assert_eq!(timeline.cursor(), SECOND);
-        timeline.offer(&packet(0), Source::default(), 3 * SECOND);
+        timeline.offer(&packet(0), TrackKind::default(), 3 * SECOND);
         timeline.step((4 * SECOND, 3 * SECOND + 1), true, &presence(), &mut pieces);
         assert_eq!(
             timeline.cursor(),

@@ -1,9 +1,11 @@
 //! The streams of one timeline: a voice is one SSRC of one track.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Source;
 use super::stream::Stream;
+use super::{Coding, Source};
+use crate::codec::opus::Transcoder;
 use crate::units::{Ssrc, Ticks, TrackId};
 
 /// Most voices a timeline has at a time; the oldest gives way.
@@ -36,9 +38,26 @@ pub(super) struct Voice {
     /// What its track is.
     #[serde(default)]
     pub(super) source: Source,
+    /// How its packets are coded.
+    #[serde(default)]
+    pub(super) coding: Coding,
+    /// Makes Opus of them, if they are something else, once the first is written.
+    #[serde(default)]
+    transcoder: Option<Transcoder>,
 }
 
 impl Voice {
+    /// The Opus packets for a payload that is written next, if it is not Opus itself. `afresh`: silence is before it.
+    pub(super) fn transcode(&mut self, payload: &[u8], afresh: bool) -> Option<Vec<(Bytes, Ticks)>> {
+        const WORKS: &str = "libopus encodes finite samples unless memory is out";
+        let law = self.coding.law()?;
+        let transcoder = self.transcoder.get_or_insert_with(|| Transcoder::new().expect(WORKS));
+        if afresh {
+            transcoder.reset().expect(WORKS);
+        }
+        Some(transcoder.transcode(law, payload).expect(WORKS))
+    }
+
     /// Whether it goes on at `at`: longer than the longest DTX pause it sent nothing otherwise.
     pub(super) fn goes_on(&self, at: i64) -> bool {
         self.active_until.saturating_add(STILL_SPEAKING) > at
@@ -75,6 +94,8 @@ impl Voices {
                 pauses: false,
                 sounded_until: never(),
                 source,
+                coding: Coding::default(),
+                transcoder: None,
             });
             self.voices.len() - 1
         });
@@ -138,6 +159,11 @@ impl Voices {
     /// The voice at `index`.
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Voice> {
         self.voices.get_mut(index)
+    }
+
+    /// All coders become what they would be if they were put away and taken up again.
+    pub(super) fn restart_coders(&mut self) {
+        self.voices.iter_mut().filter_map(|voice| voice.transcoder.as_mut()).for_each(Transcoder::restart);
     }
 
     /// All of them.

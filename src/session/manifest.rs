@@ -317,6 +317,7 @@ mod tests {
             samples: PacketCounts::default(),
             overlaid_ms: BTreeMap::new(),
             source: None,
+            transcoded_from: Default::default(),
         }
     }
 

@@ -259,13 +259,11 @@ impl Members {
         let mime = named.map(|mime| mime.to_ascii_lowercase()).find(|mime| !mime.is_empty()).unwrap_or_default();
         match mime.as_str() {
             "" | "audio/opus" | "audio/red" => Coding::Opus,
+            "audio/pcmu" => Coding::Pcmu,
+            "audio/pcma" => Coding::Pcma,
             other => {
                 self.complain(&track.sid, || format!("{} is {other} and can't be recorded", track.sid));
-                match other {
-                    "audio/pcmu" => Coding::Pcmu,
-                    "audio/pcma" => Coding::Pcma,
-                    _ => Coding::Unsupported,
-                }
+                Coding::Unsupported
             }
         }
     }

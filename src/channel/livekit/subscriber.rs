@@ -49,7 +49,7 @@ impl Subscriber {
     /// A peer connection on sockets of its own; `local` is the address that leads to the signalling server.
     pub(super) async fn new(ice_servers: &[IceServer], local: Option<IpAddr>, media: &Arc<MediaPath>) -> Result<Self> {
         let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
-        let peer = peer::builder(relays(ice_servers))?
+        let peer = peer::builder_with_g711(relays(ice_servers))?
             .with_runtime(media_socket::runtime(media))
             .with_udp_addrs(addresses(local))
             .with_handler(Arc::new(Handler { events: sender }))
@@ -203,6 +203,29 @@ pub(super) fn brief(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn g711_is_taken_where_it_is_offered_and_red_is_not() {
+        let opus: String = include_str!("../../../tests/channel/offer.sdp").into();
+        let begin = opus.find("a=rtpmap:111").unwrap();
+        let end = opus.find("a=ssrc:1001 cname").unwrap();
+        let g711 = |number: &str, name: &str| {
+            let other = format!("{}a=rtpmap:{number} {name}/8000\r\n{}", &opus[..begin], &opus[end..]);
+            other.replace("SAVPF 111 63", &format!("SAVPF {number}"))
+        };
+        for (sdp, taken) in [
+            (opus.clone(), "a=rtpmap:111 opus/48000/2"),
+            (g711("0", "PCMU"), "a=rtpmap:0 PCMU/8000"),
+            (g711("8", "PCMA"), "a=rtpmap:8 PCMA/8000"),
+        ] {
+            let mut subscriber = Subscriber::new(&[], None, &Arc::default()).await.unwrap();
+            let offer = SessionDescription { r#type: "offer".to_owned(), sdp, ..Default::default() };
+            let answer = subscriber.answer(offer).await.unwrap().sdp;
+            let maps: Vec<&str> = answer.lines().filter(|line| line.starts_with("a=rtpmap:")).collect();
+            assert_eq!(maps, [taken], "{answer}");
+            assert!(answer.contains("m=audio 9 "), "not refused: {answer}");
+        }
+    }
 
     #[test]
     fn only_relays_with_credentials_are_used() {

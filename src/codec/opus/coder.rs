@@ -95,8 +95,17 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder for 1 or 2 channels at `bit_rate` bit/s and `complexity` 0 (cheap) to 10 (best), tuned for any audio.
     pub fn new(channel_count: u8, bit_rate: i32, complexity: i32) -> Result<Self, CoderError> {
+        Self::at(TICKS_PER_SECOND as u32, channel_count, bit_rate, complexity)
+    }
+
+    /// An encoder for one channel of sound at 8 kHz. Its packets are as all others, and the sound lags as much.
+    pub fn narrow(bit_rate: i32, complexity: i32) -> Result<Self, CoderError> {
+        Self::at(8_000, 1, bit_rate, complexity)
+    }
+
+    fn at(rate: u32, channel_count: u8, bit_rate: i32, complexity: i32) -> Result<Self, CoderError> {
         let make = || {
-            let mut inner = opus::Encoder::new(TICKS_PER_SECOND as u32, channels(channel_count), Application::Audio)?;
+            let mut inner = opus::Encoder::new(rate, channels(channel_count), Application::Audio)?;
             inner.set_bitrate(Bitrate::Bits(bit_rate))?;
             inner.set_complexity(complexity)?;
             Ok(Self { inner: SyncWrapper::new(inner) })

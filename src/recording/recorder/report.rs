@@ -146,5 +146,6 @@ fn adopted_only(uid: &Uid, source: Option<SourceId>, stretches: &[(i64, i64)]) -
         samples: PacketCounts::default(),
         overlaid_ms: BTreeMap::new(),
         source,
+        transcoded_from: Default::default(),
     }
 }

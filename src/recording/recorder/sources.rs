@@ -31,12 +31,11 @@ impl Recorder {
             return self.hush(uid, at);
         }
         self.members[own].can_be_read(kind.source);
-        let kind = kind.source;
-        match self.source_for(uid, own, kind) {
+        match self.source_for(uid, own, kind.source) {
             Some(source) => {
                 self.tracks.insert(track, source);
                 self.kinds.insert(track, kind);
-                self.members[source].kind = Some(kind);
+                self.members[source].kind = Some(kind.source);
                 self.members[source].add(track, muted, at);
                 self.begin(source);
             }

@@ -31,7 +31,8 @@ pub(super) const VERSION_1: Fields = &[
 ];
 
 /// What format 2 had.
-pub(super) const VERSION_2: Fields = &[("Recorder", 15), ("Member", 11), ("Stream", 13), ("Voice", 7)];
+pub(super) const VERSION_2: Fields =
+    &[("Recorder", 15), ("Member", 11), ("Pen", 6), ("Voice", 7), ("Stream", 13), ("Account", 8)];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

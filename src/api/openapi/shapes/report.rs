@@ -349,6 +349,10 @@ fn ledger() -> Value {
         must("packets", packets),
         must("samples", samples),
         may("overlaidMs", overlaid),
+        may(
+            "transcodedFrom",
+            list(one_of(&["pcmu", "pcma"], "G.711"), "What the sender's packets were, where not Opus"),
+        ),
     ];
     let uid = object(sums().into_iter().chain(more));
     let unattributed = object([
