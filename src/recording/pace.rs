@@ -82,7 +82,7 @@ mod tests {
 
     fn packet(bytes: usize) -> Queued {
         let payload = vec![0x78; bytes].into();
-        Queued { sequence: 0, time: 0, arrival: 0, level: None, payload, duration: FRAME, malformed: false }
+        Queued { sequence: 0, time: 0, arrival: 0, level: None, payload, duration: FRAME, malformed: false, media: 0 }
     }
 
     fn pace() -> Pace {

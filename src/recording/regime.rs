@@ -32,25 +32,25 @@ pub(super) const WINDOW: i64 = Ticks::from_ms(1_500).0 as i64;
 pub(super) const LONGEST_WINDOW: i64 = Ticks::from_ms(2_500).0 as i64;
 
 /// A delay that did not fall in so long does not fall.
-const SETTLED: i64 = Ticks::from_ms(500).0 as i64;
+pub(super) const SETTLED: i64 = Ticks::from_ms(500).0 as i64;
 
 /// A smallest lag that is less than this below the one before is not falling.
 const STEADY: i64 = Ticks::from_ms(20).0 as i64;
 
 /// How late the first packet of a stretch may be for all of it to be placed.
-const LATEST_FIRST: i64 = Ticks::from_secs(1).0 as i64;
+pub(super) const LATEST_FIRST: i64 = Ticks::from_secs(1).0 as i64;
 
 /// A pause that is longer is none of DTX, which sends every 400 ms.
 const LONGEST_DTX: i64 = Ticks::from_ms(500).0 as i64;
 
 /// A change of lag that is a change of clock and not jitter.
-const STEP: i64 = Ticks::from_ms(100).0 as i64;
+pub(super) const STEP: i64 = Ticks::from_ms(100).0 as i64;
 
 /// A change of lag that is a change of clock even if it came slowly.
 const FAR: i64 = Ticks::from_ms(500).0 as i64;
 
 /// Longest delay of a packet that is taken for the network's doing.
-const LONGEST_DELAY: i64 = Ticks::from_secs(3).0 as i64;
+pub(super) const LONGEST_DELAY: i64 = Ticks::from_secs(3).0 as i64;
 
 /// How many packets after one from the future must be there too for it to be believed.
 const WITNESSES: usize = 3;
@@ -122,11 +122,11 @@ pub(super) fn judge(
     let stepped = least - usual > STEP && (least - recent > STEP || least - usual > FAR);
     if !stepped {
         let lag = baseline.floor(head.arrival).map_or(least, |floor| floor.min(least));
-        Head::Ready(Place { at: head.time + lag, anew: false })
+        Head::Ready(Place { at: head.media + lag, anew: false })
     } else if known {
         anew(head, least)
     } else {
-        Head::Undecided { earliest: head.time + usual, anew: begins }
+        Head::Undecided { earliest: head.media + usual, anew: begins }
     }
 }
 
@@ -155,7 +155,7 @@ fn from_the_future(queue: &VecDeque<Queued>, head: &Queued, until: i64, usual: i
     if known || witnesses == WITNESSES {
         anew(head, smallest(queue, head, until, head.lag() - LONGEST_DELAY))
     } else {
-        let earliest = head.time + head.lag().min(usual);
+        let earliest = head.media + head.lag().min(usual);
         Head::Undecided { earliest, anew: earliest }
     }
 }
@@ -173,18 +173,18 @@ fn smallest(queue: &VecDeque<Queued>, head: &Queued, until: i64, limit: i64) -> 
 
 /// The smallest lag among the packets from `head` on that arrived `until` the end of its window and whose RTP times go on without a break.
 fn smallest_of_run(queue: &VecDeque<Queued>, head: &Queued, until: i64) -> i64 {
-    let (mut end, mut least) = (head.time, head.lag());
+    let (mut end, mut least) = (head.media, head.lag());
     for queued in queue.iter().filter(|queued| queued.duration > 0 && queued.arrival <= until) {
-        if queued.time != end {
+        if queued.media != end {
             break;
         }
-        (end, least) = (queued.time + queued.duration, least.min(queued.lag()));
+        (end, least) = (queued.media + queued.duration, least.min(queued.lag()));
     }
     least
 }
 
 fn anew(head: &Queued, lag: i64) -> Head {
-    Head::Ready(Place { at: head.time + lag, anew: true })
+    Head::Ready(Place { at: head.media + lag, anew: true })
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
 
     fn packet(sequence: i64, time: i64, arrival: i64) -> Queued {
         let payload = bytes::Bytes::from_static(&[0x78, 1, 2]);
-        Queued { sequence, time, arrival, level: None, payload, duration: 960, malformed: false }
+        Queued { sequence, time, arrival, level: None, payload, duration: 960, malformed: false, media: time }
     }
 
     /// Ten seconds with a lag of 0, then packets every 20 ms whose RTP times and lags are given in ms, `from` 10 s on.

@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// If this fails, a type of the state has changed: see the module's documentation before you change the numbers. (Format 2 may
+    /// If this fails, a type of the state has changed: see the module's documentation before you change the numbers. (Format 3 may
     /// change as long as no worker that writes it was released.)
     #[test]
     fn the_format_changes_with_its_version_only() {

@@ -5,6 +5,7 @@
 //! show that a sender counts anew.
 
 mod anew;
+mod clock;
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use self::anew::{Anew, Weighed};
+use self::clock::Clock;
 use super::Packet;
 use super::baseline::Baseline;
 use super::regime::{self, Head, Place};
@@ -28,6 +30,9 @@ const MAX_ABSENT: usize = 256;
 
 /// The furthest that a sequence number is taken to be ahead, less one; beyond it the sender counted anew (see [`Sequences`]).
 const FURTHEST_AHEAD: i64 = (1 << 16) - 512 - 1;
+
+/// A packet that comes within this time after one that was sent later may have been overtaken, whatever its RTP time says.
+const LONGEST_OVERTAKING: i64 = Ticks::from_secs(1).0 as i64;
 
 /// A packet that waits for its place to come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,12 +52,15 @@ pub(super) struct Queued {
     pub(super) duration: i64,
     /// Not Opus: its sound is lost.
     pub(super) malformed: bool,
+    /// The RTP time as its clock is understood, as [`Clock::read`] said last.
+    #[serde(skip)]
+    pub(super) media: i64,
 }
 
 impl Queued {
-    /// Arrival less RTP time.
+    /// Arrival less media time.
     pub(super) fn lag(&self) -> i64 {
-        self.arrival - self.time
+        self.arrival - self.media
     }
 
     /// Whether it holds sound that is not known to be silence.
@@ -90,7 +98,7 @@ pub(super) struct Taken {
     pub(super) malformed: i64,
     /// Packets that are missing before it.
     pub(super) lost: i64,
-    /// RTP time between the end of the sound before and this packet; `None` for the first.
+    /// Media time between the end of the sound before and this packet; `None` for the first.
     pub(super) pause: Option<i64>,
 }
 
@@ -127,6 +135,9 @@ pub(super) struct Stream {
     /// Arrival of the last sound taken.
     #[serde(default)]
     heard: Option<i64>,
+    /// What its RTP times mean.
+    #[serde(default)]
+    clock: Clock,
 }
 
 impl Stream {
@@ -147,12 +158,21 @@ impl Stream {
         };
         let payload = if duration > 0 { packet.payload.clone() } else { Bytes::new() };
         let (level, malformed_packet) = (packet.level, malformed.is_some());
-        let mut queued = Queued { sequence, time, arrival, level, payload, duration, malformed: malformed_packet };
+        let mut queued =
+            Queued { sequence, time, arrival, level, payload, duration, malformed: malformed_packet, media: time };
         if duration > 0 {
             let last = self.queue.iter().rfind(|queued| queued.duration > 0);
             let newest =
                 last.map(|last| (last.sequence, last.time + last.duration)).or_else(|| self.taken.zip(self.end));
-            match self.anew.weigh(queued, newest) {
+            if self.is_copy(&queued) {
+                return Offer::Duplicate;
+            }
+            let weighed = if self.was_awaited(&queued) {
+                Weighed::Known(queued)
+            } else {
+                self.anew.weigh(queued, newest, self.clock.is_foreign())
+            };
+            match weighed {
                 Weighed::Known(known) => queued = known,
                 Weighed::Held => return Offer::Queued,
                 Weighed::Run(run) => {
@@ -165,8 +185,9 @@ impl Stream {
             if duration == 0 || !self.was_absent(sequence) {
                 return Offer::Duplicate;
             }
-            let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - time);
-            return Offer::Late { place: time + lag, duration };
+            let media = self.clock.late(sequence, time);
+            let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - media);
+            return Offer::Late { place: media + lag, duration };
         }
         let place = self.queue.iter().rposition(|queued| queued.sequence <= sequence).map_or(0, |before| before + 1);
         if place > 0 && self.queue[place - 1].sequence == sequence {
@@ -180,9 +201,29 @@ impl Stream {
         malformed.map_or(Offer::Queued, Offer::Malformed)
     }
 
+    /// Whether the same packet waits already.
+    fn is_copy(&self, queued: &Queued) -> bool {
+        let like = |other: &&Queued| other.sequence == queued.sequence && other.time as u32 == queued.time as u32;
+        self.queue.iter().rev().find(like).is_some_and(|other| other.payload == queued.payload)
+    }
+
+    /// Whether a packet with this number was overtaken by others, and has not come yet. If RTP times mean nothing that is how an old packet
+    /// is known.
+    fn was_awaited(&self, queued: &Queued) -> bool {
+        let is_next = |other: &&Queued| other.sequence >= queued.sequence;
+        if self.taken.is_some_and(|taken| queued.sequence <= taken) {
+            return self.clock.is_foreign() && self.absence(queued.sequence).is_some();
+        }
+        self.queue.iter().find(is_next).is_some_and(|next| {
+            let is_recent = self.clock.is_foreign() || queued.arrival - next.arrival <= LONGEST_OVERTAKING;
+            next.sequence > queued.sequence && is_recent
+        })
+    }
+
     /// What is to be done with the first packet, when everything that arrived before `now` has been offered. `last_word`: nothing
     /// will arrive any more.
-    pub(super) fn head(&self, now: i64, last_word: bool) -> Head {
+    pub(super) fn head(&mut self, now: i64, last_word: bool) -> Head {
+        self.clock.read(&mut self.queue, &self.baseline, self.taken, self.lost);
         regime::judge(&self.queue, &self.baseline, self.heard, now, last_word)
     }
 
@@ -199,8 +240,9 @@ impl Stream {
         // The first packet may be late itself, after a change of clock, a long pause, or ever: the lag that placed it is the one to go
         // on from.
         let known = !place.anew && self.baseline.floor(packet.arrival).is_some();
-        self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.time) });
-        let pause = self.end.map(|end| packet.time - end);
+        self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.media) });
+        let pause = self.clock.end().or(self.end).map(|end| packet.media - end);
+        self.clock.take(&packet);
         self.end = Some(packet.time + packet.duration);
         self.heard = Some(packet.arrival);
         let overflowed = std::mem::take(&mut self.overflowed);
@@ -234,15 +276,22 @@ impl Stream {
         self.taken = Some(sequence);
     }
 
+    /// Which stretch of absent numbers has it; one past them all for a number from before the first.
+    fn absence(&self, sequence: i64) -> Option<usize> {
+        if self.first.is_some_and(|first| sequence < first) {
+            return Some(self.absent.len());
+        }
+        self.absent.iter().position(|(from, to)| (*from..*to).contains(&sequence))
+    }
+
     /// Whether a sequence number was passed over, which it is not any more.
     fn was_absent(&mut self, sequence: i64) -> bool {
-        if self.first.is_some_and(|first| sequence < first) {
-            return true;
-        }
-        let Some(index) = self.absent.iter().position(|(from, to)| (*from..*to).contains(&sequence)) else {
+        let Some(index) = self.absence(sequence) else {
             return false;
         };
-        let (from, to) = self.absent[index];
+        let Some((from, to)) = self.absent.get(index).copied() else {
+            return true;
+        };
         self.absent[index] = (from, sequence);
         self.absent.insert(index + 1, (sequence + 1, to));
         self.absent.retain(|(from, to)| from < to);

@@ -18,6 +18,7 @@ mod fec;
 mod first_packets_are_late;
 mod fixtures_replay_as_committed;
 mod fixtures_sound_right;
+mod foreign_clocks;
 mod g711;
 mod hls;
 mod journals_that_are_not_whole;

@@ -2,7 +2,7 @@
 //!
 //! An old packet has an RTP time from before the newest packet's end. One that has not is held until a run of them, each with a greater
 //! number and time than the last, shows that the sender counts anew: [`AHEAD_RUN`] where their times go on from the newest, [`RESTART_RUN`]
-//! where the clock began anew too. What turns out to stand alone has numbers that make no sense.
+//! where the clock began anew too, or is foreign. What turns out to stand alone has numbers that make no sense.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,27 +41,27 @@ pub(super) struct Anew {
 }
 
 impl Anew {
-    /// Weighs a packet with sound; `newest` are number and end of the newest before it.
-    pub(super) fn weigh(&mut self, queued: Queued, newest: Option<(i64, i64)>) -> Weighed {
+    /// Weighs a packet with sound; `newest` are number and end of the newest before it. `foreign`: RTP times mean nothing.
+    pub(super) fn weigh(&mut self, queued: Queued, newest: Option<(i64, i64)>, foreign: bool) -> Weighed {
         let Some((sequence, end)) = newest else {
             return Weighed::Known(queued);
         };
         let past = end - queued.time;
         let follows = self.run.last().is_some_and(|last| {
             let step = (queued.sequence as u16).wrapping_sub(last.sequence as u16);
-            (1..=LONGEST_LOSS).contains(&step) && queued.time > last.time
+            (1..=LONGEST_LOSS).contains(&step) && (foreign || queued.time > last.time)
         });
         if !follows && queued.sequence > sequence {
             self.give_up();
             return Weighed::Known(queued);
         }
-        if (1..=NEAR).contains(&past) {
+        if !foreign && (1..=NEAR).contains(&past) {
             return Weighed::Known(queued);
         }
         if !follows {
             self.give_up();
         }
-        let wanted = if (-NEAR..=0).contains(&past) { AHEAD_RUN } else { RESTART_RUN };
+        let wanted = if !foreign && (-NEAR..=0).contains(&past) { AHEAD_RUN } else { RESTART_RUN };
         self.run.push(queued);
         if self.run.len() >= wanted { Weighed::Run(std::mem::take(&mut self.run)) } else { Weighed::Held }
     }
