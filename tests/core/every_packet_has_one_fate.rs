@@ -23,6 +23,40 @@ fn told(story: &Story, end: u64) -> TrackLedger {
     recording.account("7").clone()
 }
 
+/// What a sender's RTP times are.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    Right,
+    /// Of another rate, in thousandths of the right one.
+    Rate(u64),
+    Constant,
+    /// One of so many is zero.
+    Zero(u16),
+}
+
+fn clock() -> impl Strategy<Value = Clock> {
+    prop_oneof![
+        6 => Just(Clock::Right),
+        1 => prop_oneof![Just(167), Just(333), 20..980_u64, 1_020..4_000_u64].prop_map(Clock::Rate),
+        1 => Just(Clock::Constant),
+        1 => (2..50_u16).prop_map(Clock::Zero),
+    ]
+}
+
+impl Clock {
+    fn tells(self, mut input: Input) -> Input {
+        if let Input::Packet(packet) = &mut input {
+            match self {
+                Self::Rate(rate) => packet.timestamp = (u64::from(packet.timestamp) * rate / 1_000) as u32,
+                Self::Constant => packet.timestamp = 5,
+                Self::Zero(every) if packet.sequence.is_multiple_of(every) => packet.timestamp = 0,
+                Self::Right | Self::Zero(_) => {}
+            }
+        }
+        input
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
@@ -31,8 +65,10 @@ proptest! {
         acts in proptest::collection::vec((act(), 300..2_500_u64), 1..4),
         network in network(),
         delay in prop_oneof![4 => Just(0_u64), 1 => 0..4_000_u64],
+        clock in clock(),
     ) {
-        let (story, sent, end) = play("7", 1, &acts, &network);
+        let (mut story, sent, end) = play("7", 1, &acts, &network);
+        story.rewrite(|inputs| inputs.into_iter().map(|(at, input)| (at, clock.tells(input))).collect());
         let mut held = story.clone();
         // Everything of the last second is late by so much.
         let from = end.saturating_sub(4 * SECOND);
