@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use cloud_recorder::channel::livekit::{LiveKitChannel, Settings};
+use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings};
 use cloud_recorder::channel::{Channel, JoinRequest, News};
 use cloud_recorder::recording::{Input, Selection};
 use cloud_recorder::units::{Cname, Sid, TrackId, Uid};
@@ -33,10 +33,12 @@ async fn main() -> anyhow::Result<()> {
     let cname = Cname::new(&arg("CHANNEL")?)?;
     let selection = args.next().map_or(Ok(Selection::All), |uids| select(&uids))?;
 
-    let channel = LiveKitChannel::new(Settings { url, api_key, api_secret })?;
+    let channel = LiveKitChannel::new(Settings { url, api_key, api_secret, idle_room: IdleRoom::Hold })?;
     let sid = Sid::from_random(rand::random());
     let start = Instant::now();
-    let mut handle = channel.join(JoinRequest { cname, sid, selection, patience: Duration::from_secs(10) }).await?;
+    let mut handle = channel
+        .join(JoinRequest { cname, sid, selection, patience: Duration::from_secs(10), idle: Duration::from_secs(30) })
+        .await?;
     println!("{:8.3} in", start.elapsed().as_secs_f64());
 
     std::thread::spawn(move || {
