@@ -344,6 +344,10 @@ impl Timeline {
     fn tail_before(&self, index: usize, place: Place) -> Option<i64> {
         let voice = self.voices.get(index).filter(|voice| voice.stream.is_new())?;
         let last = self.pen.last.as_ref().filter(|last| last.voice != voice.id && !last.pauses)?;
+        // Who had nothing to say at last had not begun to.
+        if opus::is_silent(&last.packet, None) {
+            return None;
+        }
         if self.voices.lives_beside(last.voice, voice.track) {
             return None;
         }

@@ -14,7 +14,7 @@ use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
 /// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
+const DURABLE: Duration = Duration::from_millis(2500);
 
 #[test]
 fn a_recording_goes_on_under_its_sid() {

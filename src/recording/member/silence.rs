@@ -1,6 +1,6 @@
 //! A member that fell silent without a word: what says that it spoke all the same. All times in ticks of arrival.
 //!
-//! No packet comes from a member that publishes and is not muted, and its last one was no DTX. Nobody knows what it said if the channel's
+//! No packet comes from a member that publishes and is not muted, and its last one was not silent. Nobody knows what it said if the channel's
 //! server gave it up in the end, or it left and was back soon, or the server reported it as speaking meanwhile: then the silence is
 //! missing, cause [`Cause::Unknown`]. Without any of these a tail is only listed ([`Cause::UnheardTail`]). A sender that is known to send only
 //! while it speaks is missing only where it was reported as speaking. A report is about a uid: it says nothing against a source of it while
@@ -25,8 +25,8 @@ const SMOOTHED: i64 = Ticks::from_secs(3).0 as i64;
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Silence {
-    /// The last packet with sound was DTX.
-    dtx: bool,
+    /// The last packet was silent.
+    silent: bool,
     /// Since when the server reports it as speaking.
     reported: Option<i64>,
     /// It left: since when it had been silent, and when.
@@ -36,7 +36,7 @@ pub(super) struct Silence {
 impl Silence {
     /// A packet with sound came.
     pub(super) fn sounds(&mut self, packet: &Packet) {
-        self.dtx = opus::is_dtx(&packet.payload);
+        self.silent = opus::is_silent(&packet.payload, None);
     }
 
     /// What the server reported is of before.
@@ -100,6 +100,6 @@ impl Member {
     /// Since when nothing came that was to come, if nothing explains it.
     fn fell_silent(&self) -> Option<i64> {
         let pauses = self.timeline.as_ref().is_none_or(|timeline| timeline.pauses());
-        self.last_packet.filter(|_| !self.silence.dtx && !pauses)
+        self.last_packet.filter(|_| !self.silence.silent && !pauses)
     }
 }

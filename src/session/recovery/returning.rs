@@ -101,6 +101,7 @@ impl Returning {
             });
         }
         let Self { rejoin, commands, decision, .. } = self;
+        let idle_until = rejoin.idle_until();
         let parts = rejoin.into_parts();
         replayed.works.desk().meters.packets_dropped(parts.dropped);
         replayed.works.note(|report| report.packets_dropped += parts.dropped);
@@ -115,6 +116,8 @@ impl Returning {
                 return end(replayed, commands, cause).await;
             }
             Some(Decision::Unheard(unheard, cause)) => {
+                // A stop may have come before the journal said that nobody was there.
+                let unheard = Unheard { idle_until: unheard.idle_until.or(idle_until), ..unheard };
                 return unheard.end(replayed, parts.tape, commands, cause).await;
             }
         }

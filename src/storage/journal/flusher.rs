@@ -70,7 +70,12 @@ async fn write(shared: &Shared, mut disk: Disk, batch: Batch) -> Disk {
             (disk, result)
         });
         let result;
-        (disk, result) = worked.await.expect("writing a batch does not panic, and the runtime waits for it");
+        (disk, result) = match worked.await {
+            Ok(done) => done,
+            // The runtime is going, and this task with it.
+            Err(error) if error.is_cancelled() => return std::future::pending().await,
+            Err(error) => panic!("writing a batch does not panic: {error}"),
+        };
         let usage = disk.usage();
         let Err(refusal) = result else {
             shared.state().settle(&batch);
