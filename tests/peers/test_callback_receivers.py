@@ -54,7 +54,7 @@ def test_recording_and_channel_events_reach_a_strict_receiver(strict, crowd, roo
         "the channel's end", lambda: next((one for one in receiver.channels(room) if 102 in types(one)), None), 60
     )
     assert not receiver.faults, "\n".join(receiver.faults)
-    assert receiver.attempts >= len(receiver.taken) + 7, "what was refused came again"
+    assert receiver.attempts >= len(receiver.taken) + 6, "what was refused came again"
     assert [event["payload"]["sequence"] for event in receiver.of(recording.sid)] == list(range(len(receiver.of(recording.sid))))
 
     # facts/agora.md section 6: created, joined, left, destroyed; a recorder is told by its clientType.
@@ -81,7 +81,7 @@ def test_recording_and_channel_events_reach_a_strict_receiver(strict, crowd, roo
 
     listed = receiver.wait("the delivery log", complete)
     assert {entry["productId"] for entry in listed} == {1, 3}
-    assert all(entry["log"][-1]["status"] == 200 for entry in listed)
+    assert all(entry["log"][-1]["status"] in (200, 204) for entry in listed)
     assert sum(len(entry["log"]) for entry in listed) == receiver.attempts
 
 

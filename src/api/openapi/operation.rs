@@ -75,9 +75,12 @@ impl Operation {
         self.response(status, json!({ "description": about, "headers": refusals::on(status), "content": content }))
     }
 
-    /// An answer that is text.
-    pub(super) fn answers_text(self, status: u16, about: &str, media_type: &str, example: &str) -> Self {
-        let content = json!({ media_type: { "schema": { "type": "string" }, "example": example } });
+    /// An answer that is text, of one of these media types, each with an example.
+    pub(super) fn answers_text<const N: usize>(self, status: u16, about: &str, texts: [(&str, &str); N]) -> Self {
+        let text = |(media_type, example): (&str, &str)| {
+            (media_type.to_owned(), json!({ "schema": { "type": "string" }, "example": example }))
+        };
+        let content = Value::Object(texts.into_iter().map(text).collect());
         self.response(status, json!({ "description": about, "headers": refusals::on(status), "content": content }))
     }
 

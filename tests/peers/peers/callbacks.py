@@ -171,7 +171,7 @@ class StrictReceiver:
                 self.faults.append(f"{fault}: {raw!r}")
                 return 400
             status = self.script.pop(0) if self.script else 200
-            if status == 200:
+            if 200 <= status < 300:
                 self._take(body)
             return status
 

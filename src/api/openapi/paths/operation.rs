@@ -34,11 +34,16 @@ fn ready() -> Operation {
 }
 
 fn metrics() -> Operation {
-    let example = "# TYPE cloud_recorder_recordings gauge\ncloud_recorder_recordings{state=\"recording\"} 2\n# EOF\n";
+    let example = "# TYPE cloud_recorder_recordings gauge\ncloud_recorder_recordings{state=\"recording\"} 2\n";
+    let openmetrics = format!("{example}# EOF\n");
     Operation::new("get", "/metrics", OPERATION, "metrics", "Counts for Prometheus")
         .open()
         .about("`server.metrics = false` switches it off. Nothing in it names an app, a channel, a person or a bucket.")
-        .answers_text(200, "OpenMetrics text", "application/openmetrics-text", example)
+        .answers_text(
+            200,
+            "OpenMetrics to who asks for it in `Accept`, else the older text format",
+            [("application/openmetrics-text", &openmetrics), ("text/plain", example)],
+        )
         .refuses(&[gateway(404, "switched_off", "no Route matched with those values")])
 }
 
