@@ -44,7 +44,9 @@ use super::{Health, Report, State};
 use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
 use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
-use crate::storage::{Bucket, BucketError, ObjectKind, SpoolError, UploadError, UploadQueue, UploadReport};
+use crate::storage::{
+    Bucket, BucketError, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
+};
 use crate::store::{NewEvent, SessionUpdate};
 use crate::units::{Ticks, WallMs};
 
@@ -325,7 +327,10 @@ impl Works {
         }
         let Some((name, text)) = self.publication.render(playlist) else { return Ok(()) };
         self.publication.handed_over(playlist, format!("{:x}", Sha256::digest(&text)));
-        self.put(&name, ObjectKind::Playlist, text.into()).await
+        let kept = self.put_into_spool(&name, ObjectKind::Playlist, text.into()).await?;
+        // It names only what the bucket confirmed: a segment that the bucket refuses must not hold it back.
+        self.queue.submit_ready(kept);
+        Ok(())
     }
 
     async fn put(&mut self, name: &str, kind: ObjectKind, bytes: Bytes) -> Result<(), SpoolError> {
@@ -341,6 +346,19 @@ impl Works {
                 return Ok(());
             }
         }
+        let kept = self.put_into_spool(name, kind, bytes).await?;
+        self.queue.submit(kept.clone());
+        self.copy(&kept);
+        Ok(())
+    }
+
+    /// Puts an object into the spool, where there is room for it.
+    async fn put_into_spool(
+        &mut self,
+        name: &str,
+        kind: ObjectKind,
+        bytes: Bytes,
+    ) -> Result<SpooledObject, SpoolError> {
         let kept = loop {
             match self.desk.spool.put(name, kind, bytes.clone()).await {
                 // The journal has the sound: better late than lost.
@@ -349,10 +367,7 @@ impl Works {
             }
         };
         self.spooled(matches!(kept, Err(SpoolError::NoRoom(_)))).await;
-        let kept = kept?;
-        self.queue.submit(kept.clone());
-        self.copy(&kept);
-        Ok(())
+        kept
     }
 
     /// Keeps silence in the place of a segment for which there is no room: what was said there is lost, and booked so.

@@ -137,23 +137,28 @@ pub struct UploadQueue(Arc<Handle>);
 impl UploadQueue {
     /// Queues a spooled object. What a playlist names has to be submitted before it.
     pub fn submit(&self, object: SpooledObject) {
-        self.add(object, false);
+        self.add(Submitted { object, left: false, ready: false });
+    }
+
+    /// Queues a spooled playlist that names only what is in the bucket: no media submitted before it hold it back.
+    pub fn submit_ready(&self, object: SpooledObject) {
+        self.add(Submitted { object, left: false, ready: true });
     }
 
     /// Queues what an earlier run of the worker left in the spool, in its order. Each of it may have been on its way.
     pub fn resume(&self, left: Vec<SpooledObject>) {
-        left.into_iter().for_each(|object| self.add(object, true));
+        left.into_iter().for_each(|object| self.add(Submitted { object, left: true, ready: false }));
     }
 
-    fn add(&self, object: SpooledObject, left: bool) {
+    fn add(&self, submitted: Submitted) {
         let shared = &self.0.0;
         shared.progress.send_modify(|progress| {
             progress.waiting_objects += 1;
-            progress.waiting_bytes += object.size;
+            progress.waiting_bytes += submitted.object.size;
             progress.oldest.get_or_insert_with(Instant::now);
         });
         shared.pending.send_modify(|pending| *pending += 1);
-        shared.inbox().submitted.push((object, left));
+        shared.inbox().submitted.push(submitted);
         shared.news.notify_one();
     }
 
@@ -208,6 +213,11 @@ impl CopyQueue {
     /// Puts an object that is not in the spool; it is held in memory until it is confirmed or a later one took its place.
     pub fn put(&self, name: &str, kind: ObjectKind, bytes: Bytes) {
         self.queue.submit(self.copies.hold(name, kind, bytes));
+    }
+
+    /// Puts a playlist that is not in the spool and names only what this bucket has, as [`UploadQueue::submit_ready`].
+    pub fn put_playlist(&self, name: &str, bytes: Bytes) {
+        self.queue.submit_ready(self.copies.hold(name, ObjectKind::Playlist, bytes));
     }
 
     /// As [`UploadQueue::let_go`].
@@ -341,11 +351,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    /// Each with whether an earlier run left it.
-    submitted: Vec<(SpooledObject, bool)>,
+    submitted: Vec<Submitted>,
     let_go: Vec<SpooledObject>,
     bucket: Option<Bucket>,
     closed: bool,
+}
+
+/// An object that is to be uploaded.
+#[derive(Debug)]
+struct Submitted {
+    object: SpooledObject,
+    /// Whether an earlier run left it.
+    left: bool,
+    /// Whether everything that it names is in the bucket.
+    ready: bool,
 }
 
 impl Shared {

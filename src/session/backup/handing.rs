@@ -77,7 +77,7 @@ impl Backup {
             let text = Text { segments: copy.segments, ended: copy.ended, on_its_way: true };
             using.texts.insert(playlist.clone(), text);
             using.drained = false;
-            using.queue.put(&copy.name, ObjectKind::Playlist, copy.text.into());
+            using.queue.put_playlist(&copy.name, copy.text.into());
         }
     }
 

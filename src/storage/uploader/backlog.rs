@@ -33,6 +33,8 @@ struct Entry {
     timeouts: u32,
     wait: Option<Wait>,
     earlier: Earlier,
+    /// Whether everything that it names is in the bucket.
+    ready: bool,
 }
 
 /// An object that may go.
@@ -80,6 +82,7 @@ impl Backlog {
             timeouts: 0,
             wait: None,
             earlier: Earlier::None,
+            ready: false,
         };
         self.entries.insert(order, entry);
         superseded.and_then(|order| self.entries.remove(&order)).map(|entry| entry.object)
@@ -89,6 +92,13 @@ impl Backlog {
     pub(super) fn was_left(&mut self, order: u64) {
         if let Some(entry) = self.entries.get_mut(&order) {
             entry.earlier = Earlier::MayBeThere;
+        }
+    }
+
+    /// Everything that this playlist names is in the bucket: no media before it hold it back.
+    pub(super) fn is_ready(&mut self, order: u64) {
+        if let Some(entry) = self.entries.get_mut(&order) {
+            entry.ready = true;
         }
     }
 
@@ -204,7 +214,7 @@ impl Backlog {
         self.flying.retain(|name| *name != object.name);
     }
 
-    /// The oldest entries that no other entry holds back: a playlist is held by all media before it, a document by everything
+    /// The oldest entries that no other entry holds back: a playlist is held by all media before it unless it is ready, a document by everything
     /// before it, a whole file by all media before it and by another one in flight, everything by its own name in flight.
     fn free(&self, well: bool) -> impl Iterator<Item = &Entry> {
         let (mut media_before, mut any_before) = (false, false);
@@ -214,7 +224,7 @@ impl Backlog {
         self.entries.values().take(WINDOW).filter(move |entry| {
             let held = match entry.object.kind {
                 ObjectKind::Init | ObjectKind::Segment => false,
-                ObjectKind::Playlist => media_before,
+                ObjectKind::Playlist => media_before && !entry.ready,
                 ObjectKind::Mp4 | ObjectKind::Ogg => no_wholes || media_before,
                 ObjectKind::Document => any_before,
             };
@@ -315,6 +325,22 @@ mod tests {
         assert!(orders(&mut backlog, now).is_empty(), "its second segment is not there");
         backlog.confirmed(&objects[2]);
         assert_eq!(orders(&mut backlog, now), [3]);
+    }
+
+    #[tokio::test]
+    async fn a_playlist_of_what_is_in_the_bucket_does_not_wait_for_media_that_are_refused() {
+        let now = Instant::now();
+        let (mut backlog, objects) = backlog(&[("1", Segment), ("a", Playlist), ("d", Document)]);
+        assert_eq!(orders(&mut backlog, now), [0]);
+        backlog.failed(
+            &objects[0],
+            Failure { until: now + Duration::from_secs(5), alone: true, timeout: false, leaves: Earlier::None },
+        );
+        assert!(orders(&mut backlog, now).is_empty());
+        backlog.is_ready(1);
+        assert_eq!(orders(&mut backlog, now), [1]);
+        backlog.confirmed(&objects[1]);
+        assert!(orders(&mut backlog, now).is_empty(), "a document speaks of the segment");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::doubt::{Doubts, Guard};
 use super::gate::Rank;
 use super::retry::{Backoff, Patience};
 use super::shelf::Shelf;
-use super::{Confirmed, Held, Inbox, Shared, UploadError, UploadReport, WIDTH};
+use super::{Confirmed, Held, Inbox, Shared, Submitted, UploadError, UploadReport, WIDTH};
 use crate::fault::{Explain, Fault};
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
@@ -151,7 +151,7 @@ impl Task {
             self.backlog.hurry(true);
         }
         let now = Instant::now();
-        for (object, left) in submitted {
+        for Submitted { object, left, ready } in submitted {
             if left && object.kind.follows() {
                 self.doubts.unknown(&object, now + self.patience.doubt / LEFT_PART);
             }
@@ -161,6 +161,9 @@ impl Task {
             }
             if left {
                 self.backlog.was_left(order);
+            }
+            if ready {
+                self.backlog.is_ready(order);
             }
         }
         for object in let_go {
@@ -286,6 +289,8 @@ impl Task {
             tracing::warn!(name = %object.name, "an older text was laid over the newest; it is put again");
             self.guards.remove(&object.name);
             self.backlog.submit(object.clone(), now);
+            // It was there before, and what it names with it.
+            self.backlog.is_ready(object.order);
         }
     }
 
