@@ -10,4 +10,5 @@ pub mod ogg;
 pub mod opus;
 pub mod playlist;
 pub(crate) mod raw;
+pub mod silent;
 pub mod whole;

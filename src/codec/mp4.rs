@@ -2,7 +2,7 @@
 //! whole file ("faststart"; ISO/IEC 14496-12, "Encapsulation of Opus in ISO Base Media File Format").
 //!
 //! Made from segments ([`super::fmp4`]) without having them all in memory: [`Table::add`] for each of them, then [`Table::head`],
-//! then their media data ([`super::fmp4::Segment::media`]) as it is. A table holds 4 bytes a packet: 1.4 MB for two hours of 20 ms,
+//! then their media data ([`super::fmp4::Segment::runs`]) as it is. A table holds 4 bytes a packet: 1.4 MB for two hours of 20 ms,
 //! and three times that while the head is made.
 
 mod reader;
@@ -53,7 +53,7 @@ pub struct Table {
 impl Table {
     /// Adds the next segment.
     pub fn add(&mut self, segment: &Segment) -> Result<(), TooLarge> {
-        let size = segment.media().len();
+        let size: usize = segment.samples.iter().map(|sample| sample.range.len()).sum();
         let chunk =
             u32::try_from(size).ok().filter(|size| self.bytes + u64::from(*size) <= MAX_MEDIA).ok_or(TooLarge)?;
         self.bytes += u64::from(chunk);

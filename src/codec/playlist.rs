@@ -3,10 +3,12 @@
 //! Invariants: media sequence 0 and no segment ever dropped; EVENT while recording, VOD with ENDLIST after it; the printed
 //! durations of the first n segments add up to the end of segment n on the timeline to half a microsecond, for any n, so
 //! that nothing drifts.
+//!
+//! An entry is an object. One of several fragments (a silent object) is listed as so many segments, each a byte range of it.
 
 mod parse;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hls_m3u8::tags::{ExtXMap, ExtXProgramDateTime};
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use parse::PlaylistError;
 
+use super::fmp4::Fragment;
+use super::silent;
 use crate::units::{TICKS_PER_SECOND, Ticks, WallMs};
 
 /// How far apart the wall-clock times are at least: on each segment they would triple the size of a day's playlist.
@@ -37,6 +41,18 @@ pub struct Playlist {
     /// Names of segments that are not beside this playlist: only the customer's own bucket has them. They keep their time, marked with
     /// `EXT-X-GAP` (draft-pantos-hls-rfc8216bis section 4.4.4.7); players that don't know the tag find nothing under the name.
     pub gaps: BTreeSet<String>,
+    /// The byte ranges of entries that are listed by them, by name. Those of a silent object need not be here to be listed: they
+    /// follow from its place.
+    pub fragments: BTreeMap<String, Vec<Fragment>>,
+}
+
+/// One segment as it is listed.
+struct Listed<'a> {
+    entry: &'a Entry,
+    start: Ticks,
+    duration: Ticks,
+    /// The part of the object, where it is not all of it or is said to be.
+    bytes: Option<(u64, u64)>,
 }
 
 /// The tag of a segment that is not there.
@@ -63,7 +79,15 @@ impl Entry {
 impl Playlist {
     /// An empty playlist: a recording that has just started.
     pub fn new(target: u32, map: String, start: WallMs) -> Self {
-        Self { target, map, start, entries: Vec::new(), ended: false, gaps: BTreeSet::new() }
+        Self {
+            target,
+            map,
+            start,
+            entries: Vec::new(),
+            ended: false,
+            gaps: BTreeSet::new(),
+            fragments: BTreeMap::new(),
+        }
     }
 
     /// Where the last segment ends.
@@ -74,50 +98,75 @@ impl Playlist {
     /// The playlist's text.
     pub fn render(&self) -> String {
         let mut next_date_time = Ticks::ZERO;
-        let segments = self.entries.iter().enumerate().map(|(index, entry)| {
+        let listed = self.listed();
+        let segments = listed.iter().enumerate().map(|(index, listed)| {
             let mut segment = MediaSegment::builder();
-            segment.duration(printed(entry)).uri(entry.name.as_str());
+            segment.duration(listed.printed()).uri(listed.entry.name.as_str());
+            if let Some((from, to)) = listed.bytes {
+                segment.byte_range(from as usize..to as usize);
+            }
             if index == 0 {
                 segment.map(ExtXMap::new(self.map.as_str()));
             }
-            if index == 0 || entry.start >= next_date_time {
-                segment.program_date_time(ExtXProgramDateTime::new(self.start.plus(entry.start).date_time()));
-                next_date_time = entry.start + DATE_TIME_EVERY;
+            if index == 0 || listed.start >= next_date_time {
+                segment.program_date_time(ExtXProgramDateTime::new(self.start.plus(listed.start).date_time()));
+                next_date_time = listed.start + DATE_TIME_EVERY;
             }
             segment.build().expect("a segment with a duration and a uri is complete")
         });
         let playlist = MediaPlaylist::builder()
-            .target_duration(self.target_duration())
+            .target_duration(self.target_duration(&listed))
             .playlist_type(if self.ended { PlaylistType::Vod } else { PlaylistType::Event })
             .has_independent_segments(true)
             .has_end_list(self.ended)
             .segments(segments.collect::<Vec<_>>())
             .build()
             .expect("no segment is longer than the target duration, which is made from all of them");
-        self.polished(&playlist.to_string())
+        self.polished(&playlist.to_string(), &listed)
+    }
+
+    /// The segments, in order.
+    fn listed(&self) -> Vec<Listed<'_>> {
+        let length = Ticks::from_secs(self.target.into());
+        let mut listed = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let told = self.fragments.get(&entry.name);
+            let known = || silent::fragments(entry.start, entry.duration, length);
+            let silent = told.is_none() && silent::is_silent_object(entry.duration, length);
+            let fragments = if silent { known() } else { told.cloned().unwrap_or_default() };
+            if fragments.is_empty() {
+                listed.push(Listed { entry, start: entry.start, duration: entry.duration, bytes: None });
+            }
+            let (mut start, mut from) = (entry.start, 0);
+            for Fragment { duration, bytes } in fragments {
+                listed.push(Listed { entry, start, duration, bytes: Some((from, from + bytes)) });
+                (start, from) = (start + duration, from + bytes);
+            }
+        }
+        listed
     }
 
     /// The nominal length, or the longest segment rounded to the nearest second if that is more (RFC 8216 section 4.3.3.1).
     /// A segment that closes a packet late does not change it.
-    fn target_duration(&self) -> Duration {
-        let longest = self.entries.iter().map(|entry| entry.duration).max().unwrap_or_default();
+    fn target_duration(&self, listed: &[Listed<'_>]) -> Duration {
+        let longest = listed.iter().map(|listed| listed.duration).max().unwrap_or_default();
         let rounded = (longest.0 + TICKS_PER_SECOND / 2) / TICKS_PER_SECOND;
         Duration::from_secs(rounded.max(self.target.into()))
     }
 
     /// Writes three things that hls_m3u8 does not: the media sequence of zero, since simple readers look for the line, durations with
     /// their exact six decimals (it prints `2.5090630000000003`), and gaps.
-    fn polished(&self, text: &str) -> String {
-        let mut entries = self.entries.iter();
+    fn polished(&self, text: &str, listed: &[Listed<'_>]) -> String {
+        let mut listed = listed.iter();
         let mut out = String::with_capacity(text.len() + 64);
         for line in text.lines() {
             if line.starts_with("#EXTINF:") {
-                let entry = entries.next().expect("hls_m3u8 prints one EXTINF a segment");
-                if self.gaps.contains(&entry.name) {
+                let listed = listed.next().expect("hls_m3u8 prints one EXTINF a segment");
+                if self.gaps.contains(&listed.entry.name) {
                     out.push_str(GAP);
                     out.push('\n');
                 }
-                let duration = printed(entry);
+                let duration = listed.printed();
                 out.push_str(&format!("#EXTINF:{}.{:06},", duration.as_secs(), duration.subsec_micros()));
             } else {
                 out.push_str(line);
@@ -131,9 +180,11 @@ impl Playlist {
     }
 }
 
-/// The length of a segment as it is printed: the difference of its end and its start in whole microseconds.
-fn printed(entry: &Entry) -> Duration {
-    Duration::from_micros(micros(entry.end()) - micros(entry.start))
+impl Listed<'_> {
+    /// The length of a segment as it is printed: the difference of its end and its start in whole microseconds.
+    fn printed(&self) -> Duration {
+        Duration::from_micros(micros(self.start + self.duration) - micros(self.start))
+    }
 }
 
 /// The nearest whole microsecond. A tick is 20.8 of them, so that ticks come back exactly from it.
@@ -209,6 +260,45 @@ mod tests {
             .map(|printed| printed.parse::<f64>().unwrap())
             .sum();
         assert!((sum - 288_041.0 * 14_398.0 / 48_000.0).abs() < 2e-6, "{sum}");
+    }
+
+    /// Six seconds, a minute in one object, six seconds.
+    fn with_a_silent_object() -> Playlist {
+        playlist(&[288_000, 2_880_000, 288_000], true)
+    }
+
+    #[test]
+    fn a_silent_object_is_listed_by_byte_ranges_no_longer_than_the_target_duration() {
+        let text = with_a_silent_object().render();
+        assert!(text.contains("#EXT-X-TARGETDURATION:6\n"), "{text}");
+        let ranges: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:")).collect();
+        let fragments = silent::fragments(Ticks::from_secs(6), Ticks::from_secs(60), Ticks::from_secs(6));
+        let mut from = 0;
+        assert_eq!((ranges.len(), fragments.len()), (10, 10));
+        for (range, fragment) in ranges.iter().zip(&fragments) {
+            assert_eq!(**range, format!("{}@{from}", fragment.bytes));
+            from += fragment.bytes;
+        }
+        assert_eq!(text.matches("#EXTINF:6.000000,\na_1.m4s\n").count(), 10);
+        assert_eq!(text.matches("#EXT-X-BYTERANGE").count(), 10, "the others are whole files");
+    }
+
+    #[test]
+    fn byte_ranges_read_back_and_one_object_is_one_entry() {
+        let mut written = with_a_silent_object();
+        let mut read = Playlist::parse(&written.render()).unwrap();
+        assert_eq!((&read.entries, read.fragments["a_1.m4s"].len()), (&written.entries, 10));
+        assert_eq!(read.render(), written.render());
+        read.fragments.clear();
+        assert_eq!(read, written);
+        written.fragments.insert("a_2.m4s".into(), vec![Fragment { duration: Ticks(288_000), bytes: 77 }]);
+        written.gaps.insert("a_1.m4s".into());
+        let text = written.render();
+        assert!(text.contains("#EXT-X-BYTERANGE:77@0\n#EXTINF:6.000000,\na_2.m4s\n"), "{text}");
+        assert_eq!(text.matches("#EXT-X-GAP\n#EXTINF:6.000000,\na_1.m4s\n").count(), 10);
+        let read = Playlist::parse(&text).unwrap();
+        assert_eq!((&read.entries, &read.gaps), (&written.entries, &written.gaps));
+        assert_eq!(read.fragments["a_2.m4s"], written.fragments["a_2.m4s"]);
     }
 
     #[test]

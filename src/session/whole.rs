@@ -36,7 +36,9 @@ fn write_mp4(channels: u8, count: usize, read: Segments<'_>, out: &mut dyn Write
     drop(table);
     for number in 0..count {
         let file = read(number)?;
-        out.write_all(&file[segment(&file)?.media()])?;
+        for run in segment(&file)?.runs() {
+            out.write_all(&file[run])?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::objects::{PARALLEL_READS, Seen};
 use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use super::whole::PacketsDigest;
-use crate::codec::fmp4;
+use crate::codec::fmp4::{self, Fragment};
 use crate::codec::opus;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::units::Ticks;
@@ -95,10 +95,13 @@ async fn check_segments(
     };
     let mut files = stream::iter(playlist.entries.iter().map(read)).buffered(PARALLEL_READS);
     let mut position = Some(Ticks::ZERO);
-    let mut index = 0;
+    let mut entries = playlist.entries.iter();
+    let mut number = 1;
     while let Some(file) = files.next().await {
-        let entry = &playlist.entries[index];
-        index += 1;
+        let entry = entries.next().expect("a file is read for each entry");
+        let listed = playlist.fragments.get(&entry.name);
+        let first = number;
+        number += listed.map_or(1, Vec::len);
         if seen.holds(&entry.name) {
             report.add(Kind::Malformed, &entry.name, "the playlist names it twice");
         }
@@ -114,11 +117,12 @@ async fn check_segments(
         position = match read_segment(file) {
             Ok((bytes, segment)) => {
                 seen.add(&entry.name, &bytes, Some((segment.base, segment.duration())));
-                report.segments += 1;
+                report.segments += segment.fragments.len() as u64;
                 report.packets += segment.samples.len() as u64;
                 report.seconds += segment.duration().as_secs_f64();
                 report.bytes += bytes.len() as u64;
-                check_segment(entry, index, position, &bytes, &segment, report);
+                check_segment(entry, first, position, &bytes, &segment, report);
+                check_ranges(entry, listed, &segment, report);
                 segment.samples.iter().for_each(|sample| {
                     packets.iter_mut().for_each(|packets| packets.add(&bytes[sample.range.clone()]));
                 });
@@ -149,6 +153,33 @@ fn named(error: &ReadError) -> String {
     match error {
         ReadError::Missing => format!("the playlist names it, but {error}"),
         _ => error.to_string(),
+    }
+}
+
+/// Whether the byte ranges that a playlist lists are an object's fragments.
+fn check_ranges(entry: &Entry, listed: Option<&Vec<Fragment>>, segment: &fmp4::Segment, report: &mut Report) {
+    let held = &segment.fragments;
+    let Some(listed) = listed else {
+        if held.len() > 1 {
+            let what = format!("it holds {} segments, and the playlist lists it as one", held.len());
+            report.add(Kind::Malformed, &entry.name, &what);
+        }
+        return;
+    };
+    if listed.len() != held.len() {
+        let what = format!("it holds {} segments, the playlist lists {} byte ranges", held.len(), listed.len());
+        return report.add(Kind::Malformed, &entry.name, &what);
+    }
+    for (index, (listed, held)) in listed.iter().zip(held).enumerate() {
+        if listed.bytes != held.bytes {
+            let what = format!("byte range {index} has {} bytes, its segment {}", listed.bytes, held.bytes);
+            report.add(Kind::Malformed, &entry.name, &what);
+        }
+        if listed.duration.0.abs_diff(held.duration.0) > ROUNDING.0 {
+            let (is, said) = (held.duration.as_secs_f64(), listed.duration.as_secs_f64());
+            let what = format!("the packets of byte range {index} last {is:.6} s, the playlist says {said:.6} s");
+            report.add(Kind::Duration, &entry.name, &what);
+        }
     }
 }
 

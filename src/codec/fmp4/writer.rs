@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mp4_atom::{
     Audio, Codec, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, FixedPoint, FourCC, Ftyp, Hdlr, Mdhd,
     Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun,
-    TrunEntry, Url,
+    TrunEntry, TrunSamples, Url,
 };
 
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,26 @@ pub fn media_segment(sequence_number: u32, base: Ticks, samples: &[Sample]) -> B
     for sample in samples {
         file.extend_from_slice(&sample.bytes);
     }
+    file.into()
+}
+
+/// As [`media_segment`], for `count` times the same packet: its size and length are said once.
+pub(in crate::codec) fn uniform_segment(sequence_number: u32, base: Ticks, packet: &Sample, count: u32) -> Bytes {
+    let size = packet.bytes.len() * count as usize;
+    let moof = |data_offset: i32| {
+        let mut moof = fragment(sequence_number, base, std::slice::from_ref(packet), data_offset);
+        for traf in &mut moof.traf {
+            traf.tfhd.default_sample_size = Some(packet.bytes.len() as u32);
+            traf.trun.iter_mut().for_each(|run| run.samples = TrunSamples::Inherited { count, first_flags: None });
+        }
+        moof
+    };
+    let mut file = Vec::with_capacity(size + 128);
+    let data_offset = encoded_len(&moof(0)) + MDAT_HEADER;
+    encode(&moof(data_offset as i32), &mut file);
+    file.extend_from_slice(&((size + MDAT_HEADER) as u32).to_be_bytes());
+    file.extend_from_slice(b"mdat");
+    (0..count).for_each(|_| file.extend_from_slice(&packet.bytes));
     file.into()
 }
 

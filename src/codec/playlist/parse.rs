@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use hls_m3u8::MediaPlaylist;
 
 use super::{Entry, GAP, Playlist};
+use crate::codec::fmp4::Fragment;
 use crate::fault::{Explain, Fault};
 use crate::units::{Ticks, WallMs};
 
 /// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY) or mean what a plain reader gets wrong, so
 /// nothing else passes.
-const TAGS: [&str; 11] = [
+const TAGS: [&str; 12] = [
     GAP,
     "#EXTM3U",
     "#EXTINF",
@@ -21,6 +22,7 @@ const TAGS: [&str; 11] = [
     "#EXT-X-INDEPENDENT-SEGMENTS",
     "#EXT-X-MAP",
     "#EXT-X-PROGRAM-DATE-TIME",
+    "#EXT-X-BYTERANGE",
     "#EXT-X-ENDLIST",
 ];
 
@@ -98,9 +100,34 @@ impl Playlist {
             }
             micros += (segment.duration.duration().as_nanos() as u64 + 500) / 1000;
             let end = Ticks((micros * 48 + 500) / 1000);
-            playlist.entries.push(Entry { name, start, duration: end - start });
+            let duration = end - start;
+            match segment.byte_range.as_ref().map(|range| (range.start().unwrap_or(0) as u64, range.len() as u64)) {
+                None => playlist.entries.push(Entry { name, start, duration }),
+                Some((from, bytes)) => playlist.add_range(name, from, Fragment { duration, bytes })?,
+            }
         }
         Ok(playlist)
+    }
+
+    /// The next segment is a byte range, which begins an object or goes on with the last one.
+    fn add_range(&mut self, name: String, from: u64, fragment: Fragment) -> Result<(), PlaylistError> {
+        let wrong = PlaylistError::Rule("one of its byte ranges does not begin where the one before it ends");
+        if from == 0 {
+            if self.fragments.insert(name.clone(), vec![fragment]).is_some() {
+                return Err(wrong);
+            }
+            self.entries.push(Entry { name, start: self.end(), duration: fragment.duration });
+            return Ok(());
+        }
+        let last = self.entries.last_mut().filter(|last| last.name == name);
+        match (last, self.fragments.get_mut(&name)) {
+            (Some(last), Some(known)) if known.iter().map(|known| known.bytes).sum::<u64>() == from => {
+                known.push(fragment);
+                last.duration += fragment.duration;
+                Ok(())
+            }
+            _ => Err(wrong),
+        }
     }
 }
 
@@ -135,6 +162,11 @@ fn check_lines(text: &str) -> Result<(), PlaylistError> {
         let quoted = |uri: &str| uri.find('"').is_some_and(|end| end + 1 == uri.len());
         if tag == "#EXT-X-MAP" && !value.strip_prefix("URI=\"").is_some_and(quoted) {
             return Err(PlaylistError::Rule("its EXT-X-MAP does not name a file as URI=\"…\""));
+        }
+        let number = |text: &str| (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if tag == "#EXT-X-BYTERANGE" && !value.split_once('@').is_some_and(|(long, from)| number(long) && number(from))
+        {
+            return Err(PlaylistError::Rule("one of its byte ranges is not LENGTH@START"));
         }
         if tag == "#EXTINF" {
             let number = value.split(',').next().unwrap_or_default();
@@ -178,6 +210,9 @@ mod tests {
             ("#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n", "", "no PROGRAM-DATE-TIME"),
             ("T22:14:20.042Z", "T22:14:20.082Z", "40 ms off"),
             ("#EXTM3U", "<html>", "no HLS"),
+            ("#EXTINF:6.000000,\n1.", "#EXT-X-BYTERANGE:5\n#EXTINF:6.000000,\n1.", "LENGTH@START"),
+            ("#EXTINF:6.000000,\n1.", "#EXT-X-BYTERANGE:5@9999999999999999\n#EXTINF:6.000000,\n1.", "LENGTH@START"),
+            ("#EXTINF:6.000000,\n1.", "#EXT-X-BYTERANGE:5@7\n#EXTINF:6.000000,\n1.", "does not begin where"),
         ];
         for (from, to, words) in cases {
             let broken = text().replacen(from, to, 1);
