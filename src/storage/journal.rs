@@ -59,8 +59,9 @@
 //! the record with that time was appended, on the clock that nobody can set; they are zero where nobody knows, as in a capture. A
 //! session whose [`Spec`] was lost is introduced by a clock record alone.
 //!
-//! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file; up to 1 MiB it is
-//! written twice, one copy behind the other, so that one damaged frame does not cost it. `offset` says where in the state the part's bytes
+//! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file; up to 8 MiB it is
+//! written twice, one copy behind the other, so that one damaged frame does not cost it. Of a longer one the one before it is kept, with what
+//! follows it. `offset` says where in the state the part's bytes
 //! begin, `total` how long the state is. A reader puts it together from the parts of both copies and yields it once, with the part that was
 //! missing last.
 //!

@@ -8,8 +8,16 @@ use crate::units::Sid;
 pub(super) struct Buffer {
     pub(super) bytes: Vec<u8>,
     pub(super) records: u64,
-    pub(super) checkpoints: Vec<Sid>,
+    pub(super) checkpoints: Vec<Kept>,
     pub(super) checkpoint_bytes: u64,
+}
+
+/// A checkpoint, and what it lets go of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) sid: Sid,
+    /// The first file that the session still needs when the checkpoint is synced.
+    pub(super) from: u64,
 }
 
 /// What is to be written next.
@@ -25,8 +33,8 @@ pub(super) struct Batch {
     pub(super) upto: u64,
     /// Records in it.
     pub(super) records: u64,
-    /// Sessions with a checkpoint in it.
-    pub(super) checkpoints: Vec<Sid>,
+    /// Its checkpoints.
+    pub(super) checkpoints: Vec<Kept>,
     /// Bytes of these.
     pub(super) checkpoint_bytes: u64,
 }

@@ -12,8 +12,8 @@ use super::kind;
 /// Longest state of a checkpoint in bytes: 64 MiB.
 pub const MAX_CHECKPOINT_BYTES: usize = 64 << 20;
 
-/// Longest state that is written twice, in bytes: 1 MiB.
-pub(super) const MAX_DOUBLED_BYTES: usize = 1 << 20;
+/// Longest state that is written twice, in bytes: 8 MiB, a day of ten talkers; both copies are as long as what else may wait for the disk.
+pub(super) const MAX_DOUBLED_BYTES: usize = 8 << 20;
 
 /// Most bytes of a state in one part: what the body of a frame has room for behind its kind and five numbers.
 pub(super) const PART_BYTES: usize = MAX_BODY_BYTES - 1 - 3 * 10 - 1 - 4;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::batch::{Batch, Buffer};
+use super::batch::{Batch, Buffer, Kept};
+use super::checkpoint::MAX_DOUBLED_BYTES;
 use super::encode::Encoder;
 use super::inheritance::{Inheritance, Inherited};
 use super::log::{self, LogFile};
@@ -102,7 +103,10 @@ impl Pending {
 
     /// `now` is the present.
     pub(super) fn append(&mut self, record: &Record, now: BootTime) -> Result<(), AppendError> {
-        if self.buffer.bytes.len() >= self.limits.buffer_bytes {
+        // A long checkpoint takes no room from inputs: there is one of them at most beside those that may wait.
+        let own = matches!(record, Record::Checkpoint { .. });
+        let others = if own { 0 } else { self.buffer.checkpoint_bytes as usize };
+        if self.buffer.bytes.len() - others >= self.limits.buffer_bytes {
             self.miss(record);
             self.dropped += u64::from(!matches!(record, Record::Checkpoint { .. }));
             return Err(AppendError::Overload);
@@ -146,9 +150,11 @@ impl Pending {
         if let Record::Input { input: TimedInput { at, .. }, .. } | Record::Finished { at, .. } = record {
             session.at = *at;
         }
-        if matches!(record, Record::Checkpoint { .. }) {
-            session.begun = Some(self.number);
-            self.buffer.checkpoints.push(sid.clone());
+        if let Record::Checkpoint { state, .. } = record {
+            let before = session.begun.replace(self.number);
+            // One damaged frame costs a state that is written once: then the one before it has to be there.
+            let from = if state.len() <= MAX_DOUBLED_BYTES { self.number } else { before.unwrap_or(0) };
+            self.buffer.checkpoints.push(Kept { sid: sid.clone(), from });
         }
         Ok(())
     }
@@ -235,13 +241,13 @@ impl Pending {
     /// The batch is on the disk: checkpoints in it stand for all before them.
     pub(super) fn settle(&mut self, batch: &Batch) {
         self.waiting -= batch.checkpoint_bytes;
-        for sid in &batch.checkpoints {
-            self.release(sid, batch.file.number);
+        for Kept { sid, from } in &batch.checkpoints {
+            self.release(sid, *from);
         }
     }
 
-    /// The batch's file is gone, and what was to follow in it can't be read: a new file, and checkpoints for all. Returns how much of
-    /// what was appended is settled or lost.
+    /// The batch's file is gone, or takes no more, and what was to follow in it can't be read: a new file, and checkpoints for all.
+    /// Returns how much of what was appended is settled or lost.
     pub(super) fn abandon(&mut self, batch: &Batch) -> u64 {
         self.waiting -= batch.checkpoint_bytes;
         self.dropped += batch.records;

@@ -34,7 +34,8 @@ pub const GROUP_TIME: Duration = Duration::from_millis(250);
 /// How much a log holds in memory and in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes that wait for the disk; with this many or more, what comes on top is refused. As many again may be under way to it.
+    /// Bytes that wait for the disk, checkpoints left out; with this many or more, what comes on top is refused. As many again may be under
+    /// way to it.
     pub buffer_bytes: usize,
     /// A file ends when it holds this many bytes beside checkpoints, and at least as many as it has of checkpoints.
     pub file_bytes: u64,

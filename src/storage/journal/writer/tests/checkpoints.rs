@@ -1,6 +1,8 @@
 //! Checkpoints let go of files, and only of files that are needed no more.
 
+use super::sick::after_a_kill;
 use super::*;
+use crate::storage::journal::checkpoint::MAX_DOUBLED_BYTES;
 
 const SMALL: Limits = Limits { buffer_bytes: 1 << 20, file_bytes: 5_000 };
 
@@ -94,9 +96,9 @@ async fn sessions_that_are_due_at_once_take_turns() {
     talk(&writer, "a", 2).await;
     let due = || ["a", "b", "c"].map(|digit| writer.checkpoint_due(&spec(digit).sid));
     assert_eq!(due(), [true, true, true]);
-    writer.append(&checkpoint("a", &vec![1; 3 << 20])).unwrap();
+    writer.append(&checkpoint("a", &vec![1; 3 << 19])).unwrap();
     assert_eq!(due(), [false, true, true], "there is room for more");
-    writer.append(&checkpoint("b", &vec![1; 3 << 20])).unwrap();
+    writer.append(&checkpoint("b", &vec![1; 3 << 19])).unwrap();
     assert_eq!(due(), [false, false, false], "c waits");
     writer.flush().await.unwrap();
     assert_eq!(due(), [false, false, true]);
@@ -144,4 +146,41 @@ async fn a_checkpoint_above_the_limit_changes_nothing() {
     tokio::time::sleep(GROUP_TIME * 2).await;
     assert_eq!(numbers(dir.path())[0], 0, "the files are still needed");
     assert!(writer.checkpoint_due(&spec("a").sid));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_written_once_lets_go_of_what_the_one_before_it_let_go_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::with_limits(dir.path(), SMALL).unwrap();
+    writer.append(&started("a")).unwrap();
+    let mut begun = Vec::new();
+    for chunk in 1..=3u8 {
+        let state = vec![chunk; MAX_DOUBLED_BYTES + 1];
+        // It is longer than the whole buffer, and inputs go on to be taken.
+        writer.append(&checkpoint("a", &state)).unwrap();
+        writer.append(&input("a", 48_000 * 60 * u64::from(chunk), packet(0, None, &[0]))).unwrap();
+        writer.flush().await.unwrap();
+        begun.extend(numbers(dir.path()).last().copied());
+        // A file ends when it holds as many bytes of inputs as of checkpoints.
+        let payload = vec![0; 60_000];
+        for number in 0..(MAX_DOUBLED_BYTES / payload.len()) as u64 + 2 {
+            let at = 48_000 * 60 * u64::from(chunk) + number;
+            writer.append(&input("a", at, packet(number as u16, None, &payload))).unwrap();
+            writer.flush().await.unwrap();
+        }
+    }
+    assert_eq!(numbers(dir.path())[0], begun[1], "with the checkpoint before the last one");
+    let chunk_of = |records: &[Record]| match &records[0] {
+        Record::Checkpoint { state, .. } => (state[0], records.len()),
+        other => panic!("{other:?}"),
+    };
+    drop(writer);
+    let (last, after_last) = chunk_of(&after_a_kill(dir.path()).0);
+    assert_eq!(last, 3);
+    let path = log::path(dir.path(), begun[2]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (last, after_the_one_before) = chunk_of(&after_a_kill(dir.path()).0);
+    assert_eq!((last, after_the_one_before > 2 * after_last - 5), (2, true), "and all that followed");
 }
