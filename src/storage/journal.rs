@@ -70,6 +70,8 @@
 //! A file can be read alone: each introduces its sessions with their whole [`Spec`]. A tail behind which no whole frame follows is *torn*:
 //! an incomplete last frame, one with a wrong CRC, zeros to the end. That is what a power cut leaves; it ends the file cleanly, with a flag.
 //!
+//! What the disk can't read counts as zeros, block by block, as far as there is an end to that ([`ZeroFill`]).
+//!
 //! Everything else that is not a whole frame, or not understood, is *damage*: it costs itself, the header included. The reader goes on at
 //! the next whole frame and names the stretch ([`Reader::damages`]). Which sessions lost something nobody knows, so each that has records on
 //! both sides gets an [`Input::InputsLost`](crate::recording::Input::InputsLost) in front of its first record behind, from the time of
@@ -106,6 +108,7 @@ mod session;
 mod stored;
 mod window;
 mod writer;
+mod zero_fill;
 
 pub use checkpoint::MAX_CHECKPOINT_BYTES;
 pub use clock::Clock;
@@ -118,6 +121,7 @@ pub use reader::Reader;
 pub use replay::Replay;
 pub use stored::StoredObject;
 pub use writer::{AppendError, GROUP_TIME, Limits, Stats, Writer};
+pub use zero_fill::ZeroFill;
 
 use bytes::Bytes;
 

@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::frame;
 use super::log::LogFile;
 use super::medium::{Medium, Paper};
+use super::zero_fill::is_of_the_medium;
 
 /// Why a batch is not on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,13 @@ pub(super) enum Refusal {
     /// The file that it continues is gone, with what was synced: nobody could read it.
     #[error("the file that was written is gone, and its records with it; leave the journal's folder alone")]
     Gone,
+    /// The disk refuses this place again and again: what was synced stays, and a new file may lie elsewhere.
+    #[error("the file that was written takes no more, a new one begins; check the disk: {0}")]
+    Bad(io::Error),
 }
+
+/// Refusals in a row for a bad place on the disk, after which a file that holds something is given up.
+const MAX_BAD: u32 = 3;
 
 /// What was done since the log was opened, and what lies there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +59,8 @@ struct Open {
     paper: Option<Box<dyn Paper>>,
     /// Bytes that are durable. What lies behind them was refused and is written again.
     good: u64,
+    /// Refusals in a row for a bad place.
+    bad: u32,
 }
 
 impl Disk {
@@ -61,14 +70,15 @@ impl Disk {
     }
 
     /// Removes files that nobody needs, and writes and syncs a batch, unless its file is among them. After [`Refusal::NotNow`] it can be
-    /// tried again, after [`Refusal::Gone`] not.
+    /// tried again, after the others not.
     pub(super) fn work(&mut self, unneeded: Vec<LogFile>, batch: &Batch) -> Result<(), Refusal> {
         let obsolete = unneeded.contains(&batch.file);
         self.remove(unneeded);
         if !batch.bytes.is_empty() && !obsolete {
             let open = self.open.take().filter(|open| open.file == batch.file);
-            let mut open = open.unwrap_or_else(|| Open { file: batch.file.clone(), paper: None, good: 0 });
+            let mut open = open.unwrap_or_else(|| Open { file: batch.file.clone(), paper: None, good: 0, bad: 0 });
             let written = self.append(&mut open, &batch.bytes);
+            let written = written.map_err(|refusal| open.is_refused(refusal));
             self.open = Some(open);
             written?;
         }
@@ -115,11 +125,23 @@ impl Disk {
         };
         self.fsyncs += 1;
         let good = put(paper.as_mut(), open.good, bytes)?;
-        open.paper = Some(paper);
+        (open.paper, open.bad) = (Some(paper), 0);
         self.bytes += good - open.good;
         open.good = good;
         self.lengths.insert(open.file.number, good);
         Ok(())
+    }
+}
+
+impl Open {
+    fn is_refused(&mut self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::NotNow(error) if is_of_the_medium(&error) && self.good > 0 => {
+                self.bad += 1;
+                if self.bad < MAX_BAD { Refusal::NotNow(error) } else { Refusal::Bad(error) }
+            }
+            other => other,
+        }
     }
 }
 

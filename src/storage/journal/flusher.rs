@@ -85,7 +85,7 @@ async fn write(shared: &Shared, mut disk: Disk, batch: Batch) -> Disk {
             return disk;
         };
         tracing::error!(error = %refusal, path = %batch.file.path.display(), "the journal can't be written");
-        let gone = matches!(refusal, Refusal::Gone).then(|| shared.state().abandon(&batch));
+        let gone = (!matches!(refusal, Refusal::NotNow(_))).then(|| shared.state().abandon(&batch));
         shared.synced.send_modify(|synced| {
             synced.failures += 1;
             synced.error = Some(refusal.to_string().into());

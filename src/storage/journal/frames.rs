@@ -11,6 +11,7 @@ use std::path::Path;
 use super::error::JournalError;
 use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, MAX_BODY_BYTES};
 use super::window::{Look, Window};
+use super::zero_fill::ZeroFill;
 
 /// Bytes of a journal that can't be read; what lies before and behind them can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) struct Frame<'a> {
 
 /// Yields the whole frames from front to back. After an error nothing follows. Blocking I/O.
 #[derive(Debug)]
-pub(super) struct Frames<R = File> {
+pub(super) struct Frames<R = ZeroFill<File>> {
     window: Window<R>,
     /// Bytes of the frame that was given out last: they are taken with the next.
     given: usize,
@@ -57,7 +58,7 @@ pub(super) struct Frames<R = File> {
 impl Frames {
     /// Opens a file and checks its header. A file that ends within its header has no frames and a torn tail.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        Self::new(File::open(path)?)
+        Self::new(ZeroFill::new(File::open(path)?)?)
     }
 }
 

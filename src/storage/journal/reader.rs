@@ -10,12 +10,13 @@ use super::decoder::{Decoder, Wanted};
 use super::error::JournalError;
 use super::frames::{Damage, Frames};
 use super::session::Carried;
+use super::zero_fill::ZeroFill;
 use crate::units::Sid;
 
 /// The records of one file: those of a session in order, those of several in the order of the file as far as none is damaged. After an
 /// error nothing follows; damage is none. Blocking I/O.
 #[derive(Debug)]
-pub struct Reader<R = File> {
+pub struct Reader<R = ZeroFill<File>> {
     frames: Frames<R>,
     decoder: Decoder,
     damages: Vec<Damage>,

@@ -8,6 +8,8 @@ use harm::{Harm, said};
 use proptest::prelude::*;
 
 use super::*;
+use crate::storage::journal::ZeroFill;
+use crate::storage::journal::zero_fill::tests::Bad;
 use crate::units::TICKS_PER_MS;
 
 const DIGITS: [&str; 3] = ["a", "b", "c"];
@@ -200,6 +202,25 @@ fn any_block_of_zeros_costs_the_frames_in_it() {
     for from in (0..laid.bytes.len()).step_by(61) {
         survives(&records, &laid, &Harm::Zero(from, laid.bytes.len().min(from + 512)));
     }
+}
+
+#[test]
+fn a_page_that_the_disk_cannot_read_costs_the_frames_in_it() {
+    let records = [vec![Record::Started { spec: spec("a") }], (0..900).map(packet_at).collect()].concat();
+    let laid = lay(&records);
+    let page = 4 << 10;
+    for from in (0..laid.bytes.len() / page - 1).map(|number| number * page) {
+        let bad = Bad::new(laid.bytes.clone(), from as u64 + 5..from as u64 + 6);
+        let mut reader = Reader::new(ZeroFill::new(bad).unwrap()).unwrap();
+        let read: Vec<_> = reader.by_ref().map(Result::unwrap).filter(|record| !is_told(record)).collect();
+        let hit = laid.frames.iter().filter(|frame| frame.start < from + page && frame.end > from).count();
+        assert!(read.len() + hit >= records.len(), "{} of {} with {hit} frames in the page", read.len(), records.len());
+        assert_eq!(read.last(), records.last());
+    }
+}
+
+fn packet_at(number: u64) -> Record {
+    input("a", 960 * number, packet(number as u16, None, &[7; 40]))
 }
 
 #[test]

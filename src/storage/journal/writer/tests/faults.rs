@@ -161,6 +161,31 @@ async fn a_file_that_somebody_removed_is_given_up_and_checkpoints_make_it_good()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_on_a_bad_place_is_given_up_and_keeps_what_it_holds() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Sick::default());
+    let writer = disk.open(dir.path(), Limits::default());
+    writer.append(&started("a")).unwrap();
+    packets("a", 0..10).for_each(|record| writer.append(&record).unwrap());
+    writer.flush().await.unwrap();
+    let synced = after_a_kill(dir.path()).0;
+    disk.set(|symptoms| symptoms.bad_file = Some(log::path(dir.path(), 0)));
+    packets("a", 10..20).for_each(|record| writer.append(&record).unwrap());
+    for _ in 0..3 {
+        assert!(writer.flush().await.is_err());
+    }
+    writer.flush().await.unwrap();
+    assert_eq!(writer.stats().dropped, 10);
+    assert!(writer.checkpoint_due(&spec("a").sid), "in a new file, which makes good what was lost");
+    assert!(after_a_kill(dir.path()).0.starts_with(&synced));
+    writer.append(&checkpoint("a", b"all twenty")).unwrap();
+    packets("a", 20..22).for_each(|record| writer.append(&record).unwrap());
+    writer.flush().await.unwrap();
+    assert_eq!(writer.trouble(), None);
+    let expected = [vec![checkpoint("a", b"all twenty")], packets("a", 20..22).collect()].concat();
+    assert_eq!(after_a_kill(dir.path()), (expected, true));
+}
+
+#[tokio::test(start_paused = true)]
 async fn files_that_cant_be_removed_are_removed_later() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Sick::default());
     let writer = disk.open(dir.path(), Limits::default());

@@ -16,6 +16,8 @@ pub(super) struct Symptoms {
     pub(super) read_only: bool,
     /// Syncs that fail; what they should have written is lost or garbled.
     pub(super) bad_syncs: u32,
+    /// The file that can't be written any more.
+    pub(super) bad_file: Option<PathBuf>,
 }
 
 impl Sick {
@@ -32,20 +34,20 @@ impl Sick {
         if read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
-    fn paper(&self, inner: Box<dyn Paper>) -> Box<dyn Paper> {
-        Box::new(SickPaper { disk: self.clone(), inner, synced: 0, length: 0 })
+    fn paper(&self, path: &Path, inner: Box<dyn Paper>) -> Box<dyn Paper> {
+        Box::new(SickPaper { disk: self.clone(), path: path.to_owned(), inner, synced: 0, length: 0 })
     }
 }
 
 impl Medium for Sick {
     fn create(&mut self, path: &Path) -> io::Result<Box<dyn Paper>> {
         self.refused()?;
-        Ok(self.paper(FileSystem.create(path)?))
+        Ok(self.paper(path, FileSystem.create(path)?))
     }
 
     fn reopen(&mut self, path: &Path, bytes: u64) -> io::Result<Box<dyn Paper>> {
         self.refused()?;
-        Ok(self.paper(FileSystem.reopen(path, bytes)?))
+        Ok(self.paper(path, FileSystem.reopen(path, bytes)?))
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
@@ -59,6 +61,7 @@ impl Medium for Sick {
 #[derive(Debug)]
 struct SickPaper {
     disk: Sick,
+    path: PathBuf,
     inner: Box<dyn Paper>,
     synced: u64,
     length: u64,
@@ -86,6 +89,9 @@ impl Paper for SickPaper {
     fn sync(&mut self) -> io::Result<()> {
         self.disk.refused()?;
         let mut bad = false;
+        if self.disk.0.lock().unwrap().bad_file.as_ref() == Some(&self.path) {
+            return Err(rustix::io::Errno::IO.into());
+        }
         self.disk.set(|symptoms| {
             bad = symptoms.bad_syncs > 0;
             symptoms.bad_syncs = symptoms.bad_syncs.saturating_sub(1);
