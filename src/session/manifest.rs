@@ -16,7 +16,7 @@ use super::objects::{Objects, Stored};
 use super::presence::{Presence, Stay};
 use super::publication::Publication;
 use super::speech::{Span, Speech};
-use super::{File, FilePart, Note, Report};
+use super::{EndedBy, File, FilePart, Note, Report};
 use crate::recording::{Cause, Ledger, Mode, Peaks, PlaylistId, Source, SourceId, TrackLedger, Unattributed, Verdict};
 use crate::storage::ObjectKind;
 use crate::units::{Cname, Sid, Ticks, Uid, WallMs};
@@ -53,6 +53,9 @@ pub struct Manifest {
     pub duration_ms: u64,
     /// Whether anything is missing.
     pub verdict: Verdict,
+    /// Why the recording ended; none where an older version wrote the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<EndedBy>,
     /// What was lost and why, uid by uid; empty when nothing was.
     pub lost: Vec<Loss>,
     /// What went wrong on the way, in words; none when nothing did.
@@ -201,6 +204,7 @@ impl Sources<'_> {
             start_ms: self.start,
             duration_ms: report.duration_ms,
             verdict: report.verdict(),
+            end_reason: report.ended_by,
             lost: lost(&report.ledger),
             failure: report.failure.clone(),
             notes: report.notes.clone(),

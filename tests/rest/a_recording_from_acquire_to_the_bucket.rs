@@ -126,6 +126,7 @@ fn the_manifest_fits(world: &World, sid: &str, cname: &str) {
     assert_eq!(manifest["version"], 3);
     assert_eq!(manifest["members"].as_array().unwrap().len(), 2);
     assert_eq!((&manifest["verdict"], &manifest["lost"]), (&json!("complete"), &json!([])));
+    assert_eq!(manifest["endReason"], "stopped");
     media::verify(&world.objects().join("rec").join(name));
 }
 
