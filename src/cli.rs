@@ -61,7 +61,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_closed(&error) => ExitCode::from(output::CLOSED),
         Err(error) => {
-            output::error(format_args!("error: {error:#}"));
+            output::error(format_args!("error: {}", output::words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -12,18 +12,19 @@ mod overlay;
 mod reference;
 mod refusal;
 mod sections;
+mod shown;
 mod text;
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::units::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
 
 pub use apps::{App, BackupStorage, ChannelChoice, DefaultStorage, IdleRoom, MAX_SECRETS, SecretHashes};
 pub use reference::reference;
-pub use sections::{Bucket, ChannelServer, Recording, Server};
+pub use sections::{Bucket, ChannelServer, LogFormat, Recording, Server};
 pub use text::PrivateUrl;
 
 /// The most that `apps.requests_per_second` may be.
@@ -33,7 +34,7 @@ const MAX_REQUESTS_PER_SECOND: u32 = 100_000;
 const MAX_CONNECTIONS: u32 = 1_000_000;
 
 /// Everything `serve` can be told.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The HTTP port and where data lie.
@@ -69,7 +70,7 @@ pub enum ConfigError {
         /// The variable.
         name: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// A value that parses but makes no sense.
     #[error("{key}: {problem}")]
@@ -93,13 +94,13 @@ impl Config {
     pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         // From the text first: its errors name line and column, which a merged table no longer can.
         let from_file: Self = toml::from_str(text).map_err(|error| refused(text, &error))?;
-        let overrides = overlay::variables(environment);
+        let environment: Vec<_> = environment.collect();
+        overlay::refuse_misspelt(environment.iter().map(|(name, _)| name.as_str()))?;
+        let overrides = overlay::variables(environment.into_iter());
         let config = if overrides.is_empty() {
             from_file
         } else {
-            let mut table: toml::Table = toml::from_str(text).map_err(|error| refused(text, &error))?;
-            overlay::apply(&mut table, overrides)?;
-            Self::deserialize(table).map_err(|error| refused(text, &error))?
+            overlay::read(&toml::from_str(text).map_err(|error| refused(text, &error))?, &overrides)?
         };
         config.checked()
     }
@@ -253,8 +254,37 @@ mod tests {
 
     #[test]
     fn a_misspelt_variable_is_refused() {
-        let variable = ("CLOUD_RECORDER__SERVER__LISTN".to_owned(), "127.0.0.1:1".to_owned());
-        assert!(Config::parse(ANNOTATED, std::iter::once(variable)).is_err());
+        let said = |name: &str| {
+            let variable = (name.to_owned(), "127.0.0.1:1".to_owned());
+            Config::parse(ANNOTATED, std::iter::once(variable)).map(drop).map_err(|error| error.to_string())
+        };
+        let refused = said("CLOUD_RECORDER__SERVER__LISTN").unwrap_err();
+        assert!(
+            refused.starts_with("environment variable CLOUD_RECORDER__SERVER__LISTN: unknown field `listn`"),
+            "{refused}"
+        );
+        for (wrong, right) in [
+            ("CLOUD_RECORDER_SERVER_LISTEN", "CLOUD_RECORDER__SERVER__LISTEN"),
+            ("CLOUD_RECORDER__SERVER_LISTEN", "CLOUD_RECORDER__SERVER__LISTEN"),
+            ("CLOUD_RECORDER_CHANNEL_SERVER__API_SECRET", "CLOUD_RECORDER__CHANNEL_SERVER__API_SECRET"),
+            ("CLOUD_RECORDER_APPS_12_CUSTOMER_SECRET", "CLOUD_RECORDER__APPS__12__CUSTOMER_SECRET"),
+            ("CLOUD_RECORDER_APPS_0_STORAGE_SECRET_KEY", "CLOUD_RECORDER__APPS__0__STORAGE__SECRET_KEY"),
+        ] {
+            let refused = said(wrong).unwrap_err();
+            assert!(refused.starts_with(&format!("environment variable {wrong}: is not read")), "{refused}");
+            assert!(refused.ends_with(&format!("; {right} is")), "{refused}");
+        }
+        // What Kubernetes sets for services of these names, and what `token` reads.
+        for theirs in [
+            "CLOUD_RECORDER_PORT",
+            "CLOUD_RECORDER_SERVICE_HOST",
+            "CLOUD_RECORDER_PORT_8080_TCP_ADDR",
+            "CLOUD_RECORDER_SERVER_PORT",
+            "CLOUD_RECORDER_BUCKET_SERVICE_PORT",
+            "CLOUD_RECORDER_API_KEY",
+        ] {
+            said(theirs).unwrap();
+        }
     }
 
     #[test]

@@ -31,6 +31,15 @@ pub(super) fn error(text: Arguments<'_>) {
     let _unread = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// What went wrong with all its causes. A cause that was said already, because the error above it has its words, is not said twice.
+pub(super) fn words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        known if known.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
+}
+
 /// Whether a command failed for nothing but that its reader went away.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(OutputError::Closed)))
@@ -58,6 +67,17 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("can't read the file: {0}; look for it")]
+        struct Unread(#[from] io::Error);
+        let missing = || Unread(io::Error::other("no such thing"));
+        assert_eq!(words(&missing().into()), "can't read the file: no such thing; look for it");
+        let above = anyhow::Error::from(missing()).context("nothing is done");
+        assert_eq!(words(&above), "nothing is done: can't read the file: no such thing; look for it");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use notify::Notifier;
 pub(super) use signals::{Signals, Told};
 pub(super) use worker::{Worker, receiver};
 
+use super::config::{EXPLAINED, load};
 use crate::config::Config;
 
 /// Arguments of `serve`.
@@ -48,12 +49,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     private::make_private();
     let data_dir = args.data_dir.clone().unwrap_or_else(|| development::DATA_DIR.into());
     let (mut config, made) = match &args.config {
-        Some(file) => {
-            let config = Config::load(file, std::env::vars()).with_context(|| {
-                format!("{} can't be used; deploy/cloud-recorder.toml explains every key", file.display())
-            })?;
-            (config, None)
-        }
+        Some(file) => (load(file, EXPLAINED)?, None),
         None => development::load(&data_dir).map(|(config, file)| (config, Some(file)))?,
     };
     if let Some(listen) = args.listen {
@@ -98,9 +94,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Reads the configuration again, and takes from it what a running worker can: a file that can't be used changes nothing.
 fn reload(file: Option<&Path>, worker: &Worker) {
     let Some(file) = file else { return };
-    let config = match Config::load(file, std::env::vars()) {
+    let config = match load(file, EXPLAINED) {
         Ok(config) => config,
-        Err(error) => return tracing::error!(%error, file = %file.display(), "the configuration was not read again"),
+        Err(error) => return tracing::error!(%error, "the configuration was not read again"),
     };
     if let Err(error) = refuse_examples(&config) {
         return tracing::error!(%error, "the configuration was not read again");

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::config::{EXPLAINED, load};
 use super::output;
 use super::serve::receiver;
 use crate::callback::{DEFAULT_TEST_EVENT, Trial, test_once};
@@ -28,8 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, std::env::vars())
-        .with_context(|| format!("{} can't be used", args.config.display()))?;
+    let config = load(&args.config, EXPLAINED)?;
     let app = chosen(&config, args.app.as_ref())?;
     let target = receiver(app).with_context(|| {
         format!("app {} has no receiver: set callback_url and callback_secret in {}", app.id, args.config.display())

@@ -1,26 +1,29 @@
 //! `[[apps]]`: the tenants.
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::shown;
 use super::text::{self, PrivateUrl};
 use crate::units::{AppId, EventTypes, InvalidId, SecretHash};
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
     /// 32 hexadecimal digits.
     pub id: AppId,
     /// 32 hexadecimal digits; signs the app's channel tokens. Without it the embedded channel server accepts no token of the app.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub certificate: Option<SecretString>,
     /// User name of REST Basic authentication.
     pub customer_id: String,
     /// Password of REST Basic authentication, as it is; for development, and for secrets that come from the environment.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub customer_secret: Option<SecretString>,
     /// The same as `cloud-recorder token hash-secret` prints it, or several of these, with blanks between: all are good.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "SecretHashes::is_empty")]
     pub customer_secret_hash: SecretHashes,
     /// Requests that the app may send in a second, over a longer time; after a pause twice as many at once.
     #[serde(default = "default_requests_per_second")]
@@ -31,6 +34,7 @@ pub struct App {
     /// Where callbacks are posted; without it events are only logged, queried and stored.
     pub callback_url: Option<PrivateUrl>,
     /// Signs callbacks.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub callback_secret: Option<SecretString>,
     /// Which recording events (productId 3) are posted.
     #[serde(default = "every_event")]
@@ -61,6 +65,12 @@ pub struct App {
 #[serde(try_from = "String")]
 pub struct SecretHashes(pub Vec<SecretHash>);
 
+impl SecretHashes {
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Secrets that an app may have at a time: every call is compared with as many.
 pub const MAX_SECRETS: usize = 4;
 
@@ -78,7 +88,7 @@ impl TryFrom<String> for SecretHashes {
 }
 
 /// Where an app's channels live.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ChannelChoice {
     /// In the embedded channel server.
@@ -87,11 +97,12 @@ pub enum ChannelChoice {
     /// In a LiveKit server.
     Livekit {
         /// `ws://`, `wss://`, `http://` or `https://`.
-        #[serde(deserialize_with = "text::url")]
+        #[serde(deserialize_with = "text::url", serialize_with = "shown::url")]
         url: Url,
         /// API key.
         api_key: String,
         /// API secret.
+        #[serde(serialize_with = "shown::secret")]
         api_secret: SecretString,
         /// What a recorder does while nobody is in its room: `hold` keeps it in the room, which it makes anew where the server closed
         /// it, and hears the next member from the first word; `watch` keeps it outside, where it looks once a second and misses a
@@ -102,7 +113,7 @@ pub enum ChannelChoice {
 }
 
 /// What a recorder does while nobody is in its room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdleRoom {
     /// It stays in the room.
@@ -113,7 +124,7 @@ pub enum IdleRoom {
 }
 
 /// The app's own bucket.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultStorage {
     /// 1 Amazon S3, 2 Alibaba, 3 Tencent, 6 Google, 7 Huawei, 8 Baidu, 11 S3-compatible.
@@ -124,11 +135,13 @@ pub struct DefaultStorage {
     /// Bucket name.
     pub bucket: String,
     /// Access key.
+    #[serde(serialize_with = "shown::secret")]
     pub access_key: SecretString,
     /// Secret key.
+    #[serde(serialize_with = "shown::secret")]
     pub secret_key: SecretString,
     /// Endpoint of an S3-compatible store (vendor 11).
-    #[serde(default, deserialize_with = "text::optional_url")]
+    #[serde(default, deserialize_with = "text::optional_url", serialize_with = "shown::optional_url")]
     pub endpoint: Option<Url>,
     /// The region to sign for (vendor 11), where it is not `us-east-1` and the endpoint's name does not say it.
     pub signing_region: Option<String>,
@@ -140,7 +153,7 @@ pub struct DefaultStorage {
 }
 
 /// The app's second bucket.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupStorage {
     /// How long the oldest object of a recording waits for the recording's own bucket before what waits is copied here, in minutes,
@@ -155,11 +168,13 @@ pub struct BackupStorage {
     /// Bucket name.
     pub bucket: String,
     /// Access key.
+    #[serde(serialize_with = "shown::secret")]
     pub access_key: SecretString,
     /// Secret key.
+    #[serde(serialize_with = "shown::secret")]
     pub secret_key: SecretString,
     /// Endpoint of an S3-compatible store (vendor 11).
-    #[serde(default, deserialize_with = "text::optional_url")]
+    #[serde(default, deserialize_with = "text::optional_url", serialize_with = "shown::optional_url")]
     pub endpoint: Option<Url>,
     /// The region to sign for (vendor 11), where it is not `us-east-1` and the endpoint's name does not say it.
     pub signing_region: Option<String>,

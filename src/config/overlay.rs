@@ -1,8 +1,14 @@
 //! Environment variables laid over a TOML table: `CLOUD_RECORDER__A__B=v` sets `a.b`.
+//!
+//! A variable with the words of a key and other underscores (`CLOUD_RECORDER_A_B`) was meant for it, and is refused. Others that begin so are
+//! somebody else's: Kubernetes sets `CLOUD_RECORDER_PORT` for a service of this name.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::{Config, ConfigError, reference, refusal};
 
 /// Variables that start with this name a key.
 const PREFIX: &str = "CLOUD_RECORDER__";
@@ -14,13 +20,69 @@ pub(super) fn variables(environment: impl Iterator<Item = (String, String)>) -> 
     found
 }
 
-/// Sets each variable's key. A list entry is named by its index and must exist in the file.
-pub(super) fn apply(table: &mut Table, variables: Vec<(String, String)>) -> Result<(), ConfigError> {
-    for (name, text) in variables {
-        let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
-        set(table, &path, &text).map_err(|problem| ConfigError::Environment { name, problem })?;
+/// Lays the variables over a table that is a configuration, and reads the result.
+pub(super) fn read(table: &Table, variables: &[(String, String)]) -> Result<Config, ConfigError> {
+    let with = |variables: &[&(String, String)]| {
+        let mut table = table.clone();
+        for (name, text) in variables {
+            let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
+            let refused = |problem: &str| ConfigError::Environment { name: name.clone(), problem: problem.to_owned() };
+            set(&mut table, &path, text).map_err(refused)?;
+        }
+        Ok(Config::deserialize(table))
+    };
+    let all: Vec<_> = variables.iter().collect();
+    let error = match with(&all)? {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    // The one without which the others are well.
+    for (index, (name, _)) in variables.iter().enumerate() {
+        let others: Vec<_> = [&all[..index], &all[index + 1..]].concat();
+        if with(&others)?.is_ok() {
+            return Err(ConfigError::Environment { name: name.clone(), problem: refusal::what(&error) });
+        }
+    }
+    Err(ConfigError::Parse(refusal::words("", &error)))
+}
+
+/// Refuses the first variable that has the words of a key and is not read, because its underscores are others.
+pub(super) fn refuse_misspelt<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ConfigError> {
+    let mut known = None;
+    for name in names.filter(|name| name.starts_with("CLOUD_RECORDER_")) {
+        let known = known.get_or_insert_with(known_keys);
+        let words: Vec<&str> = name.split('_').filter(|word| !word.is_empty()).collect();
+        // An entry of a list is named by its index, and the first one stands for all.
+        let index = words.iter().find(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        let plain = words.iter().map(|word| if Some(word) == index { "0" } else { word });
+        let Some(right) = known.get(&plain.collect::<Vec<_>>().join("_")) else { continue };
+        let right = right.replace("__0__", &format!("__{}__", index.unwrap_or(&"0")));
+        if right != name {
+            let problem = format!("is not read: two underscores stand between the parts of a key; {right} is");
+            return Err(ConfigError::Environment { name: name.to_owned(), problem });
+        }
     }
     Ok(())
+}
+
+/// The variable of every key, by its words with one underscore between.
+fn known_keys() -> BTreeMap<String, String> {
+    fn walk(name: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+        let plain = name.split('_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+        found.insert(plain, name.to_owned());
+        match value {
+            Value::Table(table) => {
+                table.iter().for_each(|(key, value)| walk(&format!("{name}__{}", key.to_uppercase()), value, found));
+            }
+            Value::Array(entries) if entries.first().is_some_and(Value::is_table) => {
+                walk(&format!("{name}__0"), &entries[0], found);
+            }
+            _ => {}
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk("CLOUD_RECORDER", &Value::Table(reference::table().unwrap_or_default()), &mut found);
+    found
 }
 
 fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static str> {

@@ -82,14 +82,12 @@ fn knobs() -> Vec<(Knob, Option<String>)> {
                 let known = knobs.iter_mut().find(|(knob, _)| knob.section == section && knob.name == name);
                 if let Some((knob, _)) = known {
                     // Shown in a comment before: another of its values.
-                    knob.about = format!("{} `{name} = {}`", knob.about, knob.value);
+                    let more = std::mem::take(&mut comment).join(" ");
+                    knob.about = format!("{} `{name} = {}`. {more}", knob.about, knob.value).trim_end().to_owned();
                     knob.value = value.to_owned();
                     continue;
                 }
-                let about = match (std::mem::take(&mut comment), knobs.last()) {
-                    (lines, Some((before, _))) if lines.is_empty() && opening.is_none() => before.about.clone(),
-                    (lines, _) => lines.join(" "),
-                };
+                let about = std::mem::take(&mut comment).join(" ");
                 let knob = Knob { section: section.clone(), name: name.to_owned(), value: value.to_owned(), about };
                 knobs.push((knob, opening.take()));
             }
@@ -134,7 +132,7 @@ fn parse(line: &str) -> Line<'_> {
     }
 }
 
-fn table() -> Result<Table, ConfigError> {
+pub(super) fn table() -> Result<Table, ConfigError> {
     let text = uncommented();
     toml::from_str(&text).map_err(|error| refused(&text, &error))
 }
@@ -187,10 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_share_a_comment_share_its_words() {
-        let page = reference().unwrap();
-        let line = page.lines().find(|line| line.starts_with("| `callback_secret` |")).unwrap();
-        assert!(line.contains("Where callbacks are posted"), "{line}");
+    fn every_key_says_what_it_is() {
+        let mut said = BTreeSet::new();
+        for (knob, _) in knobs() {
+            let place = (knob.section, knob.about);
+            assert!(place.1.len() > 10, "deploy/cloud-recorder.toml says nothing of {}", knob.name);
+            assert!(said.insert(place), "{} has the words of another key", knob.name);
+        }
+    }
+
+    #[test]
+    fn the_default_of_a_key_with_several_forms_is_said() {
+        assert_eq!(without("channel"), "\"embedded\"");
     }
 
     #[test]

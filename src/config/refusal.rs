@@ -3,9 +3,14 @@
 /// What serde says before a value that it did not expect.
 const UNEXPECTED: [&str; 2] = ["invalid type: ", "invalid value: "];
 
+/// What is wrong, without its place.
+pub(super) fn what(error: &toml::de::Error) -> String {
+    without_value(error.message())
+}
+
 /// The place in `text` and what is wrong there.
 pub(super) fn words(text: &str, error: &toml::de::Error) -> String {
-    let what = without_value(error.message());
+    let what = what(error);
     let place = match error.span() {
         Some(span) => {
             let before = text.get(..span.start).unwrap_or(text);
@@ -15,7 +20,7 @@ pub(super) fn words(text: &str, error: &toml::de::Error) -> String {
         // Without a place in a text the last line names the key.
         None => match error.to_string().lines().last().and_then(|line| line.strip_prefix("in ")) {
             Some(key) => key.to_owned(),
-            None => "an environment variable".to_owned(),
+            None => "the whole".to_owned(),
         },
     };
     format!("{place}: {what}")
@@ -52,6 +57,10 @@ mod tests {
         for text in [said(&open, &[]), said(&url, &[]), said(&limit, &[]), said(ANNOTATED, &key)] {
             assert!(!text.contains("change-me") && !text.is_empty(), "{text}");
         }
-        assert!(said(ANNOTATED, &key).starts_with("`apps"), "{}", said(ANNOTATED, &key));
+        let text = said(ANNOTATED, &key);
+        assert!(
+            text.starts_with("environment variable CLOUD_RECORDER__APPS__0__MAX_RECORDINGS: invalid type"),
+            "{text}"
+        );
     }
 }

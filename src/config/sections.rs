@@ -4,20 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::text;
+use super::{shown, text};
 use crate::recording::SegmentLength;
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address of the one HTTP port: REST, signalling, pages.
     pub listen: SocketAddr,
     /// How clients reach that port, where it differs from `listen` (a proxy with TLS in front): the addresses that `serve` prints.
-    #[serde(deserialize_with = "text::optional_url")]
+    #[serde(deserialize_with = "text::optional_url", serialize_with = "shown::optional_url")]
     pub public_url: Option<Url>,
     /// Journal, spool, database and the embedded bucket lie below this folder; made when missing.
     pub data_dir: PathBuf,
@@ -42,7 +42,10 @@ pub struct Server {
     pub metrics: bool,
     /// What is logged, as `RUST_LOG` says it, which wins over this.
     pub log: Option<String>,
+    /// How each line of the log is written.
+    pub log_format: LogFormat,
     /// Seals secrets at rest: 64 hexadecimal digits. Without it a key file is made in `data_dir`, mode 0600.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub seal_key: Option<SecretString>,
     /// Received inputs of every session are also written as fixtures (journals) into this folder.
     pub capture_dir: Option<PathBuf>,
@@ -64,14 +67,26 @@ impl Default for Server {
             body_seconds: 20,
             metrics: true,
             log: None,
+            log_format: LogFormat::default(),
             seal_key: None,
             capture_dir: None,
         }
     }
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// `[recording]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recording {
     /// Nominal length of an HLS segment in whole seconds, 2 to 15.
@@ -87,7 +102,7 @@ impl Default for Recording {
 }
 
 /// `[channel_server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChannelServer {
     /// Whether the embedded channel server runs.
@@ -99,6 +114,7 @@ pub struct ChannelServer {
     /// Key pair for LiveKit tokens of the first app; other apps use their id and certificate.
     pub api_key: Option<String>,
     /// The secret of `api_key`.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub api_secret: Option<SecretString>,
     /// Addresses of proxies whose `X-Forwarded-For` is believed, so that kicking rules and limits by address see the clients' own.
     pub trusted_proxies: Vec<IpAddr>,
@@ -118,7 +134,7 @@ impl Default for ChannelServer {
 }
 
 /// `[bucket]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bucket {
     /// Whether the embedded bucket runs.
@@ -132,6 +148,7 @@ pub struct Bucket {
     /// The only access key.
     pub access_key: String,
     /// Its secret; without one a random secret is made at each start and nobody else can write.
+    #[serde(serialize_with = "shown::optional_secret")]
     pub secret_key: Option<SecretString>,
     /// Whether anybody who reaches the port may read objects without credentials.
     pub public_read: bool,

@@ -39,6 +39,18 @@ pub enum SealError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is no key file, and there are secrets that were sealed with it.
+    #[error(
+        "the key file {path} is missing, and the database holds secrets that it sealed (of {sealed} unfinished recordings); put the file, \
+         or the server.seal_key that there was, back. If it is lost for good, they can't be finished: give a server.seal_key of your own, \
+         64 hexadecimal digits, to start without them"
+    )]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+        /// How many recordings need it.
+        sealed: u64,
+    },
     /// Others may read the key file.
     #[error(
         "the key file {path} may be read by others; run chmod 600 on it, and change the key if somebody did read it"
@@ -61,6 +73,7 @@ impl Explain for SealError {
             match self {
                 Self::Key => "seal_key_invalid",
                 Self::File { .. } => "seal_key_file",
+                Self::Missing { .. } => "seal_key_missing",
                 Self::Exposed { .. } => "seal_key_exposed",
                 Self::Open => "seal_does_not_open",
             },
@@ -82,6 +95,15 @@ impl Sealer {
             *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).map_err(|_| SealError::Key)?;
         }
         Ok(Self { cipher: XChaCha20Poly1305::new(Key::from_slice(bytes.as_slice())) })
+    }
+
+    /// With the key in a file as [`Sealer::from_file`] has it, of a store that holds `sealed` secrets: where it holds some, the file is not
+    /// made anew.
+    pub fn from_file_of(path: &Path, sealed: u64) -> Result<Self, SealError> {
+        if sealed > 0 && matches!(path.try_exists(), Ok(false)) {
+            return Err(SealError::Missing { path: path.to_owned(), sealed });
+        }
+        Self::from_file(path)
     }
 
     /// With the key in a file of 64 hexadecimal digits that only its owner may read (mode 0600). A missing file is made with

@@ -117,6 +117,13 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
+    /// How many sessions have sealed secrets.
+    pub async fn sealed_count(&self) -> Result<u64, StoreError> {
+        let row =
+            sqlx::query("SELECT COUNT(*) FROM sessions WHERE sealed IS NOT NULL").fetch_one(&self.readers).await?;
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+    }
+
     /// The newest `limit` sessions of an app, newest first.
     pub async fn sessions_recent(&self, app: &AppId, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
         let rows = sqlx::query("SELECT * FROM sessions WHERE app = ? ORDER BY created DESC, sid LIMIT ?")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Every recording event (productId 3) that the vendor has or had; what audio can't cause never comes
 /// (facts/agora.md section 5.1).
@@ -42,6 +42,16 @@ impl EventTypes {
         match self {
             Self::All => None,
             Self::Only(chosen) => chosen.iter().copied().find(|number| !known.contains(number)),
+        }
+    }
+}
+
+impl Serialize for EventTypes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Only(chosen) if chosen.is_empty() => serializer.serialize_str("none"),
+            Self::Only(chosen) => chosen.serialize(serializer),
         }
     }
 }

@@ -22,6 +22,7 @@ mod a_failover_is_told;
 mod a_full_disk_ends_no_recording;
 mod a_key_makes_a_start_safe;
 mod a_lost_journal_is_told;
+mod a_missing_sealing_key_is_not_made_anew;
 mod a_playlist_waits_for_the_journal;
 mod a_recording_from_acquire_to_the_bucket;
 mod a_stall_is_no_idle_time;

@@ -11,6 +11,7 @@ use rand::Rng;
 use secrecy::ExposeSecret;
 use url::Url;
 
+use crate::cli::config::load as load_config;
 use crate::config::Config;
 
 /// Where the development server keeps its data when nothing else is said.
@@ -29,9 +30,7 @@ pub(super) fn load(data_dir: &Path) -> anyhow::Result<(Config, PathBuf)> {
             .with_context(|| format!("can't write {}", path.display()))?;
         file.write_all(text(data_dir, &mut rand::rng()).as_bytes())?;
     }
-    let config = Config::load(&path, std::env::vars())
-        .with_context(|| format!("{} can't be used; delete it to get a fresh one", path.display()))?;
-    Ok((config, path))
+    Ok((load_config(&path, "delete it to get a fresh one")?, path))
 }
 
 /// The embedded bucket's own address wins over the one in the file, which an override of `bucket.listen` does not change.

@@ -73,11 +73,11 @@ impl Worker {
         if let Some(captures) = &config.server.capture_dir {
             std::fs::create_dir_all(captures).with_context(|| format!("can't make {}", captures.display()))?;
         }
+        let store = Store::open(&data.join("recorder.db")).await?;
         let sealer = match &config.server.seal_key {
             Some(key) => Sealer::from_hex(key).context("server.seal_key")?,
-            None => Sealer::from_file(&data.join("seal.key"))?,
+            None => Sealer::from_file_of(&data.join("seal.key"), store.sealed_count().await?)?,
         };
-        let store = Store::open(&data.join("recorder.db")).await?;
         let listener = listen(config.server.listen, "server.listen").await?;
         let http = listener.local_addr()?;
         let places = Places::share(descriptors::raise(), &config);
