@@ -29,6 +29,7 @@ pub mod openapi;
 mod path;
 mod rate;
 mod recordings;
+mod seen;
 mod wire;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
@@ -46,11 +48,13 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 pub use auth::{Credentials, KeyPair, RestSecret};
 
+use crate::meters::Meters;
 use crate::session::Sessions;
-use crate::units::{AppId, WallMs};
+use crate::units::{AppId, Sid, WallMs};
 use error::{Refusal, Refused};
 use health::Probe;
 use path::{Call, Target};
+use seen::Seen;
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -79,9 +83,11 @@ pub fn router(state: ApiState) -> Router {
     numbered(Router::new().fallback(dispatch).with_state(Desk { state, places: Arc::default() }))
 }
 
-/// All doors together: a wrong method is answered like an unknown path, in JSON, and every answer has a request id.
-pub fn complete(doors: Router) -> Router {
-    numbered(doors.method_not_allowed_fallback(no_route))
+/// All doors together: a wrong method is answered like an unknown path, in JSON, every answer has a request id, and every request is
+/// counted and logged.
+pub fn complete(doors: Router, meters: Meters) -> Router {
+    let doors = doors.method_not_allowed_fallback(no_route);
+    numbered(doors.layer(middleware::from_fn_with_state(meters, seen::seen)))
 }
 
 async fn no_route() -> Response {
@@ -129,16 +135,16 @@ async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) 
     let (head, body) = request.into_parts();
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
-        return metrics::answer(&state.sessions, began, &head.headers).await;
+        return told(Seen::route("metrics"), metrics::answer(&state.sessions, began, &head.headers).await);
     }
     if openapi::is_asked(method, path) {
-        return openapi::answer();
+        return told(Seen::route("openapi"), openapi::answer());
     }
     if let Some(probe) = Probe::parse(method, path) {
-        return probe.answer(&state.sessions).await;
+        return told(Seen::route("health"), probe.answer(&state.sessions).await);
     }
     if let Some(preflight) = cors::preflight(&state.credentials, &head) {
-        return preflight;
+        return told(Seen::route("preflight"), preflight);
     }
     let call = path::parse(method, path);
     let mut response = match call {
@@ -155,22 +161,41 @@ async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) 
     response
 }
 
+/// The response, with what it answers.
+fn told(seen: Seen, mut response: Response) -> Response {
+    response.extensions_mut().insert(seen);
+    response
+}
+
 /// Answers a call when its credentials allow it, its body is here and there is a place for it.
 async fn answer(state: &ApiState, places: &Places, call: Call<'_>, head: &Parts, body: Body) -> Response {
+    let route = call.target.route();
     let app = match state.credentials.admit(head.headers.get(AUTHORIZATION), call.app) {
         Ok(app) => app,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return told(Seen::route(route), refusal.into_response()),
     };
-    let places = places.of(&app);
-    let arrived = if call.target.has_body() { Some(body::arrived(body, &places.bodies).await) } else { None };
+    let seen = Seen { route, app: Some(app.clone()), sid: call.target.sid().and_then(|sid| Sid::new(sid).ok()) };
+    told(seen, allowed(state, &places.of(&app), app, call.target, head, body).await)
+}
+
+/// Answers a call that is allowed for `app`.
+async fn allowed(
+    state: &ApiState,
+    places: &AppPlaces,
+    app: AppId,
+    target: Target<'_>,
+    head: &Parts,
+    body: Body,
+) -> Response {
+    let arrived = if target.has_body() { Some(body::arrived(body, &places.bodies).await) } else { None };
     let body = match arrived.transpose() {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    let begins = matches!(call.target, Target::Acquire | Target::Start { .. });
+    let begins = matches!(target, Target::Acquire | Target::Start { .. });
     let Ok(_place) = (if begins { &places.beginning } else { &places.others }).try_acquire() else {
         return Refusal::Busy.into_response();
     };
     let bytes = body.as_ref().map(|arrived| arrived.bytes.clone()).unwrap_or_default();
-    calls::answer(&state.sessions, app, call.target, head, Body::from(bytes)).await
+    calls::answer(&state.sessions, app, target, head, Body::from(bytes)).await
 }

@@ -17,6 +17,7 @@ mod fixed;
 mod health;
 mod in_bucket;
 mod letters;
+mod lines;
 mod listing;
 mod live;
 mod manifest;

@@ -259,13 +259,15 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
     }
 }
 
-/// Our own faults are ours to notice; a caller's mistakes and a destination's trouble are theirs.
+/// Our own faults are ours to notice. A destination that does not answer may be our network; what it refuses, and a caller's mistakes, are
+/// theirs.
 fn log(error: &Error, status: StatusCode) {
     let fault = error.fault();
     match fault.blame {
         Blame::Ours if status == StatusCode::SERVICE_UNAVAILABLE => tracing::warn!(code = fault.code, "{error}"),
         Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
-        Blame::Destination => tracing::warn!(code = fault.code, retry = fault.retry, "{error}"),
+        Blame::Destination if fault.retry => tracing::warn!(code = fault.code, "{error}"),
+        Blame::Destination => tracing::info!(code = fault.code, "{error}"),
         Blame::Caller => tracing::debug!(code = fault.code, "{error}"),
     }
 }

@@ -58,6 +58,27 @@ impl Target<'_> {
         )
     }
 
+    /// The sid in the path, unchecked.
+    pub(crate) const fn sid(&self) -> Option<&str> {
+        match self {
+            Self::Task { sid, .. } | Self::Recording { sid } | Self::Events { sid } => Some(*sid),
+            _ => None,
+        }
+    }
+
+    /// As a word, one for each path.
+    pub(crate) const fn route(self) -> &'static str {
+        match self {
+            Self::Recordings => "recordings",
+            Self::Recording { .. } => "recording",
+            Self::Events { .. } => "events",
+            Self::Callbacks => "callbacks",
+            Self::Redeliver => "callbacks_redeliver",
+            Self::TestCallback => "callbacks_test",
+            Self::Acquire | Self::Start { .. } | Self::Task { .. } => self.door().word(),
+        }
+    }
+
     /// Which call it is.
     pub(crate) const fn door(self) -> Door {
         match self {

@@ -13,17 +13,24 @@ const CHANNEL_PRODUCT_ID: u8 = 1;
 
 /// A line that can be sent.
 pub(super) trait Letter: Line {
+    /// The vendor's name of the product, for logs.
+    const PRODUCT: &'static str;
+
     /// What is sent at `notify`.
     fn body(&self, notify: WallMs) -> String;
 }
 
 impl Letter for Event {
+    const PRODUCT: &'static str = "recording";
+
     fn body(&self, notify: WallMs) -> String {
         body(self, notify)
     }
 }
 
 impl Letter for ChannelNotice {
+    const PRODUCT: &'static str = "channel";
+
     fn body(&self, notify: WallMs) -> String {
         channel_body(self, notify)
     }

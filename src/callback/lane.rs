@@ -231,14 +231,14 @@ impl<L: Letter> Lane<L> {
         shared.settings.meters.callback_failed(code);
         if self.circuit.failed(probe, Instant::now(), |failures| shared.wait(failures)) {
             shared.settings.meters.circuit_opened();
-            warn!(app = %self.app, problem, "callbacks of this app pause");
+            warn!(app = %self.app, product = L::PRODUCT, code, "the callback receiver fails, its events wait: {problem}");
         }
     }
 
     fn close_circuit(&mut self) {
         if self.circuit.close() {
             self.shared.settings.meters.circuit_closed();
-            info!(app = %self.app, "callbacks of this app go on");
+            info!(app = %self.app, product = L::PRODUCT, "the callback receiver takes events again");
         }
     }
 }
@@ -249,8 +249,15 @@ async fn fly<L: Letter>(shared: &Shared, target: &Target, delivery: &Delivery<L>
     let place = places.acquire().await.expect("the semaphores are never closed");
     let (at, begun) = (clock::now(), Instant::now());
     let result = attempt(&shared.clients, target, delivery.event.body(at)).await;
-    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = begun.elapsed();
     drop(place);
+    let meters = &shared.settings.meters;
+    meters.callback_took(result.is_ok(), took);
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if result.is_ok() {
+        let since = delivery.asked.unwrap_or_else(|| delivery.event.written());
+        meters.callback_delay(Duration::from_millis(clock::now().0.saturating_sub(since.0)));
+    }
     let (status, error) = match &result {
         Ok(status) => (Some(*status), None),
         Err(problem) => (problem.status(), Some(problem.to_string())),

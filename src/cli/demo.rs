@@ -30,7 +30,7 @@ use super::output;
 use super::serve::{Signals, Worker, development};
 use crate::channel_server::token::{MintLiveKit, mint_livekit};
 use crate::clock;
-use crate::config::{Config, PrivateUrl};
+use crate::config::{Config, LogFormat, PrivateUrl};
 use crate::units::{Cname, Uid, WallMs};
 
 /// The channel that the demo talks in.
@@ -60,7 +60,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    super::serve::runtime()?.block_on(demo(args))
+    super::serve::runtime(LogFormat::Text)?.block_on(demo(args))
 }
 
 async fn demo(args: &Args) -> anyhow::Result<ExitCode> {

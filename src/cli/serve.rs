@@ -26,7 +26,7 @@ pub(super) use signals::{Signals, Told};
 pub(super) use worker::{Worker, receiver};
 
 use super::config::{EXPLAINED, load};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         config.server.capture_dir = Some(capture);
     }
     refuse_examples(&config)?;
-    let runtime = runtime()?;
+    let runtime = runtime(config.server.log_format)?;
     logging::follow(config.server.log.as_deref()).context("server.log")?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
@@ -79,6 +79,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if let Err(unread) = banner::print(&config, &worker, made.as_deref()) {
             tracing::debug!("the banner was not printed: {unread}");
         }
+        started(&config, &worker);
         notifier.ready();
         while signals.told().await == Told::Reload {
             notifier.reloading();
@@ -87,8 +88,23 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         notifier.stopping();
         leave(worker, Duration::from_secs(config.server.drain_seconds.into()), &mut signals).await;
+        tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The log's first line.
+fn started(config: &Config, worker: &Worker) {
+    let addresses = [("http", Some(worker.http)), ("udp", worker.udp), ("bucket", worker.bucket)];
+    let addresses = addresses.into_iter().filter_map(|(port, address)| Some(format!("{port}={}", address?)));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        ports = addresses.collect::<Vec<_>>().join(" "),
+        data_dir = %config.server.data_dir.display(),
+        apps = config.apps.len(),
+        "started"
+    );
 }
 
 /// Reads the configuration again, and takes from it what a running worker can: a file that can't be used changes nothing.
@@ -125,9 +141,9 @@ fn refuse_examples(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The runtime and the log of a worker; nothing that is made from here on can be read by others.
-pub(super) fn runtime() -> anyhow::Result<Runtime> {
+pub(super) fn runtime(format: LogFormat) -> anyhow::Result<Runtime> {
     private::make_private();
-    logging::start();
+    logging::start(format);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't start")
 }
 

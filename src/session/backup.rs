@@ -239,6 +239,11 @@ impl Backup {
         self.bytes += bytes;
     }
 
+    /// Whether a failure with this code is another state of the backup bucket than the one before.
+    pub(super) fn changes(&self, code: &str) -> bool {
+        self.trouble.report().1 != Some(code)
+    }
+
     /// An attempt to copy failed; what is to be said of it.
     pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant) -> Option<NewEvent> {
         let since = self.using.as_ref()?.since;

@@ -23,6 +23,7 @@ pub(super) use self::nothing::{called_off, lost, never_entered};
 use self::cause::FILE_OPERATION;
 use self::event_log::{EventLog, sha256_hex};
 use self::patience::{HandedOver, Patience};
+use super::lines;
 use super::live::Command;
 use super::presence::Presence;
 use super::works::{Next, Works};
@@ -242,6 +243,7 @@ impl Ending {
         self.works.desk().meters.recording_ended(state.word());
         self.works.tell(final_update(&report, Sealed::Keep), news).await;
         self.works.desk().scribe.flush().await;
+        lines::ended(&self.works.desk().plan, &report);
         self.works.note(|known| *known = report);
     }
 }

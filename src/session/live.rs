@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::backup::Means;
 use super::ending;
+use super::lines;
 use super::plan::Plan;
 use super::running::Running;
 use super::scribe::Scribe;
@@ -199,6 +200,7 @@ pub(super) async fn begun(works: &mut Works) {
     let (state, started) = (State::Recording, Some(works.start()));
     works.note(|report| (report.state, report.started) = (state, started));
     let summary = Some(works.desk().summary());
+    lines::started(&works.desk().plan);
     let news = first_news(&works.desk().plan);
     let update = SessionUpdate { state: Some(SessionState::Recording), summary, ..SessionUpdate::default() };
     works.tell(update, news).await;

@@ -107,6 +107,11 @@ struct Outage {
 }
 
 impl Watch {
+    /// Whether a failure with this code is another state of the bucket than the one before: the begin of an outage, or another reason.
+    pub(super) fn changes(&self, code: &str) -> bool {
+        self.outage.as_ref().is_none_or(|outage| outage.fault.code != code)
+    }
+
     /// An attempt failed; what is to be said of it.
     pub(super) fn failed(
         &mut self,

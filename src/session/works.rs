@@ -400,7 +400,12 @@ impl Works {
     async fn trouble(&mut self, name: &str, error: &UploadError, attempt: u32) {
         let fault = error.fault();
         self.desk.meters.upload_failed(fault.code);
-        tracing::warn!(sid = %self.desk.plan.sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
+        let sid = &self.desk.plan.sid;
+        if self.watch.changes(fault.code) {
+            tracing::warn!(%sid, name, code = fault.code, "the bucket takes no uploads, they are tried again: {error}");
+        } else {
+            tracing::debug!(%sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
+        }
         let now = (Instant::now(), (self.desk.clock)());
         let news = self.watch.failed(error, attempt, &self.queue.progress(), now);
         let expired = news.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use super::bucket::{Bucket, BucketError, Confirmed, Destinations, Earlier, Held};
 use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
 use crate::fault::{Explain, Fault};
+use crate::meters::Meters;
 
 use gate::Gate;
 use shelf::{Copies, Shelf};
@@ -64,6 +65,7 @@ pub struct Uploader {
     patience: Patience,
     seed: AtomicU64,
     destinations: Destinations,
+    meters: Meters,
 }
 
 impl Uploader {
@@ -78,7 +80,14 @@ impl Uploader {
             patience: Patience::default(),
             seed: AtomicU64::new(seed),
             destinations: Destinations::default(),
+            meters: Meters::default(),
         }
+    }
+
+    /// The same, with its attempts counted here.
+    #[must_use]
+    pub fn with_meters(self, meters: Meters) -> Self {
+        Self { meters, ..self }
     }
 
     /// What the worker knows of the destinations that it met.
@@ -96,7 +105,14 @@ impl Uploader {
     /// when all queues are dropped and everything is confirmed.
     pub fn spawn(&self, bucket: Bucket, spool: SessionSpool) -> (UploadQueue, mpsc::Receiver<UploadReport>) {
         let (puts, probes, wholes) = (Arc::clone(&self.puts), Arc::clone(&self.probes), Arc::clone(&self.wholes));
-        self.run(attempt::Context { bucket, shelf: Shelf::Spool(spool), puts, probes, wholes })
+        self.run(attempt::Context {
+            bucket,
+            shelf: Shelf::Spool(spool),
+            puts,
+            probes,
+            wholes,
+            meters: self.meters.clone(),
+        })
     }
 
     /// Starts a session's copies into a second bucket. The task ends with the queue, whatever waits then: the spool has it.
@@ -104,7 +120,8 @@ impl Uploader {
         let copies = Copies::of(spool);
         let [puts, probes, wholes] = std::array::from_fn(|_| Arc::clone(&self.copies));
         let shelf = Shelf::Copies(copies.clone());
-        let (queue, reports) = self.run(attempt::Context { bucket, shelf, puts, probes, wholes });
+        let (queue, reports) =
+            self.run(attempt::Context { bucket, shelf, puts, probes, wholes, meters: self.meters.clone() });
         (CopyQueue { queue, copies }, reports)
     }
 

@@ -11,4 +11,4 @@ def test_prometheus_finds_nothing_to_complain_about(product):
     verdict = subprocess.run(["promtool", "check", "metrics"], input=answer.text, capture_output=True, text=True, timeout=30)
     assert verdict.returncode == 0 and not verdict.stdout + verdict.stderr, f"{verdict.stdout}\n{verdict.stderr}"
     names = {line.split(" ")[2] for line in answer.text.splitlines() if line.startswith("# HELP ")}
-    assert {"process_cpu_seconds_total", "process_open_fds", "cloud_recorder_build_info", "cloud_recorder_recordings"} <= names
+    assert {"process_cpu_seconds_total", "process_open_fds", "cloud_recorder_build_info", "cloud_recorder_recordings", "cloud_recorder_request_seconds"} <= names

@@ -43,6 +43,15 @@ async fn a_scrape_during_a_recording_is_valid_and_true() {
     }
     assert!(scraped.value("process_start_time_seconds") > 1.7e9);
     assert_eq!(scraped.value(r#"cloud_recorder_callback_failures_total{reason="callback_refused"}"#), 1.0);
+    assert_eq!(scraped.value(r#"cloud_recorder_request_seconds_count{route="acquire",status="2xx"}"#), 1.0);
+    for status in ["2xx", "4xx"] {
+        assert_eq!(
+            scraped.value(&format!(r#"cloud_recorder_request_seconds_count{{route="start",status="{status}"}}"#)),
+            1.0
+        );
+    }
+    assert!(scraped.value(r#"cloud_recorder_upload_seconds_count{outcome="ok"}"#) >= 3.0);
+    assert_eq!(scraped.value(r#"cloud_recorder_callback_seconds_count{outcome="failed"}"#), 1.0);
     for name in [&task.sid, "secret-room", "somebody", APP, "calls", "callback-secret"] {
         assert!(!scraped.text.contains(name), "{name} is told to whoever asks:\n{}", scraped.text);
     }
@@ -60,6 +69,10 @@ async fn a_scrape_during_a_recording_is_valid_and_true() {
     assert_eq!(scraped.value(r#"cloud_recorder_recordings{state="recording"}"#), 0.0);
     assert_eq!(scraped.value("cloud_recorder_events_written_total"), log.len() as f64);
     assert_eq!(scraped.value("cloud_recorder_callbacks_dead"), 0.0);
+    let delivered = log.len() as f64;
+    assert_eq!(scraped.value(r#"cloud_recorder_callback_seconds_count{outcome="ok"}"#), delivered);
+    assert_eq!(scraped.value("cloud_recorder_callback_delay_seconds_count"), delivered);
+    assert_eq!(scraped.value(r#"cloud_recorder_callback_delay_seconds_bucket{le="+Inf"}"#), delivered);
     assert_eq!(scraped.value("cloud_recorder_callback_circuits_open"), 0.0);
     assert_eq!(scraped.value("cloud_recorder_spool_bytes"), 0.0);
 }
@@ -116,6 +129,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
                         "counter" => "counter",
                         "gauge" => "gauge",
                         "info" => "info",
+                        "histogram" => "histogram",
                         other => panic!("{name} is a {other}"),
                     };
                 }
@@ -128,16 +142,25 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        let suffix = [("counter", "_total"), ("info", "_info")].into_iter().find(|(of, _)| *of == kind);
-        assert_eq!(name, format!("{family}{}", suffix.map_or("", |(_, suffix)| suffix)));
+        let suffixes: &[&str] = match kind {
+            "counter" => &["_total"],
+            "info" => &["_info"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            _ => &[""],
+        };
+        assert!(suffixes.iter().any(|suffix| name == format!("{family}{suffix}")), "{name} in {family}");
         for label in labels.strip_suffix('}').unwrap().split(',').filter(|label| !label.is_empty()) {
             let (key, word) = label.split_once('=').unwrap();
             assert!(
-                ["state", "outcome", "call", "reason", "cause", "version"].contains(&key),
+                ["state", "outcome", "call", "reason", "cause", "version", "route", "status", "le"].contains(&key),
                 "{key} is a new label: is it bounded?"
             );
             let word = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap();
-            let ours = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (key == "version" && b == b'.');
+            let ours = |b: u8| {
+                b.is_ascii_alphanumeric()
+                    || b == b'_'
+                    || (["version", "le"].contains(&key) && [b'.', b'+'].contains(&b))
+            };
             assert!(word.bytes().all(ours), "{word} is no word of ours");
         }
         let value: f64 = value.parse().unwrap();

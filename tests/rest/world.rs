@@ -420,11 +420,9 @@ fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
     let limits = wishes.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
     let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]).with_limits(limits);
     let credentials = credentials.with_origins([(app(APP), wishes.origins.clone())]);
-    api::router(ApiState {
-        sessions: sessions.clone(),
-        credentials: Arc::new(credentials),
-        metrics: Some(clock::now()),
-    })
+    let state =
+        ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials), metrics: Some(clock::now()) };
+    api::complete(api::router(state), sessions.meters().clone())
 }
 
 async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
@@ -450,7 +448,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     };
     let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));
     let meters = settings.meters.clone();
-    let news = callback::Settings { targets: targets.collect(), meters, ..wishes.news.clone() };
+    let news = callback::Settings { targets: targets.collect(), meters: meters.clone(), ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
     let limits = Limits { buffer_bytes: wishes.journal_buffer_bytes, file_bytes: wishes.journal_file_bytes };
@@ -464,7 +462,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
         journal: Writer::with_limits(dir.join("journal"), limits).unwrap(),
         spool: Spool::open_on(Arc::clone(&wishes.files), dir.join("spool"), wishes.spool.clone()).unwrap(),
         disk: DiskWatch::new(disk, 0),
-        uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience)),
+        uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience).with_meters(meters)),
     };
     Sessions::open(settings, backing).await.unwrap()
 }

@@ -1,7 +1,11 @@
-//! The log: to standard error, filtered by `RUST_LOG`, with colours where that is a terminal and `NO_COLOR` is not set.
+//! The log: to standard error, filtered by `RUST_LOG`, as text or as JSON. Text has colours where standard error is a terminal and
+//! `NO_COLOR` is not set.
 //!
-//! Whatever `RUST_LOG` asks for, the parts that are handed secrets and would print them are kept at [`CAPPED`]'s levels: a log
-//! at its most verbose holds no more secrets than a quiet one.
+//! A healthy worker writes a line for its own start and end, for each recording's start and end, and for each change of a bucket or a
+//! receiver between working and failing. Requests and attempts are at debug.
+//!
+//! Whatever `RUST_LOG` asks for, the parts that are handed secrets and would print them, or that call others' mistakes errors, are kept at
+//! [`CAPPED`]'s levels: a log at its most verbose holds no more secrets than a quiet one.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -12,14 +16,18 @@ use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use crate::config::LogFormat;
+
 /// What is logged when `RUST_LOG` does not say otherwise: our own news, and of the media stack nothing below an error. Its
 /// warnings come with every packet of a kind that it does not know (facts/livekit.md section 10).
 const DEFAULT: &str = "warn,cloud_recorder=info,rtc=error,webrtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error";
 
 /// The most that is logged of crates whose names begin so.
-const CAPPED: [(&str, LevelFilter); 1] = [
+const CAPPED: [(&str, LevelFilter); 2] = [
     // Keys and tokens, signed requests, answers of buckets as they came.
     ("aws_", LevelFilter::INFO),
+    // A caller's wrong key is an error to it. What fails in the embedded bucket is told by our own part of it.
+    ("s3s", LevelFilter::OFF),
 ];
 
 /// What is logged now.
@@ -41,15 +49,18 @@ pub(super) fn follow(configured: Option<&str>) -> Result<(), ParseError> {
 }
 
 /// Starts the log. A second start in one process changes nothing.
-pub(super) fn start() {
+pub(super) fn start(format: LogFormat) {
     let (asked, handle) = reload::Layer::new(from_environment().unwrap_or_else(|| EnvFilter::new(DEFAULT)));
     let filter = asked.and(filter_fn(|about| *about.level() <= most(about.target())));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|unset| unset.is_empty());
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     // A log that nobody takes is no reason to stop, and can't be told anywhere.
-    let log = log.log_internal_errors(false).with_filter(filter);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let log = match format {
+        LogFormat::Text => log.with_ansi(colours).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
     // Fails only where a log runs already, which is as good.
-    if tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).is_ok() {
+    if tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.with_filter(filter))).is_ok() {
         let _ = ASKED.set(handle);
     }
 }
@@ -66,6 +77,7 @@ mod tests {
     #[test]
     fn parts_that_print_secrets_are_capped_and_ours_are_not() {
         assert_eq!(most("aws_smithy_runtime::client::orchestrator"), LevelFilter::INFO);
+        assert_eq!(most("s3s::ops"), LevelFilter::OFF);
         assert_eq!(most("cloud_recorder::session::live"), LevelFilter::TRACE);
     }
 }

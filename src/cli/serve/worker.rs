@@ -106,7 +106,7 @@ impl Worker {
             spool: Spool::open(data.join("spool"), spool_limits(&config))?,
             disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
             journal: journal::Writer::open(data.join("journal"))?,
-            uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random())),
+            uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random()).with_meters(meters.clone())),
             dispatcher: dispatcher.clone(),
         };
         let max_sessions = config.server.max_recordings as usize;
@@ -123,7 +123,7 @@ impl Worker {
             router = router.merge(server.router());
         }
         router = router.merge(channel_server::rest::router(channel_server.clone(), Arc::new(directory)));
-        let router = api::complete(router);
+        let router = api::complete(router, sessions.meters().clone());
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
         let limits = limits(&config, &places);

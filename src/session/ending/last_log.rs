@@ -105,12 +105,19 @@ impl LastLog {
             }
             UploadReport::Retrying { name, error, attempt } => {
                 let (sid, code) = (&self.desk.plan.sid, error.fault().code);
-                tracing::warn!(%sid, name, code, attempt, "an upload is tried again: {error}");
+                if self.watch.changes(code) {
+                    tracing::warn!(%sid, name, code, "the bucket takes no uploads, they are tried again: {error}");
+                } else {
+                    tracing::debug!(%sid, name, code, attempt, "an upload is tried again: {error}");
+                }
                 self.desk.meters.upload_failed(code);
                 let now = (Instant::now(), (self.desk.clock)());
                 self.watch.failed(&error, attempt, &self.queue.progress(), now)
             }
-            UploadReport::Recovered => self.watch.recovered(&self.queue.progress(), Instant::now()),
+            UploadReport::Recovered => {
+                tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
+                self.watch.recovered(&self.queue.progress(), Instant::now())
+            }
             UploadReport::Taken { object, .. } => {
                 let said = name_taken(&self.desk.plan.key(&object.name));
                 self.queue.let_go(object);

@@ -6,6 +6,7 @@ use super::cause::{ended_by, join_code};
 use super::final_update;
 use crate::callback::event::{self, ErrorLevel, ExitStatus, LeaveCode, Module};
 use crate::channel::JoinError;
+use crate::session::lines;
 use crate::session::live::{Command, Desk};
 use crate::session::told::Told;
 use crate::session::{EndedBy, State};
@@ -75,6 +76,7 @@ async fn over(desk: Desk, state: State, failure: Option<String>, why: EndedBy, m
     desk.scribe.record(final_update(&report, Sealed::Forget), news).await;
     desk.scribe.flush().await;
     desk.journal.retire(&desk.plan.sid);
+    lines::ended(&desk.plan, &report);
     desk.report.send_replace(report);
     if let Err(error) = desk.spool.close().await {
         tracing::warn!(sid = %desk.plan.sid, "an empty spool stays behind: {error}");

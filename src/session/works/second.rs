@@ -184,11 +184,16 @@ impl Works {
                 let fault = error.fault();
                 self.desk.meters.backup_failed(fault.code);
                 let sid = &self.desk.plan.sid;
-                tracing::warn!(%sid, name, code = fault.code, attempt, "a copy to the backup is tried again: {error}");
+                if self.backup.changes(fault.code) {
+                    tracing::warn!(%sid, name, code = fault.code, "the backup takes no copies, they are tried again: {error}");
+                } else {
+                    tracing::debug!(%sid, name, code = fault.code, attempt, "a copy to the backup is tried again: {error}");
+                }
                 let said = self.backup.failed(fault, attempt, Instant::now());
                 self.say(said.into_iter().collect()).await;
             }
             UploadReport::Recovered => {
+                tracing::info!(sid = %self.desk.plan.sid, "the backup takes copies again");
                 let said = self.backup.recovered();
                 self.say(said.into_iter().collect()).await;
             }

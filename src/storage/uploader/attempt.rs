@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::gate::{Gate, Rank};
 use super::shelf::{Found, Shelf};
 use super::{Bucket, Confirmed, Earlier, UploadError};
+use crate::meters::Meters;
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
 
@@ -23,6 +24,7 @@ pub(super) struct Context {
     pub(super) probes: Arc<Gate>,
     /// For whole files.
     pub(super) wholes: Arc<Gate>,
+    pub(super) meters: Meters,
 }
 
 /// What to do.
@@ -73,12 +75,19 @@ impl Context {
     async fn attempt(&self, attempt: Attempt, limit: Duration) -> Done {
         match attempt {
             Attempt::Put(object, earlier) if object.kind.is_whole() => {
+                let begun = Instant::now();
                 let put = self.put_whole(&object, earlier, limit).await;
+                self.meters.upload_took(put.is_ok(), begun.elapsed());
                 Done::Put(object, put)
             }
             Attempt::Put(object, earlier) => {
                 let put = match self.shelf.read(&object).await {
-                    Ok(Found::Bytes(bytes)) => self.put(&object, bytes, earlier, limit).await,
+                    Ok(Found::Bytes(bytes)) => {
+                        let begun = Instant::now();
+                        let put = self.put(&object, bytes, earlier, limit).await;
+                        self.meters.upload_took(put.is_ok(), begun.elapsed());
+                        put
+                    }
                     Ok(Found::Gone) => return Done::Gone(object),
                     Err(error) => Err(error.into()),
                 };
