@@ -22,7 +22,7 @@ use super::ids::{MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
-use super::room::{Client, Effect, Effects, Full, Room, server_info};
+use super::room::{Client, Effect, Effects, Full, Room, Sending, Started, server_info};
 use super::rooms::Rooms;
 use super::rules::{Subject, Target};
 use super::sdp::OpusWishes;
@@ -68,6 +68,9 @@ pub(super) enum NoSeat {
     /// By a kicking rule that was made a moment ago, in the vendor's word.
     #[error("{0}")]
     Banned(&'static str),
+    /// No further room can be opened.
+    #[error("this server has as many channels as it can take")]
+    Rooms,
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -82,6 +85,11 @@ impl LiveRoom {
         let publications = HashMap::new();
         let state = State { session, room, links, publications, closed: false, closing: None, ending: None };
         Arc::new(Self { app, cname, limits, rooms, open: AtomicBool::new(false), state: Mutex::new(state) })
+    }
+
+    /// Whether there is a place for the bearer of a pass.
+    pub(super) fn admits(&self, pass: &Pass) -> Result<(), NoSeat> {
+        Ok(self.state().room.admits(pass.identity.as_ref(), pass.grants.recorder)?)
     }
 
     /// A new member.
@@ -222,8 +230,12 @@ impl LiveRoom {
 
     /// A client announces a track.
     pub(super) fn add_track(self: &Arc<Self>, member: &MemberId, request: AddTrackRequest) {
-        self.act(|room| room.add_track(member, request));
-        if let Some(link) = self.state().links.get(member) {
+        let cid = request.cid.clone();
+        let mut state = self.state();
+        let effects = state.room.add_track(member, request);
+        self.apply(&mut state, effects);
+        self.start_negotiated(&mut state, member, &cid);
+        if let Some(link) = state.links.get(member) {
             link.announced.notify_waiters();
         }
     }
@@ -233,22 +245,46 @@ impl LiveRoom {
         self.state().links.get(member).map(|link| Arc::clone(&link.announced))
     }
 
-    /// Media has arrived that the client calls `cid`.
-    pub(super) fn start_track(self: &Arc<Self>, member: &MemberId, cid: &str) -> Option<Arc<Publication>> {
+    /// The track that the media belongs to which the client calls `cid`.
+    pub(super) fn media(self: &Arc<Self>, member: &MemberId, cid: &str) -> Option<Arc<Publication>> {
         let mut state = self.state();
         let mid = state.links.get(member)?.negotiated.mids.get(cid).cloned();
-        let (sid, label, effects) = state.room.start_track(member, cid, mid.as_deref())?;
-        let publication = Arc::new(Publication::new(sid.clone(), member.clone(), label));
-        state.publications.insert(sid, Arc::clone(&publication));
-        self.apply(&mut state, effects);
-        Some(publication)
+        let sid = match state.room.media(member, cid, mid.as_deref())? {
+            Ok(sid) => sid,
+            Err(started) => self.start(&mut state, member, started),
+        };
+        state.publications.get(&sid).cloned()
     }
 
     /// What the client's latest offer says about its tracks.
-    pub(super) fn negotiated(&self, member: &MemberId, negotiated: Negotiated) {
+    pub(super) fn negotiated(self: &Arc<Self>, member: &MemberId, negotiated: Negotiated) {
         if let Some(link) = self.state().links.get_mut(member) {
             link.negotiated = negotiated;
         }
+    }
+
+    /// The client's latest offer is answered: what it sends is published, what it no longer sends is over.
+    pub(super) fn sends(self: &Arc<Self>, member: &MemberId, sending: &[Sending<'_>]) {
+        let mut state = self.state();
+        let effects = state.room.still_sends(member, sending);
+        self.apply(&mut state, effects);
+        sending.iter().for_each(|section| self.start_negotiated(&mut state, member, section.cid));
+    }
+
+    /// Starts the track that the client calls `cid`, if it is announced and the client's description sends it.
+    fn start_negotiated(self: &Arc<Self>, state: &mut State, member: &MemberId, cid: &str) {
+        let mid = state.links.get(member).and_then(|link| link.negotiated.mids.get(cid).cloned());
+        if let Some(started) = mid.and_then(|mid| state.room.start_track(member, cid, &mid)) {
+            self.start(state, member, started);
+        }
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, member: &MemberId, started: Started) -> TrackSid {
+        let Started { sid, label, effects } = started;
+        let publication = Publication::new(sid.clone(), member.clone(), label);
+        state.publications.insert(sid.clone(), Arc::new(publication));
+        self.apply(state, effects);
+        sid
     }
 
     pub(super) fn level_extension(&self, member: &MemberId) -> Option<u8> {

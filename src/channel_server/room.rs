@@ -29,7 +29,7 @@ use livekit_protocol::{DisconnectReason, JoinResponse, RoomUpdate, leave_request
 
 pub(super) use member::Client;
 pub(super) use messages::{leave as leave_message, server_info};
-pub(super) use tracks::{Label, Sending};
+pub(super) use tracks::{Label, Sending, Started};
 
 use member::Member;
 
@@ -71,6 +71,14 @@ pub(super) enum Full {
     Recorders,
 }
 
+/// What a room says of its members as a whole. As on a LiveKit server, agents and whatever records are no participants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Census {
+    participants: u32,
+    publishers: u32,
+    recorded: bool,
+}
+
 /// A room.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -101,6 +109,16 @@ impl Room {
         }
     }
 
+    /// Whether there is a place for a member; one with the same identity would make room for it.
+    pub(super) fn admits(&self, uid: Option<&Uid>, recorder: bool) -> Result<(), Full> {
+        let others = self.members.iter().filter(|member| Some(&member.uid) != uid);
+        match others.filter(|member| member.pass.grants.recorder == recorder).count() {
+            alike if !recorder && alike >= self.limits.members_per_room => Err(Full::Members),
+            alike if recorder && alike >= self.limits.recorders_per_room => Err(Full::Recorders),
+            _ => Ok(()),
+        }
+    }
+
     /// A new member, in place of one with the same identity; a rule may have silenced it until some time. The response is the
     /// first thing to send to it.
     pub(super) fn join(
@@ -114,15 +132,9 @@ impl Room {
     ) -> Result<(Box<JoinResponse>, Effects), Full> {
         let twin = self.members.iter().find(|member| member.uid == uid).map(|member| member.id.clone());
         let recorder = pass.grants.recorder;
-        let others = self.members.iter().filter(|member| Some(&member.id) != twin.as_ref());
-        let alike = others.filter(|member| member.pass.grants.recorder == recorder).count();
-        match recorder {
-            false if alike >= self.limits.members_per_room => return Err(Full::Members),
-            true if alike >= self.limits.recorders_per_room => return Err(Full::Recorders),
-            _ => {}
-        }
+        self.admits(Some(&uid), recorder)?;
         let mut effects = twin.map(|twin| self.remove(&twin, LeftReason::DuplicateIdentity)).unwrap_or_default();
-        let recorded = self.recorded();
+        let before = self.census();
         if !recorder && !self.is_open() {
             self.profile = Some(client.wish.founds());
             self.open(now, &mut effects);
@@ -131,9 +143,7 @@ impl Room {
         member.silenced = silenced;
         let person = member.person();
         self.members.push(member);
-        if self.recorded() != recorded {
-            self.tell_room(&mut effects, Some(id));
-        }
+        self.tell_census(before, Some(id), &mut effects);
         if self.is_open() {
             effects.push(Effect::News(RoomEvent::Joined(person)));
         }
@@ -183,7 +193,7 @@ impl Room {
     pub(super) fn remove(&mut self, id: &MemberId, reason: LeftReason) -> Effects {
         let mut effects = Effects::new();
         let Some(at) = self.members.iter().position(|member| member.id == *id) else { return effects };
-        let recorded = self.recorded();
+        let before = self.census();
         let mut member = self.members.remove(at);
         let (code, action) = protocol_reason(reason);
         if let Some(action) = action {
@@ -203,9 +213,7 @@ impl Room {
             self.tell_all(&mut effects, &messages::update(vec![member.farewell(code)]));
         }
         effects.push(Effect::Dismiss(id.clone()));
-        if self.recorded() != recorded {
-            self.tell_room(&mut effects, None);
-        }
+        self.tell_census(before, None, &mut effects);
         if self.is_open() {
             self.last = Some(who.uid.clone());
             effects.push(Effect::News(RoomEvent::Left { who, reason }));
@@ -302,19 +310,18 @@ impl Room {
 
     fn info(&self) -> livekit_protocol::Room {
         let ms = i64::try_from(self.opened.0).unwrap_or(i64::MAX);
-        let visible = || self.members.iter().filter(|member| !member.pass.grants.hidden);
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let Census { participants, publishers, recorded } = self.census();
         livekit_protocol::Room {
             sid: self.sid.clone(),
             name: self.cname.to_string(),
             creation_time: ms / 1000,
             creation_time_ms: ms,
-            num_participants: count(visible().count()),
-            num_publishers: count(visible().filter(|member| member.live().next().is_some()).count()),
-            active_recording: self.recorded(),
+            num_participants: participants,
+            num_publishers: publishers,
+            active_recording: recorded,
             enabled_codecs: vec![messages::opus()],
             departure_timeout: u32::try_from(self.limits.close_after.as_secs()).unwrap_or(u32::MAX),
-            max_participants: count(self.limits.members_per_room),
+            max_participants: u32::try_from(self.limits.members_per_room).unwrap_or(u32::MAX),
             ..livekit_protocol::Room::default()
         }
     }
@@ -323,8 +330,21 @@ impl Room {
         self.profile.unwrap_or_default()
     }
 
-    fn recorded(&self) -> bool {
-        self.members.iter().any(|member| member.pass.grants.recorder)
+    fn census(&self) -> Census {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let visible = || self.members.iter().filter(|member| !member.pass.grants.hidden);
+        Census {
+            participants: count(visible().filter(|member| !member.is_dependent()).count()),
+            publishers: count(visible().filter(|member| member.live().next().is_some()).count()),
+            recorded: self.members.iter().any(|member| member.pass.grants.recorder),
+        }
+    }
+
+    /// Tells of the room, but not to `except`, if what it says of its members is no longer as it was `before`.
+    fn tell_census(&self, before: Census, except: Option<&MemberId>, effects: &mut Effects) {
+        if self.census() != before {
+            self.tell_room(effects, except);
+        }
     }
 
     /// The member has changed: everybody who may see it is told, and itself.

@@ -29,11 +29,6 @@ pub(super) struct Rooms {
     open: Mutex<HashMap<(AppId, Cname), Arc<LiveRoom>>>,
 }
 
-/// No further room can be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this server has as many channels as it can take")]
-pub(super) struct TooManyRooms;
-
 impl Rooms {
     pub(super) fn new(mux: UdpMux, book: Book, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
@@ -48,12 +43,16 @@ impl Rooms {
 
     /// Whether there is a place for a room of this name. Rooms that only recorders hold take no place of the others; there may be
     /// as many of them.
-    pub(super) fn admits(&self, pass: &Pass) -> Result<(), TooManyRooms> {
+    pub(super) fn admits(&self, pass: &Pass) -> Result<(), NoSeat> {
         let open = self.open();
-        let own = open.get(&(pass.app.clone(), pass.cname.clone()));
-        let known = own.is_some_and(|room| pass.grants.recorder || room.is_open());
+        let own = open.get(&(pass.app.clone(), pass.cname.clone())).cloned();
+        let known = own.as_ref().is_some_and(|room| pass.grants.recorder || room.is_open());
         let alike = || open.values().filter(|room| room.is_open() != pass.grants.recorder).count();
-        if known || alike() < self.limits.rooms { Ok(()) } else { Err(TooManyRooms) }
+        if !known && alike() >= self.limits.rooms {
+            return Err(NoSeat::Rooms);
+        }
+        drop(open);
+        own.map_or(Ok(()), |room| room.admits(pass))
     }
 
     /// A seat in the room of the pass, which is opened if need be. A room that closes meanwhile is opened anew.

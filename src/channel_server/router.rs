@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
 use axum::http::{HeaderMap, StatusCode};
@@ -25,7 +25,7 @@ use super::platform::Platform;
 use super::refresher::Refresher;
 use super::roles::Wish;
 use super::room::{Client, leave_message};
-use super::rooms::{Rooms, TooManyRooms};
+use super::rooms::Rooms;
 use super::session;
 use super::token::{Asked, Keys, Pass, Refusal};
 use crate::clock;
@@ -95,44 +95,32 @@ async fn join(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let sockets = door.sockets.clone();
-    let token = token(&wishes, &headers).unwrap_or_default().to_owned();
-    let refresher = Refresher::new(Arc::clone(&door.keys), token.into());
-    upgrade
-        .max_message_size(MAX_SIGNAL_BYTES)
-        .max_frame_size(MAX_SIGNAL_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(enter(door, wishes, Caller { pass, ip, refresher }, socket)))
-}
-
-/// Who is at the door.
-struct Caller {
-    pass: Pass,
-    ip: Option<IpAddr>,
-    refresher: Refresher,
-}
-
-async fn enter(door: Door, wishes: Wishes, caller: Caller, socket: WebSocket) {
-    let Caller { pass, ip, refresher } = caller;
-    let seat = match wishes.resumes() {
+    // Before the socket is opened, so that a refusal is an HTTP answer: that is what every SDK reports at once. On a socket a refusal
+    // is a server that goes away, and some SDKs try again for ten seconds.
+    let entry = match wishes.resumes() {
         Some(member) => door.rooms.resume(&pass, member),
         None => {
             let client = wishes.client(&pass, ip);
             door.rooms.join(pass, client).await
         }
     };
-    match seat {
-        Ok(seat) => session::serve(socket, seat, refresher, door.rooms.limits().silence).await,
-        Err(error) => {
-            tracing::debug!(%error, "no seat");
-            let (reason, action) = match error {
-                NoSeat::Unknown => (DisconnectReason::StateMismatch, Action::Reconnect),
-                NoSeat::Banned(_) => (DisconnectReason::ParticipantRemoved, Action::Disconnect),
-                NoSeat::Closed | NoSeat::Full(_) => (DisconnectReason::JoinFailure, Action::Disconnect),
-                NoSeat::Peer(_) => (DisconnectReason::MediaFailure, Action::Disconnect),
-            };
-            session::dismiss(socket, leave_message(reason, action)).await;
-        }
-    }
+    let entry = match entry {
+        Ok(seat) => Ok(seat),
+        // Only on a socket can a client be told to join anew.
+        Err(NoSeat::Unknown) => Err(leave_message(DisconnectReason::StateMismatch, Action::Reconnect)),
+        Err(refused) => return NoEntry::from(refused).into_response(),
+    };
+    let token = token(&wishes, &headers).unwrap_or_default().to_owned();
+    let refresher = Refresher::new(Arc::clone(&door.keys), token.into());
+    let silence = door.rooms.limits().silence;
+    let serve = async move |socket| match entry {
+        Ok(seat) => session::serve(socket, seat, refresher, silence).await,
+        Err(leave) => session::dismiss(socket, leave).await,
+    };
+    upgrade
+        .max_message_size(MAX_SIGNAL_BYTES)
+        .max_frame_size(MAX_SIGNAL_BYTES)
+        .on_upgrade(move |socket| door.sockets.track_future(serve(socket)))
 }
 
 async fn not_here() -> Response {
@@ -151,7 +139,9 @@ impl Door {
         if let Some(word) = self.rooms.bans(&pass, pass.identity.as_ref(), ip).join {
             return Err(NoEntry::Banned(word));
         }
-        self.rooms.admits(&pass)?;
+        if wishes.resumes().is_none() {
+            self.rooms.admits(&pass)?;
+        }
         Ok(pass)
     }
 }
@@ -198,7 +188,7 @@ enum NoEntry {
     #[error("{0}")]
     Banned(&'static str),
     #[error(transparent)]
-    Full(#[from] TooManyRooms),
+    Seat(#[from] NoSeat),
 }
 
 impl IntoResponse for NoEntry {
@@ -207,8 +197,10 @@ impl IntoResponse for NoEntry {
         let status = match &self {
             Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Banned(_) => StatusCode::FORBIDDEN,
-            Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Banned(_) | Self::Seat(NoSeat::Banned(_)) => StatusCode::FORBIDDEN,
+            Self::Seat(NoSeat::Rooms | NoSeat::Full(_) | NoSeat::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Seat(NoSeat::Unknown) => StatusCode::NOT_FOUND,
+            Self::Seat(NoSeat::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         answer(status, self.to_string())
     }

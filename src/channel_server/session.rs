@@ -155,7 +155,7 @@ async fn answer(seat: &Seat, offer: SessionDescription) {
                 .filter(|section| section.sends_audio())
                 .filter_map(|section| Some(Sending { mid: &section.mid, cid: section.track.as_deref()? }));
             let sending: Vec<_> = sending.collect();
-            room.act(|room| room.still_sends(member, &sending));
+            room.sends(member, &sending);
         }
         Err(error) => {
             tracing::debug!(%member, %error, "the client's offer can't be answered");

@@ -222,6 +222,7 @@ fn livekit_grants(video: &livekit::Video) -> Grants {
     Grants {
         microphone: source("microphone"),
         screen_audio: source("screen_share_audio"),
+        other_audio: publish && video.can_publish_sources.is_empty(),
         subscribe: video.can_subscribe.unwrap_or(true),
         data: video.can_publish_data.unwrap_or(publish),
         own_metadata: video.can_update_own_metadata.unwrap_or(false),

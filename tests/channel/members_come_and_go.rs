@@ -9,8 +9,8 @@ use livekit_protocol::{AddTrackRequest, AudioTrackFeature, LeaveRequest, Ping, S
 
 use cloud_recorder::channel_server::{LeftReason, Limits, RoomEvent};
 
-use crate::client::{Client, connect, receive};
-use crate::house::{House, app, room, token, uid};
+use crate::client::Client;
+use crate::house::{House, app, room, uid};
 
 #[tokio::test]
 async fn a_kicked_member_is_told_and_so_are_the_others() {
@@ -100,19 +100,6 @@ async fn a_client_that_never_answers_our_offer_has_to_join_anew() {
     let leave = alice.until_leave().await;
     let again = (DisconnectReason::StateMismatch.into(), Action::Reconnect.into());
     assert_eq!((leave.reason, leave.action), again, "an SDK joins anew");
-}
-
-#[tokio::test]
-async fn a_full_room_and_a_full_house_refuse() {
-    let house = House::with(Limits { members_per_room: 1, rooms: 1, ..Limits::default() }).await;
-    let mut alice = Client::join(&house, "alice").await;
-    let mut socket = connect(&house, &format!("access_token={}", token("bob", &serde_json::json!({})))).await;
-    let Some(Message::Leave(leave)) = receive(&mut socket).await else { panic!("a leave") };
-    assert_eq!((leave.reason, leave.action), (DisconnectReason::JoinFailure.into(), Action::Disconnect.into()));
-    let elsewhere = token("bob", &serde_json::json!({ "room": "elsewhere" }));
-    let answer = reqwest::get(format!("http://{}/rtc/validate?access_token={elsewhere}", house.address)).await.unwrap();
-    assert_eq!(answer.status(), reqwest::StatusCode::SERVICE_UNAVAILABLE);
-    alice.still_served().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A refusal says which of the vendor's errors it is, on the socket's path and on the path that SDKs ask afterwards.
 
+use cloud_recorder::channel_server::Limits;
 use cloud_recorder::channel_server::token::{Mint006, Mint007, Privileges, Role, mint_006, mint_007};
 use cloud_recorder::clock;
 use reqwest::StatusCode;
@@ -48,6 +49,28 @@ async fn each_refusal_has_its_words_status_and_cors() {
             assert_eq!(answer, (StatusCode::UNAUTHORIZED, words.to_owned(), true), "{path} {query}");
         }
     }
+}
+
+/// As an HTTP answer, which every SDK reports at once; a socket that is opened and closed again makes some of them try for ten seconds.
+#[tokio::test]
+async fn a_full_room_refuses_before_the_socket_is_opened() {
+    use tokio_tungstenite::tungstenite::Error;
+    let house = House::with(Limits { members_per_room: 1, rooms: 1, ..Limits::default() }).await;
+    let mut alice = Client::join(&house, "alice").await;
+    let other = token("bob", &json!({ "room": "other" }));
+    let full = "the channel has as many members as it can take";
+    for (token, words) in [(token("bob", &json!({})), full), (other, "this server has as many channels as it can take")]
+    {
+        let expected = (StatusCode::SERVICE_UNAVAILABLE, words.to_owned(), true);
+        assert_eq!(get(&house, &format!("/rtc/validate?access_token={token}")).await, expected);
+        let socket = format!("ws://{}/rtc?access_token={token}", house.address);
+        let Err(Error::Http(refusal)) = tokio_tungstenite::connect_async(socket).await else { panic!("let in") };
+        assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE.as_u16());
+        assert_eq!(refusal.body().as_deref(), Some(words.as_bytes()));
+    }
+    alice.still_served().await;
+    let again = Client::join(&house, "alice").await;
+    assert_eq!(again.join.room.unwrap().num_participants, 1, "who takes its own place needs none");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use cloud_recorder::recording::{Input, Packet, Selection};
 use cloud_recorder::units::Sid;
 use serde_json::json;
 
+use crate::client::Client;
 use crate::house::{House, KEY, app, room, secret, token, uid};
 
 async fn recorder(house: &House) -> ChannelHandle {
@@ -81,6 +82,21 @@ async fn payload_sequence_and_timestamp_arrive_as_they_were_sent() {
     });
     alice.leave().await;
     until(&mut recorder, |news| (news == News::Input(Input::Left { uid: uid("alice") })).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_track_is_announced_and_subscribed_before_its_first_packet() {
+    let house = House::open().await;
+    let mut bob = Client::join(&house, "bob").await;
+    let mut recorder = recorder(&house).await;
+    let mut alice = talker(&house, "alice").await;
+    let published = bob.until_update(|info| info.identity == "alice" && !info.tracks.is_empty()).await;
+    assert!(published.is_publisher);
+    until(&mut recorder, |news| matches!(news, News::Input(Input::TrackAdded { .. })).then_some(())).await;
+    alice.heard().await;
+    // So that not even the first packet is lost.
+    talk(&alice, 1, 0, 0..3).await;
+    assert_eq!(until(&mut recorder, packet).await.sequence, 0);
 }
 
 #[tokio::test]

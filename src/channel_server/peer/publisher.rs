@@ -48,7 +48,8 @@ impl Publisher {
 
     pub(in crate::channel_server) async fn answer(&mut self, offer: &str) -> Result<Answer, PeerError> {
         let sections = sdp::sections(offer)?;
-        let mids = sections.iter().filter_map(|section| Some((section.track.clone()?, section.mid.clone())));
+        let sending = sections.iter().filter(|section| section.sends_audio());
+        let mids = sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone())));
         let level = audio_level_id(offer);
         if let Some(room) = self.room.upgrade() {
             room.negotiated(&self.owner, Negotiated { mids: mids.collect(), level });
@@ -73,7 +74,7 @@ impl Publisher {
 /// What the client's latest offer says about its tracks.
 #[derive(Clone, Debug, Default)]
 pub(in crate::channel_server) struct Negotiated {
-    /// Media ids by the client's track ids.
+    /// Media ids by the client's track ids, of the sections that send.
     pub(in crate::channel_server) mids: HashMap<String, String>,
     /// The audio level's header extension.
     pub(in crate::channel_server) level: Option<u8>,
@@ -119,7 +120,7 @@ async fn publish(track: Arc<dyn TrackRemote>, owner: MemberId, room: Weak<LiveRo
         let next = announced.notified();
         tokio::pin!(next);
         next.as_mut().enable();
-        if let Some(publication) = live.start_track(&owner, &cid) {
+        if let Some(publication) = live.media(&owner, &cid) {
             break publication;
         }
         drop(live);

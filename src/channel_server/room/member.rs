@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use livekit_protocol::participant_info::State;
+use livekit_protocol::participant_info::{Kind, State};
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
 
 use crate::channel_server::ids::{MemberId, TrackSid};
@@ -55,7 +55,7 @@ pub(super) struct Track {
     /// The client's own id of it: the track id in its description.
     pub(super) cid: String,
     pub(super) info: TrackInfo,
-    /// Whether its media has arrived; others know of live tracks only.
+    /// Whether its owner's description sends it, or its media has arrived; others know of live tracks only.
     pub(super) live: bool,
     /// Whether its owner was told that somebody hears it.
     pub(super) heard: bool,
@@ -82,8 +82,13 @@ impl Member {
     /// What it may do now: what its token grants, as far as its role goes and no rule bans it.
     pub(super) fn grants(&self) -> Grants {
         let speaks = self.role != Role::Audience && self.silenced.is_none();
-        let Grants { microphone, screen_audio, .. } = self.pass.grants;
-        Grants { microphone: microphone && speaks, screen_audio: screen_audio && speaks, ..self.pass.grants }
+        let Grants { microphone, screen_audio, other_audio, .. } = self.pass.grants;
+        Grants {
+            microphone: microphone && speaks,
+            screen_audio: screen_audio && speaks,
+            other_audio: other_audio && speaks,
+            ..self.pass.grants
+        }
     }
 
     /// When a right of it, or a ban, ends next.
@@ -111,6 +116,11 @@ impl Member {
     /// A member that keeps the room open and counts in it.
     pub(super) const fn holds_open(&self) -> bool {
         !self.pass.grants.recorder
+    }
+
+    /// What works for a room instead of taking part in it.
+    pub(super) const fn is_dependent(&self) -> bool {
+        self.pass.grants.recorder || matches!(self.pass.kind, Kind::Agent | Kind::Egress)
     }
 
     /// Whether it wants to hear, and may hear, a track of somebody else.
@@ -150,7 +160,7 @@ impl Member {
             version: self.version,
             permission: Some(ParticipantPermission {
                 can_subscribe: grants.subscribe,
-                can_publish: grants.microphone || grants.screen_audio,
+                can_publish: grants.speaks(),
                 can_publish_data: grants.data,
                 can_publish_sources: self.sources().into_iter().map(i32::from).collect(),
                 hidden: grants.hidden,
@@ -182,10 +192,15 @@ impl Member {
         ParticipantInfo { tracks: Vec::new(), disconnect_reason: reason.into(), ..self.info() }
     }
 
-    /// Naming what may be published keeps SDKs from ever asking for video (facts/livekit.md section 3).
+    /// Naming what may be published keeps SDKs from ever asking for a camera (facts/livekit.md section 3). SDKs look here for the
+    /// source of a track that names none, too.
     fn sources(&self) -> Vec<TrackSource> {
         let grants = self.grants();
-        let all = [(grants.microphone, TrackSource::Microphone), (grants.screen_audio, TrackSource::ScreenShareAudio)];
+        let all = [
+            (grants.other_audio, TrackSource::Unknown),
+            (grants.microphone, TrackSource::Microphone),
+            (grants.screen_audio, TrackSource::ScreenShareAudio),
+        ];
         all.into_iter().filter_map(|(granted, source)| granted.then_some(source)).collect()
     }
 }

@@ -56,9 +56,9 @@ impl Stage {
 
     fn publish(&mut self, id: &MemberId, cid: &str) -> TrackSid {
         self.announce(id, cid);
-        let (sid, _, effects) = self.room.start_track(id, cid, Some("0")).unwrap();
-        self.log.extend(effects);
-        sid
+        let started = self.room.start_track(id, cid, "0").unwrap();
+        self.log.extend(started.effects);
+        started.sid
     }
 
     /// What has happened since the last call.
@@ -71,6 +71,7 @@ fn speaker() -> Grants {
     Grants {
         microphone: true,
         screen_audio: true,
+        other_audio: true,
         subscribe: true,
         data: true,
         own_metadata: true,
@@ -80,7 +81,15 @@ fn speaker() -> Grants {
 }
 
 fn recorder() -> Grants {
-    Grants { microphone: false, screen_audio: false, data: false, hidden: true, recorder: true, ..speaker() }
+    Grants {
+        microphone: false,
+        screen_audio: false,
+        other_audio: false,
+        data: false,
+        hidden: true,
+        recorder: true,
+        ..speaker()
+    }
 }
 
 fn pass(grants: Grants) -> Pass {

@@ -24,6 +24,14 @@ pub(in crate::channel_server) struct Label {
     pub(in crate::channel_server) track: String,
 }
 
+/// A track that is live from now on, and what follows from it.
+#[derive(Debug)]
+pub(in crate::channel_server) struct Started {
+    pub(in crate::channel_server) sid: TrackSid,
+    pub(in crate::channel_server) label: Label,
+    pub(in crate::channel_server) effects: Effects,
+}
+
 /// A section of a publisher's description in which it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::channel_server) struct Sending<'a> {
@@ -59,18 +67,36 @@ impl Room {
         effects
     }
 
-    /// Media arrives that the client calls `cid`. Answers with the track it is, when one was announced: by this id, or, for
-    /// clients that rewrite ids, the only one that still waits.
-    pub(in crate::channel_server) fn start_track(
+    /// The client's description sends the track that it calls `cid`, in the section `mid`: from here on others know of it, whether
+    /// a packet has come or not. `None` when the track is not announced yet, or live already.
+    pub(in crate::channel_server) fn start_track(&mut self, id: &MemberId, cid: &str, mid: &str) -> Option<Started> {
+        let member = self.member(id)?;
+        let at = member.tracks.iter().position(|track| !track.live && track.cid == cid)?;
+        self.start(id, at, cid, Some(mid))
+    }
+
+    /// Media arrives that the client calls `cid`. Answers with the live track it belongs to, which may be started by it: the one
+    /// of this id, or, for clients that rewrite ids, the only one that still waits.
+    pub(in crate::channel_server) fn media(
         &mut self,
         id: &MemberId,
         cid: &str,
         mid: Option<&str>,
-    ) -> Option<(TrackSid, Label, Effects)> {
+    ) -> Option<Result<TrackSid, Started>> {
+        let member = self.member(id)?;
+        if let Some(track) = member.live().find(|track| track.cid == cid) {
+            return Some(Ok(track.sid.clone()));
+        }
+        let at = waiting(member, cid)?;
+        self.start(id, at, cid, mid).map(Err)
+    }
+
+    fn start(&mut self, id: &MemberId, at: usize, cid: &str, mid: Option<&str>) -> Option<Started> {
         let mut effects = Effects::new();
+        let before = self.census();
         let member = self.member_mut(id)?;
         let uid = member.uid.clone();
-        let track = waiting(member, cid)?;
+        let track = member.tracks.get_mut(at)?;
         track.live = true;
         cid.clone_into(&mut track.cid);
         if let Some(mid) = mid {
@@ -79,11 +105,12 @@ impl Room {
         let sid = track.sid.clone();
         let label = label(id, track);
         self.tell_about(id, &mut effects);
+        self.tell_census(before, None, &mut effects);
         effects.push(Effect::News(RoomEvent::Published { uid }));
         let listeners = self.members.iter().filter(|member| member.id != *id && member.wants(&sid));
         let heard = listeners.map(|member| Effect::Hear { listener: member.id.clone(), track: sid.clone() });
         effects.extend(heard.collect::<Vec<_>>());
-        Some((sid, label, effects))
+        Some(Started { sid, label, effects })
     }
 
     /// The publisher muted or unmuted.
@@ -156,6 +183,7 @@ impl Room {
 
     pub(super) fn unpublish(&mut self, id: &MemberId, sid: &TrackSid) -> Effects {
         let mut effects = Effects::new();
+        let before = self.census();
         let silenced = self.speaks(id, sid, 0.0);
         let Some(member) = self.member_mut(id) else { return effects };
         let Some(at) = member.tracks.iter().position(|track| track.sid == *sid) else { return effects };
@@ -167,6 +195,7 @@ impl Room {
             return effects;
         }
         self.tell_about(id, &mut effects);
+        self.tell_census(before, None, &mut effects);
         effects.push(Effect::End(sid.clone()));
         self.members.iter_mut().for_each(|member| _ = member.choices.remove(sid));
         effects.push(Effect::News(RoomEvent::Unpublished { uid }));
@@ -174,15 +203,12 @@ impl Room {
     }
 }
 
-fn waiting<'a>(member: &'a mut Member, cid: &str) -> Option<&'a mut Track> {
-    let waiting = |track: &Track| !track.live;
-    let named = member.tracks.iter().position(|track| waiting(track) && track.cid == cid);
-    let only = || match member.tracks.iter().filter(|track| waiting(track)).count() {
-        1 => member.tracks.iter().position(waiting),
-        _ => None,
-    };
-    let at = named.or_else(only)?;
-    member.tracks.get_mut(at)
+/// The place of an announced track that is not live.
+fn waiting(member: &Member, cid: &str) -> Option<usize> {
+    let mut waiting = member.tracks.iter().enumerate().filter(|(_, track)| !track.live);
+    let named = waiting.clone().find(|(_, track)| track.cid == cid);
+    let only = || waiting.next().filter(|_| waiting.next().is_none());
+    named.or_else(only).map(|(at, _)| at)
 }
 
 /// Streams are named as the real server does it, so that clients find the member and the track (facts/livekit.md section 3.7).
@@ -198,7 +224,8 @@ fn published(track: &Track) -> Message {
 /// Whether a track of this source may be published.
 pub(super) fn permits(grants: Grants, source: i32) -> bool {
     match TrackSource::try_from(source) {
-        Ok(TrackSource::Microphone | TrackSource::Unknown) => grants.microphone,
+        Ok(TrackSource::Unknown) => grants.other_audio,
+        Ok(TrackSource::Microphone) => grants.microphone,
         Ok(TrackSource::ScreenShareAudio) => grants.screen_audio,
         Ok(TrackSource::Camera | TrackSource::ScreenShare) | Err(_) => false,
     }

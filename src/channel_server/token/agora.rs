@@ -47,6 +47,7 @@ pub(super) fn pass(
     let grants = Grants {
         microphone: audio,
         screen_audio: audio,
+        other_audio: audio,
         subscribe: true,
         data,
         own_metadata: false,

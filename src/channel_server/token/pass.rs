@@ -33,7 +33,8 @@ impl Pass {
     /// Takes away what has ended by `now`; the right to be in the room is not looked at.
     pub fn lapse(&mut self, now: WallMs) {
         if ended(self.terms.audio, now) {
-            (self.grants.microphone, self.grants.screen_audio, self.terms.audio) = (false, false, None);
+            let Grants { microphone, screen_audio, other_audio, .. } = &mut self.grants;
+            (*microphone, *screen_audio, *other_audio, self.terms.audio) = (false, false, false, None);
         }
         if ended(self.terms.data, now) {
             (self.grants.data, self.terms.data) = (false, None);
@@ -55,6 +56,8 @@ pub struct Grants {
     pub microphone: bool,
     /// Publish the sound of a shared screen.
     pub screen_audio: bool,
+    /// Publish audio that names no source. A token that names sources doesn't allow it, as on a LiveKit server.
+    pub other_audio: bool,
     /// Hear others.
     pub subscribe: bool,
     /// Send data packets.
@@ -70,7 +73,7 @@ pub struct Grants {
 impl Grants {
     /// Whether any audio may be published.
     pub const fn speaks(&self) -> bool {
-        self.microphone || self.screen_audio
+        self.microphone || self.screen_audio || self.other_audio
     }
 }
 

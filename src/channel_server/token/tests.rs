@@ -175,6 +175,7 @@ fn a_livekit_token_of_the_server_opens_the_first_apps_rooms() {
     let expected = Grants {
         microphone: true,
         screen_audio: true,
+        other_audio: true,
         subscribe: true,
         data: true,
         own_metadata: false,

@@ -16,6 +16,34 @@ fn the_join_names_everybody_but_the_hidden() {
 }
 
 #[test]
+fn members_are_told_how_many_they_are() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    stage.new_effects();
+    let counts = |effects: &Effects, id: &MemberId| {
+        let rooms = told(effects, id).filter_map(|message| match message {
+            Message::RoomUpdate(update) => update.room.as_ref(),
+            _ => None,
+        });
+        rooms.map(|room| (room.num_participants, room.num_publishers)).collect::<Vec<_>>()
+    };
+    let bob = stage.join("bob");
+    let joined = stage.new_effects();
+    assert_eq!((counts(&joined, &alice), counts(&joined, &bob)), (vec![(2, 0)], vec![]), "its join tells bob");
+    let track = stage.publish(&bob, "cid");
+    assert_eq!(counts(&stage.new_effects(), &alice), [(2, 1)]);
+    assert_eq!(counts(&stage.room.unpublish(&bob, &track), &alice), [(2, 0)]);
+
+    let hidden = Grants { hidden: true, ..speaker() };
+    stage.enter("hidden", hidden).unwrap();
+    let agent = Pass { kind: Kind::Agent, ..pass(speaker()) };
+    let (agent, _) = stage.enter_with("agent", agent, Client::default()).unwrap();
+    stage.publish(&agent, "cid");
+    assert_eq!(counts(&stage.new_effects(), &alice), [(2, 1)], "an agent publishes, but takes no part");
+    assert_eq!(counts(&stage.room.remove(&bob, LeftReason::Quit), &alice), [(1, 1)]);
+}
+
+#[test]
 fn the_last_word_about_a_member_is_said_once() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));

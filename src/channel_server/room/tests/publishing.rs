@@ -21,13 +21,16 @@ fn a_track_is_told_before_it_is_heard() {
 fn announcement_and_media_may_come_in_either_order() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
-    assert!(stage.room.start_track(&alice, "cid", None).is_none(), "not announced yet");
+    assert!(stage.room.start_track(&alice, "cid", "0").is_none(), "not announced yet");
+    assert!(stage.room.media(&alice, "cid", None).is_none());
     stage.announce(&alice, "cid");
     stage.announce(&alice, "other");
-    let (_, label, _) = stage.room.start_track(&alice, "cid", None).unwrap();
-    assert_eq!(label.stream, format!("{alice}|{}", label.track));
-    assert!(stage.room.start_track(&alice, "rewritten", None).is_some(), "the only one that waits");
-    assert!(stage.room.start_track(&alice, "more", None).is_none());
+    let started = stage.room.start_track(&alice, "cid", "0").unwrap();
+    assert_eq!(started.label.stream, format!("{alice}|{}", started.label.track));
+    assert!(stage.room.start_track(&alice, "cid", "0").is_none(), "it is live");
+    assert_eq!(stage.room.media(&alice, "cid", None).unwrap().unwrap(), started.sid);
+    assert!(stage.room.media(&alice, "rewritten", None).unwrap().is_err(), "the only one that waits");
+    assert!(stage.room.media(&alice, "more", None).is_none());
 }
 
 #[test]
@@ -38,10 +41,14 @@ fn only_audio_that_the_token_allows_is_published() {
     let camera =
         AddTrackRequest { r#type: TrackType::Video.into(), source: TrackSource::Camera.into(), ..microphone("v") };
     let screen = AddTrackRequest { source: TrackSource::ScreenShareAudio.into(), ..microphone("s") };
+    let unnamed = |cid| AddTrackRequest { source: TrackSource::Unknown.into(), ..microphone(cid) };
+    let (named, _) = stage.enter("named", Grants { other_audio: false, ..speaker() }).unwrap();
     for (id, request, reason) in [
         (&alice, camera, Some(Reason::NotAllowed)),
         (&mute, microphone("m"), Some(Reason::NotAllowed)),
         (&mute, screen, None),
+        (&alice, unnamed("u"), None),
+        (&named, unnamed("u"), Some(Reason::NotAllowed)),
         (&alice, microphone(""), Some(Reason::InvalidName)),
         (&alice, microphone(&"x".repeat(1000)), Some(Reason::InvalidName)),
         (&alice, AddTrackRequest { stream: "a b\r\nc".into(), ..microphone("n") }, Some(Reason::InvalidName)),
@@ -56,7 +63,12 @@ fn permissions_name_audio_sources_only() {
     let mut stage = Stage::new();
     let (_, response) = stage.enter("alice", speaker()).unwrap();
     let sources = response.participant.unwrap().permission.unwrap().can_publish_sources;
-    assert_eq!(sources, [i32::from(TrackSource::Microphone), i32::from(TrackSource::ScreenShareAudio)]);
+    let expected = [TrackSource::Unknown, TrackSource::Microphone, TrackSource::ScreenShareAudio];
+    assert_eq!(
+        sources,
+        expected.map(i32::from),
+        "SDKs refuse by themselves what is not named, a track without a source too"
+    );
 }
 
 #[test]
@@ -94,5 +106,5 @@ fn another_announced_track_on_the_same_section_is_a_republish() {
     stage.announce(&alice, "two");
     let effects = stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "two" }]);
     assert!(effects.contains(&Effect::End(first.clone())));
-    assert_ne!(stage.room.start_track(&alice, "two", Some("0")).unwrap().0, first);
+    assert_ne!(stage.room.start_track(&alice, "two", "0").unwrap().sid, first);
 }

@@ -102,7 +102,7 @@ fn a_role_needs_no_grant_for_metadata_but_the_token_to_speak() {
         assert_eq!(response_of(&stage.room.update_metadata(&alice, ask(word)), &alice), Reason::NotAllowed);
     }
 
-    let mute = Grants { microphone: false, screen_audio: false, ..speaker() };
+    let mute = Grants { microphone: false, screen_audio: false, other_audio: false, ..speaker() };
     let (bob, _) = stage.enter_with("bob", pass(mute), wish(None, Some(Role::Host))).unwrap();
     assert_eq!(stage.room.member(&bob).unwrap().role, Role::Audience, "a host that may not speak is none");
     assert_eq!(response_of(&stage.room.update_metadata(&bob, ask("host")), &bob), Reason::NotAllowed);
