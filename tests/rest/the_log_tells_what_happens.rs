@@ -2,8 +2,14 @@
 //! mistake, requests at debug alone.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use cloud_recorder::channel::livekit::Talker;
 use cloud_recorder::channel_server::token::{MintLiveKit, mint_livekit};
 use cloud_recorder::clock;
@@ -12,7 +18,6 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::binary::Binary;
-use crate::echoing_bucket::EchoingBucket;
 use crate::receiver::{Answer, Receiver};
 use crate::talker;
 use crate::world::until;
@@ -32,6 +37,37 @@ fn configuration(folder: &Path, receiver: &Receiver, log: &str) -> std::path::Pa
     );
     std::fs::write(&file, text).unwrap();
     file
+}
+
+/// A bucket that takes everything, or answers everything with another status.
+struct Bucket {
+    endpoint: String,
+    status: Arc<AtomicU16>,
+}
+
+impl Bucket {
+    async fn open() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let status = Arc::new(AtomicU16::new(200));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&status));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { endpoint, status }
+    }
+
+    fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+}
+
+async fn answer(State(status): State<Arc<AtomicU16>>, request: Request) -> Response {
+    let checksum = request.headers().get("x-amz-checksum-sha256").cloned();
+    match (status.load(Ordering::Relaxed), request.method()) {
+        (200, &Method::PUT) => [("x-amz-checksum-sha256", checksum.unwrap())].into_response(),
+        (200, &Method::DELETE) => StatusCode::NO_CONTENT.into_response(),
+        (200, _) => StatusCode::NOT_IMPLEMENTED.into_response(),
+        (status, _) => StatusCode::from_u16(status).unwrap().into_response(),
+    }
 }
 
 async fn post(url: &str, path: &str, client: &Value) -> (u16, Value) {
@@ -73,12 +109,12 @@ async fn said(folder: &Path, message: &str) -> Value {
 async fn a_line_for_each_change_and_none_at_error() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = Receiver::scripted(&[Answer::Status(500)]).await;
-    let bucket = EchoingBucket::open(&[]).await;
+    let bucket = Bucket::open().await;
     let file = configuration(folder.path(), &receiver, "log_format = \"json\"");
     let worker = Binary::serve(folder.path(), &file, &[]).await;
     let url = worker.url.clone();
     let storage = json!({
-        "vendor": 11, "region": 0, "bucket": "calls", "accessKey": "key", "secretKey": "hushed", "stsToken": "good",
+        "vendor": 11, "region": 0, "bucket": "calls", "accessKey": "key", "secretKey": "hushed",
         "extensionParams": { "endpoint": bucket.endpoint },
     });
     let client = json!({ "recordingConfig": { "channelType": 1, "streamTypes": 0 }, "storageConfig": storage });
@@ -86,9 +122,9 @@ async fn a_line_for_each_change_and_none_at_error() {
     let resource = post(&url, "acquire", &json!({})).await.1["resourceId"].as_str().unwrap().to_owned();
     let start = format!("resourceid/{resource}/mode/mix/start");
 
-    bucket.want("another");
+    bucket.answers(403);
     assert_ne!(post(&url, &start, &client).await.0, 200, "the caller's key is wrong");
-    bucket.want("good");
+    bucket.answers(200);
     let (status, answer) = post(&url, &start, &client).await;
     assert_eq!(status, 200, "{answer}");
     let sid = answer["sid"].as_str().unwrap().to_owned();
@@ -96,10 +132,10 @@ async fn a_line_for_each_change_and_none_at_error() {
     assert_eq!((&started["level"], &started["sid"], &started["cname"]), (&json!("INFO"), &json!(sid), &json!("room")));
     assert_eq!((&started["app"], &started["uid"], &started["mode"]), (&json!(APP), &json!("9"), &json!("mix")));
 
-    bucket.want("expired");
+    bucket.answers(503);
     let refused = said(folder.path(), "the bucket takes no uploads").await;
     assert_eq!((&refused["level"], &refused["sid"]), (&json!("WARN"), &json!(sid)));
-    bucket.want("good");
+    bucket.answers(200);
     said(folder.path(), "the bucket takes uploads again").await;
     let failing = said(folder.path(), "the callback receiver fails").await;
     assert_eq!((&failing["level"], &failing["app"]), (&json!("WARN"), &json!(APP)));
