@@ -1,4 +1,4 @@
-//! Pages for people, embedded in the binary: the voice room at `/room`, the REST API at `/docs`.
+//! Pages for people, embedded in the binary: the first page at `/`, the voice room at `/room`, the REST API at `/docs`.
 //!
 //! The voice room is served to anybody who reaches the HTTP port; it holds no secrets. It needs a channel URL, a token and REST
 //! credentials to be of use, and asks the person to paste them. Only a development server on loopback hands them out
@@ -9,6 +9,7 @@
 
 mod dev;
 mod error;
+mod home;
 mod pages;
 mod policy;
 mod reference;
@@ -33,9 +34,9 @@ pub struct Settings {
     pub api: Option<&'static serde_json::Value>,
 }
 
-/// The routes `/room` and `/docs`, and below them.
+/// The routes `/`, `/room` and `/docs`, and below them.
 pub fn router(settings: Settings) -> Router {
-    let api = settings.api;
+    let (api, home) = (settings.api, home::router(settings.dev.is_some()));
     let pages = pages::Pages::new(policy::content_security_policy(&settings));
     let page_routes = Router::new()
         .route("/room", get(pages::index))
@@ -48,5 +49,5 @@ pub fn router(settings: Settings) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(dev::BODY_LIMIT))
         .with_state(Arc::new(settings.dev));
     let reference = api.map(reference::router).unwrap_or_default();
-    page_routes.merge(dev_routes).merge(reference)
+    page_routes.merge(dev_routes).merge(reference).merge(home)
 }

@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Settings;
 
+/// For pages that are HTML and a style sheet alone.
+pub(super) const STATIC: &str =
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The header's value. `blob:` is for the media source that the player feeds.
 pub(super) fn content_security_policy(settings: &Settings) -> String {
     let dev = settings.dev.iter().flat_map(|dev| [Some(&dev.bucket.endpoint), dev.channel_url.as_ref()]).flatten();

@@ -19,9 +19,7 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::pages::Pages;
-
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use super::policy::STATIC;
 
 const STYLE: &str = include_str!("pages/reference.css");
 
@@ -33,7 +31,7 @@ struct Reference {
 
 /// The routes `/docs` and below it, for this OpenAPI document.
 pub(super) fn router(document: &Value) -> Router {
-    let reference = Reference { pages: Pages::new(POLICY.to_owned()), html: page::render(document) };
+    let reference = Reference { pages: Pages::new(STATIC.to_owned()), html: page::render(document) };
     Router::new()
         .route("/docs", get(index))
         .route("/docs/", get(to_index))
@@ -101,7 +99,7 @@ mod tests {
             (status, &headers[header::CONTENT_TYPE]),
             (StatusCode::OK, &"text/html; charset=utf-8".parse().unwrap())
         );
-        assert_eq!(headers[header::CONTENT_SECURITY_POLICY], POLICY);
+        assert_eq!(headers[header::CONTENT_SECURITY_POLICY], STATIC);
         for text in
             ["a &amp; b", "Look at a thing", "The thing", "<code>x &lt; y</code>", "id=\"thing\"", "id=\"shape-Thing\""]
         {

@@ -63,6 +63,7 @@ mod tenants_are_apart;
 mod tenants_attack_each_other;
 mod the_binary_keeps_to_itself;
 mod the_bot_may_not_get_in;
+mod the_first_commands_work;
 mod the_image_has_what_it_is_built_from;
 mod the_log_tells_what_happens;
 mod the_log_waits_for_its_database;
