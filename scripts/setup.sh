@@ -41,6 +41,7 @@ if [ "$purpose" = test ]; then
     need ffmpeg ffmpeg
     need promtool prometheus
     have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+    have firefox-esr || have firefox || missing+=(firefox-esr)
     [ -n "$(find_python)" ] || missing+=(python3 python3-venv)
 fi
 

@@ -9,6 +9,7 @@ mod show;
 mod sound;
 mod talkers;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,7 +89,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
 fn config(args: &Args, receiver: &Receiver, secret: &SecretString) -> anyhow::Result<Config> {
     let mut config = Config::parse(&development::text(&args.out, &mut rand::rng()), std::iter::empty())?;
     config.server.listen.set_port(0);
-    config.channel_server.udp_listen.set_port(0);
+    config.channel_server.udp_listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.bucket.listen.set_port(0);
     let app = config.apps.first_mut().context("the development configuration has an app")?;
     app.callback_url = Some(PrivateUrl(Url::parse(&format!("http://{}/", receiver.address))?));

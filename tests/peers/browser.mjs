@@ -1,26 +1,42 @@
-// Drives headless Chromium for browser.py: one JSON command a line on standard input, one JSON answer a line on standard output.
+// Drives a headless browser for browser.py: one JSON command a line on standard input, one JSON answer a line on standard output.
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const [modules, chromium] = process.argv.slice(2);
+const [modules, kind, executablePath] = process.argv.slice(2);
 const playwright = (await import(pathToFileURL(`${modules}/playwright-core/index.mjs`))).default;
 
-const browser = await playwright.chromium.launch({
-  executablePath: chromium,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    // Talk to loopback addresses as they are, without names that nobody here resolves.
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--allow-loopback-in-peer-connection",
-  ],
-});
+const launch = {
+  chromium: () => playwright.chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--autoplay-policy=no-user-gesture-required",
+      // Talk to loopback addresses as they are, without names that nobody here resolves.
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      "--allow-loopback-in-peer-connection",
+    ],
+  }),
+  // The distribution's own, over WebDriver BiDi. Where there is no sound card its Web Audio stands still, so the microphone is its fake one.
+  firefox: () => playwright.firefox.launch({
+    channel: "moz-firefox",
+    executablePath,
+    firefoxUserPrefs: {
+      "media.autoplay.default": 0,
+      "media.navigator.streams.fake": true,
+      "media.navigator.permission.disabled": true,
+      "media.navigator.audio.fake_frequency": 660,
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
+    },
+  }),
+};
+const browser = await launch[kind]();
 const pages = new Map();
 
 // A microphone that hears a pure tone, without the processing that would take it for noise.
@@ -52,7 +68,7 @@ const peers = () => {
 const commands = {
   async open({ page: name, url, hertz, anyOrigin, dark, width, height }) {
     const context = await browser.newContext({
-      bypassCSP: anyOrigin ?? false,
+      ...(anyOrigin ? { bypassCSP: true } : {}),
       colorScheme: dark ? "dark" : "light",
       viewport: { width: width ?? 900, height: height ?? 1100 },
     });
@@ -61,7 +77,7 @@ const commands = {
     page.on("console", (message) => log.push(`${message.type()}: ${message.text()}`));
     page.on("pageerror", (error) => log.push(`uncaught: ${error.message}`));
     page.on("request", (request) => log.push(`request: ${request.url()}`));
-    if (hertz) await page.addInitScript(tone, hertz);
+    if (hertz && kind === "chromium") await page.addInitScript(tone, hertz);
     await page.addInitScript(peers);
     pages.set(name, { page, context, log });
     await page.goto(url);
@@ -69,6 +85,7 @@ const commands = {
   fill: ({ page, id, text }) => page.fill(`#${id}`, text),
   choose: ({ page, id, value }) => page.selectOption(`#${id}`, value),
   click: ({ page, id }) => page.click(`#${id}`),
+  reload: ({ page }) => page.reload(),
   press: ({ page, key }) => page.keyboard.press(key),
   eval: ({ page, script }) => page.evaluate(script),
   shot: ({ page, path }) => page.screenshot({ path, fullPage: true }),

@@ -80,6 +80,13 @@ def browser():
     browser.close()
 
 
+@pytest.fixture(scope="session")
+def firefox():
+    browser = Browser("firefox")
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
 def crowd():
     crowd = Crowd()

@@ -48,21 +48,24 @@ pub(super) fn point_at_bucket(config: &mut Config, bucket: SocketAddr) -> anyhow
     Ok(())
 }
 
-/// The configuration's text. Every address is loopback: the bucket may be read by anybody who reaches it.
+/// The configuration's text. HTTP and bucket are on loopback, the bucket may be read by anybody who reaches it. Media are not: Firefox connects
+/// to no loopback address, and what is not signed with the credentials of a session, which only HTTP gives out, is dropped.
 pub(crate) fn text(data_dir: &Path, random: &mut impl Rng) -> String {
     let mut hex32 = || format!("{:032x}", random.random::<u128>());
     let (app, certificate, customer, secret) = (hex32(), hex32(), hex32(), hex32());
     let (api_key, api_secret, bucket_secret) = (hex32(), hex32(), hex32());
     let data_dir = toml::Value::String(data_dir.display().to_string());
     format!(
-        r#"# A development server's configuration: loopback only, random credentials. deploy/cloud-recorder.toml explains every knob.
+        r#"# A development server's configuration: HTTP on loopback only, random credentials. deploy/cloud-recorder.toml explains every knob.
 [server]
 listen = "127.0.0.1:8080"
 data_dir = {data_dir}
 disk_reserve_mib = 64
 
 [channel_server]
-udp_listen = "127.0.0.1:7882"
+# Media are reached at this machine's own address, because Firefox connects to no loopback address; without the credentials of a session, which
+# only the HTTP port gives out, nothing is taken there.
+udp_listen = "0.0.0.0:7882"
 api_key = "dev-{api_key}"
 api_secret = "{api_secret}"
 
@@ -100,7 +103,7 @@ mod tests {
             Config::parse(&text(Path::new("a \"strange\" folder"), &mut rand::rng()), std::iter::empty()).unwrap();
         assert!(config.server.listen.ip().is_loopback());
         assert!(config.bucket.listen.ip().is_loopback());
-        assert!(config.channel_server.udp_listen.ip().is_loopback());
+        assert_eq!(config.open_ports(), [config.channel_server.udp_listen], "media alone, for Firefox");
         assert_eq!(config.server.data_dir, Path::new("a \"strange\" folder"));
     }
 

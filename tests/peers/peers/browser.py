@@ -1,4 +1,4 @@
-"""Headless Chromium, through the Node driver beside this package."""
+"""Headless Chromium and Firefox, through the Node driver beside this package."""
 
 import json
 import shutil
@@ -11,15 +11,16 @@ from .program import wait_for
 DRIVER = __file__.replace("peers/browser.py", "browser.mjs")
 
 
-def chromium():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "no Chromium: install the package chromium"
+def executable(kind):
+    names = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "firefox": ("firefox-esr", "firefox")}[kind]
+    found = next(filter(None, map(shutil.which, names)), None)
+    assert found, f"no {kind}: install the package {names[0]}"
     return found
 
 
 class Browser:
-    def __init__(self):
-        command = ["node", DRIVER, str(KEPT / "node" / "node_modules"), chromium()]
+    def __init__(self, kind="chromium"):
+        command = ["node", DRIVER, str(KEPT / "node" / "node_modules"), kind, executable(kind)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lock = threading.Lock()
         self.pages = 0
@@ -66,6 +67,9 @@ class Page:
 
     def press(self, key):
         self._ask("press", key=key)
+
+    def reload(self):
+        self._ask("reload")
 
     def eval(self, script):
         return self._ask("eval", script=script)

@@ -6,18 +6,22 @@ export interface Door {
   token: string;
 }
 
-export interface Desk {
+// Who calls the REST API.
+export interface Caller {
   appId: string;
   key: string;
   secret: string;
-  storageConfig: { fileNamePrefix?: string[] };
   playback: string;
+}
+
+export interface Storage {
+  fileNamePrefix?: string[];
 }
 
 interface Session {
   appId: string;
   rest: { key: string; secret: string };
-  storageConfig: { fileNamePrefix?: string[] };
+  storageConfig: Storage;
   playback: string;
 }
 
@@ -49,30 +53,35 @@ export class Access {
     return { url: channelUrl(body.url ?? ""), token: body.token };
   }
 
-  desk(): Desk {
+  // None while the person has not filled in all of it.
+  caller(): Caller | undefined {
     if (this.session) {
-      const { appId, rest, storageConfig, playback } = this.session;
-      return { appId, ...rest, storageConfig, playback };
+      const { appId, rest, playback } = this.session;
+      return { appId, ...rest, playback };
     }
-    const text = (id: string, what: string) => {
-      const value = input(id).value.trim();
-      if (!value) throw new Error(`To record, fill in the ${what}.`);
-      return value;
-    };
-    let storageConfig: Desk["storageConfig"];
+    const [appId, key, secret] = [text("app-id"), text("rest-key"), text("rest-secret")];
+    return appId && key && secret ? { appId, key, secret, playback: text("playback") } : undefined;
+  }
+
+  // The same for whoever is about to record.
+  needed(): Caller {
+    const caller = this.caller();
+    if (caller) return caller;
+    throw new Error("To record, fill in the app id, the customer key and the customer secret.");
+  }
+
+  storage(): Storage {
+    if (this.session) return this.session.storageConfig;
     try {
-      storageConfig = JSON.parse(area("storage").value) as Desk["storageConfig"];
+      return JSON.parse(area("storage").value) as Storage;
     } catch {
       throw new Error("To record, fill in storageConfig as JSON: vendor, region, bucket, accessKey, secretKey.");
     }
-    return {
-      appId: text("app-id", "app id"),
-      key: text("rest-key", "customer key"),
-      secret: text("rest-secret", "customer secret"),
-      storageConfig,
-      playback: input("playback").value.trim(),
-    };
   }
+}
+
+function text(id: string): string {
+  return input(id).value.trim();
 }
 
 // The same server's WebSocket when none is named.

@@ -1,5 +1,6 @@
-// One recording, asked for over the server's own REST API as any app server would.
-import type { Desk } from "./access";
+// One recording, asked for over the server's own REST API as any app server would. Every page that looks at a room sees the same
+// recording, whoever started it.
+import type { Caller, Storage } from "./access";
 
 export type Mode = "mix" | "individual";
 
@@ -7,6 +8,12 @@ export interface PlaylistFile {
   name: string;
   uid: string | undefined;
   url: string | undefined;
+}
+
+// How a recording is: its playlists in the bucket, and why it is over where it is.
+export interface Progress {
+  files: PlaylistFile[];
+  ended: string | undefined;
 }
 
 interface ListedFile {
@@ -22,101 +29,142 @@ interface Answer {
   message?: string;
   resourceId?: string;
   sid?: string;
-  serverResponse?: { fileList?: string | ListedFile[] };
+  mode?: string;
+  cname?: string;
+  uid?: string;
+  state?: string;
+  endReason?: string;
   fileList?: ListedFile[];
+  recordings?: Answer[];
 }
+
+// The recorder's uid in the room. It is always the same, so that of two pages that press Record at once the server refuses one.
+const RECORDER = "1900000001";
+// "already started" and "task conflict".
+const RUNS_ALREADY = [7, 53];
 
 export class Recording {
   private constructor(
-    private readonly desk: Desk,
+    private readonly caller: Caller,
+    private readonly sid: string,
     private readonly session: string,
     private readonly who: { cname: string; uid: string },
   ) {}
 
-  static async start(desk: Desk, room: string, mode: Mode): Promise<Recording> {
-    // The recorder's own uid in the channel: any that no member has.
-    const who = { cname: room, uid: String(1_000_000_000 + Math.floor(Math.random() * 1_000_000_000)) };
-    const acquired = await call(desk, "POST", "acquire", { ...who, clientRequest: {} });
+  get room(): string {
+    return this.who.cname;
+  }
+
+  // The newest recording of a room that still runs.
+  static async underway(caller: Caller, room: string): Promise<Recording | undefined> {
+    const filter = new URLSearchParams({ cname: room, state: "starting,recording,recovering", limit: "1" });
+    const list = await call(caller, "GET", `recordings?${filter}`);
+    const [newest] = list.recordings ?? [];
+    if (!newest?.sid || !newest.resourceId || !newest.uid) return undefined;
+    const mode = newest.mode === "individual" ? "individual" : "mix";
+    const resource = `cloud_recording/resourceid/${encodeURIComponent(newest.resourceId)}`;
+    const session = `${resource}/sid/${newest.sid}/mode/${mode}`;
+    return new Recording(caller, newest.sid, session, { cname: room, uid: newest.uid });
+  }
+
+  static async start(caller: Caller, storageConfig: Storage, room: string, mode: Mode): Promise<Recording> {
+    const who = { cname: room, uid: RECORDER };
+    const acquired = await call(caller, "POST", "cloud_recording/acquire", { ...who, clientRequest: {} });
     if (!acquired.resourceId) throw new Error("The server's answer to acquire holds no resourceId.");
-    const resource = `resourceid/${encodeURIComponent(acquired.resourceId)}`;
+    const resource = `cloud_recording/resourceid/${encodeURIComponent(acquired.resourceId)}`;
     const recordingConfig = {
       channelType: 0,
       streamTypes: 0,
       maxIdleTime: 120,
       ...(mode === "individual" ? { streamMode: "original", subscribeUidGroup: 5 } : {}),
     };
-    const started = await call(desk, "POST", `${resource}/mode/${mode}/start`, {
-      ...who,
-      clientRequest: {
-        recordingConfig,
-        recordingFileConfig: { avFileType: ["hls"] },
-        storageConfig: desk.storageConfig,
-      },
-    });
-    if (!started.sid) throw new Error("The server's answer to start holds no sid.");
-    return new Recording(desk, `${resource}/sid/${encodeURIComponent(started.sid)}/mode/${mode}`, who);
-  }
-
-  // The playlists so far, or undefined once the recording is over.
-  async query(): Promise<PlaylistFile[] | undefined> {
+    let started: Answer;
     try {
-      return this.files(await call(this.desk, "GET", `${this.session}/query`));
+      started = await call(caller, "POST", `${resource}/mode/${mode}/start`, {
+        ...who,
+        clientRequest: { recordingConfig, recordingFileConfig: { avFileType: ["hls"] }, storageConfig },
+      });
     } catch (error) {
-      if (error instanceof Refused && error.status === 404) return undefined;
+      const runs = error instanceof Refused && RUNS_ALREADY.includes(error.code ?? 0) && (await Recording.underway(caller, room));
+      if (runs) return runs;
       throw error;
     }
+    if (!started.sid) throw new Error("The server's answer to start holds no sid.");
+    return new Recording(caller, started.sid, `${resource}/sid/${started.sid}/mode/${mode}`, who);
+  }
+
+  async look(): Promise<Progress> {
+    const answer = await call(this.caller, "GET", `recordings/${this.sid}`);
+    const over = answer.state === "ended" || answer.state === "failed";
+    return { files: this.files(answer), ended: over ? ending(answer.endReason) : undefined };
   }
 
   async stop(): Promise<PlaylistFile[]> {
     const body = { ...this.who, clientRequest: { async_stop: false } };
-    return this.files(await call(this.desk, "POST", `${this.session}/stop`, body));
+    return this.files(await call(this.caller, "POST", `${this.session}/stop`, body));
   }
 
-  // Those that are in the bucket. The list beside serverResponse has the same form in every mode, and knows.
+  // Those that are in the bucket, by their whole names there.
   private files(answer: Answer): PlaylistFile[] {
-    const list = answer.fileList ?? answer.serverResponse?.fileList ?? [];
-    const entries: ListedFile[] = typeof list === "string" ? [{ fileName: list }] : list;
-    return entries.flatMap(({ fileName, uid, isPlayable }) => {
+    return (answer.fileList ?? []).flatMap(({ fileName, uid, isPlayable }) => {
       if (!fileName || isPlayable === false) return [];
       return [{ name: fileName, uid: uid === "0" ? undefined : uid, url: this.address(fileName) }];
     });
   }
 
-  // Where the playlist can be played; the answer's name may or may not hold the prefix.
-  private address(fileName: string): string | undefined {
-    const { playback, storageConfig } = this.desk;
+  // Where the playlist can be played.
+  private address(key: string): string | undefined {
+    const { playback } = this.caller;
     if (!playback) return undefined;
-    const prefix = (storageConfig.fileNamePrefix ?? []).map((part) => `${part}/`).join("");
-    const key = fileName.startsWith(prefix) ? fileName : prefix + fileName;
     return (playback.endsWith("/") ? playback : `${playback}/`) + key.split("/").map(encodeURIComponent).join("/");
   }
 }
 
-export class Refused extends Error {
-  constructor(readonly status: number, message: string) {
-    super(message);
+function ending(reason: string | undefined): string {
+  switch (reason) {
+    case "stopped":
+      return "it was stopped";
+    case "idle":
+      return "nobody was in the room for a while";
+    case undefined:
+      return "the server does not say why";
+    default:
+      return reason.replaceAll("_", " ");
   }
 }
 
-async function call(desk: Desk, method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> {
-  const credentials = new TextEncoder().encode(`${desk.key}:${desk.secret}`);
-  const verb = path.split("/").pop() ?? path;
+export class Refused extends Error {
+  constructor(readonly status: number, readonly answer: Answer, message: string) {
+    super(message);
+  }
+
+  get code(): number | undefined {
+    return this.answer.code;
+  }
+}
+
+async function call(caller: Caller, method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> {
+  const credentials = new TextEncoder().encode(`${caller.key}:${caller.secret}`);
+  const verb = path.split("?")[0]?.split("/").pop() ?? path;
   let answer: Response;
   try {
-    answer = await fetch(`v1/apps/${encodeURIComponent(desk.appId)}/cloud_recording/${path}`, {
+    answer = await fetch(`v1/apps/${encodeURIComponent(caller.appId)}/${path}`, {
       method,
       headers: {
         authorization: `Basic ${btoa(String.fromCharCode(...credentials))}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       body: body === undefined ? null : JSON.stringify(body),
+      // The credentials are ours to send. With its own the browser would ask the person for others when these are refused.
+      credentials: "omit",
     });
   } catch {
     throw new Error(`The server did not answer ${verb}. Is it still running?`);
   }
   const json = (await answer.json().catch(() => ({}))) as Answer;
-  if (answer.ok) return json;
+  // A start that was there before is answered with 201.
+  if (answer.ok && json.code !== 7) return json;
   const code = json.code === undefined ? "" : `, code ${json.code}`;
   const reason = [json.reason ?? json.message ?? "no reason given", json.detail].filter(Boolean).join(": ");
-  throw new Refused(answer.status, `The server refused ${verb} (${answer.status}${code}): ${reason}`);
+  throw new Refused(answer.status, json, `The server refused ${verb} (${answer.status}${code}): ${reason}`);
 }

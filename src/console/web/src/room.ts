@@ -2,20 +2,28 @@
 import { Access } from "./access";
 import { block, button, byId, input, say } from "./dom";
 import { play } from "./player";
-import { type Mode, type PlaylistFile, Recording } from "./recording";
+import { type PlaylistFile, type Mode, Recording, Refused } from "./recording";
 import { type Person, Voice } from "./voice";
 
-const QUERY_MS = 2000;
+// How often the page looks at the room's recording, also where another page or program began it.
+const LOOK_MS = 2000;
+// The code of a stop that came while another one was under way.
+const STOPPING_ALREADY = 49;
 
 const access = await Access.ask();
 let voice: Voice | undefined;
 let recording: Recording | undefined;
-let room = "";
+// Where the person asked for another room than the token opens.
+let asked = "";
 let playing = "";
 let noted = "";
+// The credentials that were refused while nobody pressed anything: they are not tried again before they change.
+let refused = "";
 const busy = new Set<HTMLButtonElement>();
 
-input("name").value = `guest-${Math.floor(Math.random() * 9000) + 1000}`;
+// A reload comes back to the same room under the same name.
+input("room").value = sessionStorage.getItem("room") ?? input("room").value;
+input("name").value = sessionStorage.getItem("name") ?? `guest-${Math.floor(Math.random() * 9000) + 1000}`;
 
 byId("join", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
@@ -33,57 +41,99 @@ byId("ask", HTMLFormElement).addEventListener("submit", (event) => {
   void attempt(button("record"), () => (recording ? stop(recording) : start()));
 });
 draw();
+void watch();
+
+// The room that the page is in, else the one that it would join.
+function room(): string {
+  return voice?.name || input("room").value.trim();
+}
 
 async function join() {
-  room = input("room").value.trim();
-  const name = input("name").value.trim();
-  voice = await Voice.join(await access.door(room, name), draw, (why) => {
+  const [wanted, name] = [input("room").value.trim(), input("name").value.trim()];
+  voice = await Voice.join(await access.door(wanted, name), draw, (why) => {
     voice = undefined;
     if (why) complain(why);
     draw();
   });
+  asked = wanted === room() ? "" : wanted;
+  input("room").value = room();
+  sessionStorage.setItem("room", room());
+  sessionStorage.setItem("name", name);
 }
 
 async function start() {
   note("Starting…");
   show([]);
   try {
-    recording = await Recording.start(access.desk(), room, byId("mode", HTMLSelectElement).value as Mode);
+    const [caller, storage, mode] = [access.needed(), access.storage(), byId("mode", HTMLSelectElement).value as Mode];
+    recording = await Recording.start(caller, storage, room(), mode);
   } catch (error) {
     note("");
     throw error;
   }
-  note(`Recording ${room}. The first playlist appears after the first segment.`);
-  void follow(recording);
+  refused = "";
+  note(`Recording ${recording.room}. The first playlist appears after the first segment.`);
 }
 
 async function stop(current: Recording) {
   note("Stopping; the last segments are on their way to the bucket…");
-  const files = await current.stop();
-  recording = undefined;
+  let files: PlaylistFile[];
+  try {
+    files = await current.stop();
+  } catch (error) {
+    // Another page stops it: the next look tells how that ends.
+    if (error instanceof Refused && error.code === STOPPING_ALREADY) return;
+    if (error instanceof Refused && error.status === 404) return;
+    throw error;
+  }
+  if (recording === current) recording = undefined;
   show(files);
   note(files.length > 0 ? "Finished." : "Finished; nothing was recorded.");
 }
 
-// Asks for the playlists until the recording ends, here or for another reason.
-async function follow(current: Recording) {
-  while (recording === current) {
-    await new Promise((resolve) => setTimeout(resolve, QUERY_MS));
-    if (recording !== current) return;
-    const files = await current.query().catch((error: unknown) => {
-      complain(error);
-      return [];
-    });
-    if (recording !== current) return;
-    if (files === undefined) {
-      recording = undefined;
-      note("The recording ended by itself: nobody had been in the room for a while, or the server stopped it.");
-      draw();
-    } else if (files.length > 0) {
-      show(files);
-      note(`Recording ${room}. The playlist grows while you listen.`);
-    }
+// Looks at the room's recording for as long as the page is open.
+async function watch() {
+  for (;;) {
+    await look().catch(complain);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
+}
+
+async function look() {
+  const recordButton = button("record");
+  if (busy.has(recordButton)) return;
+  if (recording && recording.room !== room()) {
+    recording = undefined;
+    note("");
+  }
+  const current = recording;
+  if (current) {
+    const { files, ended } = await current.look();
+    if (recording !== current || busy.has(recordButton)) return;
+    if (files.length > 0) show(files);
+    if (ended !== undefined) {
+      recording = undefined;
+      note(`The recording of ${current.room} is over: ${ended}.`);
+    } else if (files.length > 0) {
+      note(`Recording ${current.room}. The playlist grows while you listen.`);
+    }
+    return draw();
+  }
+  const [caller, wanted] = [access.caller(), room()];
+  const credentials = JSON.stringify(caller);
+  if (!caller || !wanted || credentials === refused) return;
+  let found: Recording | undefined;
+  try {
+    found = await Recording.underway(caller, wanted);
+  } catch (error) {
+    // Nobody asked for this: what is wrong is told when somebody presses Record.
+    if (error instanceof Refused && error.status === 401) refused = credentials;
+    return;
+  }
+  if (!found || recording || busy.has(recordButton) || found.room !== room()) return;
+  recording = found;
+  note(`${found.room} is being recorded.`);
+  draw();
 }
 
 // Runs what a button asked for with the button at rest, and tells what went wrong.
@@ -113,11 +163,13 @@ function complain(error: unknown) {
 
 function draw() {
   const inside = voice !== undefined;
+  const where = `In ${room()}.${asked ? ` The token opens this room, and not ${asked}.` : ""}`;
   const people = voice?.people ?? [];
   usable("enter", !inside);
   usable("leave", inside);
+  if (!inside) asked = "";
   for (const id of ["room", "name"]) input(id).disabled = inside;
-  say(block("connection"), !voice ? (busy.has(button("enter")) ? "Joining…" : "Not in a room.") : voice.reconnecting ? "Reconnecting…" : `In ${room}.`);
+  say(block("connection"), !voice ? (busy.has(button("enter")) ? "Joining…" : "Not in a room.") : voice.reconnecting ? "Reconnecting…" : where);
   block("badge").hidden = !voice?.beingRecorded;
 
   toggle("publish", inside, voice?.publishing ?? false, "Stop sharing", "Share microphone");

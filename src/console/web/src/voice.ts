@@ -60,12 +60,18 @@ export class Voice {
       throw new Error(refusal(error, door.url));
     }
     joined = true;
-    await voice.room.startAudio().catch(() => undefined);
+    // Not waited for: where no sound card is, it never ends.
+    void voice.room.startAudio().catch(() => undefined);
     return voice;
   }
 
   leave(): Promise<void> {
     return this.room.disconnect();
+  }
+
+  // The room that the token opened, whatever the person typed.
+  get name(): string {
+    return this.room.name;
   }
 
   get reconnecting(): boolean {
@@ -128,6 +134,9 @@ function refusal(error: unknown, url: string): string {
     return `The room refused the token: ${error.message}`;
   }
   const detail = error instanceof Error ? error.message : String(error);
+  if (navigator.userAgent.includes("Firefox") && /^(localhost|127\.|\[::1\])/.test(location.hostname)) {
+    return `No media from the channel server at ${url}: ${detail}. Firefox connects to no loopback address: set channel_server.udp_listen to 0.0.0.0 or to this machine's own address.`;
+  }
   return `The channel server at ${url} could not be reached: ${detail}. Is it running, and does this page's server name it in its configuration?`;
 }
 
