@@ -48,20 +48,20 @@ pub enum Encryption {
     Kms,
 }
 
-/// The folders in front of an object's name: empty, or parts joined by `/`. No part is empty, `.` or `..`, none holds a slash,
-/// a backslash or a control character; at most [`MAX_PREFIX_CHARS`] characters in all.
+/// The folders in front of an object's name: empty, or parts joined by `/`. No part is empty, blank, `.` or `..`, none holds a
+/// backslash or a control character; at most [`MAX_PREFIX_CHARS`] characters in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(String);
 
 /// Why parts are no prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
-    /// One part is not allowed.
+    /// One element names a folder that is not allowed.
     #[error("[{index}] {problem}")]
     Part {
-        /// Which, from 0.
+        /// Which element, from 0.
         index: usize,
-        /// What it must be.
+        /// What its folders must be.
         problem: &'static str,
     },
     /// All together are too long.
@@ -73,12 +73,17 @@ pub enum PrefixError {
 }
 
 impl KeyPrefix {
-    /// Joins the parts, as they are.
-    pub fn new<S: AsRef<str>>(parts: &[S]) -> Result<Self, PrefixError> {
-        for (index, part) in parts.iter().enumerate() {
-            check_part(part.as_ref()).map_err(|problem| PrefixError::Part { index, problem })?;
+    /// Joins the folders that the elements name. An element may name several, as in `recordings/2026/`: it is split at slashes, and
+    /// what is empty is dropped.
+    pub fn new<S: AsRef<str>>(elements: &[S]) -> Result<Self, PrefixError> {
+        let mut parts = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            for part in element.as_ref().split('/').filter(|part| !part.is_empty()) {
+                check_part(part).map_err(|problem| PrefixError::Part { index, problem })?;
+                parts.push(part);
+            }
         }
-        let joined = parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("/");
+        let joined = parts.join("/");
         match joined.chars().count() {
             chars if chars > MAX_PREFIX_CHARS => Err(PrefixError::TooLong { chars }),
             _ => Ok(Self(joined)),
@@ -105,9 +110,9 @@ impl fmt::Display for KeyPrefix {
 
 fn check_part(part: &str) -> Result<(), &'static str> {
     match part.trim() {
-        "" => Err("must not be empty"),
-        "." | ".." => Err("must not be \".\" or \"..\""),
-        _ if part.contains(['/', '\\']) => Err("must not hold a slash; give each folder as an element of its own"),
+        "" => Err("must not name a folder of blanks"),
+        "." | ".." => Err("must not name a folder \".\" or \"..\""),
+        _ if part.contains('\\') => Err("must not hold a backslash; folders are parted by slashes"),
         _ if part.chars().any(char::is_control) => Err("must not hold control characters"),
         _ => Ok(()),
     }
@@ -134,8 +139,26 @@ mod tests {
     }
 
     #[test]
+    fn an_element_with_slashes_names_several_folders() {
+        for (elements, joined) in [
+            (vec!["recordings/2024/"], "recordings/2024"),
+            (vec!["/a//b/", "c"], "a/b/c"),
+            (vec!["", "a", "/", "b"], "a/b"),
+            (vec![""], ""),
+            (vec![], ""),
+        ] {
+            assert_eq!(KeyPrefix::new(&elements).unwrap().to_string(), joined, "{elements:?}");
+        }
+        assert_eq!(KeyPrefix::new(&["/"]).unwrap().key("x.m3u8"), "x.m3u8");
+        assert!(KeyPrefix::new(&[format!("{}//{}/", "x".repeat(64), "x".repeat(63))]).is_ok(), "counted as joined");
+    }
+
+    #[test]
     fn path_tricks_are_refused() {
-        for part in ["", " ", "..", ".", " .. ", "a/b", "/", "..\\x", "a\0", "a\nb", "\u{7f}"] {
+        for part in [
+            " ", "..", ".", " .. ", "a/../b", "../a", "/..", "a/.", "a/ /b", "..\\x", "a\0", "a/\u{1}/", "a\nb",
+            "\u{7f}",
+        ] {
             let error = KeyPrefix::new(&["ok", part]).unwrap_err();
             assert!(matches!(error, PrefixError::Part { index: 1, .. }), "{part:?}: {error}");
         }

@@ -277,7 +277,7 @@ mod tests {
             ("bucket", json!("..."), "bucket must be"),
             ("accessKey", json!(""), "accessKey is missing"),
             ("secretKey", json!(null), "secretKey is missing"),
-            ("fileNamePrefix", json!(["a", ".."]), "fileNamePrefix[1] must not be"),
+            ("fileNamePrefix", json!(["a", ".."]), "fileNamePrefix[1] must not name a folder"),
             ("fileNamePrefix", json!(["a".repeat(129)]), "fileNamePrefix is 129 characters long"),
             ("extensionParams", json!({"sse": "x"}), "extensionParams.sse must be"),
             ("vendor", json!(8), "region 0 is unknown; vendor 8 has regions 1 to 7"),

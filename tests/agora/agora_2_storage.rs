@@ -113,7 +113,12 @@ async fn what_can_not_be_written_to_is_refused_by_name() {
             "extensionParams.endpoint",
         ),
         ("2.3 vendor 11 without endpoint", with("extensionParams", json!({})), "extensionParams.endpoint"),
-        ("2.3 fileNamePrefix, a slash", with("fileNamePrefix", json!(["a/b"])), "fileNamePrefix"),
+        ("2.3 fileNamePrefix, upwards", with("fileNamePrefix", json!(["a/../b"])), "fileNamePrefix[0]"),
+        (
+            "2.3 fileNamePrefix, a control character",
+            with("fileNamePrefix", json!(["a", "b/\u{1}"])),
+            "fileNamePrefix[1]",
+        ),
         ("2.3 fileNamePrefix, 129 characters", with("fileNamePrefix", json!(["x".repeat(129)])), "fileNamePrefix"),
     ];
     cases[0].1["region"] = json!(26);
@@ -135,6 +140,8 @@ async fn prefixes_are_folders_in_the_order_of_the_list() {
         ("1", "2.3 fileNamePrefix", vec!["directory1", "directory2"], "directory1/directory2/"),
         ("2", "callers.md 1, with _ and -, four deep", vec!["a_b", "c-d", "e", "Team call"], "a_b/c-d/e/Team call/"),
         ("3", "2.3 fileNamePrefix, none", vec![], ""),
+        ("4", "callers.md 1, slashes in an element", vec!["recordings/2024/", "/x//y"], "recordings/2024/x/y/"),
+        ("5", "callers.md 1, an empty element", vec!["", "/"], ""),
     ] {
         let mut storage = world.storage(&prefix);
         storage["stsToken"] = json!("");
