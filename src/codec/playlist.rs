@@ -58,6 +58,10 @@ struct Listed<'a> {
 /// The tag of a segment that is not there.
 const GAP: &str = "#EXT-X-GAP";
 
+/// The vendor's tag where a track starts (facts/agora.md section 4.3). One stands before the first segment: nothing interrupts these
+/// playlists. Players that don't know it pass over it.
+const TRACK_EVENT: &str = "#EXT-X-AGORA-TRACK-EVENT";
+
 /// One segment of a playlist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -154,14 +158,21 @@ impl Playlist {
         Duration::from_secs(rounded.max(self.target.into()))
     }
 
-    /// Writes three things that hls_m3u8 does not: the media sequence of zero, since simple readers look for the line, durations with
-    /// their exact six decimals (it prints `2.5090630000000003`), and gaps.
+    /// The value of [`TRACK_EVENT`]: milliseconds since 1970 of the first sample.
+    fn track_event(&self) -> String {
+        format!("EVENT=START,TRACK_TYPE=AUDIO,TIME={}", self.start.0)
+    }
+
+    /// Writes four things that hls_m3u8 does not: the media sequence of zero, since simple readers look for the line, where the track
+    /// starts, durations with their exact six decimals (it prints `2.5090630000000003`), and gaps.
     fn polished(&self, text: &str, listed: &[Listed<'_>]) -> String {
         let mut listed = listed.iter();
+        let mut start = Some(format!("{TRACK_EVENT}:{}\n", self.track_event()));
         let mut out = String::with_capacity(text.len() + 64);
         for line in text.lines() {
             if line.starts_with("#EXTINF:") {
                 let listed = listed.next().expect("hls_m3u8 prints one EXTINF a segment");
+                out.push_str(&start.take().unwrap_or_default());
                 if self.gaps.contains(&listed.entry.name) {
                     out.push_str(GAP);
                     out.push('\n');
@@ -214,7 +225,9 @@ mod tests {
             playlist(&[288_000, 288_960], false).render(),
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
              #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"a_init.mp4\"\n\
-             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n#EXTINF:6.000000,\na_0.m4s\n#EXTINF:6.020000,\na_1.m4s\n"
+             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n\
+             #EXT-X-AGORA-TRACK-EVENT:EVENT=START,TRACK_TYPE=AUDIO,TIME=1700000000042\n\
+             #EXTINF:6.000000,\na_0.m4s\n#EXTINF:6.020000,\na_1.m4s\n"
         );
     }
 
@@ -224,7 +237,9 @@ mod tests {
             playlist(&[120_435], true).render(),
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n\
              #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"a_init.mp4\"\n\
-             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n#EXTINF:2.509063,\na_0.m4s\n#EXT-X-ENDLIST\n"
+             #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n\
+             #EXT-X-AGORA-TRACK-EVENT:EVENT=START,TRACK_TYPE=AUDIO,TIME=1700000000042\n\
+             #EXTINF:2.509063,\na_0.m4s\n#EXT-X-ENDLIST\n"
         );
     }
 

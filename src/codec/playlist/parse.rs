@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hls_m3u8::MediaPlaylist;
 
-use super::{Entry, GAP, Playlist};
+use super::{Entry, GAP, Playlist, TRACK_EVENT};
 use crate::codec::fmp4::Fragment;
 use crate::fault::{Explain, Fault};
 use crate::units::{Ticks, WallMs};
@@ -13,6 +13,7 @@ use crate::units::{Ticks, WallMs};
 /// nothing else passes.
 const TAGS: [&str; 12] = [
     GAP,
+    TRACK_EVENT,
     "#EXTM3U",
     "#EXTINF",
     "#EXT-X-VERSION",
@@ -72,6 +73,7 @@ impl Playlist {
     pub fn parse(text: &str) -> Result<Self, PlaylistError> {
         check_lines(text)?;
         let (text, gaps) = without_gaps(text);
+        let (text, track_event, others) = without_track_events(&text);
         let hls = MediaPlaylist::try_from(text.as_str())
             .map_err(|error| PlaylistError::Hls(error.to_string().chars().take(MAX_COMPLAINT).collect()))?;
         if hls.media_sequence != 0 {
@@ -105,6 +107,10 @@ impl Playlist {
                 None => playlist.entries.push(Entry { name, start, duration }),
                 Some((from, bytes)) => playlist.add_range(name, from, Fragment { duration, bytes })?,
             }
+        }
+        // Recordings of older versions have none.
+        if others || track_event.is_some_and(|value| value != playlist.track_event()) {
+            return Err(PlaylistError::Rule("its EXT-X-AGORA-TRACK-EVENT is not the start of its first segment alone"));
         }
         Ok(playlist)
     }
@@ -150,6 +156,23 @@ fn without_gaps(text: &str) -> (String, BTreeSet<String>) {
         rest.push('\n');
     }
     (rest, gaps)
+}
+
+/// The text without the vendor's tags, which hls_m3u8 does not know, and their values: the one before the first segment, and whether
+/// there are others.
+fn without_track_events(text: &str) -> (String, Option<String>, bool) {
+    let (mut rest, mut value, mut others, mut begun) = (String::with_capacity(text.len()), None, false, false);
+    for line in text.lines() {
+        if let Some(said) = line.trim().strip_prefix(TRACK_EVENT) {
+            others |= begun || value.is_some();
+            value.get_or_insert_with(|| said.strip_prefix(':').unwrap_or(said).to_owned());
+            continue;
+        }
+        begun |= !line.starts_with('#') && !line.trim().is_empty();
+        rest.push_str(line);
+        rest.push('\n');
+    }
+    (rest, value, others)
 }
 
 /// Refuses what hls_m3u8 would panic on (durations that are no durations, a quote left open) or silently accept.
@@ -209,6 +232,8 @@ mod tests {
             ("i.mp4\"", "i.mp4\",BYTERANGE=\"9@18446744073709551615\"", "EXT-X-MAP"),
             ("#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.042Z\n", "", "no PROGRAM-DATE-TIME"),
             ("T22:14:20.042Z", "T22:14:20.082Z", "40 ms off"),
+            ("TIME=1700000000042", "TIME=1700000000043", "not the start of its first segment alone"),
+            ("0.m4s\n", "0.m4s\n#EXT-X-AGORA-TRACK-EVENT:EVENT=START\n", "not the start of its first segment alone"),
             ("#EXTM3U", "<html>", "no HLS"),
             ("#EXTINF:6.000000,\n1.", "#EXT-X-BYTERANGE:5\n#EXTINF:6.000000,\n1.", "LENGTH@START"),
             ("#EXTINF:6.000000,\n1.", "#EXT-X-BYTERANGE:5@9999999999999999\n#EXTINF:6.000000,\n1.", "LENGTH@START"),
@@ -220,6 +245,14 @@ mod tests {
             let error = Playlist::parse(&broken).expect_err(to).to_string();
             assert!(error.contains(words), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn playlists_of_older_versions_say_no_track_event() {
+        let tag = format!("{TRACK_EVENT}:EVENT=START,TRACK_TYPE=AUDIO,TIME=1700000000042\n");
+        let older = text().replacen(&tag, "", 1);
+        assert_ne!(older, text());
+        assert_eq!(Playlist::parse(&older).unwrap(), Playlist::parse(&text()).unwrap());
     }
 
     #[test]
