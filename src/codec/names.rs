@@ -1,7 +1,7 @@
 //! File names in the bucket (facts/agora.md section 4.1): `<sid>_<cname>.m3u8` and its relatives.
 //!
 //! Invariants: two recordings, or two uids or sources of one recording, never share a name; a name holds only `[A-Za-z0-9_.-]`, starts
-//! with the sid (so never with a dot) and is at most 255 bytes long (what a file system takes).
+//! with the sid or with `live_` and the sid (so never with a dot) and is at most 255 bytes long (what a file system takes).
 
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,14 @@ const MAX_UID_BYTES: usize = 100;
 
 /// Bytes of an overlong uid's spelling that are kept in front of its SHA-256.
 const UID_BEGINNING_BYTES: usize = 32;
+
+/// Digits of a segment's time in its name.
+const UTC_DIGITS: usize = 17;
+
+const PLAYLIST: &str = ".m3u8";
+const SEGMENT: &str = ".m4s";
+const INIT: &str = "_init.m4s";
+const OLDER_INIT: &str = "_init.mp4";
 
 /// What all file names of one playlist start with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,13 +50,18 @@ impl Stem {
 
     /// `<stem>.m3u8`.
     pub fn playlist(&self) -> String {
-        format!("{}.m3u8", self.0)
+        format!("{}{PLAYLIST}", self.0)
+    }
+
+    /// `live_<stem>.m3u8`: the growing playlist once more, for callers that ask for it.
+    pub fn live_playlist(&self) -> String {
+        format!("live_{}", self.playlist())
     }
 
     /// `<stem>_<utc>.m4s`, where `start` is the wall time of the segment's first sample. Unique within a playlist, since
     /// segments are longer than a millisecond.
     pub fn segment(&self, start: WallMs) -> String {
-        format!("{}_{}.m4s", self.0, start.utc17())
+        format!("{}_{}{SEGMENT}", self.0, start.utc17())
     }
 
     /// `<stem>_<index>.mp4` or `.ogg`: a whole file beside the playlist, counted from 0.
@@ -56,9 +69,37 @@ impl Stem {
         format!("{}_{index}.{}", self.0, kind.extension())
     }
 
-    /// `<stem>_init.mp4`.
+    /// `<stem>_init.m4s`. Not `.mp4`: readers that take the first `.mp4` below a prefix would play 641 bytes.
     pub fn init(&self) -> String {
-        format!("{}_init.mp4", self.0)
+        format!("{}{INIT}", self.0)
+    }
+
+    /// `<stem>_init.mp4`: the name of the init segment in recordings that were begun before it was `.m4s`.
+    pub fn older_init(&self) -> String {
+        format!("{}{OLDER_INIT}", self.0)
+    }
+}
+
+/// What a file of a playlist is, by what follows the stem in its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `.m3u8`.
+    Playlist,
+    /// `_init.m4s` or `_init.mp4`.
+    Init,
+    /// `_<utc>.m4s`.
+    Segment,
+}
+
+impl Role {
+    /// Reads it from what follows the stem; none for whole files and for what is none of ours.
+    pub fn of(rest: &str) -> Option<Self> {
+        let digits = |text: &str| text.len() == UTC_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+        match rest {
+            PLAYLIST => Some(Self::Playlist),
+            INIT | OLDER_INIT => Some(Self::Init),
+            _ => rest.strip_prefix('_')?.strip_suffix(SEGMENT).is_some_and(digits).then_some(Self::Segment),
+        }
     }
 }
 
@@ -142,7 +183,9 @@ mod tests {
         let mix = Stem::mix(&sid, &cname);
         assert_eq!(mix.playlist(), format!("{sid}_a-room_1--x-.m3u8"));
         assert_eq!(mix.segment(WallMs(1_700_000_000_042)), format!("{sid}_a-room_1--x-_20231114221320042.m4s"));
-        assert_eq!(mix.init(), format!("{sid}_a-room_1--x-_init.mp4"));
+        assert_eq!(mix.live_playlist(), format!("live_{sid}_a-room_1--x-.m3u8"));
+        assert_eq!(mix.init(), format!("{sid}_a-room_1--x-_init.m4s"));
+        assert_eq!(mix.older_init(), format!("{sid}_a-room_1--x-_init.mp4"));
         assert_eq!(mix.whole(FileType::Mp4, 0), format!("{sid}_a-room_1--x-_0.mp4"));
         assert_eq!(stem("42").whole(FileType::Ogg, 11), format!("{sid}_room__uid_s_42__uid_e_audio_11.ogg"));
         assert_eq!(manifest_name(&sid, &cname), format!("{sid}_a-room_1--x-_manifest.json"));

@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::publication::Publication;
 use super::works::MAX_SEGMENT_BYTES;
 use crate::codec::fmp4;
+use crate::codec::names::Role;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::recording::PlaylistId;
 use crate::storage::journal::StoredObject;
@@ -86,7 +87,7 @@ impl InBucket {
             found.take_confirmed(object, &mut known, &mut order);
         }
         for name in found.names.iter().flatten() {
-            let Some(playlist) = plan.playlist_of(name).filter(|_| name.ends_with(".m4s")) else { continue };
+            let Some((playlist, Role::Segment)) = plan.file_named(name) else { continue };
             if !known.contains_key(name) {
                 order.push(name.clone());
                 let segment = Known { playlist, name: name.clone(), entry: None, stored: None, silenced: false };
@@ -114,7 +115,7 @@ impl InBucket {
         match &self.names {
             Some(names) => {
                 let lists = names.iter().filter(|name| name.ends_with(".m3u8"));
-                lists.filter_map(|name| plan.playlist_of(name)).collect()
+                lists.filter_map(|name| plan.file_named(name)).map(|(playlist, _)| playlist).collect()
             }
             None => {
                 let mix = plan.mode.mixes().then_some(PlaylistId::Mix);

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
-use crate::codec::names::{Stem, uid_of};
+use crate::codec::names::{Role, Stem, uid_of};
 use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
 use crate::storage::KeyPrefix;
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
-
-/// Digits of a segment's time in its name.
-const UTC_DIGITS: usize = 17;
 
 /// One recording as agreed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +36,23 @@ pub(super) struct Plan {
     /// When the caller's right to have the channel recorded ends.
     #[serde(default)]
     pub(super) token_until: Option<WallMs>,
+    /// How its init segments are named.
+    #[serde(default)]
+    pub(super) init: InitName,
+    /// Whether each growing playlist lies there under a second name too.
+    #[serde(default)]
+    pub(super) live_playlist: bool,
+}
+
+/// How the init segments of a recording are named: as when it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum InitName {
+    /// `_init.mp4`; a plan that does not say it was written before there was another name.
+    #[default]
+    Mp4,
+    /// `_init.m4s`.
+    M4s,
 }
 
 impl Plan {
@@ -70,8 +84,23 @@ impl Plan {
         playlist.stem(&self.sid, &self.cname)
     }
 
-    /// The playlist that a media file or playlist of this name belongs to, also with a prefix `bak<n>_`; none for other names.
-    pub(super) fn playlist_of(&self, name: &str) -> Option<PlaylistId> {
+    /// The name of a playlist's init segment.
+    pub(super) fn init_name(&self, playlist: &PlaylistId) -> String {
+        let stem = self.stem(playlist);
+        match self.init {
+            InitName::Mp4 => stem.older_init(),
+            InitName::M4s => stem.init(),
+        }
+    }
+
+    /// The second name of a playlist, where it has one. A bucket that takes each name once gets no playlist that grows.
+    pub(super) fn live_playlist(&self, playlist: &PlaylistId) -> Option<String> {
+        (self.live_playlist && !self.is_written_once()).then(|| self.stem(playlist).live_playlist())
+    }
+
+    /// The playlist that a media file or playlist of this name belongs to, also with a prefix `bak<n>_`, and what the file is; none for
+    /// other names.
+    pub(super) fn file_named(&self, name: &str) -> Option<(PlaylistId, Role)> {
         let plain = name.strip_prefix("bak").and_then(|rest| rest.split_once('_'));
         let numbered =
             plain.filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
@@ -80,11 +109,8 @@ impl Plan {
             None => PlaylistId::Mix,
             Some((uid, source)) => PlaylistId::of(&uid, source.map(str::parse).transpose().ok()?),
         };
-        let stem = self.stem(&playlist);
-        let rest = name.strip_prefix(stem.as_str())?;
-        let digits = |text: &str| text.len() == UTC_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_segment = rest.strip_prefix('_').and_then(|rest| rest.strip_suffix(".m4s")).is_some_and(digits);
-        (is_segment || rest == ".m3u8" || rest == "_init.mp4").then_some(playlist)
+        let role = Role::of(name.strip_prefix(self.stem(&playlist).as_str())?)?;
+        Some((playlist, role))
     }
 
     /// The object key of a name.
@@ -162,6 +188,8 @@ pub(super) mod tests {
             prefix: "a/b".into(),
             created: WallMs(1_700_000_000_000),
             token_until: None,
+            init: InitName::M4s,
+            live_playlist: false,
         }
     }
 
@@ -178,13 +206,30 @@ pub(super) mod tests {
         let source = |word: &str| PlaylistId::of(&uid, Some(word.parse().unwrap()));
         for playlist in [PlaylistId::Mix, PlaylistId::of(&uid, None), source("screen"), source("mic2")] {
             let stem = plan.stem(&playlist);
-            for name in [stem.playlist(), stem.init(), stem.segment(WallMs(0)), format!("bak3_{}", stem.playlist())] {
-                assert_eq!(plan.playlist_of(&name), Some(playlist.clone()), "{name}");
+            for (name, role) in [
+                (stem.playlist(), Role::Playlist),
+                (stem.init(), Role::Init),
+                (stem.older_init(), Role::Init),
+                (stem.segment(WallMs(0)), Role::Segment),
+                (format!("bak3_{}", stem.segment(WallMs(0))), Role::Segment),
+                (format!("bak3_{}", stem.playlist()), Role::Playlist),
+            ] {
+                assert_eq!(plan.file_named(&name), Some((playlist.clone(), role)), "{name}");
             }
-            assert_eq!(plan.playlist_of(&stem.whole(FileType::Mp4, 0)), None);
+            assert_eq!(plan.file_named(&stem.whole(FileType::Mp4, 0)), None);
         }
         let own = plan.stem(&PlaylistId::of(&uid, None));
-        assert_eq!(plan.playlist_of(&format!("{}_mic1.m3u8", own.as_str())), None, "no source of ours");
+        assert_eq!(plan.file_named(&format!("{}_mic1.m3u8", own.as_str())), None, "no source of ours");
+    }
+
+    #[test]
+    fn a_recording_keeps_the_name_of_its_init_segments() {
+        let mut value = serde_json::to_value(plan()).unwrap();
+        let back: Plan = serde_json::from_value(value.clone()).unwrap();
+        assert!(back.init_name(&PlaylistId::Mix).ends_with("_init.m4s"));
+        value.as_object_mut().unwrap().remove("init").unwrap();
+        let older: Plan = serde_json::from_value(value).unwrap();
+        assert!(older.init_name(&PlaylistId::Mix).ends_with("_init.mp4"), "as it began");
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Publication {
         let again = self.again;
         let progress = self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
         progress.stock.bytes_spooled += size;
-        let name = self.plan.stem(playlist).init();
+        let name = self.plan.init_name(playlist);
         self.now.waiting.insert(name.clone(), Waiting { playlist: playlist.clone(), place: None, size });
         name
     }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     fn named(publication: &Publication) -> usize {
-        publication.render(&MIX).unwrap().1.matches(".m4s").count()
+        publication.render(&MIX).unwrap().1.matches(".m4s\n").count()
     }
 
     #[test]

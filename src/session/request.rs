@@ -63,6 +63,8 @@ pub struct StartOptions {
     pub storage: Option<StorageConfigParts>,
     /// Whole files to be made beside the playlists.
     pub files: Vec<FileType>,
+    /// Whether each growing playlist is to lie in the bucket under a second name too, `live_<stem>.m3u8`.
+    pub live_playlist: bool,
     /// How file lists are written in answers.
     pub listing: Listing,
     /// What was asked for and is not done, to be said in answers.
@@ -113,6 +115,14 @@ pub enum Note {
     NotTranscoded,
     /// Parameters came along that nobody documents.
     UnknownParams,
+    /// Snapshots were asked for.
+    SnapshotsNotTaken,
+    /// Services of web page recording were asked for in another mode.
+    ServicesNotOffered,
+    /// Tracks were asked for that are transcoded after the end.
+    NotPostponed,
+    /// A number of streamTypes came along that nobody documents.
+    UnknownStreamTypes,
     /// The bucket lets nobody put an object over another: playlists, manifest and event log are written once, at the end.
     WrittenOnce,
 }
@@ -130,6 +140,19 @@ impl Note {
             Self::NotTranscoded => "streamMode: individual tracks keep the sender's Opus packets in every streamMode",
             Self::UnknownParams => {
                 "privateParams: correctEXTINF is what playlists are like anyway; the rest has no effect"
+            }
+            Self::SnapshotsNotTaken => {
+                "snapshotConfig: the sound is recorded; snapshots are not taken of a voice channel"
+            }
+            Self::ServicesNotOffered => {
+                "extensionServiceConfig: the channel's sound is recorded; web page recording and pushing are not offered"
+            }
+            Self::NotPostponed => {
+                "combinationPolicy postpone_transcoding: nothing is left for after the end; in individual mode each track's MP4 is made \
+                 as avFileType [\"hls\",\"mp4\"] makes it"
+            }
+            Self::UnknownStreamTypes => {
+                "streamTypes 3: the audio is recorded, as with 0; what else it asks for has no effect"
             }
             Self::WrittenOnce => {
                 "storageConfig: the bucket lets no object be replaced; playlists, manifest and event log are written once, at the end"

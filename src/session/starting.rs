@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::endpoint;
 use super::live::{Accepted, MAX_COMMANDS};
-use super::plan::Plan;
+use super::plan::{InitName, Plan};
 use super::registry::Entry;
 use super::sealed;
 use super::sessions::{Inner, Sessions};
@@ -181,6 +181,8 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
         prefix: destination.prefix.to_string(),
         created: inner.now(),
         token_until: None,
+        init: InitName::M4s,
+        live_playlist: options.live_playlist,
     }
 }
 

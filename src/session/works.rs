@@ -327,9 +327,14 @@ impl Works {
         }
         let Some((name, text)) = self.publication.render(playlist) else { return Ok(()) };
         self.publication.handed_over(playlist, format!("{:x}", Sha256::digest(&text)));
-        let kept = self.put_into_spool(&name, ObjectKind::Playlist, text.into()).await?;
-        // It names only what the bucket confirmed: a segment that the bucket refuses must not hold it back.
-        self.queue.submit_ready(kept);
+        let text = Bytes::from(text);
+        // The live playlist is another name for the same text: nothing depends on it, and the end waits for it as for everything that
+        // was handed over.
+        for name in [Some(name), self.desk.plan.live_playlist(playlist)].into_iter().flatten() {
+            let kept = self.put_into_spool(&name, ObjectKind::Playlist, text.clone()).await?;
+            // It names only what the bucket confirmed: a segment that the bucket refuses must not hold it back.
+            self.queue.submit_ready(kept);
+        }
         Ok(())
     }
 

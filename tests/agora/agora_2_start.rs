@@ -40,6 +40,8 @@ const ANY: &str = "#allstream#";
 async fn fields_that_are_taken() {
     let world = roomy().await;
     let many: Vec<String> = (1..=32).map(|uid| uid.to_string()).collect();
+    let web =
+        json!({ "extensionServices": [{ "serviceName": "web_recorder_service", "serviceParam": { "url": "x" } }] });
     let video = json!({ "width": 5000, "height": 5000, "fps": 24, "bitrate": 99_999, "mixedVideoLayout": 9 });
     let cases = [
         ("2 token", "mix", json!({ "token": "007abc" }), None),
@@ -52,6 +54,15 @@ async fn fields_that_are_taken() {
             json!({ "appsCollection": { "combinationPolicy": "default" } }),
             None,
         ),
+        (
+            "2 appsCollection, postponed",
+            "individual",
+            json!({ "appsCollection": { "combinationPolicy": "postpone_transcoding" } }),
+            Some("postpone_transcoding"),
+        ),
+        ("2 snapshotConfig", "individual", json!({ "snapshotConfig": { "fileType": ["jpg"] } }), Some("snapshots")),
+        ("2.4 extensionServiceConfig, misplaced", "mix", json!({ "extensionServiceConfig": web }), Some("web page")),
+        ("2.1 streamTypes 3", "mix", recording(json!({ "streamTypes": 3 })), Some("streamTypes 3")),
         ("2 unknown keys", "mix", json!({ "unknown": { "x": [1] } }), None),
         ("2.1 channelType 0", "mix", recording(json!({ "channelType": 0 })), None),
         ("2.1 channelType 1", "individual", recording(json!({ "channelType": 1 })), None),
@@ -123,17 +134,11 @@ async fn fields_that_are_refused() {
             json!({ "recordingFileConfig": { "avFileType": ["hls", "mkv"] } }),
             "avFileType",
         ),
-        ("2 snapshotConfig", "individual", json!({ "snapshotConfig": { "fileType": ["jpg"] } }), "snapshotConfig"),
-        (
-            "2 appsCollection, postponed",
-            "individual",
-            json!({ "appsCollection": { "combinationPolicy": "postpone_transcoding" } }),
-            "appsCollection.combinationPolicy",
-        ),
+        ("2 snapshotConfig, no object", "individual", json!({ "snapshotConfig": ["jpg"] }), "snapshotConfig"),
         ("2 transcodeOptions", "individual", json!({ "transcodeOptions": mix }), "transcodeOptions"),
         ("2.1 channelType 2", "mix", recording(json!({ "channelType": 2 })), "recordingConfig.channelType"),
         ("2.1 streamTypes 1", "mix", recording(json!({ "streamTypes": 1 })), "recordingConfig.streamTypes"),
-        ("2.1 streamTypes 3", "mix", recording(json!({ "streamTypes": 3 })), "recordingConfig.streamTypes"),
+        ("2.1 streamTypes 4", "mix", recording(json!({ "streamTypes": 4 })), "recordingConfig.streamTypes"),
         (
             "2.1 streamMode, unknown",
             "individual",
@@ -163,7 +168,6 @@ async fn fields_that_are_refused() {
             "recordingConfig.subscribeVideoUids",
         ),
         ("2.1 subscribeUidGroup 6", "individual", recording(json!({ "subscribeUidGroup": 6 })), "subscribeUidGroup"),
-        ("2.4 extensionServiceConfig", "mix", json!({ "extensionServiceConfig": web }), "extensionServiceConfig"),
         ("1 mode web", "web", json!({ "extensionServiceConfig": web }), "mode is web"),
         ("1 mode, unknown", "loud", json!({}), "mode "),
     ];

@@ -1,6 +1,9 @@
 //! facts/agora.md 4: names in the bucket, and the lines of a playlist. Where a recording of this product has to differ, Opus in
 //! `.m4s` for AAC in `.ts`, docs/coming-from-agora.md says so.
 
+use std::path::Path;
+use std::process::Command;
+
 use cloud_recorder::recording::Input;
 use cloud_recorder::units::TrackId;
 
@@ -21,6 +24,11 @@ async fn listing(world: &World, task: &Task) -> Vec<String> {
     names
 }
 
+fn verify(place: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-recorder")).arg("verify").arg(place).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// 4.1: `<sid>_<cname>` for the mix, `…__uid_s_<uid>__uid_e_audio` for one member, the 17 digits of its start for a segment.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_the_vendors() {
@@ -33,7 +41,10 @@ async fn names_are_the_vendors() {
         let playlists: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".m3u8")).collect();
         assert_eq!(playlists.len(), 1, "{row}: {names:?}");
         assert_eq!(stem_parts(playlists[0]), Some((task.sid.as_str(), "room_1", uid)), "{row}");
-        let media: Vec<&String> = names.iter().filter(|name| name.ends_with(".m4s")).collect();
+        let inits: Vec<&String> = names.iter().filter(|name| name.ends_with("_init.m4s")).collect();
+        assert_eq!(inits.len(), 1, "{row}: {names:?}");
+        assert!(!names.iter().any(|name| name.ends_with(".mp4")), "{row}, a reader takes the first .mp4: {names:?}");
+        let media: Vec<&String> = names.iter().filter(|name| name.ends_with(".m4s") && !inits.contains(name)).collect();
         assert!(media.len() >= 3, "{row}: {names:?}");
         let began = world.over(&task).await["sliceStartTime"].as_i64().unwrap();
         for (number, name) in media.iter().enumerate() {
@@ -74,6 +85,12 @@ async fn playlists_have_the_vendors_lines() {
         assert!(lines.contains(&line), "4.3 {line}: {text}");
     }
     assert_eq!(lines.last(), Some(&"#EXT-X-ENDLIST"), "4.3");
+    let began = world.over(&task).await["sliceStartTime"].as_i64().unwrap();
+    let event = format!("#EXT-X-AGORA-TRACK-EVENT:EVENT=START,TRACK_TYPE=AUDIO,TIME={began}");
+    let at = |wanted: &dyn Fn(&str) -> bool| lines.iter().position(|line| wanted(line));
+    let (event_at, media_at) = (at(&|line| line == event), at(&|line| line.starts_with("#EXTINF")));
+    assert!(event_at.is_some() && event_at < media_at, "4.3 the start of the track: {text}");
+    assert_eq!(text.matches("TRACK-EVENT").count(), 1, "4.2: it starts once");
     assert!(!text.contains("DISCONTINUITY"), "4.2 mix: playlists are not interrupted");
     let listed = segments(&text);
     assert!(listed.len() >= 3, "{text}");
@@ -108,4 +125,39 @@ async fn silence_is_kept_and_cuts_nothing() {
     let length: f64 = segments(&text).iter().map(|(_, seconds)| seconds.parse::<f64>().unwrap()).sum();
     assert!((length - 26.0).abs() < 0.5, "4.4: {length} s");
     assert!(!text.contains("DISCONTINUITY"), "4.2");
+}
+
+/// 2.3 extensionParams.enableLivePlaylist: the growing playlist under a second name, with the same text up to the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_playlist_is_the_playlist_under_a_second_name() {
+    let world = World::new().await;
+    let mut client = world.client();
+    client["storageConfig"]["extensionParams"]["enableLivePlaylist"] = true.into();
+    client["recordingConfig"]["alsoIndividual"] = true.into();
+    let task = world.record("mix", "room", "1", &client).await;
+    speak(&world, &task, "9", 7).await;
+    let names = [format!("{}_room.m3u8", task.sid), format!("{}_room__uid_s_9__uid_e_audio.m3u8", task.sid)];
+    for name in &names {
+        let live = world.objects().join(format!("rec/live_{name}"));
+        let text = crate::world::until(async || std::fs::read_to_string(&live).ok()).await;
+        assert!(!text.contains("ENDLIST") && !segments(&text).is_empty(), "it grows: {text}");
+    }
+    world.stop(&task).await;
+    world.over(&task).await;
+    let manifest = format!("rec/{}_room_manifest.json", task.sid);
+    let told = std::fs::read_to_string(world.objects().join(&manifest)).unwrap();
+    for name in &names {
+        let live = world.objects().join(format!("rec/live_{name}"));
+        let text = std::fs::read_to_string(world.objects().join("rec").join(name)).unwrap();
+        assert_eq!(std::fs::read_to_string(&live).unwrap(), text);
+        assert!(text.ends_with("#EXT-X-ENDLIST\n") && told.contains(&format!("\"live_{name}\"")), "{told}");
+        verify(&live);
+    }
+    verify(&world.objects().join(manifest));
+    let plain = world.record("mix", "room", "2", &world.client()).await;
+    speak(&world, &plain, "9", 3).await;
+    world.stop(&plain).await;
+    let live = world.objects().join(format!("rec/live_{}_room.m3u8", plain.sid));
+    world.over(&plain).await;
+    assert!(!live.exists(), "only where it is asked for");
 }

@@ -49,7 +49,7 @@ def test_a_killed_worker_comes_back_into_the_room(tmp_path, receiver, real_livek
     recorded, _ = mix.finish(tmp_path / "mix", seconds=150, late=True)
     receiver.wait(mix.sid, 11, seconds=60)
     receiver.check(mix.sid, repeated=True)
-    assert len(recorded.playlists) == 3 and sum(name.endswith("_init.mp4") for name in recorded.names) == 3, recorded.names
+    assert len(recorded.playlists) == 3 and sum(name.endswith("_init.m4s") for name in recorded.names) == 3, recorded.names
 
     playlist = recorded.individual("alice")
     heard = Heard(playlist.sound, playlist.start)

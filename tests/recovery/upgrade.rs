@@ -82,6 +82,10 @@ async fn finish(case: &str, root: PathBuf, folder: PathBuf) {
         let text = std::fs::read_to_string(folder.join(playlist.as_str().unwrap())).unwrap();
         assert!(text.trim_end().ends_with("#EXT-X-ENDLIST"), "{case}: {playlist}");
     }
+    let inits = manifest["objects"].as_array().unwrap().iter().filter_map(|object| object["name"].as_str());
+    let inits: Vec<&str> = inits.filter(|name| name.contains("_init.")).collect();
+    let kept = inits.len() == 4 && inits.iter().all(|name| name.ends_with("_init.mp4") && folder.join(name).exists());
+    assert!(kept, "{case}: init segments are named as when the recording began: {inits:?}");
     let whole = manifest["files"].as_array().map_or(0, Vec::len);
     assert_eq!(whole, if case == "files" { 8 } else { 0 }, "{case}: MP4 and Ogg of four playlists");
 }

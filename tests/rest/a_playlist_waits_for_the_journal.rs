@@ -47,7 +47,7 @@ async fn record(write_only: bool) {
     let stopped = world.stop(&task).await;
     assert_eq!((stopped.status, &stopped.body["verdict"]), (StatusCode::OK, &json!("complete")), "{}", stopped.body);
     let text = std::fs::read_to_string(&mix).unwrap();
-    assert!(text.ends_with("#EXT-X-ENDLIST\n") && text.matches(".m4s").count() >= 3, "{text}");
+    assert!(text.ends_with("#EXT-X-ENDLIST\n") && text.matches(".m4s\n").count() >= 3, "{text}");
     until(async || (world.spooled() == 0).then_some(())).await;
     media::verify(&world.objects().join("rec").join(format!("{}_room_manifest.json", task.sid)));
 }

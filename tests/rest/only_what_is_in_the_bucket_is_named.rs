@@ -80,7 +80,7 @@ fn segments(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let files = entries.map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file());
     let names = files.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".m4s")).collect();
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".m4s") && !name.ends_with("_init.m4s")).collect();
     names.sort();
     names
 }

@@ -51,7 +51,8 @@ async fn a_microphone_and_a_screen() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with(&screen))
         .collect();
-    let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".m4s")).collect();
+    let segments: Vec<&String> =
+        names.iter().filter(|name| name.ends_with(".m4s") && !name.ends_with("_init.m4s")).collect();
     assert!(segments.len() >= 2 && names.contains(&format!("{screen}_0.mp4")), "{names:?}");
     for name in segments {
         let (_, rest) = name.split_once("__uid_s_").unwrap();

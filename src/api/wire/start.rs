@@ -45,16 +45,22 @@ fn identity(cname: &str, uid: &str, mode: Mode, mut client: Value) -> RequestHas
 
 fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
     let token = client.text("token")?.filter(|token| !token.is_empty()).map(|token| token.to_owned().into());
-    refuse_other_services(client)?;
+    refuse_transcoding(client)?;
     let recording = client.object("recordingConfig")?;
     let mut notes = params_note(&recording)?;
-    if video_asked(&recording)? {
-        notes.push(Note::VideoNotRecorded);
-    }
+    notes.extend(streams_note(&recording)?);
     if transcoded_tracks_asked(&recording)? && mode == Mode::Individual {
         notes.push(Note::NotTranscoded);
     }
-    let files = files_asked(&client.object("recordingFileConfig")?)?;
+    notes.extend(other_services(client)?);
+    let mut files = files_asked(&client.object("recordingFileConfig")?)?;
+    if postponed_asked(client)? {
+        notes.push(Note::NotPostponed);
+        // What the vendor makes of each track after the end.
+        if mode == Mode::Individual && !files.contains(&FileType::Mp4) {
+            files.insert(0, FileType::Mp4);
+        }
+    }
     refuse_encryption(&recording)?;
     recording.integer("subscribeUidGroup", 0, 5)?;
     let mode = both(mode, &recording)?;
@@ -66,20 +72,23 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
         idle: idle(&recording)?,
         storage: storage::parse(&client.object("storageConfig")?)?,
         files,
+        live_playlist: storage::live_playlist(&client.object("storageConfig")?)?,
         listing,
         notes,
         token,
     })
 }
 
-/// Whether video is asked for beside audio; alone it is refused. A layout without streamTypes asks for it too.
-fn video_asked(recording: &Fields<'_>) -> Result<bool, BadField> {
+/// What of the streams that are asked for is not recorded: video beside audio, which a layout without streamTypes asks for too. Video
+/// alone is refused.
+fn streams_note(recording: &Fields<'_>) -> Result<Option<Note>, BadField> {
     let layout = recording.object("transcodingConfig")?.is_present();
-    match recording.integer("streamTypes", 0, 2)? {
+    match recording.integer("streamTypes", 0, 3)? {
         Some(1) => Err(recording.bad("streamTypes", "is 1, video alone, which is not recorded; use 0 or 2")),
-        Some(2) => Ok(true),
-        Some(_) => Ok(false),
-        None => Ok(layout),
+        Some(2) => Ok(Some(Note::VideoNotRecorded)),
+        Some(3) => Ok(Some(Note::UnknownStreamTypes)),
+        Some(_) => Ok(None),
+        None => Ok(layout.then_some(Note::VideoNotRecorded)),
     }
 }
 
@@ -114,21 +123,30 @@ fn files_asked(files: &Fields<'_>) -> Result<Vec<FileType>, BadField> {
     Ok(asked.into_iter().collect())
 }
 
-fn refuse_other_services(client: &Fields<'_>) -> Result<(), BadField> {
-    for (field, what) in [
-        ("snapshotConfig", "asks for snapshots, which are not taken of a voice channel; leave it out"),
-        ("extensionServiceConfig", "asks for web page recording or pushing, which is not offered; leave it out"),
-        ("transcodeOptions", "asks for postponed transcoding, which is not offered; leave it out"),
-    ] {
+/// What is asked for beside the recording of the channel's sound, which does not depend on it.
+fn other_services(client: &Fields<'_>) -> Result<Vec<Note>, BadField> {
+    let services = [("snapshotConfig", Note::SnapshotsNotTaken), ("extensionServiceConfig", Note::ServicesNotOffered)];
+    let mut notes = Vec::new();
+    for (field, note) in services {
         if client.object(field)?.is_present() {
-            return Err(client.bad(field, what));
+            notes.push(note);
         }
     }
-    if client.object("appsCollection")?.text("combinationPolicy")? == Some("postpone_transcoding") {
-        let apps = client.object("appsCollection")?;
-        return Err(apps.bad("combinationPolicy", "is postpone_transcoding, which is not offered; use default"));
+    Ok(notes)
+}
+
+/// It asks for one file of everybody instead of tracks: not what would be recorded.
+fn refuse_transcoding(client: &Fields<'_>) -> Result<(), BadField> {
+    if client.object("transcodeOptions")?.is_present() {
+        let what = "asks to mix tracks after the end, which is not offered; leave it out, and use mode mix or alsoMix";
+        return Err(client.bad("transcodeOptions", what));
     }
     Ok(())
+}
+
+/// Whether tracks are to be transcoded after the end, which goes with scene 2 of acquire.
+fn postponed_asked(client: &Fields<'_>) -> Result<bool, BadField> {
+    Ok(client.object("appsCollection")?.text("combinationPolicy")? == Some("postpone_transcoding"))
 }
 
 fn refuse_encryption(recording: &Fields<'_>) -> Result<(), BadField> {
@@ -235,8 +253,13 @@ mod tests {
             (json!({ "recordingConfig": [] }), "recordingConfig"),
             (json!({ "recordingFileConfig": { "avFileType": ["mp4"] } }), "recordingFileConfig.avFileType"),
             (json!({ "recordingFileConfig": { "avFileType": ["hls", "mkv"] } }), "recordingFileConfig.avFileType"),
-            (json!({ "snapshotConfig": { "captureInterval": 5 } }), "snapshotConfig"),
-            (json!({ "extensionServiceConfig": {} }), "extensionServiceConfig"),
+            (json!({ "recordingConfig": { "streamTypes": 4 } }), "recordingConfig.streamTypes"),
+            (json!({ "snapshotConfig": 5 }), "snapshotConfig"),
+            (json!({ "transcodeOptions": {} }), "transcodeOptions"),
+            (
+                json!({ "storageConfig": { "extensionParams": { "enableLivePlaylist": "true" } } }),
+                "storageConfig.extensionParams.enableLivePlaylist",
+            ),
             (json!({ "token": 5 }), "token"),
         ] {
             let problem = read(&client).unwrap_err();
@@ -244,6 +267,29 @@ mod tests {
         }
         assert!(read_mode("web", &json!({})).unwrap_err().starts_with("mode is web"));
         assert!(read_mode("", &json!({})).unwrap_err().starts_with("mode "));
+    }
+
+    #[test]
+    fn what_leaves_the_sound_recordable_is_taken_with_a_note() {
+        let postponed = json!({ "appsCollection": { "combinationPolicy": "postpone_transcoding" } });
+        for (mode, client, note, files) in [
+            ("individual", postponed.clone(), Note::NotPostponed, vec![FileType::Mp4]),
+            ("mix", postponed, Note::NotPostponed, vec![]),
+            ("mix", json!({ "snapshotConfig": { "captureInterval": 5 } }), Note::SnapshotsNotTaken, vec![]),
+            ("mix", json!({ "extensionServiceConfig": {} }), Note::ServicesNotOffered, vec![]),
+            ("individual", json!({ "recordingConfig": { "streamTypes": 3 } }), Note::UnknownStreamTypes, vec![]),
+        ] {
+            let options = read_mode(mode, &client).unwrap().options;
+            assert_eq!((options.notes, options.files), (vec![note], files), "{mode}: {client}");
+        }
+    }
+
+    #[test]
+    fn a_live_playlist_is_made_where_it_is_asked_for() {
+        let live = |flag: bool| json!({ "storageConfig": { "extensionParams": { "enableLivePlaylist": flag } } });
+        let options = read(&live(true)).unwrap().options;
+        assert!(options.live_playlist && options.storage.is_none(), "the app's own bucket does for it");
+        assert!(!read(&live(false)).unwrap().options.live_playlist && !read(&json!({})).unwrap().options.live_playlist);
     }
 
     #[test]

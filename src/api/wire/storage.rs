@@ -18,6 +18,7 @@ pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, B
             "asks for tags on objects, which are not set; leave it out and let the bucket's rules go by fileNamePrefix";
         return Err(extension.bad("tag", problem));
     }
+    live_playlist(fields)?;
     let prefix = fields.texts("fileNamePrefix")?.into_iter().map(str::to_owned).collect();
     let parts = StorageConfigParts {
         vendor: number("vendor")?,
@@ -35,4 +36,10 @@ pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, B
         }),
     };
     Ok((!parts.is_blank()).then_some(parts))
+}
+
+/// Whether each playlist is to lie there under a second name too. The vendor has it among what extends a storageConfig; it is about
+/// playlists, whoever's bucket they go to.
+pub(crate) fn live_playlist(fields: &Fields<'_>) -> Result<bool, BadField> {
+    fields.object("extensionParams")?.flag("enableLivePlaylist")
 }

@@ -120,9 +120,11 @@ fn base(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-/// The manifest's name, told from a playlist's: `<sid>_<cname>[__uid_s_<uid>__uid_e_audio[_<source>]].m3u8`.
+/// The manifest's name, told from a playlist's: `[live_]<sid>_<cname>[__uid_s_<uid>__uid_e_audio[_<source>]].m3u8`.
 pub(super) fn beside(playlist: &str) -> Option<String> {
     let stem = playlist.strip_suffix(".m3u8")?;
+    // A sid is hexadecimal.
+    let stem = stem.strip_prefix("live_").unwrap_or(stem);
     let of_uid = |stem: &str| Some(stem.strip_suffix("__uid_e_audio")?.rsplit_once("__uid_s_")?.0.to_owned());
     let of_source = || {
         let (own, source) = stem.rsplit_once('_')?;
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(beside("s_c.m3u8").unwrap(), "s_c_manifest.json");
         assert_eq!(beside("s_c_d__uid_s_7-2e__uid_e_audio.m3u8").unwrap(), "s_c_d_manifest.json");
         assert_eq!(beside("s_c_d__uid_s_7-2e__uid_e_audio_screen2.m3u8").unwrap(), "s_c_d_manifest.json");
+        assert_eq!(beside("live_s_c.m3u8").unwrap(), "s_c_manifest.json");
         assert_eq!(beside("s_mic.m3u8").unwrap(), "s_mic_manifest.json");
         assert_eq!(beside("s_c.mp4"), None);
         assert_eq!(events_beside("s_c_manifest.json"), "s_c_events.jsonl");

@@ -27,7 +27,7 @@ impl Publication {
 
     /// Name of a playlist's init segment.
     pub(in crate::session) fn init_of(&self, playlist: &PlaylistId) -> String {
-        self.plan.stem(playlist).init()
+        self.plan.init_name(playlist)
     }
 
     /// How many segments a playlist has.
@@ -81,7 +81,7 @@ impl Publication {
 
     /// The first `segments` of a playlist.
     pub(super) fn text(&self, playlist: &PlaylistId, progress: &Progress, segments: usize) -> Playlist {
-        let mut text = Playlist::new(self.plan.segment.as_secs().into(), self.plan.stem(playlist).init(), self.start);
+        let mut text = Playlist::new(self.plan.segment.as_secs().into(), self.plan.init_name(playlist), self.start);
         text.entries = progress.segments[..segments].iter().map(|(entry, _)| entry.clone()).collect();
         text
     }

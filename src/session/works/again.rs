@@ -142,7 +142,7 @@ impl Works {
         let read = self.desk.spool.read(object).await;
         let bytes =
             read.inspect_err(|error| tracing::error!(sid = %plan.sid, name, "a file in the spool: {error}")).ok()?;
-        let playlist = plan.playlist_of(name);
+        let playlist = plan.file_named(name).map(|(playlist, _)| playlist);
         if object.kind == ObjectKind::Init {
             let damaged = playlist.is_some_and(|playlist| playlist.init_segment(plan.profile) != bytes);
             return (!damaged).then_some(None);

@@ -64,8 +64,11 @@ impl Works {
         for (playlist, name, text) in self.publication.promise() {
             let stored = Stored::of(ObjectKind::Playlist, text.as_bytes());
             self.publication.handed_over(&playlist, stored.sha256.clone());
-            self.promised.push((name.clone(), stored));
-            self.put(&name, ObjectKind::Playlist, text.into()).await?;
+            let live = self.desk.plan.live_playlist(&playlist);
+            for name in [Some(name), live].into_iter().flatten() {
+                self.promised.push((name.clone(), stored.clone()));
+                self.put(&name, ObjectKind::Playlist, text.clone().into()).await?;
+            }
         }
         Ok(())
     }

@@ -16,7 +16,12 @@ pub(super) fn all() -> Vec<Shape> {
 }
 
 fn start() -> Value {
-    let collection = object([may("combinationPolicy", text("`default`; postpone_transcoding is refused"))]);
+    let collection = object([may(
+        "combinationPolicy",
+        text(
+            "`default`, or `postpone_transcoding`: each track's MP4 is made as `[\"hls\",\"mp4\"]` makes it, and `notes` says so",
+        ),
+    )]);
     let client = about(
         object([
             may(
@@ -31,7 +36,7 @@ fn start() -> Value {
             may("storageConfig", named("StorageConfig")),
             may("appsCollection", collection),
         ]),
-        "`snapshotConfig`, `extensionServiceConfig` and `transcodeOptions` are refused by name: none of them is offered",
+        "`snapshotConfig` and `extensionServiceConfig` have no effect, and `notes` says so; `transcodeOptions` is refused by name",
     );
     let [cname, uid] = who();
     object([cname, uid, may("clientRequest", client)])
@@ -44,8 +49,8 @@ fn recording_config() -> Value {
         may(
             "streamTypes",
             one_of(
-                &[0, 2],
-                "0 audio, 2 audio and video: the audio is recorded and `notes` says so. 1, video alone, is refused",
+                &[0, 2, 3],
+                "0 audio, 2 audio and video: the audio is recorded and `notes` says so, as with 3. 1, video alone, is refused",
             ),
         ),
         may(
@@ -115,6 +120,12 @@ fn storage_config() -> Value {
             ),
         ),
         may("sse", text("`kms`, `aes256` or `none`")),
+        may(
+            "enableLivePlaylist",
+            truth(
+                "Each playlist lies in the bucket as `live_<sid>_<cname>….m3u8` too, with the same text, while it grows and after",
+            ),
+        ),
     ]);
     about(
         object([
@@ -132,7 +143,13 @@ fn storage_config() -> Value {
             may("secretKey", text("Secret key. Sealed at rest, in no answer, event or log")),
             may("stsToken", text("Session token of short-lived keys; bring fresh ones with update")),
             may("stsExpiration", ignored("No effect: an expired token is seen when the bucket refuses it")),
-            may("fileNamePrefix", list(json!({ "type": "string" }), "Folders, joined with `/`")),
+            may(
+                "fileNamePrefix",
+                list(
+                    json!({ "type": "string" }),
+                    "Folders, joined with `/`. An element may name several, `recordings/2026/`; empty ones are dropped, `..` is refused",
+                ),
+            ),
             may("extensionParams", extension),
         ]),
         "Where the recording goes; left out or blank: the app's bucket of the configuration",
