@@ -11,7 +11,7 @@ use crate::units::{Ticks, WallMs};
 
 /// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY) or mean what a plain reader gets wrong, so
 /// nothing else passes.
-const TAGS: [&str; 12] = [
+const TAGS: [&str; 13] = [
     GAP,
     TRACK_EVENT,
     "#EXTM3U",
