@@ -1,13 +1,14 @@
 //! What the bucket itself says that it holds of a recording: the last witness, when everything on the worker's disk may be poorer.
 //!
 //! Asked once when a recording is made again. The playlists there name segments with their lengths, a list of the keys tells what else
-//! was put. Where the credentials may not read or list, or the bucket does not answer, nothing is learned: a PUT that finds another
-//! object under its name ([`crate::storage::UploadReport::Taken`]) is the second chance.
+//! was put. Where the credentials may not read or list, nothing is learned: a PUT that finds another object under its name
+//! ([`crate::storage::UploadReport::Taken`]) is the second chance. A bucket that does not answer is asked again
+//! ([`crate::session::works`]): the journal's word alone ([`InBucket::noted`]) may be less than what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::fixed::FixedSegment;
 use super::objects::Stored;
@@ -19,7 +20,7 @@ use crate::codec::names::Role;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::recording::PlaylistId;
 use crate::storage::journal::StoredObject;
-use crate::storage::{Bucket, ObjectKind};
+use crate::storage::{Bucket, BucketError, ObjectKind};
 use crate::units::Ticks;
 
 /// How long one request may take.
@@ -55,13 +56,23 @@ struct Known {
 }
 
 impl InBucket {
-    /// Looks; `confirmed` is what the journal says, `publication` what a checkpoint knows.
+    /// What the journal alone says.
+    pub(super) async fn noted(bucket: &Bucket, confirmed: &[StoredObject], publication: &Publication) -> Self {
+        let (mut found, mut known, mut order) = (Self::default(), BTreeMap::new(), Vec::new());
+        for object in confirmed {
+            found.take_confirmed(object, &mut known, &mut order);
+        }
+        // Each is known whole, so nothing is asked.
+        found.look_at(bucket, known, order, publication).await.unwrap_or_default()
+    }
+
+    /// Looks; `confirmed` is what the journal says, `publication` what a checkpoint knows. An error says that another look may tell.
     pub(super) async fn look(
         bucket: &Bucket,
         plan: &Plan,
         confirmed: &[StoredObject],
         publication: &Publication,
-    ) -> Self {
+    ) -> Result<Self, BucketError> {
         let mut found = Self::default();
         let listed = bucket.list_within(LOOK_TIME, &bucket.key(plan.sid.as_str()), MAX_KEYS).await;
         match listed {
@@ -69,12 +80,13 @@ impl InBucket {
                 let name = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
                 found.names = Some(listed.iter().map(|listed| name(&listed.key)).collect());
             }
+            Err(error) if error.may_be_read_later() => return Err(error),
             Err(error) => tracing::info!(sid = %plan.sid, "what the bucket holds can't be listed: {error}"),
         }
         let mut known: BTreeMap<String, Known> = BTreeMap::new();
         let mut order = Vec::new();
         for playlist in found.playlists(plan, confirmed, publication) {
-            let Some(text) = read_playlist(bucket, plan, &playlist).await else { continue };
+            let Some(text) = read_playlist(bucket, plan, &playlist).await? else { continue };
             found.ended = found.ended.max(text.ended.then(|| text.end()));
             for entry in text.entries.into_iter().filter(|entry| !text.gaps.contains(&entry.name)) {
                 order.push(entry.name.clone());
@@ -94,12 +106,23 @@ impl InBucket {
                 known.insert(name.clone(), segment);
             }
         }
+        found.look_at(bucket, known, order, publication).await
+    }
+
+    /// Looks at the segments that the publication does not know.
+    async fn look_at(
+        mut self,
+        bucket: &Bucket,
+        mut known: BTreeMap<String, Known>,
+        order: Vec<String>,
+        publication: &Publication,
+    ) -> Result<Self, BucketError> {
         let published: BTreeSet<&str> = publication.entries().map(|entry| entry.name.as_str()).collect();
         let wanted = order.into_iter().filter_map(|name| known.remove(&name));
         let wanted: Vec<Known> = wanted.filter(|known| !published.contains(known.name.as_str())).collect();
         let looks = stream::iter(wanted).map(|known| known.look(bucket)).buffered(LOOKS_AT_ONCE);
-        found.segments = looks.filter_map(|segment| async { segment }).collect().await;
-        found
+        self.segments = looks.try_filter_map(|segment| async { Ok(segment) }).try_collect().await?;
+        Ok(self)
     }
 
     /// Whether the bucket holds an object of this name; `None`: it does not say.
@@ -147,24 +170,26 @@ impl InBucket {
 
 impl Known {
     /// Reads what is not known of it.
-    async fn look(self, bucket: &Bucket) -> Option<FixedSegment> {
+    async fn look(self, bucket: &Bucket) -> Result<Option<FixedSegment>, BucketError> {
         let Self { playlist, name, entry, stored, silenced } = self;
         let (entry, stored) = match (entry, stored) {
             (Some(entry), Some(stored)) => (entry, stored),
             (entry, stored) => {
                 let got = bucket.get_within(LOOK_TIME, &bucket.key(&name), MAX_SEGMENT_BYTES).await;
                 let bytes = match got {
-                    Ok(got) => got?,
+                    Ok(Some(got)) => got,
+                    Ok(None) => return Ok(None),
+                    Err(error) if error.may_be_read_later() => return Err(error),
                     Err(error) => {
                         tracing::warn!(name, "a segment in the bucket can't be read: {error}");
-                        return None;
+                        return Ok(None);
                     }
                 };
-                let entry = entry.or_else(|| place(&name, &bytes))?;
+                let Some(entry) = entry.or_else(|| place(&name, &bytes)) else { return Ok(None) };
                 (entry, stored.unwrap_or_else(|| Stored::of(ObjectKind::Segment, &bytes)))
             }
         };
-        Some(FixedSegment { playlist, entry, stored, in_bucket: true, silenced })
+        Ok(Some(FixedSegment { playlist, entry, stored, in_bucket: true, silenced }))
     }
 }
 
@@ -174,17 +199,20 @@ pub(super) fn place(name: &str, bytes: &[u8]) -> Option<Entry> {
     Some(Entry { name: name.to_owned(), start: read.base, duration: read.duration() })
 }
 
-async fn read_playlist(bucket: &Bucket, plan: &Plan, playlist: &PlaylistId) -> Option<Playlist> {
+async fn read_playlist(bucket: &Bucket, plan: &Plan, playlist: &PlaylistId) -> Result<Option<Playlist>, BucketError> {
     let name = plan.stem(playlist).playlist();
     let got = bucket.get_within(LOOK_TIME, &bucket.key(&name), MAX_PLAYLIST_BYTES).await;
     let text = match got {
-        Ok(text) => text?,
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        Err(error) if error.may_be_read_later() => return Err(error),
         Err(error) => {
             tracing::info!(sid = %plan.sid, name, "a playlist in the bucket can't be read: {error}");
-            return None;
+            return Ok(None);
         }
     };
     let read = Playlist::parse(&String::from_utf8_lossy(&text));
-    read.inspect_err(|error| tracing::error!(sid = %plan.sid, name, "a playlist in the bucket is not ours: {error}"))
-        .ok()
+    let read = read
+        .inspect_err(|error| tracing::error!(sid = %plan.sid, name, "a playlist in the bucket is not ours: {error}"));
+    Ok(read.ok())
 }

@@ -19,15 +19,17 @@ mod unheard;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::found::Found;
 use self::over::Over;
 use self::records::{Parts, Records};
-use self::replay::{Replay, Source, replay};
+use self::replay::{Meanwhile, Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
 use super::ending::{self, Cause};
+use super::live::Command;
 use super::registry::Listed;
 use super::sessions::Inner;
 use super::tape::Tape;
@@ -122,8 +124,21 @@ async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Resul
         inner.backing.journal.know(&found.plan.spec(start));
     }
     let tape = Tape::new(&found.plan, inner.backing.journal.clone(), None);
-    let (source, commands) = Source::of(inner, found);
-    match replay(source, records).await? {
+    let (source, mut commands) = Source::of(inner, found);
+    let (meanwhile, seen) = watch::channel(Meanwhile::of_the_stopped());
+    let replaying = replay(source, records, seen);
+    tokio::pin!(replaying);
+    let replayed = loop {
+        tokio::select! {
+            replayed = &mut replaying => break replayed?,
+            Some(command) = commands.recv() => match command {
+                Command::Rekey(bucket) => meanwhile.send_modify(|now| now.rekey(bucket)),
+                Command::HandOver => return Ok(()),
+                Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_) => {}
+            },
+        }
+    };
+    match replayed {
         Replay::Done(replayed) => end_with_the_crash(*replayed, tape, commands, Cause::Before).await,
         Replay::Lost(lost) => lost.end(commands).await,
     }

@@ -78,9 +78,9 @@ impl Told {
         }
     }
 
-    /// Takes out when each uid was received, as earlier runs logged it.
-    pub(super) fn take_received(&mut self) -> BTreeMap<String, Received> {
-        std::mem::take(&mut self.received)
+    /// When each uid was received, as earlier runs logged it.
+    pub(super) const fn received(&self) -> &BTreeMap<String, Received> {
+        &self.received
     }
 
     /// Whether this is not in the log yet; it counts as logged from here on.
@@ -185,12 +185,12 @@ mod tests {
 
     #[test]
     fn who_was_received_when_is_known_from_the_log() {
-        let mut told =
-            told(&[stream(true, 10), stream(false, 20), stream(false, 25), stream(true, 30), stream(true, 40)]);
-        let received = told.take_received();
+        let known = told(&[stream(true, 10), stream(false, 20), stream(false, 25), stream(true, 30), stream(true, 40)]);
+        let received = known.received();
         assert_eq!(received["7"], [(WallMs(10), Some(WallMs(20))), (WallMs(30), None)]);
         let news: Vec<_> = (0..300).map(|number| stream(number % 2 == 0, number)).collect();
-        let received = self::told(&news).take_received();
+        let known = told(&news);
+        let received = known.received();
         assert_eq!(received["7"].len(), MAX_RECEIVED);
         assert_eq!(received["7"].last(), Some(&(WallMs(126), Some(WallMs(299)))));
     }

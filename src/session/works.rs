@@ -10,6 +10,7 @@ mod kept;
 mod second;
 mod stored;
 mod taken;
+mod unasked;
 mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,6 +40,7 @@ mod kills_cost_a_second_at_most;
 mod kills_hit_every_phase;
 mod poorer_journal;
 mod power_cuts_cost_no_more;
+mod the_bucket_is_out_of_reach;
 
 use std::time::Duration;
 

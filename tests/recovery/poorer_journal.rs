@@ -21,7 +21,7 @@ use crate::upgrade::media;
 
 /// What is done to the data directory of a dead worker; none of it touches the bucket.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+pub(crate) enum Fault {
     /// A plain kill.
     Nothing,
     /// One bit of the journal's last file, at this share of it.
@@ -224,7 +224,7 @@ pub(crate) fn print_told(what: &str, kills: usize, silent: &[(&str, u64)], manif
     println!("{what}, {kills} kills: 0 objects changed; silent: {silent:?} ms; told: {}", lost.join("; "));
 }
 
-fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
+pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
     let journal: Vec<PathBuf> = {
         let mut files: Vec<_> = files(&data.join("journal")).into_iter().map(|(path, _)| path).collect();
         files.retain(|path| path.extension().is_some_and(|end| end == "journal"));
@@ -297,7 +297,7 @@ fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 
 use super::found::Found;
 use super::records::Records;
 use super::rejoin::Rejoin;
-use super::replay::{Replay, Source, replay};
+use super::replay::{Meanwhile, Replay, Source, replay};
 use super::returning::{Returning, end_with_the_crash};
 use super::unheard::Unheard;
 use crate::channel;
@@ -41,7 +41,8 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     let anchor = noted.map(|noted| Anchor { noted, now: (inner.settings.boot_clock)() });
     let timebase = Timebase::resume(start, inner.now(), anchor);
     let (source, commands) = Source::of(inner, found);
-    let mut replay = tokio::spawn(replay(source, records));
+    let (meanwhile, seen) = watch::channel(Meanwhile::default());
+    let mut replay = tokio::spawn(replay(source, records, seen));
 
     let absent = |last: Ticks| (timebase.now() - last).as_duration() > LONGEST_ABSENCE;
     let app = inner.settings.apps.get(&plan.app);
@@ -51,7 +52,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
             (Replay::Lost(lost), _) => lost.end(commands).await,
             (Replay::Done(replayed), Some(app)) if !absent(replayed.last) => {
                 let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
-                Returning::new(rejoin, commands).go_on(*replayed).await;
+                Returning::new(rejoin, commands, meanwhile).go_on(*replayed).await;
             }
             (Replay::Done(replayed), app) => {
                 let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
@@ -68,7 +69,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
         return Ok(());
     };
     let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
-    let mut returning = Returning::new(rejoin, commands);
+    let mut returning = Returning::new(rejoin, commands, meanwhile);
     let replayed = loop {
         tokio::select! {
             made = &mut replay => break whole(made)?,

@@ -62,6 +62,8 @@ pub(super) struct Rejoin {
     /// Arrival of the last input: arrivals never decrease.
     last: Ticks,
     dropped: u64,
+    /// Whether it was said that no more can be held.
+    full: bool,
     waits: Waits,
     /// Whether the channel was deleted, and nobody came back since.
     deleted: bool,
@@ -105,6 +107,8 @@ pub(super) struct Parts {
 pub(super) enum Turn {
     /// The recording goes on.
     Back,
+    /// No more is held: the core has to take what is there.
+    Full,
     /// Nobody came: the recording ended meanwhile.
     Missed(Cause),
     /// It went on, and ended by itself at this time.
@@ -138,6 +142,7 @@ impl Rejoin {
             held: Vec::new(),
             last: Ticks::ZERO,
             dropped: 0,
+            full: false,
             waits: Waits::Inside,
             deleted: false,
         }
@@ -201,6 +206,9 @@ impl Rejoin {
                 },
                 Place::Back(handle, watched) => {
                     if self.held.len() >= MAX_HELD {
+                        if !std::mem::replace(&mut self.full, true) {
+                            return Turn::Full;
+                        }
                         return std::future::pending().await;
                     }
                     tokio::select! {
@@ -247,6 +255,7 @@ impl Rejoin {
 
     /// What the core has not got yet.
     pub(super) fn take_held(&mut self) -> Vec<TimedInput> {
+        self.full = false;
         std::mem::take(&mut self.held)
     }
 

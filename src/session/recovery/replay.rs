@@ -2,8 +2,10 @@
 //! put again, what the log says is not said again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
 
 use super::found::Found;
 use super::records::{Line, Records};
@@ -17,11 +19,17 @@ use crate::session::sessions::Inner;
 use crate::session::works::{Kept, Position, Works};
 use crate::session::{IdleKind, Report, ending, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
-use crate::storage::{SpoolError, UploadQueue, UploadReport};
-use crate::units::Ticks;
+use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
+use crate::units::{Ticks, WallMs};
 
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
 const BATCH: usize = 64;
+/// How long a recording waits for a bucket that can't be asked what it holds, where the journal may know less than it.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(600);
+/// How far apart two questions to it are.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// Nothing that ends this much and a segment behind the journal's end can have been confirmed, if the worker died where the journal ends.
+const UNKNOWN_AFTER: Duration = Duration::from_secs(4);
 /// The event that says that the bot is in the channel.
 const RECORDER_STARTED: EventKey = EventKey::Once(40);
 
@@ -38,6 +46,33 @@ pub(super) struct Replayed {
     pub(super) down: bool,
     /// The end of what is known, where nobody knows who was being heard then.
     pub(super) nobody_since: Option<Ticks>,
+    meanwhile: watch::Receiver<Meanwhile>,
+    /// How often fresh credentials were taken.
+    rekeyed: u64,
+}
+
+/// What happens while a journal is replayed, as far as the replay has to know.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meanwhile {
+    /// Fresh credentials, and how often some came.
+    bucket: Option<(Bucket, u64)>,
+    /// No more can be held for the core: the replay has to come to its end.
+    pub(super) full: bool,
+    /// Nothing more is recorded: there is no hurry.
+    pub(super) stopped: bool,
+}
+
+impl Meanwhile {
+    /// Of a recording that was stopped before.
+    pub(super) fn of_the_stopped() -> Self {
+        Self { stopped: true, ..Self::default() }
+    }
+
+    /// Fresh credentials came.
+    pub(super) fn rekey(&mut self, bucket: Bucket) {
+        let before = self.bucket.as_ref().map_or(0, |(_, count)| *count);
+        self.bucket = Some((bucket, before + 1));
+    }
 }
 
 /// What a replay is made from, beside the journal.
@@ -71,8 +106,13 @@ pub(super) struct Lost {
 }
 
 /// Makes a recording again. An error says what keeps this worker from it.
-pub(super) async fn replay(source: Source, mut records: Records) -> Result<Replay, String> {
+pub(super) async fn replay(
+    source: Source,
+    mut records: Records,
+    meanwhile: watch::Receiver<Meanwhile>,
+) -> Result<Replay, String> {
     let confirmed = source.inner.backing.journal.stored(&source.plan.sid);
+    let now = source.inner.now();
     let (desk, (queue, confirmations)) = source.open()?;
     let known = |first| {
         let start = desk.report.borrow().started;
@@ -108,17 +148,26 @@ pub(super) async fn replay(source: Source, mut records: Records) -> Result<Repla
         }
     };
     let Position { presence, last, finished, down } = position;
-    let mut replayed = Replayed { works, confirmations, presence, last, finished, down, nobody_since: None };
-    let ended = replayed.begin(confirmed).await?;
+    let nobody_since = None;
+    let mut replayed =
+        Replayed { works, confirmations, presence, last, finished, down, nobody_since, meanwhile, rekeyed: 0 };
+    let mut ended = replayed.begin(confirmed).await?;
     let lost = first.is_some();
+    if lost || replayed.works.needs_bucket() {
+        ended = ended.or(replayed.wait_for_bucket().await?);
+    }
     if let Some(first) = first {
         replayed.go_on_without_beginning(first);
     }
-    replayed.run(&mut records).await?;
+    ended = ended.or(replayed.run(&mut records).await?);
+    if replayed.finished.is_none() && replayed.may_lack_its_end(now) {
+        ended = ended.or(replayed.wait_for_bucket().await?);
+    }
     replayed.finished = replayed.finished.or(ended);
     if replayed.finished.is_none() {
         replayed.nobody_since = replayed.works.vouch_since(replayed.last, lost);
     }
+    replayed.take_credentials();
     Ok(Replay::Done(Box::new(replayed)))
 }
 
@@ -209,16 +258,69 @@ impl Replayed {
         }
     }
 
-    async fn run(&mut self, records: &mut Records) -> Result<(), String> {
+    /// Whether the worker may have gone on after the journal's end: the log says so, or there was time for it.
+    fn may_lack_its_end(&self, now: WallMs) -> bool {
+        let segment = self.works.desk().plan.segment.ticks();
+        let silent = Ticks::from_ms(now.0.saturating_sub(self.works.start().0)) - self.last;
+        silent > Ticks::from_duration(UNKNOWN_AFTER) + segment || self.works.is_anybody_heard_after(self.last)
+    }
+
+    /// The journal may know less than the bucket: waits until the bucket says what it holds. While more is recorded, for
+    /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. Where the recording ends, if the bucket has its end.
+    async fn wait_for_bucket(&mut self) -> Result<Option<Ticks>, String> {
+        if !self.works.is_bucket_unasked() {
+            return Ok(None);
+        }
+        let until = Instant::now() + BUCKET_PATIENCE;
+        self.works.tell_that_it_waits().await;
+        loop {
+            tokio::select! {
+                () = sleep(ASK_EVERY) => {}
+                Ok(()) = self.meanwhile.changed() => {}
+                Some(news) = self.confirmations.recv() => {
+                    self.works.uploaded(news).await.map_err(|error| error.to_string())?;
+                    continue;
+                }
+            }
+            self.take_credentials();
+            let (answered, ended) = self.works.ask_bucket().await.map_err(|error| error.to_string())?;
+            if answered {
+                self.works.wait_is_over();
+                return Ok(ended);
+            }
+            self.works.look_at_wait();
+            let Meanwhile { full, stopped, .. } = *self.meanwhile.borrow();
+            if !stopped && (full || Instant::now() >= until) {
+                self.works.wait_no_longer().await.map_err(|error| error.to_string())?;
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Goes on with fresh credentials, if some came.
+    pub(super) fn take_credentials(&mut self) {
+        let known = self.rekeyed;
+        let fresh = self.meanwhile.borrow_and_update().bucket.clone().filter(|(_, count)| *count > known);
+        if let Some((bucket, count)) = fresh {
+            self.rekeyed = count;
+            self.works.use_bucket(bucket);
+        }
+    }
+
+    /// Feeds the journal. Where the recording ends, if the bucket had to be asked and has its end.
+    async fn run(&mut self, records: &mut Records) -> Result<Option<Ticks>, String> {
         if !self.works.told().knows(&RECORDER_STARTED) {
             begun(&mut self.works).await;
         }
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, mut ended) = (Vec::with_capacity(BATCH), None);
         while self.finished.is_none() {
             tokio::select! {
                 count = records.next_many(&mut batch, BATCH) => {
                     if count == 0 {
-                        return Ok(());
+                        return Ok(ended);
+                    }
+                    if batch.iter().any(is_poor) {
+                        ended = ended.or(self.wait_for_bucket().await?);
                     }
                     batch.drain(..).try_for_each(|line| self.take(line))?;
                     self.works.ship().await.map_err(|error| error.to_string())?;
@@ -229,7 +331,7 @@ impl Replayed {
                 }
             }
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// What follows the end is of a run that did not know of it yet.
@@ -257,4 +359,9 @@ impl Replayed {
         }
         feed(&mut self.works, &mut self.presence, input);
     }
+}
+
+/// Whether something before it is lost.
+fn is_poor(line: &Line) -> bool {
+    matches!(line, Ok(Record::Input { input: TimedInput { input: Input::InputsLost { .. }, .. }, .. }))
 }

@@ -1,10 +1,10 @@
 //! A recording between two runs of the worker: what its callers want and what its bot meets while the journal is replayed, and
 //! what follows from both.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::rejoin::{Rejoin, Turn};
-use super::replay::Replayed;
+use super::replay::{Meanwhile, Replayed};
 use super::unheard::Unheard;
 use crate::callback::event::LeaveCode;
 use crate::session::State;
@@ -12,15 +12,15 @@ use crate::session::ending::{Cause, Ending};
 use crate::session::live::Command;
 use crate::session::running::{Running, finish};
 use crate::session::tape::Tape;
-use crate::storage::{Bucket, SpoolError};
+use crate::storage::SpoolError;
 use crate::units::Ticks;
 
 /// See the module's documentation.
 pub(super) struct Returning {
     rejoin: Rejoin,
     commands: mpsc::Receiver<Command>,
-    /// Fresh credentials.
-    bucket: Option<Bucket>,
+    /// What the replay has to know.
+    meanwhile: watch::Sender<Meanwhile>,
     decision: Option<Decision>,
 }
 
@@ -36,8 +36,12 @@ enum Decision {
 }
 
 impl Returning {
-    pub(super) const fn new(rejoin: Rejoin, commands: mpsc::Receiver<Command>) -> Self {
-        Self { rejoin, commands, bucket: None, decision: None }
+    pub(super) const fn new(
+        rejoin: Rejoin,
+        commands: mpsc::Receiver<Command>,
+        meanwhile: watch::Sender<Meanwhile>,
+    ) -> Self {
+        Self { rejoin, commands, meanwhile, decision: None }
     }
 
     /// Whether it is decided that the recording does not go on.
@@ -58,17 +62,18 @@ impl Returning {
     /// Attends to callers and bot until something happens; for ever when nothing can. Cancelling loses nothing.
     pub(super) async fn attend(&mut self) {
         if self.is_decided() {
-            return std::future::pending().await;
+            return self.attend_decided().await;
         }
         tokio::select! {
             turn = self.rejoin.next() => match turn {
                 Turn::Back => {}
+                Turn::Full => self.meanwhile.send_modify(|now| now.full = true),
                 Turn::Missed(cause) => self.decision = Some(Decision::Unheard(self.unheard(), cause)),
                 Turn::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
             },
             command = self.commands.recv() => match command {
                 Some(Command::Select(selection)) => self.rejoin.select(selection),
-                Some(Command::Rekey(bucket)) => self.bucket = Some(bucket),
+                Some(Command::Rekey(bucket)) => self.meanwhile.send_modify(|now| now.rekey(bucket)),
                 // While the journal is replayed the report is as an earlier run left it.
                 Some(Command::Look(_) | Command::Misfit(_)) => {}
                 Some(Command::Stop(code)) => self.stop(code),
@@ -78,6 +83,21 @@ impl Returning {
                 }
                 None => self.stop(LeaveCode::Interrupted),
             },
+        }
+        if self.is_decided() {
+            self.meanwhile.send_modify(|now| now.stopped = true);
+        }
+    }
+
+    /// Nothing more is recorded, and the replay is not at its end: it may wait for a bucket that fresh credentials open.
+    async fn attend_decided(&mut self) {
+        loop {
+            match self.commands.recv().await {
+                Some(Command::Rekey(bucket)) => return self.meanwhile.send_modify(|now| now.rekey(bucket)),
+                Some(Command::HandOver) => return self.decision = Some(Decision::HandOver),
+                Some(Command::Select(_) | Command::Look(_) | Command::Misfit(_) | Command::Stop(_)) => {}
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -137,9 +157,7 @@ impl Returning {
                 Some(news) = replayed.confirmations.recv() => replayed.works.uploaded(news).await?,
             }
         }
-        if let Some(bucket) = self.bucket.take() {
-            replayed.works.use_bucket(bucket);
-        }
+        replayed.take_credentials();
         if let Some(back) = self.rejoin.back_since() {
             replayed.unheard_until(back);
         }

@@ -1,13 +1,14 @@
 //! A recording that is made again from its journal: what an earlier run of the worker left of it, and what it need not do twice.
 //!
 //! What the bucket confirmed and what the spool holds is final ([`crate::session::fixed`]): it is taken as it is, whatever the journal
-//! gives for its place.
+//! gives for its place. While the bucket can't be asked ([`super::unasked`]) the journal's word of it counts.
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
 use super::Works;
+use super::unasked::Unasked;
 use super::vouched::Heard;
 use crate::callback::event::EventKey;
 use crate::recording::{PlaylistId, Segment};
@@ -27,6 +28,8 @@ pub(super) struct Again {
     pub(super) left: HashMap<String, SpooledObject>,
     /// Who was being heard, apart from what the journal says.
     pub(super) heard: Heard,
+    /// While the bucket did not say what it holds.
+    pub(super) unasked: Option<Unasked>,
 }
 
 /// What was found in the spool.
@@ -41,7 +44,7 @@ struct InSpool {
 impl Works {
     /// What follows until [`Self::caught_up`] was recorded by an earlier run: learns what that run has said, hands over what it left in
     /// the spool, and takes what is final from there, from the bucket, and from `confirmed`, the journal's word of it. Answers with
-    /// where the recording ends, if the bucket has its end.
+    /// where the recording ends, if the bucket has its end. Where the bucket can't be asked now, [`Self::is_bucket_unasked`].
     pub(in crate::session) async fn make_again(
         &mut self,
         confirmed: Vec<StoredObject>,
@@ -56,22 +59,47 @@ impl Works {
         }
         let spooled = self.look_into_spool(left).await;
         let again = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
-        self.again = Some(Again { left: again, heard: Heard::default() });
+        self.again = Some(Again { left: again, heard: Heard::default(), unasked: None });
+        self.settle_confirmed(&confirmed);
         let bucket = self.queue.bucket();
-        let held = InBucket::look(&bucket, &self.desk.plan, &confirmed, &self.publication).await;
+        let ended = match InBucket::look(&bucket, &self.desk.plan, &confirmed, &self.publication).await {
+            Ok(held) => self.take_held(held).await?,
+            Err(error) => {
+                let noted = InBucket::noted(&bucket, &confirmed, &self.publication).await;
+                self.insert_fixed(noted.segments);
+                self.objects.extend(noted.inits);
+                self.is_unasked(confirmed, error);
+                None
+            }
+        };
+        self.insert_fixed(spooled.segments);
+        self.hear_again();
+        self.queue.resume(spooled.whole);
+        Ok(ended)
+    }
+
+    /// Takes what the bucket holds; where the recording ends, if the bucket has its end.
+    pub(super) async fn take_held(&mut self, mut held: InBucket) -> Result<Option<Ticks>, Trouble> {
         self.settle_unconfirmed(&held).await?;
-        for segment in held.segments.into_iter().chain(spooled.segments) {
+        self.insert_fixed(std::mem::take(&mut held.segments));
+        self.objects.extend(held.inits);
+        Ok(held.ended.map(|ended| ended.max(self.fixed.end())))
+    }
+
+    fn insert_fixed(&mut self, segments: Vec<FixedSegment>) {
+        for segment in segments {
             if self.publication.end_of(&segment.playlist) <= segment.entry.start {
                 self.fixed.insert(segment);
             }
         }
+    }
+
+    /// Looks anew who was heard: what is final is known.
+    pub(super) fn hear_again(&mut self) {
         let heard = self.look_who_was_heard();
         if let Some(again) = &mut self.again {
             again.heard = heard;
         }
-        self.objects.extend(held.inits);
-        self.queue.resume(spooled.whole);
-        Ok(held.ended.map(|ended| ended.max(self.fixed.end())))
     }
 
     /// Everything that an earlier run can have made is made again: gives out what was held back.
@@ -155,11 +183,39 @@ impl Works {
         Some(playlist.map(|playlist| FixedSegment { playlist, entry, stored, in_bucket: false, silenced: false }))
     }
 
+    /// What a checkpoint calls unconfirmed, and the journal behind it confirmed.
+    fn settle_confirmed(&mut self, confirmed: &[StoredObject]) {
+        for object in confirmed {
+            if self.unconfirmed.remove(&object.name).is_some() {
+                self.publication.stored(&object.name);
+                self.objects.insert(object.name.clone(), Stored::of_record(object));
+            }
+        }
+    }
+
+    /// Takes out what a checkpoint calls unconfirmed and the spool has no more.
+    fn take_gone(&mut self) -> Vec<(String, Stored)> {
+        let left = self.again.as_ref().map(|again| &again.left);
+        self.unconfirmed.extract_if(.., |name, _| left.is_none_or(|left| !left.contains_key(name))).collect()
+    }
+
+    /// Whether a checkpoint calls something unconfirmed that the spool has no more.
+    pub(super) fn is_anything_gone(&self) -> bool {
+        let left = self.again.as_ref().map(|again| &again.left);
+        self.unconfirmed.keys().any(|name| left.is_none_or(|left| !left.contains_key(name)))
+    }
+
+    /// What is gone from the spool and was not settled is put again as silence; where the bucket has it, its object stays and counts.
+    pub(super) async fn replace_gone(&mut self) -> Result<(), SpoolError> {
+        for (name, _) in self.take_gone() {
+            self.replace_lost(&name).await?;
+        }
+        Ok(())
+    }
+
     /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.
     async fn settle_unconfirmed(&mut self, held: &InBucket) -> Result<(), SpoolError> {
-        let left = self.again.as_ref().map(|again| &again.left);
-        let gone: Vec<(String, Stored)> =
-            self.unconfirmed.extract_if(.., |name, _| left.is_none_or(|left| !left.contains_key(name))).collect();
+        let gone = self.take_gone();
         let bucket = self.queue.bucket();
         for (name, stored) in gone {
             if held.holds(&bucket, &name).await == Some(false) {

@@ -26,13 +26,13 @@ pub(super) struct Heard {
 
 impl Works {
     /// Looks who was heard; the log and what is final are known.
-    pub(super) fn look_who_was_heard(&mut self) -> Heard {
+    pub(super) fn look_who_was_heard(&self) -> Heard {
         let start = self.start;
         let ticks = |wall: WallMs| Ticks::from_ms(wall.0.saturating_sub(start.0));
         let mut heard = Heard::default();
-        for (uid, received) in self.told.take_received() {
-            let Ok(uid) = Uid::new(&uid) else { continue };
-            let spans: Spans = received.into_iter().map(|(from, to)| (ticks(from), to.map(ticks))).collect();
+        for (uid, received) in self.told.received() {
+            let Ok(uid) = Uid::new(uid) else { continue };
+            let spans: Spans = received.iter().map(|(from, to)| (ticks(*from), to.map(ticks))).collect();
             heard.last = heard.last.max(spans.last().map_or(Ticks::ZERO, |(from, _)| *from));
             heard.uids.insert(uid, spans);
         }
@@ -74,6 +74,11 @@ impl Works {
         }
         let known = heard.last.max(last).max(self.fixed.end());
         ((lost || heard.last > last) && !self.recorder.is_anybody_due()).then_some(known)
+    }
+
+    /// Whether the log or a final segment has somebody heard after `last`.
+    pub(in crate::session) fn is_anybody_heard_after(&self, last: Ticks) -> bool {
+        self.again.as_ref().is_some_and(|again| again.heard.last > last)
     }
 
     /// Nobody was heard in `from..to`, and nobody knows who was to be.

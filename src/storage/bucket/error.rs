@@ -255,6 +255,12 @@ impl BucketError {
         }
     }
 
+    /// Whether nothing was learned of what the bucket holds, and a later attempt to read may tell: it is out of reach, busy, or refuses these
+    /// credentials as a whole. Not where they may write and not read.
+    pub const fn may_be_read_later(&self) -> bool {
+        !cant_read(self) && !matches!(self, Self::TooLong { .. })
+    }
+
     /// Whether the attempt may take effect after this answer, or non-answer: the request may still be on its way, or a store
     /// behind the one that answered may still be at it.
     pub fn may_still_land(&self) -> bool {

@@ -1,0 +1,122 @@
+//! A bucket that can't be asked what it holds when a recording is made again.
+//!
+//! While it is out of reach the journal's word of it counts. Where the journal may be poorer than the bucket that is not enough: what is
+//! made now could take the place of what was confirmed. The recording then waits ([`crate::session::recovery`]): its bot is in the channel,
+//! what it hears is in the journal, nothing is made. Query and log say so. What is given up after that wait is only the certainty: no
+//! object is put over another, and one that lies in the same place as what was made still counts when the bucket is back
+//! ([`super::taken`]).
+
+use tokio::time::Instant;
+
+use super::Works;
+use super::again::Trouble;
+use crate::callback::event::{self, ErrorLevel, Module};
+use crate::fault::Explain;
+use crate::session::in_bucket::InBucket;
+use crate::session::upload::STORAGE_CONFIGURATION;
+use crate::storage::journal::StoredObject;
+use crate::storage::{BucketError, SpoolError, UploadError};
+use crate::units::Ticks;
+
+/// What is needed to ask again.
+#[derive(Debug)]
+pub(super) struct Unasked {
+    /// The journal's word of what the bucket confirmed.
+    confirmed: Vec<StoredObject>,
+    /// What the bucket, or the network, said last.
+    error: UploadError,
+    attempts: u32,
+}
+
+impl Works {
+    /// Whether the bucket could not be asked what it holds.
+    pub(in crate::session) fn is_bucket_unasked(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.unasked.is_some())
+    }
+
+    /// Whether something that a checkpoint knows is neither in the spool nor confirmed, so that only the bucket can tell where it is.
+    pub(in crate::session) fn needs_bucket(&self) -> bool {
+        self.is_bucket_unasked() && self.is_anything_gone()
+    }
+
+    pub(super) fn is_unasked(&mut self, confirmed: Vec<StoredObject>, error: BucketError) {
+        tracing::warn!(sid = %self.desk.plan.sid, "what the bucket holds is not known: {error}");
+        if let Some(again) = &mut self.again {
+            again.unasked = Some(Unasked { confirmed, error: error.into(), attempts: 1 });
+        }
+    }
+
+    /// Asks the bucket again; whether it answered. `Some`: where the recording ends, if the bucket has its end.
+    pub(in crate::session) async fn ask_bucket(&mut self) -> Result<(bool, Option<Ticks>), Trouble> {
+        let Some(unasked) = self.again.as_mut().and_then(|again| again.unasked.take()) else { return Ok((true, None)) };
+        let bucket = self.queue.bucket();
+        match InBucket::look(&bucket, &self.desk.plan, &unasked.confirmed, &self.publication).await {
+            Ok(held) => {
+                let ended = self.take_held(held).await?;
+                self.hear_again();
+                Ok((true, ended))
+            }
+            Err(error) => {
+                let attempts = unasked.attempts.saturating_add(1);
+                if let Some(again) = &mut self.again {
+                    again.unasked = Some(Unasked { error: error.into(), attempts, ..unasked });
+                }
+                Ok((false, None))
+            }
+        }
+    }
+
+    /// The recording waits for its bucket: event 1, and what query says.
+    pub(in crate::session) async fn tell_that_it_waits(&mut self) {
+        self.tell_wait(
+            "waits_for_bucket",
+            ErrorLevel::Medium,
+            "the recording is heard and kept on the disk, and nothing of it is made until then",
+        )
+        .await;
+    }
+
+    /// Brings what query says of the way to the bucket up to now.
+    pub(in crate::session) fn look_at_wait(&mut self) {
+        let Some(unasked) = self.again.as_ref().and_then(|again| again.unasked.as_ref()) else { return };
+        let (progress, now) = (self.queue.progress(), (Instant::now(), (self.desk.clock)()));
+        // What is to be said of it is said in words of its own.
+        let _told = self.watch.failed(&unasked.error, unasked.attempts, &progress, now);
+        let upload = self.watch.report(&progress, self.desk.spool.memory_bytes());
+        self.note(|report| report.upload = upload);
+    }
+
+    /// The bucket said what it holds.
+    pub(in crate::session) fn wait_is_over(&mut self) {
+        let progress = self.queue.progress();
+        let _told = self.watch.recovered(&progress, Instant::now());
+        let upload = self.watch.report(&progress, self.desk.spool.memory_bytes());
+        self.note(|report| report.upload = upload);
+    }
+
+    /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
+    pub(in crate::session) async fn wait_no_longer(&mut self) -> Result<(), SpoolError> {
+        self.tell_wait(
+            "bucket_not_asked",
+            ErrorLevel::Major,
+            "the recording goes on without knowing; what only the bucket knows stays there, and may be in no playlist",
+        )
+        .await;
+        if let Some(again) = &mut self.again {
+            again.unasked = None;
+        }
+        self.replace_gone().await
+    }
+
+    async fn tell_wait(&mut self, reason: &str, level: ErrorLevel, what: &str) {
+        let Some(unasked) = self.again.as_ref().and_then(|again| again.unasked.as_ref()) else { return };
+        let (fault, cause) = (unasked.error.fault(), unasked.error.to_string());
+        let text = format!(
+            "the worker's journal lacks a part of this recording, and its bucket can't be asked what it holds ({cause}); {what}"
+        );
+        tracing::error!(sid = %self.desk.plan.sid, "{text}");
+        let said = event::error(Module::Uploader, level, STORAGE_CONFIGURATION, &text);
+        self.say(vec![said.with("reason", reason).with("cause", fault.code)]).await;
+        self.look_at_wait();
+    }
+}
