@@ -52,7 +52,7 @@ pub use ledger::{Cause, Gap, Ledger, PacketCounts, TrackLedger, Unattributed, Ve
 pub use output::{Output, PlaylistId, Segment};
 pub use peaks::{PeakSource, Peaks, UidWaveform, Waveform};
 pub use recorder::{LOOKAHEAD, MAX_LENGTH, MAX_UIDS, Recorder};
-pub use recut::{Recut, sounding, without};
+pub use recut::{Pauses, Recut, sounding, without};
 pub use snapshot::SnapshotError;
 pub use source::{InvalidSource, MAX_SOURCES, SourceId};
 pub use spec::{AudioProfile, Mode, SegmentLength, Selection, Spec};

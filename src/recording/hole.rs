@@ -18,7 +18,7 @@ use crate::units::{Ticks, TrackId};
 const LONGEST_PAUSE: i64 = Ticks::from_ms(400).0 as i64;
 
 /// Longest loss that is bridged by concealment.
-const LONGEST_CONCEALED: i64 = Ticks::from_ms(100).0 as i64;
+pub(super) const LONGEST_CONCEALED: i64 = Ticks::from_ms(100).0 as i64;
 
 /// A stretch of a timeline. Pieces of a timeline follow each other without a hole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

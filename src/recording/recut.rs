@@ -3,6 +3,7 @@
 //! Positions are ticks on the timeline. Borders of segments of this recorder lie on multiples of 2.5 ms, the shortest Opus frame, so a
 //! part has exactly the length asked for; any other border is met to less than that.
 
+use super::hole::LONGEST_CONCEALED;
 use super::{PlaylistId, Segment};
 use crate::codec::fmp4::{self, Fmp4Error, Sample};
 use crate::codec::opus;
@@ -82,6 +83,48 @@ pub fn sounding(bytes: &[u8]) -> Result<Vec<(Ticks, Ticks)>, Fmp4Error> {
     Ok(spans)
 }
 
+/// What the samples of a uid's own playlist tell of its sender's pauses (DTX), segment by segment in order.
+///
+/// Packets of two bytes are a sender's word that nothing is said. Those of one byte are a sender's word too, or stand for a loss
+/// (`opus::concealment`); a row of them that is longer than any loss is bridged by them stands for a pause. Digital silence is no evidence:
+/// muted, gone, or lost look alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// The row that the last sample belongs to, `from..to`.
+    row: (Ticks, Ticks),
+    /// It is known to be a pause.
+    proven: bool,
+}
+
+impl Pauses {
+    /// The pauses that the next segment proves, in order and apart; the first may begin in the segment before.
+    pub fn of(&mut self, bytes: &[u8]) -> Result<Vec<(Ticks, Ticks)>, Fmp4Error> {
+        let read = fmp4::read_segment(bytes)?;
+        let (mut at, mut found) = (read.base, Vec::<(Ticks, Ticks)>::new());
+        for sample in read.samples {
+            let (start, end) = (at, at + sample.duration);
+            at = end;
+            let length = sample.range.len();
+            if !matches!(length, 1 | 2) {
+                *self = Self::default();
+                continue;
+            }
+            if self.row.1 != start {
+                *self = Self { row: (start, start), proven: false };
+            }
+            self.row.1 = end;
+            self.proven |= length == 2 || (end - self.row.0).0 as i64 > LONGEST_CONCEALED;
+            if self.proven {
+                match found.last_mut().filter(|last| last.1 == start) {
+                    Some(last) => last.1 = end,
+                    None => found.push(self.row),
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// What of `spans` is not in `others`; both in order and apart.
 pub fn without(spans: &[(Ticks, Ticks)], others: &[(Ticks, Ticks)]) -> Vec<(Ticks, Ticks)> {
     let mut left = Vec::new();
@@ -156,6 +199,24 @@ mod tests {
         let (start, end) = (whole.start, whole.start + whole.duration);
         assert_eq!(sounding(&whole.bytes).unwrap(), [(start, start + Ticks(1_920)), (end - Ticks(960), end)]);
         assert_eq!(sounding(&whole.silenced().bytes).unwrap(), []);
+    }
+
+    #[test]
+    fn a_row_of_words_of_dtx_is_a_pause_and_what_may_be_a_loss_is_none() {
+        let word = |bytes: &'static [u8]| Sample { bytes: Bytes::from_static(bytes), duration: Ticks(960) };
+        let concealed = |count| vec![opus::concealment(&[0x78, 1]).unwrap(); count];
+        let at = |frames: u64| Ticks::from_secs(18) + Ticks(960 * frames);
+        let pauses = |parts: &[Vec<Sample>]| Pauses::default().of(&segment(&parts.concat()).bytes).unwrap();
+        let (sound, silence) = (vec![packet(960); 2], opus::silence(Ticks(4_800), true).collect::<Vec<_>>());
+        assert_eq!(pauses(&[sound.clone(), concealed(5), silence.clone(), sound.clone()]), [], "it may be a loss");
+        assert_eq!(pauses(&[sound.clone(), concealed(6), silence, sound.clone()]), [(at(2), at(8))]);
+        assert_eq!(pauses(&[sound.clone(), vec![word(&[0x78, 0])], concealed(3), sound.clone()]), [(at(2), at(6))]);
+        // The row goes on in the next segment, and what it was becomes clear there.
+        let mut both = Pauses::default();
+        assert_eq!(both.of(&segment(&[sound.clone(), concealed(4)].concat()).bytes).unwrap(), []);
+        let next = Segment::of(PlaylistId::Mix, 4, at(6), &[concealed(3), sound].concat());
+        assert_eq!(both.of(&next.bytes).unwrap(), [(at(2), at(9))]);
+        assert_eq!(Pauses::default().of(&next.bytes).unwrap(), []);
     }
 
     #[test]

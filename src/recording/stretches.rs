@@ -15,8 +15,35 @@ pub(super) const MAX_STRETCHES: usize = 4_096;
 
 /// See the module's documentation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub(super) struct Stretches {
     playlists: BTreeMap<PlaylistId, Vec<(i64, i64)>>,
+    /// Those of them in which a sender paused: no other playlist lacks anything there.
+    pauses: BTreeMap<PlaylistId, Vec<(i64, i64)>>,
+}
+
+/// As it is written in a snapshot: pauses stand behind a playlist's stretches, end first.
+#[derive(Serialize, Deserialize)]
+struct Written(BTreeMap<PlaylistId, Vec<(i64, i64)>>);
+
+impl From<Stretches> for Written {
+    fn from(Stretches { mut playlists, pauses }: Stretches) -> Self {
+        for (playlist, pauses) in pauses {
+            playlists.entry(playlist).or_default().extend(pauses.into_iter().map(|(from, to)| (to, from)));
+        }
+        Self(playlists)
+    }
+}
+
+impl From<Written> for Stretches {
+    fn from(Written(mut playlists): Written) -> Self {
+        let reversed = |stretches: &mut Vec<(i64, i64)>| -> Vec<_> {
+            stretches.extract_if(.., |(from, to)| to < from).map(|(to, from)| (from, to)).collect()
+        };
+        let pauses = playlists.iter_mut().map(|(playlist, stretches)| (playlist.clone(), reversed(stretches)));
+        let pauses = pauses.filter(|(_, pauses)| !pauses.is_empty()).collect();
+        Self { playlists, pauses }
+    }
 }
 
 impl Stretches {
@@ -25,28 +52,33 @@ impl Stretches {
         if from >= to {
             return true;
         }
-        let all: usize = self.playlists.values().map(Vec::len).sum();
-        let stretches = self.playlists.entry(playlist.clone()).or_default();
-        let (mut from, mut to) = (from, to);
-        let first = stretches.partition_point(|(_, end)| *end < from);
-        let touched = stretches[first..].iter().take_while(|(start, _)| *start <= to).count();
-        for (start, end) in stretches.drain(first..first + touched) {
-            (from, to) = (from.min(start), to.max(end));
-        }
-        let room = touched > 0 || all < MAX_STRETCHES;
-        if room {
-            stretches.insert(first, (from, to));
-        }
-        self.playlists.retain(|_, stretches| !stretches.is_empty());
-        room
+        let room = self.room();
+        insert(&mut self.playlists, playlist, (from, to), room)
     }
 
-    /// The stretches that are in all playlists that hold a track's sound: its own, and the mix.
+    /// The same of a stretch in which the playlist's sender paused.
+    pub(super) fn add_pause(&mut self, playlist: &PlaylistId, from: i64, to: i64) -> bool {
+        if from >= to || !self.add(playlist, from, to) {
+            return from >= to;
+        }
+        let room = self.room();
+        insert(&mut self.pauses, playlist, (from, to), room)
+    }
+
+    fn room(&self) -> bool {
+        let all: usize = self.playlists.values().chain(self.pauses.values()).map(Vec::len).sum();
+        all < MAX_STRETCHES
+    }
+
+    /// The stretches that are in all playlists that hold a track's sound: its own, and the mix. A pause of its own is no sound.
     pub(super) fn in_all_of(&self, own: &PlaylistId, mode: Mode) -> Vec<(i64, i64)> {
         match mode {
             Mode::Mix => self.of_the_mix().to_vec(),
             Mode::Individual => self.of(own).to_vec(),
-            Mode::Both => common(self.of(own), self.of_the_mix()),
+            Mode::Both => {
+                let pauses = self.pauses.get(own).map_or(&[][..], Vec::as_slice);
+                union(common(self.of(own), self.of_the_mix()), pauses)
+            }
         }
     }
 
@@ -75,6 +107,41 @@ impl Stretches {
     pub(super) fn length(&self) -> i64 {
         self.playlists.values().flatten().map(|(from, to)| to - from).sum()
     }
+}
+
+/// Adds a stretch; whether that was done. One that touches another needs no `room`.
+fn insert(
+    playlists: &mut BTreeMap<PlaylistId, Vec<(i64, i64)>>,
+    playlist: &PlaylistId,
+    (mut from, mut to): (i64, i64),
+    room: bool,
+) -> bool {
+    let stretches = playlists.entry(playlist.clone()).or_default();
+    let first = stretches.partition_point(|(_, end)| *end < from);
+    let touched = stretches[first..].iter().take_while(|(start, _)| *start <= to).count();
+    for (start, end) in stretches.drain(first..first + touched) {
+        (from, to) = (from.min(start), to.max(end));
+    }
+    let room = touched > 0 || room;
+    if room {
+        stretches.insert(first, (from, to));
+    }
+    playlists.retain(|_, stretches| !stretches.is_empty());
+    room
+}
+
+/// What is in either list, in order and apart.
+fn union(mut one: Vec<(i64, i64)>, other: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    one.extend_from_slice(other);
+    one.sort_unstable();
+    let mut all: Vec<(i64, i64)> = Vec::with_capacity(one.len());
+    for (from, to) in one {
+        match all.last_mut().filter(|last| from <= last.1) {
+            Some(last) => last.1 = last.1.max(to),
+            None => all.push((from, to)),
+        }
+    }
+    all
 }
 
 /// What is in both lists.
@@ -125,5 +192,13 @@ mod tests {
         assert_eq!(stretches.in_all_of(&own("7"), Mode::Both), [(5, 10), (20, 25), (28, 30), (40, 45)]);
         assert_eq!(stretches.in_all_of(&own("7"), Mode::Individual), [(5, 25), (28, 45)]);
         assert_eq!(stretches.in_all_of(&own("8"), Mode::Both), []);
+        for (from, to) in [(30, 36), (8, 12), (60, 70)] {
+            assert!(stretches.add_pause(&own("7"), from, to));
+        }
+        let counted = [(5, 12), (20, 25), (28, 36), (40, 45), (60, 70)];
+        assert_eq!(stretches.in_all_of(&own("7"), Mode::Both), counted, "in a pause the mix lacks nothing");
+        assert_eq!(stretches.in_all_of(&own("7"), Mode::Individual), [(5, 25), (28, 45), (60, 70)]);
+        let written = postcard::to_stdvec(&stretches).unwrap();
+        assert_eq!(postcard::from_bytes::<Stretches>(&written).unwrap(), stretches);
     }
 }

@@ -44,7 +44,7 @@ use super::upload::{SpoolState, Watch};
 use super::{Health, Report, State};
 use crate::callback::event::{self, PROGRESS_COMPLETE};
 use crate::fault::Explain;
-use crate::recording::{Output, PlaylistId, Recorder, Segment, Spec, TimedInput};
+use crate::recording::{Output, Pauses, PlaylistId, Recorder, Segment, Spec, TimedInput};
 use crate::storage::{
     Bucket, BucketError, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
 };
@@ -80,6 +80,8 @@ pub(super) struct Works {
     files: Files,
     /// What earlier runs made for good and is not in a playlist yet.
     fixed: FixedSegments,
+    /// What final segments tell of pauses, by playlist.
+    pauses: BTreeMap<PlaylistId, Pauses>,
     /// Names of unconfirmed segments that hold silence because their sound could not be kept.
     silenced: BTreeSet<String>,
     held_back: HeldBack,
@@ -112,6 +114,7 @@ impl Works {
             again: None,
             failover: None,
             fixed: FixedSegments::default(),
+            pauses: BTreeMap::new(),
             silenced: BTreeSet::new(),
             held_back: HeldBack::default(),
             finished: false,

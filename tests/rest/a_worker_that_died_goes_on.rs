@@ -131,12 +131,18 @@ fn dies_again_and_again(wishes: &Wishes) {
     assert_eq!(known["state"], "ended");
     judge_objects(&place, &task);
     let gaps = restarts(&known);
-    assert!(gaps.len() >= 4, "each run that lived long enough was met again: {gaps:?}");
     let sound = media::decode(&place.objects().join(known["fileList"][0]["fileName"].as_str().unwrap()));
     assert!(sound.ms().abs_diff(known["durationMs"].as_u64().unwrap()) <= 20);
-    for (_, to) in gaps {
-        assert!(tone(sound.part(to + 500, to + 2500), 440.0) > 0.1, "the run that began at {to} is heard");
+    // On a slow machine the journal may have the beginning of a run that died at once, and less than all of its words.
+    let mut heard = 0;
+    for (index, (_, to)) in gaps.iter().enumerate() {
+        let until = gaps.get(index + 1).map_or(u64::MAX, |(from, _)| *from).min(to + 2_500);
+        if until >= to + 1_000 {
+            assert!(tone(sound.part(to + 500, until), 440.0) > 0.1, "the run that began at {to} is heard: {gaps:?}");
+        }
+        heard += u32::from(until == to + 2_500);
     }
+    assert!(heard >= 4, "each run that lived long enough is heard: {gaps:?}");
 }
 
 /// The manifest lists every media file that is there, as it is.

@@ -102,6 +102,12 @@ impl Recorder {
 }
 
 impl Recorder {
+    /// As [`Recorder::adopt`], where what the bucket holds of a uid's own playlist shows that its sender paused (DTX): nothing was said
+    /// there, so beside a mix it needs none of it.
+    pub fn adopt_pause(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) {
+        self.adopted.add_pause(playlist, from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+    }
+
     /// Others wrote down that `uid` was being heard where this recorder's inputs are lost: from `from` until `to`, and what it said there
     /// is missing ([`Cause::JournalDamaged`]), or, without a `to`, from `from` on, as if its track had been announced then. Who is known
     /// to be heard already, or is not to be recorded, stays as it is.

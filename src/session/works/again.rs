@@ -107,6 +107,7 @@ impl Works {
         self.ship().await?;
         self.add_fixed_playlists().await?;
         let again = self.again.take();
+        self.pauses.clear();
         if self.finished {
             self.close_fixed_playlists().await?;
         }

@@ -136,6 +136,10 @@ impl Works {
     /// The same with the bytes of the final segment, where they could be had.
     pub(super) fn compare_with(&mut self, fixed: &FixedSegment, made: &Segment, bytes: Option<Bytes>) {
         let (entry, playlist) = (&fixed.entry, &made.playlist);
+        let pauses = bytes.as_ref().filter(|_| playlist.uid().is_some()).and_then(|bytes| {
+            let pauses = self.pauses.entry(playlist.clone()).or_default();
+            pauses.of(bytes).ok()
+        });
         let held = bytes.and_then(|bytes| sounding(&bytes).ok());
         let held: Spans = match held {
             Some(spans) => spans,
@@ -154,18 +158,22 @@ impl Works {
         for (from, to) in held {
             self.recorder.adopt(playlist, from, to);
         }
+        for (from, to) in pauses.unwrap_or_default() {
+            self.recorder.adopt_pause(playlist, from, to);
+        }
     }
 
     async fn fixed_bytes(&self, fixed: &FixedSegment) -> Option<Bytes> {
         let name = &fixed.entry.name;
-        if fixed.in_bucket {
-            let bucket = self.queue.bucket();
-            let got = bucket.get_within(LOOK_TIME, &bucket.key(name), MAX_SEGMENT_BYTES).await;
-            return got
-                .inspect_err(|error| tracing::debug!(name, "a final segment can't be looked at: {error}"))
-                .ok()?;
+        let left = self.again.as_ref().and_then(|again| again.left.get(name)).filter(|_| !fixed.in_bucket);
+        if let Some(object) = left
+            && let Ok(bytes) = self.desk.spool.read(object).await
+        {
+            return Some(bytes);
         }
-        let object = self.again.as_ref()?.left.get(name)?;
-        self.desk.spool.read(object).await.ok()
+        // What was in the spool may have been confirmed meanwhile.
+        let bucket = self.queue.bucket();
+        let got = bucket.get_within(LOOK_TIME, &bucket.key(name), MAX_SEGMENT_BYTES).await;
+        got.inspect_err(|error| tracing::debug!(name, "a final segment can't be looked at: {error}")).ok()?
     }
 }
