@@ -51,6 +51,9 @@ pub(super) const MAX_SDP_BYTES: usize = 128 * 1024;
 /// The most media sections in a session description.
 pub(super) const MAX_SDP_SECTIONS: usize = 64;
 
+/// Media sections of a hearing connection that carry nothing, kept for a track that comes back, which needs one in which it never was.
+pub(super) const MAX_EMPTY_SECTIONS: usize = 32;
+
 /// The most lines in a session description.
 pub(super) const MAX_SDP_LINES: usize = 4_000;
 

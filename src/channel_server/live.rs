@@ -104,7 +104,8 @@ impl LiveRoom {
         let publisher = Publisher::open(mux, member.clone(), Arc::downgrade(self)).await?;
         let publisher = Arc::new(tokio::sync::Mutex::new(publisher));
         let (subscriber, data) =
-            Subscriber::open(mux, member.clone(), Arc::downgrade(self), self.limits.answer_within).await?;
+            Subscriber::open(mux, member.clone(), Arc::downgrade(self), self.limits.answer_within, client.rust_core)
+                .await?;
         let (commands, obeyed) = mpsc::channel(MAX_SUBSCRIBER_COMMANDS);
         let (socket, messages) = Socket::new();
         let lost = socket.lost.clone();

@@ -36,6 +36,9 @@ pub(super) enum PeerError {
     /// The client's description is refused before it gets near the WebRTC crate.
     #[error(transparent)]
     Description(#[from] SdpError),
+    /// A track came back so often that the client would miss it.
+    #[error("no media section is left in which the track never was")]
+    Sections,
     /// The WebRTC crate refuses it, or failed.
     #[error("the peer connection failed: {0}")]
     WebRtc(#[from] webrtc::error::Error),
@@ -45,6 +48,7 @@ impl Explain for PeerError {
     fn fault(&self) -> Fault {
         match self {
             Self::Description(_) => Fault::caller("bad_description"),
+            Self::Sections => Fault::caller("media_sections"),
             Self::WebRtc(_) => Fault::caller("peer_connection_failed"),
         }
     }

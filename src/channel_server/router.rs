@@ -167,6 +167,8 @@ impl Wishes {
             capabilities: capabilities.filter_map(|number| number.parse().ok()).take(MAX_CAPABILITIES).collect(),
             wish: Wish::new(&pass.attributes, self.profile.as_deref(), self.role.as_deref()),
             platform: Platform::new(self.sdk.as_deref(), self.os.as_deref()),
+            // A recorder says "rust" too, and is none.
+            rust_core: !pass.grants.recorder && self.sdk.as_deref().is_some_and(|sdk| RUST_CORE.contains(&sdk)),
             ip,
         }
     }
@@ -174,6 +176,9 @@ impl Wishes {
 
 /// Features that a client may claim; the protocol knows a handful.
 const MAX_CAPABILITIES: usize = 32;
+
+/// What SDKs on LiveKit's Rust core say that they are.
+const RUST_CORE: [&str; 5] = ["rust", "python", "node", "unity", "cpp"];
 
 fn truth(text: &str) -> bool {
     matches!(text, "1" | "true")

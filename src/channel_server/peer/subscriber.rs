@@ -1,6 +1,8 @@
 //! The connection on which a member hears: we offer, the client answers. One offer is on its way at a time; what changes
 //! meanwhile rides the next one.
 
+mod sections;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -17,6 +19,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{RTCPeerConnectionState, RTCSessionDescription};
 use webrtc::rtp_transceiver::RtpSender;
 
+use self::sections::{Place, Sections};
 use super::forward::Listener;
 use super::{Carried, Connection, Lane, PeerError, Publication, data};
 use crate::channel::peer::opus;
@@ -24,6 +27,7 @@ use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::{CONNECT_PATIENCE, MAX_DATA_QUEUE};
 use crate::channel_server::live::LiveRoom;
 use crate::channel_server::news::LeftReason;
+use crate::channel_server::room::Label;
 use crate::channel_server::sdp;
 use crate::channel_server::udp_mux::UdpMux;
 
@@ -52,10 +56,9 @@ pub(in crate::channel_server) struct Subscriber {
     room: Weak<LiveRoom>,
     answer_within: std::time::Duration,
     tracks: HashMap<TrackSid, Heard>,
-    /// Sections whose track is gone, since the last offer.
-    removed: usize,
-    /// Sections whose track is gone, and the client knows.
-    free: usize,
+    sections: Sections,
+    /// Whether the client doesn't report a track that returns to a section.
+    remembers_sections: bool,
     /// How many offers were made; also the id of the last one.
     offers: u32,
     /// The id of the last offer that was answered.
@@ -81,8 +84,6 @@ struct Heard {
 struct Pending {
     id: u32,
     deadline: Instant,
-    /// Sections that its answer sets free.
-    freed: usize,
 }
 
 impl Drop for Heard {
@@ -98,6 +99,7 @@ impl Subscriber {
         owner: MemberId,
         room: Weak<LiveRoom>,
         answer_within: std::time::Duration,
+        remembers_sections: bool,
     ) -> Result<(Self, mpsc::Sender<Carried>), PeerError> {
         // Clients open nothing here; what they open anyway is dropped at once.
         let (arrivals, _) = mpsc::channel(1);
@@ -115,8 +117,8 @@ impl Subscriber {
             room,
             answer_within,
             tracks: HashMap::new(),
-            removed: 0,
-            free: 0,
+            sections: Sections::default(),
+            remembers_sections,
             offers: 0,
             answered: 0,
             pending: None,
@@ -196,9 +198,12 @@ impl Subscriber {
         if self.tracks.contains_key(&publication.sid) || publication.over.is_cancelled() {
             return Ok(());
         }
-        let ssrc = rand::random_range(1..=u32::MAX);
-        let track = Arc::new(TrackLocalStaticRTP::new(media_track(&publication, ssrc)));
-        let sender = self.send_on(Arc::clone(&track)).await?;
+        let (track, ssrc) = local_track(&publication.label);
+        let place = self.sections.take(&publication.sid, self.answered);
+        if self.remembers_sections && matches!(place, Place::Old { again: true, .. }) {
+            return Err(PeerError::Sections);
+        }
+        let sender = self.send_on(place, Arc::clone(&track)).await?;
         let since = self.offers + 1;
         let listener = Listener::new(track, ssrc);
         let heard = Heard { publication: Arc::clone(&publication), listener, sender, since, flowing: false };
@@ -207,28 +212,45 @@ impl Subscriber {
         Ok(())
     }
 
-    /// On a section that is free, else on a new one. The crate's `add_track` takes the first free section, but would offer a
-    /// new one as one on which the client may send too.
-    async fn send_on(&mut self, track: Arc<TrackLocalStaticRTP>) -> Result<Arc<dyn RtpSender>, PeerError> {
-        if self.free > 0 {
-            self.free -= 1;
-            return Ok(self.connection.pc.add_track(track).await?);
+    /// The crate's `add_track` takes the first section that carries nothing: where that is not the place, the ones before it are held
+    /// meanwhile. It would also offer a new section as one on which the client may send too.
+    async fn send_on(
+        &mut self,
+        place: Place,
+        track: Arc<TrackLocalStaticRTP>,
+    ) -> Result<Arc<dyn RtpSender>, PeerError> {
+        let pc = &self.connection.pc;
+        if let Place::Old { empty_before, .. } = place {
+            let mut held = Vec::new();
+            for _ in 0..empty_before {
+                let nothing = Label { stream: "held".to_owned(), track: "held".to_owned() };
+                held.push(pc.add_track(local_track(&nothing).0).await?);
+            }
+            let sender = pc.add_track(track).await?;
+            for sender in held {
+                pc.remove_track(&sender).await?;
+            }
+            return Ok(sender);
         }
         let init = RTCRtpTransceiverInit {
             direction: RTCRtpTransceiverDirection::Sendonly,
             streams: Vec::new(),
             send_encodings: Vec::new(),
         };
-        let transceiver = self.connection.pc.add_transceiver_from_track(track, Some(init)).await?;
+        let transceiver = pc.add_transceiver_from_track(track, Some(init)).await?;
         let sender = transceiver.sender().await?;
         Ok(sender.ok_or(webrtc::error::Error::ErrRTPSenderNotExisted)?)
     }
 
     async fn remove(&mut self, sid: &TrackSid) -> Result<(), PeerError> {
-        if let Some(heard) = self.tracks.remove(sid) {
+        let heard = self.tracks.remove(sid);
+        if let Some(heard) = &heard {
             self.connection.pc.remove_track(&heard.sender).await?;
             self.dirty = true;
-            self.removed += 1;
+            self.sections.leave(sid, self.offers + 1);
+        }
+        if heard.is_none_or(|heard| heard.publication.over.is_cancelled()) {
+            self.sections.forget(sid);
         }
         Ok(())
     }
@@ -238,7 +260,6 @@ impl Subscriber {
         sdp::sections(sdp)?;
         let answer = RTCSessionDescription::answer(sdp::sanitized(sdp))?;
         self.connection.set_remote(answer).await?;
-        self.free += pending.freed;
         self.answered = pending.id;
         self.let_flow().await
     }
@@ -246,7 +267,7 @@ impl Subscriber {
     /// The client may never have seen the offer that was on its way.
     fn restart(&mut self) {
         (self.attached, self.restarting, self.dirty) = (true, true, true);
-        self.removed += self.pending.take().map_or(0, |pending| pending.freed);
+        self.pending = None;
     }
 
     async fn offer_if_due(&mut self) -> Result<(), PeerError> {
@@ -260,8 +281,7 @@ impl Subscriber {
         let offer = self.connection.pc.create_offer(None).await?;
         let sdp = self.connection.describe(offer).await?;
         self.offers += 1;
-        let freed = std::mem::take(&mut self.removed);
-        self.pending = Some(Pending { id: self.offers, deadline: Instant::now() + self.answer_within, freed });
+        self.pending = Some(Pending { id: self.offers, deadline: Instant::now() + self.answer_within });
         let mid_to_track_id = self.mids(&sdp)?;
         let offer = SessionDescription { r#type: "offer".to_owned(), sdp, id: self.offers, mid_to_track_id };
         self.with_room(|room| room.tell(&self.owner, Message::Offer(offer)));
@@ -297,7 +317,9 @@ impl Subscriber {
 
     fn give_up(&self, error: &PeerError) {
         tracing::debug!(member = %self.owner, %error, "hearing connection given up");
-        self.with_room(|room| room.act(|room| room.remove(&self.owner, LeftReason::Protocol)));
+        // The second is told to join anew, and does so with new connections.
+        let reason = if matches!(error, PeerError::Sections) { LeftReason::Unresponsive } else { LeftReason::Protocol };
+        self.with_room(|room| room.act(|room| room.remove(&self.owner, reason)));
     }
 
     fn with_room(&self, act: impl FnOnce(&Arc<LiveRoom>)) {
@@ -307,12 +329,14 @@ impl Subscriber {
     }
 }
 
-fn media_track(publication: &Publication, ssrc: u32) -> MediaStreamTrack {
+/// A track of ours to send, and its SSRC.
+fn local_track(label: &Label) -> (Arc<TrackLocalStaticRTP>, u32) {
+    let ssrc = rand::random_range(1..=u32::MAX);
     let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() };
     let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: opus(), ..Default::default() };
-    let label = &publication.label;
     let (stream, track) = (label.stream.clone(), label.track.clone());
-    MediaStreamTrack::new(stream, track.clone(), track, RtpCodecKind::Audio, vec![encoding])
+    let track = MediaStreamTrack::new(stream, track.clone(), track, RtpCodecKind::Audio, vec![encoding]);
+    (Arc::new(TrackLocalStaticRTP::new(track)), ssrc)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -26,6 +26,8 @@ pub(in crate::channel_server) struct Client {
     pub(in crate::channel_server) wish: Wish,
     /// What it runs on.
     pub(in crate::channel_server) platform: Platform,
+    /// Whether its SDK is one of those on LiveKit's Rust core.
+    pub(in crate::channel_server) rust_core: bool,
     /// From where it called when it joined.
     pub(in crate::channel_server) ip: Option<IpAddr>,
 }
