@@ -98,7 +98,7 @@ async fn fields_of_start() {
             json!({ "recordingConfig": { "subscribeAudioUids": ["1"], "unSubscribeAudioUids": ["2"] } }),
             "subscribeAudioUids",
         ),
-        (json!({ "snapshotConfig": { "fileType": ["jpg"] } }), "snapshotConfig"),
+        (json!({ "snapshotConfig": ["jpg"] }), "snapshotConfig"),
     ] {
         refused(&world.start(&resource, "mix", "room", "1", &client).await, field, &client);
     }
