@@ -38,7 +38,7 @@ pub(super) async fn seen(State(meters): State<Meters>, request: Request, next: N
     let method = request.method().clone();
     let response = next.run(request).await;
     let (took, status) = (begun.elapsed(), response.status().as_u16());
-    let Seen { route, app, sid } = response.extensions().get().cloned().unwrap_or(Seen::route(matched));
+    let Seen { route, app, sid } = response.extensions().get().cloned().unwrap_or_else(|| Seen::route(matched));
     meters.request_answered(route, status, took);
     let refused = response.extensions().get().map(|Refused(reason)| *reason);
     // What is not found may be anything.

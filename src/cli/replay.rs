@@ -126,6 +126,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn replay(args: &Args) -> anyhow::Result<Report> {
+    // Where it can't be opened the disk's word says more than advice for workers.
+    std::fs::File::open(&args.journal)?;
     let mut reader = Reader::open(&args.journal)?;
     let mut session: Option<Session> = None;
     for record in &mut reader {

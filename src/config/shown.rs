@@ -35,7 +35,6 @@ fn hide(line: &str) -> String {
 }
 
 /// A secret.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 pub(super) fn secret<T, S: Serializer>(_: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(HIDDEN)
 }

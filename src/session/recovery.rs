@@ -59,7 +59,7 @@ pub(super) async fn find(inner: &Inner) -> Result<Left, Error> {
     }
     let open: Vec<_> = rows.into_iter().filter_map(|row| Found::list(inner, row)).collect();
     if !open.is_empty() {
-        tracing::warn!(count = open.len(), "an earlier run left recordings open; they go on");
+        tracing::info!(count = open.len(), "an earlier run left recordings open; they go on");
     }
     Ok(Left { open, over })
 }

@@ -12,6 +12,11 @@ pub enum StoreError {
     /// The database refused or failed.
     #[error("the database failed: {0}; check that its directory exists, is writable and has space")]
     Database(#[source] sqlx::Error),
+    /// The file is damaged, or something else.
+    #[error(
+        "the file is damaged or no database: {0}; restore it from a backup, or move it away to begin with an empty one"
+    )]
+    Damaged(#[source] sqlx::Error),
     /// The tables could not be brought up to date.
     #[error("the database can't be migrated: {0}; it was written by a newer version, or its migrations were changed")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -40,7 +45,10 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::PoolTimedOut => Self::Busy(error),
-            sqlx::Error::Database(refusal) if is_busy(refusal.code().as_deref()) => Self::Busy(error),
+            sqlx::Error::Database(refusal) if has_code(refusal.code().as_deref(), &[BUSY, LOCKED]) => Self::Busy(error),
+            sqlx::Error::Database(refusal) if has_code(refusal.code().as_deref(), &[CORRUPT, NOT_A_DATABASE]) => {
+                Self::Damaged(error)
+            }
             _ => Self::Database(error),
         }
     }
@@ -50,7 +58,7 @@ impl Explain for StoreError {
     fn fault(&self) -> Fault {
         match self {
             Self::Busy(_) => Fault::ours("store_busy", true),
-            Self::Database(_) => Fault::ours("store_failed", true),
+            Self::Database(_) | Self::Damaged(_) => Fault::ours("store_failed", true),
             Self::Migrate(_) => Fault::ours("store_migration", false),
             Self::Corrupt { .. } => Fault::ours("store_corrupt", false),
             Self::UnknownSession(_) => Fault::ours("store_unknown_session", false),
@@ -59,7 +67,13 @@ impl Explain for StoreError {
     }
 }
 
-/// SQLITE_BUSY (5) and SQLITE_LOCKED (6) with their extended codes, whose low byte they are.
-fn is_busy(code: Option<&str>) -> bool {
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CORRUPT, SQLITE_NOTADB.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const CORRUPT: u32 = 11;
+const NOT_A_DATABASE: u32 = 26;
+
+/// Whether it is one of these, or one of their extended codes, whose low byte they are.
+fn has_code(code: Option<&str>, known: &[u32]) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| known.contains(&(code & 0xff)))
 }

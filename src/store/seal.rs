@@ -39,6 +39,12 @@ pub enum SealError {
         /// What the system says.
         source: io::Error,
     },
+    /// The key file holds something else.
+    #[error("the key file {path} does not hold 64 hexadecimal digits (32 bytes); put it back as it was")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// There is no key file, and there are secrets that were sealed with it.
     #[error(
         "the key file {path} is missing, and the database holds secrets that it sealed (of {sealed} unfinished recordings); put the file, \
@@ -73,6 +79,7 @@ impl Explain for SealError {
             match self {
                 Self::Key => "seal_key_invalid",
                 Self::File { .. } => "seal_key_file",
+                Self::Malformed { .. } => "seal_key_malformed",
                 Self::Missing { .. } => "seal_key_missing",
                 Self::Exposed { .. } => "seal_key_exposed",
                 Self::Open => "seal_does_not_open",
@@ -148,7 +155,7 @@ impl Sealer {
         }
         let mut digits = String::new();
         file.take(4 * KEY_BYTES as u64).read_to_string(&mut digits).map_err(refused)?;
-        Self::from_hex(&SecretString::from(digits))
+        Self::from_hex(&SecretString::from(digits)).map_err(|_| SealError::Malformed { path: path.to_owned() })
     }
 }
 
@@ -221,5 +228,9 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(Sealer::from_file(&path), Err(SealError::Exposed { .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "0f").unwrap();
+        let said = Sealer::from_file(&path).unwrap_err().to_string();
+        assert!(said.contains("seal.key does not hold"), "{said}");
     }
 }

@@ -73,7 +73,8 @@ impl Worker {
         if let Some(captures) = &config.server.capture_dir {
             std::fs::create_dir_all(captures).with_context(|| format!("can't make {}", captures.display()))?;
         }
-        let store = Store::open(&data.join("recorder.db")).await?;
+        let database = data.join("recorder.db");
+        let store = Store::open(&database).await.with_context(|| database.display().to_string())?;
         let sealer = match &config.server.seal_key {
             Some(key) => Sealer::from_hex(key).context("server.seal_key")?,
             None => Sealer::from_file_of(&data.join("seal.key"), store.sealed_count().await?)?,
@@ -103,9 +104,9 @@ impl Worker {
         let backing = Backing {
             store: store.clone(),
             sealer,
-            spool: Spool::open(data.join("spool"), spool_limits(&config))?,
+            spool: Spool::open(data.join("spool"), spool_limits(&config)).context("server.data_dir")?,
             disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
-            journal: journal::Writer::open(data.join("journal"))?,
+            journal: journal::Writer::open(data.join("journal")).context("server.data_dir")?,
             uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random()).with_meters(meters.clone())),
             dispatcher: dispatcher.clone(),
         };
