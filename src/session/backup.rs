@@ -5,7 +5,8 @@
 //! its own bucket confirmed it, so coming home is the usual upload. Nothing runs, and no connection is made, before that time.
 //!
 //! A playlist there goes by law 1 as well: it names what is there. What the own bucket confirmed before it could be copied stands in it
-//! as a gap of its length, so that position stays wall time. What was copied by an earlier run of the worker and is home by now is such
+//! as a gap of its length, so that position stays wall time. Whether what is there can be put again is found out when the use begins, with
+//! one small object; no text is put before, and where it can't, only the final ones are. What was copied by an earlier run of the worker and is home by now is such
 //! a gap too: this run knows for sure only of the home.
 
 mod handing;
@@ -18,14 +19,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::shelves::{Place, Shelves};
 use self::trouble::Trouble;
 use super::BackupSettings;
 use super::upload::UploadState;
 use crate::callback::event::{self, Module};
-use crate::fault::Fault;
+use crate::fault::{Explain, Fault};
 use crate::recording::PlaylistId;
 use crate::storage::{Bucket, CopyQueue, Destination, KeyPrefix, Progress, SessionSpool, UploadReport, Uploader};
 use crate::store::NewEvent;
@@ -35,6 +37,8 @@ use crate::units::WallMs;
 pub(super) const TO_THE_BACKUP: u32 = 32;
 /// A use of an earlier run goes on after this time, or with the first attempt that fails.
 const RESUME_AFTER: Duration = Duration::from_secs(10);
+/// How far apart two attempts to find out what the bucket can do are.
+const PROVE_AGAIN: Duration = Duration::from_secs(5);
 /// After this time a use that could not begin is tried again.
 const BEGIN_AGAIN: Duration = Duration::from_secs(60);
 
@@ -94,6 +98,9 @@ struct Using {
     texts: BTreeMap<PlaylistId, Text>,
     /// Nothing that was handed over is on its way, nor in doubt.
     drained: bool,
+    bucket: Bucket,
+    /// While it is being found out what the bucket can do.
+    proof: Option<AbortOnDropHandle<()>>,
 }
 
 /// How far a playlist's text was given out there.
@@ -113,6 +120,8 @@ pub(super) enum News {
     Told(UploadReport),
     /// Everything that was handed over is there for good.
     Drained,
+    /// What the bucket can do is known as far as it will be: texts can be put.
+    Proven,
 }
 
 impl Backup {
@@ -150,6 +159,10 @@ impl Backup {
                 tokio::select! {
                     biased;
                     Some(report) = using.reports.recv() => News::Told(report),
+                    () = proven(&mut using.proof) => {
+                        using.proof = None;
+                        News::Proven
+                    }
                     () = using.queue.drained(), if watched => {
                         using.drained = true;
                         News::Drained
@@ -177,7 +190,8 @@ impl Backup {
         let prefix = settings.destination.prefix.around(folder);
         let bucket = Bucket::connect(&Destination { prefix, ..settings.destination });
         let bucket = bucket.remembered(uploader.destinations());
-        let (queue, reports) = uploader.spawn_copies(bucket, spool);
+        let (queue, reports) = uploader.spawn_copies(bucket.clone(), spool);
+        let proof = (!bucket.is_known()).then(|| AbortOnDropHandle::new(tokio::spawn(prove(bucket.clone()))));
         let known = self.resumed.take();
         let since = known.unwrap_or(wall);
         self.using = Some(Using {
@@ -188,6 +202,8 @@ impl Backup {
             handed: HashMap::new(),
             texts: BTreeMap::new(),
             drained: false,
+            bucket,
+            proof,
         });
         let reason = progress.trouble.map_or("slow", |fault| fault.code);
         let said = warning("begun", since).with("reason", reason);
@@ -260,7 +276,27 @@ impl Backup {
 impl Using {
     /// Whether nothing that was handed over waits for an answer.
     fn is_quiet(&self) -> bool {
-        self.handed.is_empty() && !self.texts.values().any(|text| text.on_its_way)
+        self.proof.is_none() && self.handed.is_empty() && !self.texts.values().any(|text| text.on_its_way)
+    }
+}
+
+/// Finds out what the bucket can do. One that is out of reach is asked again; what it refuses stays unknown.
+async fn prove(bucket: Bucket) {
+    while let Err(error) = bucket.prove().await {
+        tracing::debug!("what the backup can do is not known: {error}");
+        if !error.fault().retry {
+            return;
+        }
+        sleep(PROVE_AGAIN).await;
+    }
+}
+
+/// Waits for the proof, for ever without one.
+async fn proven(proof: &mut Option<AbortOnDropHandle<()>>) {
+    match proof {
+        // One that failed tells nothing.
+        Some(proof) => drop(proof.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -108,6 +108,11 @@ impl Bucket {
         self.learned.abilities()
     }
 
+    /// Whether [`Self::prove`] would tell nothing new of them.
+    pub fn is_known(&self) -> bool {
+        self.abilities().is_known()
+    }
+
     /// Takes over what was known before, where nothing is known here.
     pub fn learn(&self, before: Abilities) {
         self.learned.learn(|known| {

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::media;
 use crate::talker::Talker;
 use crate::world::{APP, Place, Task, Wishes, World, run_that_dies, unchained, until};
+use crate::write_once::{Policy, WriteOnce};
 
 fn wishes() -> Wishes {
     Wishes { backup: Some(Duration::from_millis(300)), ..Wishes::default() }
@@ -77,6 +78,42 @@ async fn what_waits_is_copied_and_comes_home() {
     // The init segments were at home before the backup was used, so they were made again.
     assert_eq!(same_files(&copies, &there.join("rec"), "_init.m4s"), 2);
     assert!(same_files(&copies, &there.join("rec"), ".m4s") >= 10);
+}
+
+/// Where nothing can be put over what is there, a playlist's text is put once, when it is the final one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_can_be_written_once_takes_over_too() {
+    let place = Arc::new(Place::new().await);
+    let direct = place.storage(&[])["extensionParams"]["endpoint"].as_str().unwrap().to_owned();
+    for policy in [Policy::Denies, Policy::RequiresCondition] {
+        let bucket = WriteOnce::start(&direct, policy).await;
+        let world = World::at(Arc::clone(&place), Wishes { backup_endpoint: Some(bucket.endpoint), ..wishes() }).await;
+        let (there, away, copies) =
+            (place.objects(), place.objects().with_extension("away"), place.copies().join("copies/rec"));
+        let task = world.record("individual", "room", "1", &world.client()).await;
+        std::fs::rename(&there, &away).unwrap();
+        let stage = world.stage(&task).await;
+        stage.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        stage.talk(&mut talker, 0, 7_000).await;
+        until(async || {
+            (world.query(&task).await.body["upload"]["backup"]["objects"].as_u64() >= Some(3)).then_some(())
+        })
+        .await;
+        assert!(
+            playlists(&copies).iter().all(|name| !name.starts_with(&task.sid)),
+            "{policy:?}: it is not the final one"
+        );
+        stage.talk(&mut talker, 7_000, 9_000).await;
+        let answer = world.stop(&task).await;
+        assert_eq!(answer.body["serverResponse"]["uploadingStatus"], "backuped", "{policy:?}: {}", answer.body);
+        let name = playlists(&copies).into_iter().find(|name| name.starts_with(&task.sid)).unwrap();
+        let (named, gaps) = read(&copies.join(&name), &copies);
+        assert!(named >= 4 && gaps == 0, "{policy:?}: {named} segments and {gaps} gaps");
+        assert!(std::fs::read_to_string(copies.join(&name)).unwrap().ends_with("#EXT-X-ENDLIST\n"), "{policy:?}");
+        std::fs::rename(&away, &there).unwrap();
+        came_home(&world, &task, &there.join("rec")).await;
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(crate) struct Wishes {
     pub(crate) upload_patience: Duration,
     /// After which time the second bucket is used; without one there is none.
     pub(crate) backup: Option<Duration>,
+    /// Where the second bucket is reached, if not directly.
+    pub(crate) backup_endpoint: Option<String>,
     /// The sealing key: these two digits, again and again.
     pub(crate) seal_key: &'static str,
     /// What the spool is written to.
@@ -107,6 +109,7 @@ impl Default for Wishes {
             doors: Vec::new(),
             upload_patience: HANG_LIMIT,
             backup: None,
+            backup_endpoint: None,
             seal_key: "0f",
             files: Arc::new(LocalFiles),
             spool: SPOOL_LIMIT.into(),
@@ -198,10 +201,11 @@ impl Place {
     }
 
     /// The second bucket, used after this time.
-    fn backup(&self, after: Duration) -> BackupSettings {
+    fn backup(&self, after: Duration, endpoint: Option<&str>) -> BackupSettings {
+        let endpoint = endpoint.map_or_else(|| json!(self.bucket.endpoint()), |endpoint| json!(endpoint));
         let parts: StorageConfigParts = serde_json::from_value(json!({
             "vendor": 11, "bucket": BACKUP, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
-            "fileNamePrefix": ["copies"], "extensionParams": { "endpoint": self.bucket.endpoint() },
+            "fileNamePrefix": ["copies"], "extensionParams": { "endpoint": endpoint },
         }))
         .unwrap();
         BackupSettings { destination: vendor::destination(&parts).unwrap(), after }
@@ -430,7 +434,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
         storage: wishes.storage.clone(),
-        backup: wishes.backup.map(|after| place.backup(after)),
+        backup: wishes.backup.map(|after| place.backup(after, wishes.backup_endpoint.as_deref())),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
         private_endpoints: wishes.private_endpoints,

@@ -66,14 +66,18 @@ impl Backup {
         &self,
         playlist: &PlaylistId,
     ) -> Option<(&BTreeSet<usize>, (usize, bool))> {
-        let text = self.using.as_ref()?.texts.get(playlist).copied().unwrap_or_default();
+        let using = self.using.as_ref().filter(|using| using.proof.is_none())?;
+        let text = using.texts.get(playlist).copied().unwrap_or_default();
         let shelf = self.shelves.of(playlist).filter(|shelf| shelf.init && !text.on_its_way)?;
         Some((&shelf.segments, (text.segments, text.ended)))
     }
 
-    /// Puts a text there.
+    /// Puts a text there; where it can be put once, the final one only.
     pub(in crate::session) fn put_text(&mut self, playlist: &PlaylistId, copy: CopyText) {
         if let Some(using) = &mut self.using {
+            if using.bucket.abilities().write_once == Some(true) && !copy.ended {
+                return;
+            }
             let text = Text { segments: copy.segments, ended: copy.ended, on_its_way: true };
             using.texts.insert(playlist.clone(), text);
             using.drained = false;
@@ -85,6 +89,13 @@ impl Backup {
     pub(in crate::session) fn text_landed(&mut self, playlist: &PlaylistId) {
         if let Some(text) = self.using.as_mut().and_then(|using| using.texts.get_mut(playlist)) {
             text.on_its_way = false;
+        }
+    }
+
+    /// Another text of a playlist is there, and stays: whether it is the final one nobody knows.
+    pub(in crate::session) fn text_is_taken(&mut self, playlist: &PlaylistId) {
+        if let Some(text) = self.using.as_mut().and_then(|using| using.texts.get_mut(playlist)) {
+            (text.on_its_way, text.ended) = (false, false);
         }
     }
 

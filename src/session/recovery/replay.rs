@@ -266,12 +266,13 @@ impl Replayed {
     }
 
     /// The journal may know less than the bucket: waits until the bucket says what it holds. While more is recorded, for
-    /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. Where the recording ends, if the bucket has its end.
+    /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. One with a second bucket waits no longer than until that is used. Where the recording ends, if the bucket has its end.
     async fn wait_for_bucket(&mut self) -> Result<Option<Ticks>, String> {
         if !self.works.is_bucket_unasked() {
             return Ok(None);
         }
-        let until = Instant::now() + BUCKET_PATIENCE;
+        let backup = self.works.desk().backup.as_ref().map(|means| means.settings.after);
+        let until = Instant::now() + backup.map_or(BUCKET_PATIENCE, |after| after.min(BUCKET_PATIENCE));
         self.works.tell_that_it_waits().await;
         loop {
             tokio::select! {
@@ -290,8 +291,8 @@ impl Replayed {
             }
             self.works.look_at_wait();
             let Meanwhile { full, stopped, .. } = *self.meanwhile.borrow();
-            if !stopped && (full || Instant::now() >= until) {
-                self.works.wait_no_longer().await.map_err(|error| error.to_string())?;
+            if (backup.is_some() || !stopped) && (full || Instant::now() >= until) {
+                self.works.wait_no_longer().await;
                 return Ok(None);
             }
         }

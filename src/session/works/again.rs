@@ -206,12 +206,12 @@ impl Works {
         self.unconfirmed.keys().any(|name| left.is_none_or(|left| !left.contains_key(name)))
     }
 
-    /// What is gone from the spool and was not settled is put again as silence; where the bucket has it, its object stays and counts.
-    pub(super) async fn replace_gone(&mut self) -> Result<(), SpoolError> {
-        for (name, _) in self.take_gone() {
-            self.replace_lost(&name).await?;
+    /// What is gone from the spool was confirmed, as far as nobody can tell: it leaves the spool for nothing else.
+    pub(super) fn settle_gone(&mut self) {
+        for (name, stored) in self.take_gone() {
+            self.publication.stored(&name);
+            self.objects.insert(name, stored);
         }
-        Ok(())
     }
 
     /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.

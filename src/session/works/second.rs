@@ -44,6 +44,10 @@ impl Works {
             News::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
             News::Due | News::Drained => {}
             News::Told(report) => self.backup_told(report).await,
+            News::Proven => {
+                let playlists: Vec<_> = self.publication.playlists().cloned().collect();
+                playlists.iter().for_each(|playlist| self.copy_text(playlist));
+            }
         }
         self.refresh();
     }
@@ -204,6 +208,9 @@ impl Works {
                 tracing::warn!(sid = %self.desk.plan.sid, name = %object.name, ?held, "the backup holds another object of this name");
                 // Nothing there counts as ours: what needs it waits for the recording's own bucket.
                 self.backup.settle(&object.name);
+                if let Some(playlist) = self.publication.playlist_named(&object.name) {
+                    self.backup.text_is_taken(&playlist);
+                }
                 self.backup.let_go(object);
             }
             UploadReport::Settled { .. } => {}

@@ -15,7 +15,7 @@ use crate::fault::Explain;
 use crate::session::in_bucket::InBucket;
 use crate::session::upload::STORAGE_CONFIGURATION;
 use crate::storage::journal::StoredObject;
-use crate::storage::{BucketError, SpoolError, UploadError};
+use crate::storage::{BucketError, UploadError};
 use crate::units::Ticks;
 
 /// What is needed to ask again.
@@ -95,7 +95,7 @@ impl Works {
     }
 
     /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
-    pub(in crate::session) async fn wait_no_longer(&mut self) -> Result<(), SpoolError> {
+    pub(in crate::session) async fn wait_no_longer(&mut self) {
         self.tell_wait(
             "bucket_not_asked",
             ErrorLevel::Major,
@@ -105,7 +105,7 @@ impl Works {
         if let Some(again) = &mut self.again {
             again.unasked = None;
         }
-        self.replace_gone().await
+        self.settle_gone();
     }
 
     async fn tell_wait(&mut self, reason: &str, level: ErrorLevel, what: &str) {
