@@ -8,11 +8,12 @@
 //!
 //! A packet's way: [`Recorder`] -> the `member` that its track belongs to (a uid, or a further `source` of one) -> `timeline` (a
 //! `stream` a voice puts packets in order, `regime` judges where each belongs, `pace` follows slow clocks, `pen` writes it all as
-//! pieces without a hole and books every tick) -> `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound;
-//! `receiving` whether there is any. `strays` counts the packets whose track nobody announced; `stretches` are what the outside says
-//! of segments: lost, or kept as the bucket held them.
+//! pieces without a hole and books every tick) -> `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound,
+//! `attendance` when the channel is empty; `receiving` whether there is any. `strays` counts the packets whose track nobody announced;
+//! `stretches` are what the outside says of segments: lost, or kept as the bucket held them.
 
 mod account;
+mod attendance;
 mod audit;
 mod baseline;
 mod health;

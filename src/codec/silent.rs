@@ -43,16 +43,18 @@ pub fn segments(start: Ticks, duration: Ticks, length: Ticks) -> impl Iterator<I
     })
 }
 
-/// How much of a stretch that begins at `start` one object holds: whole segments, at most [`MAX_LENGTH`] of them, and one at least.
+/// How much of a stretch that begins at `start` one object holds: whole segments, at most [`MAX_LENGTH`] of them, or one that is no
+/// silent object.
 pub fn first_object(start: Ticks, duration: Ticks, length: Ticks) -> Ticks {
-    let mut whole = Ticks::ZERO;
+    let (mut whole, mut first) = (Ticks::ZERO, Ticks::ZERO);
     for segment in segments(start, duration, length) {
         if whole > Ticks::ZERO && whole + segment > MAX_LENGTH {
             break;
         }
         whole += segment;
+        first = if first == Ticks::ZERO { segment } else { first };
     }
-    whole
+    if is_silent_object(whole, length) { whole } else { first }
 }
 
 /// The byte ranges of a silent object, one after the other.
@@ -132,6 +134,18 @@ mod tests {
             }
             assert!((48..=50).contains(&count), "{length:?}: {count}");
         }
+    }
+
+    #[test]
+    fn two_short_segments_are_no_object() {
+        let at = Ticks::from_secs;
+        assert_eq!(
+            first_object(at(3), at(7), SIX),
+            at(3),
+            "seven seconds in one would be longer than the target duration"
+        );
+        assert_eq!(first_object(at(3), at(8), SIX), at(8));
+        assert_eq!(first_object(at(3), at(2), SIX), at(2));
     }
 
     /// If this fails, recordings of earlier versions are listed with wrong byte ranges: see the module's documentation.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::hole::Piece;
+use super::presence::Presence;
 use super::segmenter::Segmenter;
+use super::timeline::FRAME;
 use super::{Output, PlaylistId};
 use crate::codec::{fmp4, opus};
 use crate::units::Ticks;
@@ -20,8 +22,8 @@ impl Individual {
         Self { segmenter: Segmenter::new(playlist, segment, fmp4::PASS_THROUGH_CHANNELS, out) }
     }
 
-    /// Appends the next piece of the uid's timeline.
-    pub(super) fn write(&mut self, piece: &Piece, out: &mut impl Extend<Output>) {
+    /// Appends the next piece of the timeline of a uid with this presence.
+    pub(super) fn write(&mut self, piece: &Piece, presence: &Presence, out: &mut impl Extend<Output>) {
         match piece {
             Piece::Sound { packet, duration, .. } => {
                 self.segmenter.push(packet.clone(), Ticks(*duration as u64), out);
@@ -41,17 +43,29 @@ impl Individual {
                     self.segmenter.push(filler.bytes, filler.duration, out);
                 }
             }
-            Piece::Silence { length, resumes, .. } => {
-                for filler in opus::silence(Ticks(*length as u64), *resumes) {
-                    self.segmenter.push(filler.bytes, filler.duration, out);
-                }
+            Piece::Silence { at, length, resumes } => {
+                let (at, length, resumes) = (*at, *length, *resumes);
+                // The short fillers come first, then whole frames: only a frame that lies in an absence as a whole is of it.
+                let shorts = length % FRAME;
+                let mut written = 0;
+                presence.absences(at, at + length, |_, to, absent| {
+                    let frames = (to - at - shorts).max(0);
+                    let frames = if absent { frames / FRAME } else { (frames + FRAME - 1) / FRAME };
+                    let end = if to == at + length { length } else { (shorts + frames * FRAME).min(length) };
+                    if end > written {
+                        let part = Ticks((end - written) as u64);
+                        self.segmenter.silence(part, resumes && end == length, absent, out);
+                        written = end;
+                    }
+                });
             }
         }
     }
 
-    /// The position at or after which the open segment will close.
-    pub(super) fn next_cut(&self) -> Ticks {
-        self.segmenter.next_cut()
+    /// The position at or after which the open segment will close; none while nothing is to come that a segment would be made of.
+    pub(super) fn next_cut(&self, presence: &Presence) -> Option<Ticks> {
+        let idle = self.segmenter.is_at_border() && presence.is_absent_from(self.segmenter.cursor().0 as i64);
+        (!idle).then(|| self.segmenter.next_cut())
     }
 
     /// Closes the playlist.

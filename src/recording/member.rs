@@ -329,7 +329,7 @@ impl Member {
         self.unreadable.book(timeline);
         self.presence.forget(timeline.cursor() - REMEMBERED);
         if let Some(individual) = &mut self.individual {
-            pieces.iter().for_each(|piece| individual.write(piece, out));
+            pieces.iter().for_each(|piece| individual.write(piece, &self.presence, out));
         }
     }
 
@@ -341,7 +341,7 @@ impl Member {
         timeline.finish(end, &self.presence, pieces);
         self.unreadable.book(timeline);
         if let Some(individual) = &mut self.individual {
-            pieces.iter().for_each(|piece| individual.write(piece, out));
+            pieces.iter().for_each(|piece| individual.write(piece, &self.presence, out));
             individual.close(out);
         }
     }
@@ -392,8 +392,15 @@ impl Member {
 
     /// When the present must be looked at again even if nothing arrives, in ticks of arrival; `behind` is the look-ahead.
     pub(super) fn next_wake(&self, behind: i64) -> Option<i64> {
-        let cut = self.individual.as_ref().map(|individual| individual.next_cut().0 as i64 + behind);
+        let cut = self.individual.as_ref().and_then(|individual| individual.next_cut(&self.presence));
+        let cut = cut.map(|cut| cut.0 as i64 + behind);
         [cut, self.receiving.deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether a step would give the same silence however long it were, if nothing arrives; `now` is the present.
+    pub(super) fn is_still(&self, now: i64) -> bool {
+        let still = |timeline: &Timeline| timeline.is_still(now) && self.presence.is_settled(timeline.cursor());
+        self.receiving.deadline().is_none() && self.timeline.as_ref().is_none_or(still)
     }
 
     /// Completes what format 1 did not hold.

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::attendance::Attendance;
 use super::hole::Piece;
 use super::limiter::{AHEAD, BLOCK, Limiter};
 use super::peaks::{PeakSource, Wave, Waveform};
@@ -121,13 +122,13 @@ impl Mixer {
     }
 
     /// Makes what can be made when all timelines are known up to `horizon`.
-    pub(super) fn run(&mut self, horizon: i64, out: &mut impl Extend<Output>) {
-        self.make((horizon - KNOWN_BEYOND).div_euclid(SLOT) * SLOT, false, out);
+    pub(super) fn run(&mut self, horizon: i64, attendance: Attendance<'_>, out: &mut impl Extend<Output>) {
+        self.make((horizon - KNOWN_BEYOND).div_euclid(SLOT) * SLOT, false, attendance, out);
     }
 
     /// Makes everything up to `end`, to one slot, and closes the playlist.
-    pub(super) fn finish(&mut self, end: i64, out: &mut impl Extend<Output>) {
-        self.make((end + SLOT - 1).div_euclid(SLOT) * SLOT, true, out);
+    pub(super) fn finish(&mut self, end: i64, attendance: Attendance<'_>, out: &mut impl Extend<Output>) {
+        self.make((end + SLOT - 1).div_euclid(SLOT) * SLOT, true, attendance, out);
         self.segmenter.close(out);
     }
 
@@ -137,9 +138,17 @@ impl Mixer {
         self.parts.iter_mut().for_each(|part| part.talker.restart_decoder());
     }
 
-    /// The position at or after which the open segment will close, and what must be known beyond it.
-    pub(super) fn next_cut(&self) -> i64 {
-        self.segmenter.next_cut().0 as i64 + KNOWN_BEYOND + HELD_BACK
+    /// The position at or after which the open segment will close, and what must be known beyond it; none while the channel is empty
+    /// and nothing is to come that a segment would be made of.
+    pub(super) fn next_cut(&self, attendance: Attendance<'_>) -> Option<i64> {
+        let cursor = self.segmenter.cursor().0 as i64;
+        let idle = self.is_still() && self.segmenter.is_at_border() && attendance.is_empty_from(cursor);
+        (!idle).then(|| self.segmenter.next_cut().0 as i64 + KNOWN_BEYOND + HELD_BACK)
+    }
+
+    /// Whether nobody is heard at its end or behind it, as far as is known.
+    pub(super) fn is_still(&self) -> bool {
+        self.encoder.is_none() && self.heard.back().is_none_or(|(_, end)| end.saturating_add(TAIL) <= self.cursor)
     }
 
     /// The level of uid number `index`, in dBFS.
@@ -157,10 +166,10 @@ impl Mixer {
         self.parts.get(index).map(|part| part.talker.meter.wave.waveform(PeakSource::Decoded))
     }
 
-    fn make(&mut self, until: i64, last_word: bool, out: &mut impl Extend<Output>) {
+    fn make(&mut self, until: i64, last_word: bool, attendance: Attendance<'_>, out: &mut impl Extend<Output>) {
         while let Some(span) = self.plan(until, last_word) {
             match span.plan {
-                Plan::Silence { resumes } => self.silence(span, resumes, out),
+                Plan::Silence { resumes } => self.silence(span, resumes, attendance, out),
                 Plan::Mix => self.mix(span, out),
             }
             self.cursor = span.to;
@@ -192,15 +201,24 @@ impl Mixer {
         (span.to > from).then_some(span)
     }
 
-    fn silence(&mut self, span: Span, resumes: bool, out: &mut impl Extend<Output>) {
+    fn silence(&mut self, span: Span, resumes: bool, attendance: Attendance<'_>, out: &mut impl Extend<Output>) {
         self.encoder = None;
         self.limiter.rest();
         self.play(span.to);
         for part in &mut self.parts {
             part.talker.rest(span.to);
         }
-        for filler in opus::silence(Ticks((span.to - span.from) as u64), resumes) {
-            self.segmenter.push(filler.bytes, filler.duration, out);
+        let mut written = span.from;
+        for (from, to) in attendance.of(span.from, span.to).into_iter().chain([(span.to, span.to)]) {
+            // Only a slot in which the channel is empty from its beginning to its end counts as empty.
+            let (from, to) = (from.div_euclid(SLOT) * SLOT, (to + SLOT - 1).div_euclid(SLOT) * SLOT);
+            for (end, empty) in [(from, true), (to, false)] {
+                if end > written {
+                    let (part, last) = (Ticks((end - written) as u64), end == span.to);
+                    self.segmenter.silence(part, resumes && last, empty, out);
+                    written = end;
+                }
+            }
         }
     }
 

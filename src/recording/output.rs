@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AudioProfile, SourceId, TrackKind};
 use crate::codec::fmp4::{self, Sample};
 use crate::codec::names::Stem;
-use crate::codec::{opus, raw};
+use crate::codec::{opus, raw, silent};
 use crate::units::{Cname, Sid, Ticks, Uid};
 
 /// Which playlist something belongs to.
@@ -117,12 +117,13 @@ pub enum Output {
     },
 }
 
-/// One media segment: `moof` + `mdat`.
+/// One media segment: `moof` + `mdat`; or a stretch of silence of at most 10 minutes, as several of them in one file
+/// ([`crate::codec::silent`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Which playlist.
     pub playlist: PlaylistId,
-    /// Counts from 0 within the playlist; `mfhd.sequence_number` is this plus one.
+    /// Counts from 0 within the playlist; `mfhd.sequence_number` is this plus one. Each segment of a silent object counts.
     pub index: u64,
     /// Position of its first sample: its `tfdt`.
     pub start: Ticks,
@@ -141,10 +142,43 @@ impl Segment {
         Self { playlist, index, start, duration, bytes: fmp4::media_segment(number, start, samples) }
     }
 
+    /// Silence in a place of a playlist whose segments are `length` long: a silent object where one segment is too short for it. Its
+    /// first segment has number `index`.
+    pub(super) fn silent(playlist: PlaylistId, index: u64, start: Ticks, duration: Ticks, length: Ticks) -> Self {
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let bytes = if silent::is_silent_object(duration, length) {
+            silent::object(number, start, duration, length)
+        } else {
+            let packets: Vec<Sample> = opus::silence(duration, false).collect();
+            fmp4::media_segment(number, start, &packets)
+        };
+        Self { playlist, index, start, duration, bytes }
+    }
+
+    /// Of a stretch of silence that has no bytes yet the first object, and the rest; any other segment as it is.
+    pub(super) fn first_object(self, length: Ticks) -> (Self, Option<Self>) {
+        if !self.bytes.is_empty() {
+            return (self, None);
+        }
+        let Self { playlist, index, start, duration, bytes } = self;
+        let first = silent::first_object(start, duration, length);
+        let rest = (first < duration).then(|| Self {
+            playlist: playlist.clone(),
+            index: index + silent::segments(start, first, length).count() as u64,
+            start: start + first,
+            duration: duration - first,
+            bytes,
+        });
+        (Self::silent(playlist, index, start, first, length), rest)
+    }
+
     /// Digital silence in this segment's place: the same playlist, index, start and duration, to the tick. For a segment whose own
-    /// bytes could not be kept, so that its playlist has no hole; about 2 kB. It fits every init segment of this recorder, and
+    /// bytes could not be kept, so that its playlist has no hole; about 2 kB. A silent object is that already. It fits every init segment of this recorder, and
     /// what follows it sounds as after any silence. The ledger is told by [`super::Recorder::lose`].
     pub fn silenced(&self) -> Self {
+        if fmp4::read_segment(&self.bytes).is_ok_and(|read| read.fragments.len() > 1) {
+            return self.clone();
+        }
         let silence: Vec<Sample> = opus::silence(self.duration, true).collect();
         Self::of(self.playlist.clone(), self.index, self.start, &silence)
     }

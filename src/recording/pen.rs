@@ -236,6 +236,11 @@ impl Pen {
         self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
     }
 
+    /// Whether it is in the middle of silence.
+    pub(super) fn is_silent(&self) -> bool {
+        self.hole.silent
+    }
+
     /// Where the hole after the last sound begins.
     pub(super) fn hole_start(&self) -> i64 {
         self.hole.start

@@ -52,6 +52,16 @@ pub(super) struct Why {
 }
 
 impl State {
+    /// Nothing can be heard of it: it is not in the channel, is not to be recorded, or has no track.
+    const fn is_absent(self) -> bool {
+        !self.attends() || !self.publishing
+    }
+
+    /// It is in the channel and to be recorded.
+    const fn attends(self) -> bool {
+        self.present && !self.excluded
+    }
+
     fn why(self) -> Option<Why> {
         let speaks = self.publishing && !self.muted;
         let (cause, due) = match self {
@@ -174,6 +184,48 @@ impl Presence {
         }
         while self.states.get(1).is_some_and(|(at, _)| *at <= position - GRACE) {
             self.states.pop_front();
+        }
+    }
+
+    /// Whether the answers of [`Self::causes`] are the same for all positions from `position` on.
+    pub(super) fn is_settled(&self, position: i64) -> bool {
+        let since = position - 2 * GRACE;
+        self.states.back().is_none_or(|(at, _)| *at < since) && self.deaf.back().is_none_or(|deaf| deaf.to < since)
+    }
+
+    /// Whether nothing can be heard of it from `from` on, as far as is known.
+    pub(super) fn is_absent_from(&self, from: i64) -> bool {
+        let first = self.states.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+        self.states.range(first..).all(|(_, state)| state.is_absent())
+    }
+
+    /// Cuts `from..to` where the answer may change, in order: is it away, so that nothing can be heard of it? What is forgotten counts
+    /// as there.
+    pub(super) fn absences(&self, from: i64, to: i64, mut each: impl FnMut(i64, i64, bool)) {
+        let known = self.states.front().map_or(to, |(at, _)| *at);
+        if from < known {
+            each(from, known.min(to), false);
+        }
+        for (index, (start, state)) in self.states.iter().enumerate() {
+            let end = self.states.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
+            let (start, end) = ((*start).max(from), end.min(to));
+            if start < end {
+                each(start, end, state.is_absent());
+            }
+        }
+    }
+
+    /// Where it is in the channel and to be recorded, within `from..to`.
+    pub(super) fn attendances(&self, from: i64, to: i64, mut each: impl FnMut(i64, i64)) {
+        let first = self.states.front().map_or(to, |(at, _)| *at);
+        if from < first {
+            each(from, first.min(to));
+        }
+        for (index, (start, state)) in self.states.iter().enumerate() {
+            let end = self.states.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
+            if state.attends() && (*start).max(from) < end.min(to) {
+                each((*start).max(from), end.min(to));
+            }
         }
     }
 
@@ -326,6 +378,27 @@ mod tests {
         );
         presence.forget(20 * SECOND);
         assert!(presence.deaf.is_empty());
+    }
+
+    #[test]
+    fn absences_are_cut_where_somebody_comes_and_goes() {
+        let mut presence = speaking_from(3 * SECOND);
+        presence.change(5 * SECOND, |state| state.muted = true);
+        presence.change(6 * SECOND, |state| state.publishing = false);
+        presence.change(7 * SECOND, |state| state.present = false);
+        let mut spans = Vec::new();
+        presence.absences(SECOND, 9 * SECOND, |from, to, absent| spans.push((from / SECOND, to / SECOND, absent)));
+        assert_eq!(spans, [(1, 3, true), (3, 5, false), (5, 6, false), (6, 7, true), (7, 9, true)]);
+        assert!(presence.is_absent_from(6 * SECOND) && !presence.is_absent_from(6 * SECOND - 1));
+        let mut spans = Vec::new();
+        presence.attendances(SECOND, 9 * SECOND, |from, to| spans.push((from / SECOND, to / SECOND)));
+        assert_eq!(spans, [(3, 5), (5, 6), (6, 7)]);
+        presence.change(8 * SECOND, |state| (state.present, state.publishing, state.excluded) = (true, true, true));
+        assert!(presence.is_absent_from(8 * SECOND), "who is not to be recorded is away");
+        presence.forget(6 * SECOND + GRACE);
+        let mut spans = Vec::new();
+        presence.absences(4 * SECOND, 8 * SECOND, |from, to, absent| spans.push((from / SECOND, to / SECOND, absent)));
+        assert_eq!(spans, [(4, 6, false), (6, 7, true), (7, 8, true)], "what is forgotten is not taken for an absence");
     }
 
     #[test]

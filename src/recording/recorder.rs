@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::attendance::Attendance;
 use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
 use super::source::MAX_SOURCES;
 use super::strays::Strays;
 use super::stretches::Stretches;
-use super::timeline::FRAME;
+use super::timeline::{FRAME, MAX_A_STEP};
 use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput, TrackKind};
 use crate::units::{Ticks, TrackId, Uid};
 
@@ -27,6 +28,15 @@ pub const LOOKAHEAD: Ticks = Ticks::from_secs(2);
 
 /// The grid on which the core works.
 pub(super) const STEP: Ticks = Ticks::from_ms(100);
+
+/// Fewer steps than these are taken one by one.
+const SHORTEST_SKIP: i64 = Ticks::from_secs(10).0 as i64;
+
+/// How often it is asked whether steps can be left out.
+const SKIPS_EVERY: i64 = Ticks::from_secs(1).0 as i64;
+
+/// The most that is left out at once: what one step can write, and room for what waits.
+const LONGEST_SKIP: i64 = MAX_A_STEP - Ticks::from_secs(60).0 as i64;
 
 /// Longest recording, 31 days; later times count as its end.
 pub const MAX_LENGTH: Ticks = Ticks::from_secs(31 * 24 * 3_600);
@@ -147,13 +157,20 @@ impl Recorder {
         }
         self.strays.finish();
         if let Some(mixer) = &mut self.mixer {
-            mixer.finish(end, &mut self.out);
+            mixer.finish(end, Attendance(&self.members), &mut self.out);
         }
     }
 
     /// The next result, in order. To be called until `None` after each of the calls above.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        let output = self.out.pop_front()?;
+        let Output::Segment(segment) = output else { return Some(output) };
+        // A stretch of an absence gets its bytes here, so that one object of it is in memory at a time.
+        let (segment, rest) = segment.first_object(self.spec.segment.ticks());
+        if let Some(rest) = rest {
+            self.out.push_front(Output::Segment(rest));
+        }
+        Some(Output::Segment(segment))
     }
 
     /// When [`Recorder::advance`] would yield something even if nothing arrives; `None`: never.
@@ -162,7 +179,8 @@ impl Recorder {
             return None;
         }
         let behind = LOOKAHEAD.0 as i64;
-        let mix = self.mixer.as_ref().map(|mixer| mixer.next_cut() + behind);
+        let mix = self.mixer.as_ref().and_then(|mixer| mixer.next_cut(Attendance(&self.members)));
+        let mix = mix.map(|cut| cut + behind);
         let wake = self.members.iter().filter_map(|member| member.next_wake(behind)).chain(mix).min()?;
         // A timeline is filled in whole frames.
         let wake = wake + FRAME;
@@ -195,8 +213,26 @@ impl Recorder {
             let step = self.next_step;
             self.next_step += STEP.0 as i64;
             self.step(step);
+            self.skip_stillness();
         }
         self.now
+    }
+
+    /// Leaves out steps that would only write more silence: the next one writes theirs too. Hours in which nothing arrived cost as little
+    /// when they end as while they last.
+    fn skip_stillness(&mut self) {
+        let last = self.now / STEP.0 as i64 * STEP.0 as i64;
+        if last - self.next_step >= SHORTEST_SKIP && self.next_step % SKIPS_EVERY == 0 && self.is_still() {
+            self.next_step = last.min(self.next_step + LONGEST_SKIP);
+        }
+    }
+
+    /// Whether a step would write nothing but silence and give out nothing, however long it were, if nothing arrives.
+    fn is_still(&self) -> bool {
+        self.restarted.is_none()
+            && self.next_wake().is_none()
+            && self.members.iter().all(|member| member.is_still(self.next_step - STEP.0 as i64))
+            && self.mixer.as_ref().is_none_or(Mixer::is_still)
     }
 
     fn step(&mut self, now: i64) {
@@ -219,7 +255,7 @@ impl Recorder {
             (index, room) = (index + 1, true);
         }
         if let Some(mixer) = &mut self.mixer {
-            mixer.run(known, &mut self.out);
+            mixer.run(known, Attendance(&self.members), &mut self.out);
         }
     }
 

@@ -6,7 +6,7 @@
 use super::hole::LONGEST_CONCEALED;
 use super::{PlaylistId, Segment};
 use crate::codec::fmp4::{self, Fmp4Error, Sample};
-use crate::codec::opus;
+use crate::codec::{opus, silent};
 use crate::units::Ticks;
 
 /// A part of a segment.
@@ -19,26 +19,35 @@ pub struct Recut {
 }
 
 impl Segment {
-    /// Segments of silence of about `length` each that fill `from..to` of a playlist; a rest below 2.5 ms is left out.
-    pub fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks, length: Ticks) -> Vec<Self> {
-        let (mut at, mut segments) = (from, Vec::new());
-        while at < to {
-            let index = at.0 / length.0.max(1);
-            let end = Ticks((index + 1) * length.0.max(1)).min(to);
-            let samples: Vec<Sample> = opus::silence(end - at, true).collect();
-            if !samples.is_empty() {
-                segments.push(Self::of(playlist.clone(), index, at, &samples));
-            }
-            at = end;
-        }
-        segments
+    /// Silence that fills `from..to` of a playlist whose segments are `length` long, in few objects; a rest below 2.5 ms is left out.
+    pub fn silence(playlist: PlaylistId, from: Ticks, to: Ticks, length: Ticks) -> impl Iterator<Item = Self> {
+        let mut at = from;
+        std::iter::from_fn(move || {
+            let left = silent::first_object(at, Ticks(to.0.saturating_sub(at.0)), length);
+            let segment = (left > Ticks::ZERO).then(|| Self::silence_at(&playlist, at, left, length));
+            at += left;
+            segment
+        })
     }
 
-    /// The part of this segment in `from..to`. `None` when no frame fits in it.
-    pub fn part(&self, from: Ticks, to: Ticks) -> Result<Option<Recut>, Fmp4Error> {
+    /// One segment, or silent object, of silence in a place.
+    pub fn silence_at(playlist: &PlaylistId, start: Ticks, duration: Ticks, length: Ticks) -> Self {
+        Self::silent(playlist.clone(), start.0 / length.0.max(1), start, duration, length)
+    }
+
+    /// The part of this segment in `from..to`, in a playlist whose segments are `length` long. `None` when no frame fits in it.
+    pub fn part(&self, from: Ticks, to: Ticks, length: Ticks) -> Result<Option<Recut>, Fmp4Error> {
         let (from, to) = (from.max(self.start), to.min(self.start + self.duration));
         if (from, to) == (self.start, self.start + self.duration) {
             return Ok(Some(Recut { segment: self.clone(), lost: Vec::new() }));
+        }
+        if from >= to {
+            return Ok(None);
+        }
+        if silent::is_silent_object(self.duration, length) {
+            let duration = (to - from) - opus::silence(to - from, false).carried();
+            let silence = || Self::silence_at(&self.playlist, from, duration, length);
+            return Ok((duration > Ticks::ZERO).then(|| Recut { segment: silence(), lost: Vec::new() }));
         }
         let read = fmp4::read_segment(&self.bytes)?;
         let (mut samples, mut lost) = (Vec::new(), Vec::new());
@@ -150,6 +159,8 @@ mod tests {
 
     use super::*;
 
+    const SIX: Ticks = Ticks::from_secs(6);
+
     fn packet(ticks: u64) -> Sample {
         Sample { bytes: Bytes::from_static(&[0x78, 1, 2, 3]), duration: Ticks(ticks) }
     }
@@ -161,7 +172,7 @@ mod tests {
     #[test]
     fn a_whole_segment_is_its_own_part_byte_for_byte() {
         let whole = segment(&vec![packet(960); 300]);
-        let part = whole.part(Ticks::ZERO, Ticks::from_secs(100)).unwrap().unwrap();
+        let part = whole.part(Ticks::ZERO, Ticks::from_secs(100), SIX).unwrap().unwrap();
         assert_eq!((part.segment, part.lost), (whole, vec![]));
     }
 
@@ -169,24 +180,50 @@ mod tests {
     fn a_border_through_a_packet_is_met_exactly_and_the_packet_is_told() {
         let whole = segment(&vec![packet(960); 10]);
         let start = whole.start;
-        let part = whole.part(start + Ticks(1_200), start + Ticks(5_040)).unwrap().unwrap();
+        let part = whole.part(start + Ticks(1_200), start + Ticks(5_040), SIX).unwrap().unwrap();
         assert_eq!((part.segment.start, part.segment.duration), (start + Ticks(1_200), Ticks(3_840)));
         assert_eq!(
             part.lost,
             [(start + Ticks(1_200), start + Ticks(1_920)), (start + Ticks(4_800), start + Ticks(5_040))]
         );
         assert_eq!(sounding(&part.segment.bytes).unwrap(), [(start + Ticks(1_920), start + Ticks(4_800))]);
-        assert_eq!(whole.part(start + Ticks(960), start + Ticks(960)).unwrap(), None);
+        assert_eq!(whole.part(start + Ticks(960), start + Ticks(960), SIX).unwrap(), None);
     }
 
     #[test]
     fn silence_fills_a_stretch_on_the_grid() {
         let at = Ticks::from_ms;
-        let segments = Segment::silence(&PlaylistId::Mix, at(1_500), at(5_000), at(2_000));
-        let places: Vec<_> = segments.iter().map(|segment| (segment.start.as_ms(), segment.duration.as_ms())).collect();
-        assert_eq!(places, [(1_500, 500), (2_000, 2_000), (4_000, 1_000)]);
-        assert!(segments.iter().all(|segment| sounding(&segment.bytes).unwrap().is_empty()));
-        assert!(Segment::silence(&PlaylistId::Mix, at(7), at(7), at(2_000)).is_empty());
+        let places = |from, to| -> Vec<_> {
+            let segments = Segment::silence(PlaylistId::Mix, at(from), at(to), at(2_000));
+            let each = segments.map(|segment| {
+                assert!(sounding(&segment.bytes).unwrap().is_empty());
+                (segment.index, segment.start.as_ms(), segment.duration.as_ms())
+            });
+            each.collect()
+        };
+        assert_eq!(
+            places(1_500, 4_000),
+            [(0, 1_500, 500), (1, 2_000, 2_000)],
+            "none is longer than the target duration"
+        );
+        assert_eq!(places(1_500, 5_000), [(0, 1_500, 3_500)], "one object of three segments");
+        assert_eq!(places(0, 1_201_000), [(0, 0, 600_000), (300, 600_000, 600_000), (600, 1_200_000, 1_000)]);
+        assert_eq!(places(7, 7), []);
+    }
+
+    #[test]
+    fn parts_of_a_silent_object_are_silence_with_the_same_cuts() {
+        let at = Ticks::from_secs;
+        let whole = Segment::silent(PlaylistId::Mix, 2, at(12), at(600), SIX);
+        let segment = whole.part(at(18), at(24), SIX).unwrap().unwrap().segment;
+        let usual: Vec<Sample> = opus::silence(SIX, false).collect();
+        assert_eq!(segment, Segment::of(PlaylistId::Mix, 3, at(18), &usual), "as if it had been made alone");
+        let part = whole.part(at(20) + Ticks(120), at(100), SIX).unwrap().unwrap();
+        let read = fmp4::read_segment(&part.segment.bytes).unwrap();
+        assert_eq!((read.sequence_number, read.base, read.duration()), (5, at(20) + Ticks(120), at(80) - Ticks(120)));
+        assert_eq!((read.fragments.len(), part.lost), (14, vec![]));
+        assert_eq!(whole.part(at(20), at(20) + Ticks(100), SIX).unwrap(), None);
+        assert_eq!(whole.silenced(), whole);
     }
 
     #[test]
@@ -237,7 +274,7 @@ mod tests {
             let borders = borders.into_iter().map(|border| whole.start + Ticks(border * 120)).filter(|at| *at < end);
             let mut at = whole.start;
             for border in borders.chain([end]) {
-                let part = whole.part(at, border).unwrap().unwrap();
+                let part = whole.part(at, border, SIX).unwrap().unwrap();
                 prop_assert_eq!((part.segment.start, part.segment.duration), (at, border - at));
                 prop_assert!(part.lost.len() <= 2);
                 at = border;

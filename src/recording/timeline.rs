@@ -36,7 +36,7 @@ pub(super) const FRAME: i64 = Ticks::from_ms(20).0 as i64;
 const MAX_BEHIND: i64 = super::recorder::LOOKAHEAD.0 as i64 + WINDOW + 2 * super::recorder::STEP.0 as i64;
 
 /// The most that is written in one step: a uid that publishes after hours is caught up with in several.
-const MAX_A_STEP: i64 = Ticks::from_secs(1_200).0 as i64;
+pub(super) const MAX_A_STEP: i64 = Ticks::from_secs(1_200).0 as i64;
 
 /// See the module's documentation.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -202,6 +202,14 @@ impl Timeline {
                 }
             }
         }
+    }
+
+    /// Whether there is nothing but silence to write, and the step at `now` wrote all of it.
+    pub(super) fn is_still(&self, now: i64) -> bool {
+        let behind = now - self.pen.cursor;
+        self.voices.iter().all(|voice| voice.stream.is_empty())
+            && self.pen.is_silent()
+            && behind <= super::recorder::LOOKAHEAD.0 as i64 + super::source::MAX_SOURCES as i64 * FRAME
     }
 
     /// Writes everything that belongs before `end`; as [`Timeline::step`].

@@ -167,6 +167,11 @@ impl Voices {
     }
 
     /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Voice> {
+        self.voices.iter()
+    }
+
+    /// All of them.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.voices.iter_mut()
     }

@@ -6,14 +6,16 @@
 
 mod elsewhere;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::elsewhere::CopyText;
 use super::health::Stock;
+use super::objects::Objects;
 use super::plan::Plan;
 use crate::codec::playlist::Entry;
+use crate::codec::silent;
 use crate::recording::{PlaylistId, Segment};
 use crate::units::{Ticks, WallMs};
 
@@ -27,6 +29,11 @@ pub(super) struct Publication {
     again: bool,
     /// Whether the final texts are handed over, whatever is stored.
     promised: bool,
+    /// Playlists that list an object by byte ranges. What follows it there is listed so too, as one range: a player that keeps its
+    /// connection may else ask for the next file with the range's end (ffmpeg 5.1 does, and waits for the bytes that are not there).
+    ranged: BTreeSet<PlaylistId>,
+    /// Bytes of the segments that follow such an object.
+    sizes: BTreeMap<String, u64>,
 }
 
 /// How the playlists stand; part of a session's checkpoint.
@@ -82,7 +89,15 @@ pub(super) struct Change {
 impl Publication {
     /// Nothing is made yet; tick 0 is at `start`.
     pub(super) fn new(plan: Plan, start: WallMs) -> Self {
-        Self { plan, start, now: Standing::default(), again: false, promised: false }
+        Self {
+            plan,
+            start,
+            now: Standing::default(),
+            again: false,
+            promised: false,
+            ranged: BTreeSet::new(),
+            sizes: BTreeMap::new(),
+        }
     }
 
     /// How the playlists stand.
@@ -91,8 +106,22 @@ impl Publication {
     }
 
     /// Goes on from there. What follows until [`Self::caught_up`] was made before.
-    pub(super) fn go_on(&mut self, standing: Standing) {
+    pub(super) fn go_on(&mut self, standing: Standing, objects: &Objects) {
         self.now = standing;
+        let length = self.plan.segment.ticks();
+        for (playlist, progress) in &self.now.playlists {
+            let is_silent = |entry: &Entry| silent::is_silent_object(entry.duration, length);
+            let mut following = progress.segments.iter().map(|(entry, _)| entry).skip_while(|entry| !is_silent(entry));
+            if following.next().is_some() {
+                self.ranged.insert(playlist.clone());
+            }
+            for entry in following.filter(|entry| !is_silent(entry)) {
+                let waiting = self.now.waiting.get(&entry.name).map(|waiting| waiting.size);
+                // Of more segments than are remembered nobody knows the size.
+                let size = waiting.or_else(|| Some(objects.size(&entry.name)).filter(|size| *size > 0));
+                self.sizes.extend(size.map(|size| (entry.name.clone(), size)));
+            }
+        }
         for progress in self.now.playlists.values_mut() {
             progress.floor = usize::MAX;
             progress.rendered = None;
@@ -145,6 +174,11 @@ impl Publication {
     /// A segment of `size` bytes follows in a playlist.
     pub(super) fn add_entry(&mut self, playlist: &PlaylistId, entry: Entry, size: u64) {
         let again = self.again;
+        if silent::is_silent_object(entry.duration, self.plan.segment.ticks()) {
+            self.ranged.insert(playlist.clone());
+        } else if self.ranged.contains(playlist) {
+            self.sizes.insert(entry.name.clone(), size);
+        }
         let progress = self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
         let (playlist, place) = (playlist.clone(), Some(progress.segments.len()));
         self.now.waiting.insert(entry.name.clone(), Waiting { playlist, place, size });
@@ -264,6 +298,11 @@ impl Publication {
         last.map_or(Ticks::ZERO, |(entry, _)| entry.end())
     }
 
+    /// The last segment of a playlist.
+    pub(super) fn last_of(&self, playlist: &PlaylistId) -> Option<&Entry> {
+        self.now.playlists.get(playlist)?.segments.last().map(|(entry, _)| entry)
+    }
+
     /// Whether a playlist was begun.
     pub(super) fn is_begun(&self, playlist: &PlaylistId) -> bool {
         self.now.playlists.contains_key(playlist)
@@ -282,6 +321,11 @@ impl Publication {
         Some((playlist, place.and_then(|place| progress.segments.get(place)).map(|(entry, _)| entry)))
     }
 
+    /// The object of this name has another size than what was made for it.
+    pub(super) fn resized(&mut self, name: &str, bytes: u64) {
+        self.sizes.entry(name.to_owned()).and_modify(|size| *size = bytes);
+    }
+
     /// Another name for a segment that the bucket did not confirm: its own is taken there by something else. `None` for a segment that
     /// does not wait.
     pub(super) fn rename(&mut self, name: &str) -> Option<String> {
@@ -293,6 +337,8 @@ impl Publication {
         let progress = self.now.playlists.get_mut(&waiting.playlist)?;
         progress.segments.get_mut(waiting.place?)?.0.name.clone_from(&other);
         self.now.waiting.remove(name);
+        let size = self.sizes.remove(name);
+        self.sizes.extend(size.map(|size| (other.clone(), size)));
         self.now.waiting.insert(other.clone(), waiting);
         Some(other)
     }
@@ -336,7 +382,9 @@ mod tests {
 
     use super::*;
     use crate::session::Note;
+    use crate::session::objects::Stored;
     use crate::session::plan::tests::plan;
+    use crate::storage::ObjectKind;
 
     pub(super) const MIX: PlaylistId = PlaylistId::Mix;
 
@@ -351,6 +399,29 @@ mod tests {
 
     fn named(publication: &Publication) -> usize {
         publication.render(&MIX).unwrap().1.matches(".m4s\n").count()
+    }
+
+    #[test]
+    fn what_follows_a_silent_object_is_listed_by_its_range() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX, 1);
+        let mut names = vec![publication.add(&segment(0))];
+        let silent = Segment { duration: Ticks::from_secs(60), ..segment(1) };
+        names.push(publication.add(&silent));
+        names.push(publication.add(&segment(11)));
+        names.iter().chain([&init]).for_each(|name| _ = publication.stored(name));
+        let ranges = |publication: &Publication| {
+            let text = publication.render(&MIX).unwrap().1;
+            let ranges = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:"));
+            ranges.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!((ranges(&publication).len(), ranges(&publication)[10].as_str()), (11, "1@0"));
+        let mut objects = Objects::default();
+        objects.insert(names[2].clone(), Stored { kind: ObjectKind::Segment, size: 77, sha256: String::new() });
+        let mut other = Publication::new(plan(), WallMs(1_700_000_000_000));
+        other.go_on(publication.standing().clone(), &objects);
+        other.caught_up();
+        assert_eq!(ranges(&other)[10], "77@0", "a checkpoint need not know it");
     }
 
     #[test]

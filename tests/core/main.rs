@@ -7,6 +7,7 @@ mod a_restart_in_a_pause;
 mod a_restart_is_named_and_nothing_else_is_missing;
 mod a_restart_of_three_hours;
 mod absences_are_named;
+mod absent_uids;
 mod adopted_from_the_bucket;
 mod any_story_holds;
 mod coders_restart;

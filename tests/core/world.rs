@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use cloud_recorder::codec::playlist::{Entry, Playlist};
-use cloud_recorder::codec::{fmp4, opus};
+use cloud_recorder::codec::{fmp4, opus, silent};
 use cloud_recorder::recording::{
     AudioProfile, Input, Ledger, Mode, Output, Packet, PlaylistId, Recorder, SegmentLength, Selection, Source, Spec,
     TimedInput, TrackKind, TrackLedger,
@@ -256,6 +256,13 @@ impl Recording {
                         at += sample.duration.0;
                     }
                     assert_eq!(at - segment.start.0, segment.duration.0);
+                    assert!(segment.duration <= silent::MAX_LENGTH);
+                    let longest = read.fragments.iter().map(|fragment| fragment.duration.0).max();
+                    assert!(longest <= Some(grid + 5_760), "none is longer than the target duration: {longest:?}");
+                    if read.fragments.len() > 1 {
+                        let known = silent::fragments(segment.start, segment.duration, Ticks(grid));
+                        assert_eq!(read.fragments, known, "its place says what its byte ranges are");
+                    }
                 }
                 Output::Closed { playlist, end } => assert!(closed.insert(playlist.clone(), end.0).is_none()),
                 Output::StreamState { .. } | Output::Unreadable { .. } => {}

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use super::*;
 use crate::codec::fmp4;
 use crate::codec::opus::Encoder;
+use crate::recording::member::Member;
+use crate::units::Uid;
 
 const SECOND: i64 = 48_000;
 
@@ -33,6 +35,9 @@ fn pieces() -> Vec<Piece> {
 /// The mix's packets when the timeline becomes known in steps of so many ticks.
 fn packets(step: i64) -> Vec<Bytes> {
     let (mut out, pieces) = (Vec::new(), pieces());
+    let mut present = Member::new(Uid::new("1").unwrap(), true);
+    present.presence.change(0, |state| state.present = true);
+    let members = [present];
     let mut mixer = Mixer::new(AudioProfile::Mono64, Ticks::from_secs(2), &mut out);
     let (mut known, mut told) = (0, 0);
     while known < 8 * SECOND {
@@ -40,9 +45,9 @@ fn packets(step: i64) -> Vec<Bytes> {
         let upto = pieces.partition_point(|piece| piece.at() < known);
         mixer.listen(0, &pieces[told..upto]);
         told = upto;
-        mixer.run(known.min(8 * SECOND), &mut out);
+        mixer.run(known.min(8 * SECOND), Attendance(&members), &mut out);
     }
-    mixer.finish(8 * SECOND, &mut out);
+    mixer.finish(8 * SECOND, Attendance(&members), &mut out);
     let segments = out.iter().filter_map(|output| match output {
         Output::Segment(segment) => Some(segment),
         _ => None,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Progress, Publication};
+use crate::codec::fmp4::Fragment;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::recording::PlaylistId;
 use crate::session::backup::Place;
@@ -83,6 +84,13 @@ impl Publication {
     pub(super) fn text(&self, playlist: &PlaylistId, progress: &Progress, segments: usize) -> Playlist {
         let mut text = Playlist::new(self.plan.segment.as_secs().into(), self.plan.init_name(playlist), self.start);
         text.entries = progress.segments[..segments].iter().map(|(entry, _)| entry.clone()).collect();
+        if self.ranged.contains(playlist) {
+            let one = |entry: &Entry| {
+                let bytes = *self.sizes.get(&entry.name)?;
+                Some((entry.name.clone(), vec![Fragment { duration: entry.duration, bytes }]))
+            };
+            text.fragments = text.entries.iter().filter_map(one).collect();
+        }
         text
     }
 }

@@ -11,7 +11,7 @@ use super::Works;
 use super::unasked::Unasked;
 use super::vouched::Heard;
 use crate::callback::event::EventKey;
-use crate::recording::{PlaylistId, Segment};
+use crate::recording::Segment;
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::{self, InBucket};
 use crate::session::objects::Stored;
@@ -238,17 +238,12 @@ impl Works {
             None => (ObjectKind::Init, playlist.init_segment(self.desk.plan.profile)),
             Some(entry) => {
                 self.recorder.lose(&playlist, entry.start, entry.end());
-                (ObjectKind::Segment, silence(&playlist, entry.start, entry.end()))
+                let length = self.desk.plan.segment.ticks();
+                (ObjectKind::Segment, Segment::silence_at(&playlist, entry.start, entry.duration, length).bytes)
             }
         };
         self.put(name, kind, bytes).await
     }
-}
-
-/// One segment of silence.
-pub(super) fn silence(playlist: &PlaylistId, from: Ticks, to: Ticks) -> Bytes {
-    let segments = Segment::silence(playlist, from, to, crate::recording::MAX_LENGTH);
-    segments.into_iter().next().map(|segment| segment.bytes).unwrap_or_default()
 }
 
 /// Why a recording can't be taken up again.

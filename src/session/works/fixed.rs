@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Works;
+use crate::codec::silent;
 use crate::recording::{PlaylistId, Segment, sounding, without};
 use crate::session::fixed::{FixedSegment, Stretch};
 use crate::session::objects::Stored;
@@ -31,11 +32,24 @@ impl Works {
 
     /// Takes the parts of a segment of the core that are not held already, and what is held in its place.
     pub(super) async fn add_around_fixed(&mut self, segment: Segment) -> Result<(), SpoolError> {
-        let from = self.publication.end_of(&segment.playlist).max(segment.start);
+        let length = self.desk.plan.segment.ticks();
+        let end = self.publication.end_of(&segment.playlist);
+        if let Some(over) = self.publication.last_of(&segment.playlist).filter(|_| end > segment.start) {
+            // A silent object that is final covers more than the segment that it was compared with.
+            if silent::is_silent_object(over.duration, length) {
+                self.lose_sound(&segment, end);
+            }
+        }
+        let from = end.max(segment.start);
         for stretch in self.fixed.cut(&segment.playlist, from, segment.start + segment.duration) {
             match stretch {
+                Stretch::Made(from, to) if silent::is_silent_object(segment.duration, length) => {
+                    for silence in Segment::silence(segment.playlist.clone(), from, to, length) {
+                        self.add_made(silence).await?;
+                    }
+                }
                 Stretch::Made(from, to) => {
-                    let part = segment.part(from, to).expect("the core's segments are whole");
+                    let part = segment.part(from, to, length).expect("the core's segments are whole");
                     let Some(part) = part else { continue };
                     for (from, to) in part.lost {
                         self.recorder.lose(&segment.playlist, from, to);
@@ -46,6 +60,15 @@ impl Works {
             }
         }
         Ok(())
+    }
+
+    /// What sounds in a segment of the core before `end` is not in its playlist.
+    fn lose_sound(&mut self, segment: &Segment, end: Ticks) {
+        for (from, to) in sounding(&segment.bytes).unwrap_or_default() {
+            if from < end {
+                self.recorder.lose(&segment.playlist, from, to.min(end));
+            }
+        }
     }
 
     /// The core has no more of a playlist: what is final behind its end follows, and silence between.
@@ -85,7 +108,7 @@ impl Works {
         for stretch in self.fixed.cut(playlist, from, to) {
             match stretch {
                 Stretch::Made(from, to) => {
-                    for segment in Segment::silence(playlist, from, to, self.desk.plan.segment.ticks()) {
+                    for segment in Segment::silence(playlist.clone(), from, to, self.desk.plan.segment.ticks()) {
                         self.add_made(segment).await?;
                     }
                 }
@@ -124,12 +147,17 @@ impl Works {
     /// Books where a final segment holds more or less than what the journal gives.
     async fn compare(&mut self, fixed: &FixedSegment, made: &Segment) {
         let entry = &fixed.entry;
-        let same = (made.start, made.duration) == (entry.start, entry.duration)
-            && Stored::of(fixed.stored.kind, &made.bytes).sha256 == fixed.stored.sha256;
-        if same {
+        let length = self.desk.plan.segment.ticks();
+        let part = made.part(entry.start, entry.end(), length).ok().flatten().map(|part| part.segment);
+        let same = |part: &Segment| {
+            (part.start, part.duration) == (entry.start, entry.duration)
+                && Stored::of(fixed.stored.kind, &part.bytes).sha256 == fixed.stored.sha256
+        };
+        if part.as_ref().is_some_and(same) {
             return;
         }
         let bytes = self.fixed_bytes(fixed).await;
+        let made = part.as_ref().filter(|_| silent::is_silent_object(made.duration, length)).unwrap_or(made);
         self.compare_with(fixed, made, bytes);
     }
 

@@ -99,7 +99,7 @@ impl Works {
         let Kept { start, recorder, state } = kept;
         desk.report.send_modify(|report| report.packets_dropped = state.packets_dropped);
         let mut works = Self::with(desk, start, recorder, queue);
-        works.publication.go_on(state.standing);
+        works.publication.go_on(state.standing, &state.objects);
         (works.objects, works.unconfirmed, works.speech) = (state.objects, state.unconfirmed, state.speech);
         (works, state.position)
     }

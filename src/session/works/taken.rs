@@ -68,6 +68,7 @@ impl Works {
                 };
                 self.compare_with(&fixed, &segment, Some(bytes));
                 let Stored { size, sha256, .. } = fixed.stored.clone();
+                self.publication.resized(&object.name, size);
                 let confirmed = Confirmed { size, sha256, proof: Proof::Length };
                 self.write_stored(&object.name, object.kind, &confirmed).await;
                 self.objects.insert(object.name.clone(), fixed.stored);

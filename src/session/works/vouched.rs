@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Works;
-use super::again::silence;
 use super::fixed::RICHER;
-use crate::recording::PlaylistId;
+use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
 use crate::units::{Ticks, Uid, WallMs};
 
@@ -37,11 +36,12 @@ impl Works {
             heard.uids.insert(uid, spans);
         }
         let (mut lengths, end) = (HashMap::new(), self.fixed.end());
-        for segment in self.fixed.iter().filter(|segment| sounds(segment, &mut lengths)) {
+        let length = self.desk.plan.segment.ticks();
+        for segment in self.fixed.iter().filter(|segment| sounds(segment, length, &mut lengths)) {
             let (from, to) = (segment.entry.start, segment.entry.end());
             heard.last = heard.last.max(to);
             let PlaylistId::Individual(uid) = &segment.playlist else { continue };
-            let goes_on = to + self.desk.plan.segment.ticks() >= end;
+            let goes_on = to + length >= end;
             heard.add(uid, from, to, goes_on);
         }
         heard
@@ -101,10 +101,11 @@ impl Heard {
     }
 }
 
-/// Whether a segment holds more than silence, as far as its size says. `lengths`: of silence, by its duration.
-fn sounds(segment: &FixedSegment, lengths: &mut HashMap<Ticks, u64>) -> bool {
+/// Whether a segment of a playlist whose segments are `length` long holds more than silence, as far as its size says. `lengths`: of
+/// silence, by its duration.
+fn sounds(segment: &FixedSegment, length: Ticks, lengths: &mut HashMap<Ticks, u64>) -> bool {
     let FixedSegment { playlist, entry, stored, silenced, .. } = segment;
-    let silent = || silence(playlist, entry.start, entry.end()).len() as u64;
+    let silent = || Segment::silence_at(playlist, entry.start, entry.duration, length).bytes.len() as u64;
     let silent = *lengths.entry(entry.duration).or_insert_with(silent);
     !silenced && stored.size * RICHER.1 > silent * RICHER.0
 }
