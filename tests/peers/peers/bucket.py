@@ -136,9 +136,32 @@ class Playlist:
         assert self.finished, f"{self.path.name} is not finished"
         missing = [segment for segment in self.segments if segment not in names]
         assert not missing, f"{self.path.name} names what is not in the bucket: {missing}"
-        assert len(self.segments) == len(set(self.segments)) == len(self.durations)
+        assert len(self.segments) == len(self.durations)
+        self._check_ranges()
         sound = self.sound
         assert abs(sound.seconds - self.seconds) < 0.05, f"{sound.seconds} s of sound, {self.seconds} s of playlist"
+
+    def _check_ranges(self):
+        """Each object is listed once: as a whole, or as byte ranges that follow each other from its beginning to its end."""
+        listed, read = {}, None
+        for line in self.lines:
+            if line.startswith("#EXT-X-BYTERANGE:"):
+                length, start = self._value(line).split("@")
+                read = (int(start), int(start) + int(length))
+            elif line and not line.startswith("#"):
+                listed.setdefault(line, []).append(read)
+                read = None
+        for name, ranges in listed.items():
+            if ranges == [None]:
+                continue
+            assert None not in ranges, f"{self.path.name} lists {name} twice, once as a whole"
+            ends = [0] + [end for _, end in ranges]
+            assert [start for start, _ in ranges] == ends[:-1], f"{self.path.name}: the byte ranges of {name} are {ranges}"
+            assert ends[-1] == (self.path.parent / name).stat().st_size, f"{self.path.name}: {name} is longer or shorter"
+        runs = [name for name, before in zip(self.segments, [None] + self.segments) if name != before]
+        assert runs == list(listed), f"{self.path.name} comes back to an object"
+        target = next(int(self._value(line)) for line in self.lines if line.startswith("#EXT-X-TARGETDURATION:"))
+        assert all(round(duration) <= target for duration in self.durations), f"{self.path.name}: {max(self.durations)} s"
 
     @property
     def sound(self):
