@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # Of property tests and random scenarios in `make test`, so that a run can be had again. `make faults` draws its own.
 SEED := 20261130
+# What `make test` builds: one set for all of it, so that nothing is compiled twice. `make demo` does without AAC, and without what it needs.
+TESTED := --locked --workspace --features aac
 PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
@@ -18,8 +20,8 @@ demo: setup-demo page ## Record three talkers end to end in one process and chec
 test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, servers that fail for minutes; half an hour
-	FATE_CASES=100000 $(CARGO) test --locked --test core every_packet_has_one_fate
-	$(CARGO) test --locked --test recovery -- --ignored --nocapture --test-threads 1
+	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core every_packet_has_one_fate
+	$(CARGO) test --locked --features aac --test recovery -- --ignored --nocapture --test-threads 1
 	FAULTS_LONG=1 tests/peers/run.sh -s -k faults
 
 setup: ## Install what the tests need
@@ -34,7 +36,7 @@ $(PAGE): $(PAGE_SOURCES)
 	scripts/page.sh
 
 reference: ## Write docs/openapi.json and docs/config.md anew; tests fail while they are stale
-	$(CARGO) build --locked
+	$(CARGO) build --locked --features aac
 	target/debug/cloud-recorder reference openapi >docs/openapi.json
 	target/debug/cloud-recorder reference config >docs/config.md
 
@@ -45,18 +47,18 @@ fmt: ## Format the Rust sources
 
 lint: ## Format check and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets $(TESTED) -- -D warnings
 	scripts/deny.sh
 
 doc: ## Build the documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps $(TESTED)
 
 unit: ## Unit and scenario tests
-	PROPTEST_RNG_SEED=$(SEED) RECOVERY_SEED=$(SEED) $(CARGO) test --locked
+	PROPTEST_RNG_SEED=$(SEED) RECOVERY_SEED=$(SEED) $(CARGO) test $(TESTED)
 
 peers: page ## Real browsers, SDKs, a real LiveKit server and a real S3 server against the built binary
 	# Built as the tests build it: a plain build has other dependency features and would compile most of the tree anew.
-	$(CARGO) test --locked --no-run
+	$(CARGO) test $(TESTED) --no-run
 	tests/peers/run.sh
 
 clean-peers: ## Forget what the peers tests keep between runs

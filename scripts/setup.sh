@@ -23,6 +23,9 @@ need() { # need COMMAND PACKAGE...: the Debian packages to install when the comm
     have "$command" || missing+=("$@")
 }
 
+# For bindgen: libclang and the headers that come with it.
+have_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null || compgen -G '/usr/lib*/libclang.so' >/dev/null; }
+
 have_compiler() { have cc || have gcc || have clang; }
 
 # Node 20 or newer drives the browser; Node 18 or newer builds the page.
@@ -40,6 +43,7 @@ have node && have npm || missing+=(nodejs npm)
 if [ "$purpose" = test ]; then
     need ffmpeg ffmpeg
     need promtool prometheus
+    have_libclang || missing+=(libclang-dev)
     have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
     have firefox-esr || have firefox || missing+=(firefox-esr)
     [ -n "$(find_python)" ] || missing+=(python3 python3-venv)

@@ -2,6 +2,8 @@
 //!
 //! All times are [`crate::units::Ticks`]: samples at 48 kHz, which is also the timescale of every box written here.
 
+pub mod aac;
+pub mod container;
 pub mod fmp4;
 pub mod g711;
 pub mod mp4;
@@ -11,4 +13,5 @@ pub mod opus;
 pub mod playlist;
 pub(crate) mod raw;
 pub mod silent;
+pub mod ts;
 pub mod whole;

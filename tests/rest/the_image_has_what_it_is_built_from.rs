@@ -76,6 +76,8 @@ fn every_file_that_the_build_reads_is_copied() {
         let paths = target.as_array().unwrap().iter().filter_map(|target| target.get("path"));
         read.extend(paths.map(|path| PathBuf::from(path.as_str().unwrap())));
     }
+    let members = manifest["workspace"]["members"].as_array().unwrap().iter().map(|member| member.as_str().unwrap());
+    read.extend(members.flat_map(|member| ["Cargo.toml", "src/lib.rs"].map(|file| Path::new(member).join(file))));
     let missing: Vec<_> = read.iter().filter(|file| !is_there(file, &copies)).collect();
     assert!(missing.is_empty(), "the Dockerfile does not copy {missing:?}");
 }
