@@ -24,6 +24,7 @@ const busy = new Set<HTMLButtonElement>();
 // A reload comes back to the same room under the same name.
 input("room").value = sessionStorage.getItem("room") ?? input("room").value;
 input("name").value = sessionStorage.getItem("name") ?? `guest-${Math.floor(Math.random() * 9000) + 1000}`;
+for (const id of ["room", "name"]) input(id).addEventListener("input", () => sessionStorage.setItem(id, input(id).value));
 
 byId("join", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
