@@ -42,7 +42,7 @@ async fn drain(talking: usize, silent: usize) {
     let gone = clock::now().0;
     assert!(status.success(), "a drain is a good end: {status}");
     assert!(gone - told > 3_000, "recordings go on while the worker drains; it ended after {} ms", gone - told);
-    stage.kills.0.push(Kill { at: gone, ready: None });
+    stage.kills.0.push(Kill { at: gone, ready: None, held_up: 0 });
     stage.start();
     stage.ready().await;
     let (status, answer) = stage.rest.start(&resource, "late", RECORDER).await.expect("the next run answers");

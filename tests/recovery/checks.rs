@@ -52,6 +52,8 @@ pub(crate) struct Told {
     pub(crate) stop: Option<Span>,
     /// What the scenario excuses.
     pub(crate) allowance: Allowance,
+    /// The longest that the machine held anything up.
+    pub(crate) held_up: u64,
 }
 
 /// Sound that may be missing around a kill, in milliseconds.
@@ -160,7 +162,7 @@ impl Verdict {
         let (start, length) = (self.start(), self.manifest["durationMs"].as_u64().unwrap_or(0));
         let Some((called, answered)) = self.told.stop else { return };
         let end = start + length;
-        if end + FRAME_MS < called || end > answered + STOP_MS {
+        if end + FRAME_MS < called || end > answered + STOP_MS + self.told.held_up {
             let (early, late) = (called as i64 - end as i64, end as i64 - answered as i64);
             self.wrong(format!(
                 "{length} ms from {start}: ends {early} ms before the stop, {late} ms after its answer"
@@ -235,8 +237,9 @@ impl Verdict {
         let kills = &self.told.kills.0;
         for (index, kill) in kills.iter().enumerate() {
             let next = kills.get(index + 1).map_or(u64::MAX, |next| next.at);
-            let back = kill.ready.map_or(next, |ready| ready + self.told.allowance.after);
-            spans.push((kill.at.saturating_sub(self.told.allowance.before), back));
+            let Allowance { before, after } = self.told.allowance;
+            let back = kill.ready.map_or(next, |ready| ready + after + kill.held_up);
+            spans.push((kill.at.saturating_sub(before + kill.held_up), back));
         }
         spans.push(((start + length).saturating_sub(LAST_SOUND_MS), u64::MAX));
         spans.sort_unstable();
@@ -265,7 +268,10 @@ impl Verdict {
         let (middle, frame) = (lags[lags.len() / 2], FRAME_MS as i64);
         let exact = lags.iter().filter(|lag| (*lag - middle).abs() <= frame).count() as f64 / lags.len() as f64;
         let spread = (middle - first).max(last - middle);
-        if !(-frame..=MAX_LAG_MS).contains(&middle) || spread > MAX_SPREAD_MS || exact < EXACT {
+        let held_up = self.told.held_up as i64;
+        let late = held_up > frame;
+        let exact_enough = late || exact >= EXACT;
+        if !(-frame..=MAX_LAG_MS + held_up).contains(&middle) || spread > MAX_SPREAD_MS + held_up || !exact_enough {
             let share = exact * 100.0;
             self.wrong(format!(
                 "{name}: sound lags {first} to {last} ms, {share:.0} % of it within a packet of {middle}"
@@ -333,6 +339,7 @@ fn figures(silences: &[Span], kills: &Kills) -> Figures {
     let mut figures = Figures::default();
     for kill in &kills.0 {
         figures.ready.extend(kill.ready.map(|ready| ready - kill.at));
+        figures.held_up.push(kill.held_up);
     }
     for (from, to) in silences {
         let mut within = kills.0.iter().filter(|kill| *from <= kill.at + FRAME_MS && kill.at < *to);

@@ -5,6 +5,9 @@ use std::process::Command;
 
 use crate::sounds::{STEP_MS, Voice};
 
+/// Stands for a change that is not heard within a tenth of a second.
+const LATE_MS: i64 = 200;
+
 const SAMPLES_A_MS: u64 = 48;
 /// The grain of silence, in milliseconds.
 const GRAIN_MS: u64 = 20;
@@ -104,7 +107,7 @@ impl Sound {
             let window = self.part(middle - 10, middle + 10);
             amplitude(window, after) > amplitude(window, before)
         };
-        (-100..=100).step_by(4).find(turned).unwrap_or(i64::MAX)
+        (-100..=100).step_by(4).find(turned).unwrap_or(LATE_MS)
     }
 
     fn part(&self, from: u64, to: u64) -> &[f32] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::HANG_LIMIT;
 use crate::disk::{Disk, Failing, skipped};
 use crate::oracle::Oracle;
 use crate::place::{Place, Store, Wishes};
@@ -80,9 +81,19 @@ async fn die_on(trouble: Trouble, wishes: Wishes) {
     trouble.begin(&disk);
     stage.worker().resume();
     sleep(Duration::from_secs(9)).await;
+    let task = stage.recordings[0].task.clone();
+    if matches!(store, Store::Embedded | Store::Versitygw) {
+        // On a slow machine it takes longer.
+        for _ in 0..HANG_LIMIT.as_secs() {
+            if Oracle::of(&stage.place, &task).seconds() > 9.0 {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
     stage.kill();
     sleep(Duration::from_millis(300)).await;
-    let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
+    let oracle = Oracle::of(&stage.place, &task);
     match store {
         Store::WriteOnce => {}
         // What the journal can't note is not named.

@@ -9,6 +9,8 @@ pub(crate) struct Kill {
     pub(crate) at: u64,
     /// When the next one answered, unless that was killed before.
     pub(crate) ready: Option<u64>,
+    /// How much the machine held up around it.
+    pub(crate) held_up: u64,
 }
 
 /// Every death of a worker, in order.
@@ -30,6 +32,8 @@ pub(crate) struct Figures {
     pub(crate) cost: Vec<u64>,
     /// From the last sound before to the first one after.
     pub(crate) silent: Vec<u64>,
+    /// What the machine held up around each kill.
+    pub(crate) held_up: Vec<u64>,
 }
 
 impl Figures {
@@ -40,11 +44,12 @@ impl Figures {
         self.back.extend(other.back);
         self.cost.extend(other.cost);
         self.silent.extend(other.silent);
+        self.held_up.extend(other.held_up);
     }
 
-    /// What a kill usually costs: the median.
+    /// What a kill usually costs: the median, less what the machine usually held up.
     pub(crate) fn usual_cost(&self) -> u64 {
-        share(&self.cost, 0.5).unwrap_or(0)
+        share(&self.cost, 0.5).unwrap_or(0).saturating_sub(share(&self.held_up, 0.5).unwrap_or(0))
     }
 
     /// Prints the table.
@@ -60,6 +65,7 @@ impl Figures {
             ("first answer to first sound", &self.back),
             ("missing though a worker ran", &self.cost),
             ("silence in the recording", &self.silent),
+            ("held up by the machine around a kill", &self.held_up),
         ] {
             let [p50, p99, max] = [0.5, 0.99, 1.0]
                 .map(|part| share(values, part).map_or_else(|| "-".to_owned(), |value| value.to_string()));

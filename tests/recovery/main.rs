@@ -29,6 +29,7 @@ mod worker;
 #[path = "../storage/write_once.rs"]
 #[allow(dead_code, reason = "shared with the storage tests, which use all of it")]
 mod write_once;
+mod yardstick;
 
 mod a_drain_hands_recordings_over;
 mod a_full_disk_stops_no_recording;

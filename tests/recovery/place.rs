@@ -21,6 +21,7 @@ use crate::receiver::Receiver;
 use crate::rest::Make;
 use crate::worker::{Door, Worker};
 use crate::write_once::{Policy, WriteOnce};
+use crate::yardstick::Yardstick;
 
 /// The one app.
 pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -93,6 +94,8 @@ pub(crate) struct Place {
     pub(crate) kinds: &'static [&'static str],
     /// Which playlists recordings have.
     pub(crate) make: Make,
+    /// How much the machine holds up.
+    pub(crate) yardstick: Yardstick,
     dir: Option<TempDir>,
     root: PathBuf,
     address: String,
@@ -157,6 +160,7 @@ impl Place {
             gate,
             kinds: if wishes.whole_files { &["hls", "mp4", "ogg"] } else { &["hls"] },
             make: wishes.make,
+            yardstick: Yardstick::in_folder(&root),
             receiver: Receiver::scripted(&[]).await,
             door: watch::Sender::new(None),
             data: wishes.data.clone().unwrap_or_else(|| root.join("data")),

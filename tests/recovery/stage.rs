@@ -63,7 +63,7 @@ impl Stage {
     /// Kills the worker.
     pub(crate) fn kill(&mut self) {
         let at = self.worker.take().expect("a worker runs").kill();
-        self.kills.0.push(Kill { at, ready: None });
+        self.kills.0.push(Kill { at, ready: None, held_up: 0 });
     }
 
     /// Starts the next run; it need not answer yet.
@@ -120,8 +120,15 @@ impl Stage {
         for recording in &self.recordings {
             // After its end a kill costs a recording nothing.
             let ended = recording.stop.map_or(u64::MAX, |(called, _)| called);
-            let kills = Kills(self.kills.0.iter().filter(|kill| kill.at < ended).copied().collect());
-            let told = Told { task: recording.task.clone(), kills, stop: recording.stop, allowance };
+            let yardstick = &self.place.yardstick;
+            let measured = |kill: &Kill| {
+                // A worker that took long to answer takes as long again to be back.
+                let slow = kill.ready.map_or(0, |ready| ready - kill.at);
+                Kill { held_up: yardstick.held_up(kill.at, kill.ready.unwrap_or(kill.at)) + slow, ..*kill }
+            };
+            let kills = Kills(self.kills.0.iter().filter(|kill| kill.at < ended).map(measured).collect());
+            let held_up = yardstick.worst();
+            let told = Told { task: recording.task.clone(), kills, stop: recording.stop, allowance, held_up };
             let (wrong, cost) = judge(&self.place, &told).await;
             problems.extend(wrong);
             problems.extend(recording.watcher.problems());
