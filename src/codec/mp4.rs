@@ -1,4 +1,4 @@
-//! One MP4 file with an Opus track: `ftyp`, `moov`, then all packets in one `mdat`, so that a player can begin before it has the
+//! One MP4 file with an Opus track, or an AAC track where segments hold AAC: `ftyp`, `moov`, then all packets in one `mdat`, so that a player can begin before it has the
 //! whole file ("faststart"; ISO/IEC 14496-12, "Encapsulation of Opus in ISO Base Media File Format").
 //!
 //! Made from segments ([`super::fmp4`]) without having them all in memory: [`Table::add`] for each of them, then [`Table::head`],
@@ -9,12 +9,14 @@ mod reader;
 
 use bytes::Bytes;
 use mp4_atom::{
-    AnySampleGroupEntry, FourCC, Ftyp, Moov, Mvhd, Sbgp, SbgpEntry, Sgpd, SgpdEntry, Stco, Stsc, StscEntry, Stsz,
-    StszSamples, Stts, SttsEntry,
+    AnySampleGroupEntry, Audio, Codec, FourCC, Ftyp, Moov, Mp4a, Mvhd, Sbgp, SbgpEntry, Sgpd, SgpdEntry, Stco, Stsc,
+    StscEntry, Stsz, StszSamples, Stts, SttsEntry, Trak,
+    esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds},
 };
 
 pub use reader::read;
 
+use super::aac;
 use super::fmp4::{MDAT_HEADER, Segment, TRACK, encode, encoded_len, track};
 use super::opus::LOOKAHEAD;
 use crate::fault::{Explain, Fault};
@@ -25,6 +27,9 @@ const MAX_MEDIA: u64 = u32::MAX as u64 - (64 << 20);
 
 /// Packets that a decoder needs before the one it is to be heard from: 80 ms (the Opus encapsulation, section 4.3.6.2).
 const PRE_ROLL: i16 = -4;
+
+/// Frames of AAC that a decoder needs before the one it is to be heard from.
+const AAC_PRE_ROLL: i16 = -1;
 
 /// The segments are more than a file can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,19 +58,29 @@ pub struct Table {
 impl Table {
     /// Adds the next segment.
     pub fn add(&mut self, segment: &Segment) -> Result<(), TooLarge> {
-        let size: usize = segment.samples.iter().map(|sample| sample.range.len()).sum();
+        let samples = segment.samples.iter().map(|sample| (sample.range.len(), sample.duration));
+        self.add_samples(&samples.collect::<Vec<_>>())
+    }
+
+    /// Adds the next segment of AAC: raw data blocks of these sizes.
+    pub fn add_aac(&mut self, blocks: &[Bytes]) -> Result<(), TooLarge> {
+        self.add_samples(&blocks.iter().map(|block| (block.len(), aac::FRAME)).collect::<Vec<_>>())
+    }
+
+    fn add_samples(&mut self, samples: &[(usize, Ticks)]) -> Result<(), TooLarge> {
+        let size: usize = samples.iter().map(|(size, _)| size).sum();
         let chunk =
             u32::try_from(size).ok().filter(|size| self.bytes + u64::from(*size) <= MAX_MEDIA).ok_or(TooLarge)?;
         self.bytes += u64::from(chunk);
         self.chunks.push(chunk);
-        let (first_chunk, samples_per_chunk) = (self.chunks.len() as u32, segment.samples.len() as u32);
+        let (first_chunk, samples_per_chunk) = (self.chunks.len() as u32, samples.len() as u32);
         if self.runs.last().is_none_or(|run| run.samples_per_chunk != samples_per_chunk) {
             self.runs.push(StscEntry { first_chunk, samples_per_chunk, sample_description_index: 1 });
         }
-        for sample in &segment.samples {
-            self.sizes.push(sample.range.len() as u32);
-            self.length += sample.duration;
-            let sample_delta = sample.duration.0 as u32;
+        for (size, duration) in samples {
+            self.sizes.push(*size as u32);
+            self.length += *duration;
+            let sample_delta = duration.0 as u32;
             match self.durations.last_mut().filter(|run| run.sample_delta == sample_delta) {
                 Some(run) => run.sample_count += 1,
                 None => self.durations.push(SttsEntry { sample_count: 1, sample_delta }),
@@ -76,6 +91,15 @@ impl Table {
 
     /// Everything in front of the media: `ftyp`, `moov` and the header of `mdat`. `channels` as in the playlist's init segment.
     pub fn head(&self, channels: u8) -> Bytes {
+        self.head_of(&track(channels), self.length - LOOKAHEAD, PRE_ROLL)
+    }
+
+    /// The same for AAC. All of it is heard: segments begin with whole frames of the timeline.
+    pub fn head_aac(&self, channels: u8) -> Bytes {
+        self.head_of(&aac_track(channels), self.length, AAC_PRE_ROLL)
+    }
+
+    fn head_of(&self, track: &Trak, heard: Ticks, pre_roll: i16) -> Bytes {
         let ftyp = Ftyp {
             major_brand: FourCC::new(b"isom"),
             minor_version: 0,
@@ -83,17 +107,16 @@ impl Table {
         };
         let mut file = Vec::new();
         encode(&ftyp, &mut file);
-        let media = file.len() + encoded_len(&self.moov(channels, 0)) + MDAT_HEADER;
-        encode(&self.moov(channels, media as u32), &mut file);
+        let media = file.len() + encoded_len(&self.moov(track, heard, pre_roll, 0)) + MDAT_HEADER;
+        encode(&self.moov(track, heard, pre_roll, media as u32), &mut file);
         file.extend_from_slice(&(self.bytes as u32 + MDAT_HEADER as u32).to_be_bytes());
         file.extend_from_slice(b"mdat");
         file.into()
     }
 
     /// `media` is where the first packet lies.
-    fn moov(&self, channels: u8, media: u32) -> Moov {
-        let heard = self.length - LOOKAHEAD;
-        let mut track = track(channels);
+    fn moov(&self, track: &Trak, heard: Ticks, pre_roll: i16, media: u32) -> Moov {
+        let mut track = track.clone();
         track.tkhd.duration = heard.0;
         track.edts.iter_mut().flat_map(|edts| &mut edts.elst).flat_map(|list| &mut list.entries).for_each(|edit| {
             edit.segment_duration = heard.0;
@@ -113,7 +136,7 @@ impl Table {
         let roll = FourCC::new(b"roll");
         let everyone = SbgpEntry { sample_count: self.sizes.len() as u32, group_description_index: 1 };
         tables.sbgp = vec![Sbgp { grouping_type: roll, grouping_type_parameter: None, entries: vec![everyone] }];
-        let distance = AnySampleGroupEntry::UnknownGroupingType(roll, PRE_ROLL.to_be_bytes().to_vec());
+        let distance = AnySampleGroupEntry::UnknownGroupingType(roll, pre_roll.to_be_bytes().to_vec());
         tables.sgpd = vec![Sgpd {
             grouping_type: roll,
             default_length: Some(2),
@@ -136,6 +159,41 @@ impl Table {
             ..Moov::default()
         }
     }
+}
+
+/// A track of AAC-LC at 48 kHz (ISO/IEC 14496-14), of which nothing is skipped.
+fn aac_track(channels: u8) -> Trak {
+    const AAC: u8 = 0x40;
+    const AUDIO: u8 = 5;
+    const LC: u8 = 2;
+    const RATE_48000: u8 = 3;
+    let dec_config = DecoderConfig {
+        object_type_indication: AAC,
+        stream_type: AUDIO,
+        dec_specific: Some(DecoderSpecific {
+            profile: LC,
+            freq_index: RATE_48000,
+            chan_conf: channels,
+            ..DecoderSpecific::default()
+        }),
+        ..DecoderConfig::default()
+    };
+    let mp4a = Mp4a {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: channels.into(),
+            sample_size: 16,
+            sample_rate: (TICKS_PER_SECOND as u16).into(),
+        },
+        esds: Esds { es_desc: EsDescriptor { es_id: 1, dec_config, ..EsDescriptor::default() } },
+        btrt: None,
+        taic: None,
+    };
+    let mut track = track(channels);
+    track.mdia.minf.stbl.stsd.codecs = vec![Codec::Mp4a(mp4a)];
+    let edits = track.edts.iter_mut().flat_map(|edts| &mut edts.elst).flat_map(|list| &mut list.entries);
+    edits.for_each(|edit| edit.media_time = Some(0));
+    track
 }
 
 #[cfg(test)]
@@ -175,6 +233,17 @@ mod tests {
             assert_eq!(read.samples, packets);
             assert_eq!((read.init.channels, read.init.pre_skip), (2, LOOKAHEAD));
         }
+    }
+
+    #[test]
+    fn frames_of_aac_come_back_too() {
+        let blocks: Vec<Bytes> = (0..50_u8).map(|n| vec![n; 100 + usize::from(n)].into()).collect();
+        let mut table = Table::default();
+        blocks.chunks(20).for_each(|blocks| table.add_aac(blocks).unwrap());
+        let file: Bytes = [&table.head_aac(2)[..], &blocks.concat()].concat().into();
+        let read = read(&file).unwrap();
+        assert_eq!((read.init.channels, read.is_aac(), read.duration()), (2, true, Ticks(50 * 1024)));
+        assert!(read.samples.iter().map(|sample| &sample.bytes).eq(&blocks));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::container::Container;
 use super::whole::FileType;
 use crate::units::{Cname, Sid, Uid, WallMs};
 
@@ -18,7 +19,6 @@ const UID_BEGINNING_BYTES: usize = 32;
 const UTC_DIGITS: usize = 17;
 
 const PLAYLIST: &str = ".m3u8";
-const SEGMENT: &str = ".m4s";
 const INIT: &str = "_init.m4s";
 const OLDER_INIT: &str = "_init.mp4";
 
@@ -58,10 +58,10 @@ impl Stem {
         format!("live_{}", self.playlist())
     }
 
-    /// `<stem>_<utc>.m4s`, where `start` is the wall time of the segment's first sample. Unique within a playlist, since
+    /// `<stem>_<utc>.m4s` or `.ts`, where `start` is the wall time of the segment's first sample. Unique within a playlist, since
     /// segments are longer than a millisecond.
-    pub fn segment(&self, start: WallMs) -> String {
-        format!("{}_{}{SEGMENT}", self.0, start.utc17())
+    pub fn segment(&self, start: WallMs, container: Container) -> String {
+        format!("{}_{}{}", self.0, start.utc17(), container.ending())
     }
 
     /// `<stem>_<index>.mp4` or `.ogg`: a whole file beside the playlist, counted from 0.
@@ -87,7 +87,7 @@ pub enum Role {
     Playlist,
     /// `_init.m4s` or `_init.mp4`.
     Init,
-    /// `_<utc>.m4s`.
+    /// `_<utc>.m4s` or `_<utc>.ts`.
     Segment,
 }
 
@@ -98,7 +98,11 @@ impl Role {
         match rest {
             PLAYLIST => Some(Self::Playlist),
             INIT | OLDER_INIT => Some(Self::Init),
-            _ => rest.strip_prefix('_')?.strip_suffix(SEGMENT).is_some_and(digits).then_some(Self::Segment),
+            _ => {
+                let rest = rest.strip_prefix('_')?;
+                let time = [Container::Fmp4, Container::Ts].iter().find_map(|kind| rest.strip_suffix(kind.ending()));
+                time.is_some_and(digits).then_some(Self::Segment)
+            }
         }
     }
 }
@@ -182,7 +186,10 @@ mod tests {
         let (sid, cname) = (sid(), Cname::new("a room_1-[x]").unwrap());
         let mix = Stem::mix(&sid, &cname);
         assert_eq!(mix.playlist(), format!("{sid}_a-room_1--x-.m3u8"));
-        assert_eq!(mix.segment(WallMs(1_700_000_000_042)), format!("{sid}_a-room_1--x-_20231114221320042.m4s"));
+        assert_eq!(
+            mix.segment(WallMs(1_700_000_000_042), Container::Fmp4),
+            format!("{sid}_a-room_1--x-_20231114221320042.m4s")
+        );
         assert_eq!(mix.live_playlist(), format!("live_{sid}_a-room_1--x-.m3u8"));
         assert_eq!(mix.init(), format!("{sid}_a-room_1--x-_init.m4s"));
         assert_eq!(mix.older_init(), format!("{sid}_a-room_1--x-_init.mp4"));
@@ -197,11 +204,16 @@ mod tests {
     fn a_uid_is_read_back_from_its_files_names() {
         let cname = Cname::new("room").unwrap();
         for uid in ["42", "../a b", "я", "a-20b"] {
-            let name = stem(uid).segment(WallMs(0));
+            let name = stem(uid).segment(WallMs(0), Container::Fmp4);
             assert_eq!(uid_of(&name, &sid(), &cname), Some((Uid::new(uid).unwrap(), None)), "{name}");
             for source in ["screen", "mic2"] {
                 let stem = Stem::source(&sid(), &cname, &Uid::new(uid).unwrap(), source);
-                for name in [stem.segment(WallMs(0)), stem.playlist(), stem.init(), stem.whole(FileType::Mp4, 0)] {
+                for name in [
+                    stem.segment(WallMs(0), Container::Fmp4),
+                    stem.playlist(),
+                    stem.init(),
+                    stem.whole(FileType::Mp4, 0),
+                ] {
                     assert_eq!(uid_of(&name, &sid(), &cname), Some((Uid::new(uid).unwrap(), Some(source))), "{name}");
                 }
             }
@@ -227,9 +239,9 @@ mod tests {
         let stems = ["я".repeat(120), format!("{}a", "я".repeat(120)), "x".repeat(255), "x".repeat(254)]
             .map(|uid| Stem::individual(&sid(), &cname, &Uid::new(&uid).unwrap()));
         let longest = Stem::source(&sid(), &cname, &Uid::new(&"я".repeat(120)).unwrap(), "screen8");
-        assert!("bak99_".len() + longest.segment(WallMs(0)).len() <= 255);
+        assert!("bak99_".len() + longest.segment(WallMs(0), Container::Fmp4).len() <= 255);
         for (place, stem) in stems.iter().enumerate() {
-            assert!(stem.segment(WallMs(0)).len() <= 255);
+            assert!(stem.segment(WallMs(0), Container::Fmp4).len() <= 255);
             assert!(!stems[..place].contains(stem));
         }
     }

@@ -30,7 +30,7 @@ const DATE_TIME_EVERY: Ticks = Ticks::from_secs(60);
 pub struct Playlist {
     /// Nominal segment length in seconds. Players poll by it and it must not change while the recording runs.
     pub target: u32,
-    /// Name of the init segment.
+    /// Name of the init segment; empty where segments need none.
     pub map: String,
     /// Wall time at tick 0.
     pub start: WallMs,
@@ -109,7 +109,7 @@ impl Playlist {
             if let Some((from, to)) = listed.bytes {
                 segment.byte_range(from as usize..to as usize);
             }
-            if index == 0 {
+            if index == 0 && !self.map.is_empty() {
                 segment.map(ExtXMap::new(self.map.as_str()));
             }
             if index == 0 || listed.start >= next_date_time {

@@ -71,6 +71,11 @@ pub struct Whole {
 }
 
 impl Whole {
+    /// Whether its packets are frames of AAC; a track of Opus always has a pre-skip.
+    pub fn is_aac(&self) -> bool {
+        self.init.pre_skip == Ticks::ZERO
+    }
+
     /// Sum of the packets' lengths, the pre-skip included: as long as the segments were.
     pub fn duration(&self) -> Ticks {
         Ticks(self.samples.iter().map(|sample| sample.duration.0).sum())

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::shown;
 use super::text::{self, PrivateUrl};
+use crate::codec::container::Container;
 use crate::units::{AppId, EventTypes, InvalidId, SecretHash};
 
 /// A tenant: its identity, its credentials, where its channels and callbacks are.
@@ -45,6 +46,9 @@ pub struct App {
     /// Where the app's channels live.
     #[serde(default)]
     pub channel: ChannelChoice,
+    /// What segments are packed in where a start does not say: `fmp4` (Opus), or `ts` (AAC in MPEG-TS, as the vendor's).
+    #[serde(default)]
+    pub container: Container,
     /// Recordings that may run at once.
     #[serde(default = "default_max_recordings")]
     pub max_recordings: u32,

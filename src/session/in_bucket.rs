@@ -15,9 +15,9 @@ use super::objects::Stored;
 use super::plan::Plan;
 use super::publication::Publication;
 use super::works::MAX_SEGMENT_BYTES;
-use crate::codec::fmp4;
 use crate::codec::names::Role;
 use crate::codec::playlist::{Entry, Playlist};
+use crate::codec::{fmp4, ts};
 use crate::recording::PlaylistId;
 use crate::storage::journal::StoredObject;
 use crate::storage::{Bucket, BucketError, ObjectKind};
@@ -195,6 +195,10 @@ impl Known {
 
 /// Where a segment says that it lies.
 pub(super) fn place(name: &str, bytes: &[u8]) -> Option<Entry> {
+    if ts::is_ts(bytes) {
+        let note = ts::note(bytes)?;
+        return Some(Entry { name: name.to_owned(), start: note.start, duration: note.duration });
+    }
     let read = fmp4::read_segment(bytes).ok()?;
     Some(Entry { name: name.to_owned(), start: read.base, duration: read.duration() })
 }

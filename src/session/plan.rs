@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Health, IdleRule, Listing, Note, Report, State, Upload};
+use crate::codec::container::Container;
 use crate::codec::names::{Role, Stem, uid_of};
 use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Ledger, Mode, PlaylistId, SegmentLength, Selection, Spec};
@@ -42,6 +43,9 @@ pub(super) struct Plan {
     /// Whether each growing playlist lies there under a second name too.
     #[serde(default)]
     pub(super) live_playlist: bool,
+    /// What segments are packed in.
+    #[serde(default)]
+    pub(super) container: Container,
 }
 
 /// How the init segments of a recording are named: as when it began.
@@ -63,9 +67,17 @@ impl Plan {
             cname: self.cname.clone(),
             start,
             mode: self.mode,
-            profile: self.profile,
+            profile: self.mixed_as(),
             segment: self.segment,
             selection: self.selection.clone(),
+        }
+    }
+
+    /// How the core encodes the mix. Where that is encoded once more, it is as good as can be before.
+    const fn mixed_as(&self) -> AudioProfile {
+        match (self.container, self.profile) {
+            (Container::Ts, AudioProfile::Mono64) => AudioProfile::Mono128,
+            (_, profile) => profile,
         }
     }
 
@@ -190,6 +202,7 @@ pub(super) mod tests {
             token_until: None,
             init: InitName::M4s,
             live_playlist: false,
+            container: Container::Fmp4,
         }
     }
 
@@ -210,8 +223,9 @@ pub(super) mod tests {
                 (stem.playlist(), Role::Playlist),
                 (stem.init(), Role::Init),
                 (stem.older_init(), Role::Init),
-                (stem.segment(WallMs(0)), Role::Segment),
-                (format!("bak3_{}", stem.segment(WallMs(0))), Role::Segment),
+                (stem.segment(WallMs(0), Container::Fmp4), Role::Segment),
+                (stem.segment(WallMs(0), Container::Ts), Role::Segment),
+                (format!("bak3_{}", stem.segment(WallMs(0), Container::Ts)), Role::Segment),
                 (format!("bak3_{}", stem.playlist()), Role::Playlist),
             ] {
                 assert_eq!(plan.file_named(&name), Some((playlist.clone(), role)), "{name}");

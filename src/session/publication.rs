@@ -163,9 +163,16 @@ impl Publication {
         name
     }
 
+    /// A playlist begins that has no init segment.
+    pub(super) fn begin_bare(&mut self, playlist: &PlaylistId) {
+        let again = self.again;
+        let progress = self.now.playlists.entry(playlist.clone()).or_insert_with(|| Progress::new(again));
+        progress.init_stored = true;
+    }
+
     /// A segment was made; its name.
     pub(super) fn add(&mut self, segment: &Segment) -> String {
-        let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start));
+        let name = self.plan.stem(&segment.playlist).segment(self.start.plus(segment.start), self.plan.container);
         let entry = Entry { name: name.clone(), start: segment.start, duration: segment.duration };
         self.add_entry(&segment.playlist, entry, segment.bytes.len() as u64);
         name

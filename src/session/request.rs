@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{HandleHours, ResourceId};
+use crate::codec::container::Container;
 use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Mode, Selection};
 use crate::storage::vendor::StorageConfigParts;
@@ -65,6 +66,8 @@ pub struct StartOptions {
     pub files: Vec<FileType>,
     /// Whether each growing playlist is to lie in the bucket under a second name too, `live_<stem>.m3u8`.
     pub live_playlist: bool,
+    /// What segments are packed in; the app's choice where absent.
+    pub container: Option<Container>,
     /// How file lists are written in answers.
     pub listing: Listing,
     /// What was asked for and is not done, to be said in answers.

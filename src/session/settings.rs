@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock;
+use crate::codec::container::Container;
 use crate::codec::whole::Roll;
 use crate::meters::Meters;
 use crate::recording::SegmentLength;
@@ -76,6 +77,8 @@ pub struct AppSettings {
     pub max_sessions: usize,
     /// Nominal length of a segment.
     pub segment: SegmentLength,
+    /// What segments are packed in where a start does not say.
+    pub container: Container,
     /// Whether a start may name an endpoint in a loopback, private or link-local range.
     pub private_endpoints: bool,
 }

@@ -15,6 +15,8 @@ use super::sessions::{Inner, Sessions};
 use super::tape::Tape;
 use super::{AppSettings, Error, Note, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
+use crate::codec::container::Container;
+use crate::codec::whole::FileType;
 use crate::storage::{Bucket, Destination, vendor};
 use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUpdate};
 use crate::units::Sid;
@@ -73,6 +75,7 @@ async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>
         }
         Some(_) => inner.settings.apps.get(&request.app).ok_or(Error::ForeignResource)?,
     };
+    container(app, &request)?;
     let token_until = match &request.options.token {
         Some(token) if row.bound.is_none() => app.channel.admits(token, &request.cname, &request.uid, inner.now())?,
         _ => None,
@@ -83,6 +86,10 @@ async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>
         bucket.prove().await?;
     }
     let mut plan = Plan { token_until, ..plan(&inner, app, &request, &destination) };
+    if plan.container == Container::Ts {
+        // Now they are.
+        plan.notes.retain(|note| *note != Note::NotTranscoded);
+    }
     if bucket.abilities().write_once == Some(true) {
         plan.notes.push(Note::WrittenOnce);
     }
@@ -146,6 +153,21 @@ async fn bind(
     }
 }
 
+/// Whether its segments can be packed as they are to be, and whole files made of them.
+fn container(app: &AppSettings, request: &StartRequest) -> Result<(), Error> {
+    let container = request.options.container.unwrap_or(app.container);
+    if !container.is_offered() {
+        let built =
+            "clientRequest.recordingFileConfig.container is ts, and this worker was built without AAC; use fmp4";
+        return Err(Error::Invalid(built.into()));
+    }
+    if container == Container::Ts && request.options.files.contains(&FileType::Ogg) {
+        let ogg = "clientRequest.recordingFileConfig.avFileType holds \"ogg\", which holds Opus; beside container ts use \"mp4\"";
+        return Err(Error::Invalid(ogg.into()));
+    }
+    Ok(())
+}
+
 /// Where the recording goes, if the app may write there.
 async fn destination(app: &AppSettings, request: &StartRequest) -> Result<Destination, Error> {
     let Some(parts) = &request.options.storage else {
@@ -183,6 +205,7 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
         token_until: None,
         init: InitName::M4s,
         live_playlist: options.live_playlist,
+        container: options.container.unwrap_or(app.container),
     }
 }
 

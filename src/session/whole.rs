@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 use crate::codec::whole::FileType;
-use crate::codec::{fmp4, mp4, ogg};
+use crate::codec::{fmp4, mp4, ogg, ts};
 
 /// The bytes of a segment, by its number.
 pub(crate) type Segments<'a> = &'a dyn Fn(usize) -> io::Result<Bytes>;
@@ -29,6 +29,9 @@ pub(crate) fn write(
 /// Two passes: what stands in front needs every packet's size.
 fn write_mp4(channels: u8, count: usize, read: Segments<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut table = mp4::Table::default();
+    if count > 0 && ts::is_ts(&read(0)?) {
+        return write_aac(table, count, read, out);
+    }
     for number in 0..count {
         table.add(&segment(&read(number)?)?).map_err(io::Error::other)?;
     }
@@ -38,6 +41,24 @@ fn write_mp4(channels: u8, count: usize, read: Segments<'_>, out: &mut dyn Write
         let file = read(number)?;
         for run in segment(&file)?.runs() {
             out.write_all(&file[run])?;
+        }
+    }
+    Ok(())
+}
+
+/// The same of segments in MPEG-TS, whose own channels count.
+fn write_aac(mut table: mp4::Table, count: usize, read: Segments<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut channels = 1;
+    for number in 0..count {
+        let segment = ts::read(&read(number)?).map_err(io::Error::other)?;
+        table.add_aac(&segment.blocks).map_err(io::Error::other)?;
+        channels = segment.channels;
+    }
+    out.write_all(&table.head_aac(channels))?;
+    drop(table);
+    for number in 0..count {
+        for block in ts::read(&read(number)?).map_err(io::Error::other)?.blocks {
+            out.write_all(&block)?;
         }
     }
     Ok(())

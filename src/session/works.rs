@@ -7,13 +7,14 @@ mod files;
 mod fixed;
 mod held_back;
 mod kept;
+mod packed;
 mod second;
 mod stored;
 mod taken;
 mod unasked;
 mod vouched;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use self::files::Files;
 pub(super) use self::fixed::MAX_SEGMENT_BYTES;
 use self::held_back::HeldBack;
 pub(super) use self::kept::{Kept, Position};
+use self::packed::Recent;
 pub(super) use self::second::Next;
 pub(super) use self::taken::name_taken;
 use super::backup::Backup;
@@ -85,6 +87,10 @@ pub(super) struct Works {
     /// Names of unconfirmed segments that hold silence because their sound could not be kept.
     silenced: BTreeSet<String>,
     held_back: HeldBack,
+    /// Where segments are packed anew: what the next ones need of those before.
+    recent: Recent,
+    /// Whether the core's segment that is being added is the last one of its playlist.
+    last: bool,
     /// The timeline has ended.
     finished: bool,
 }
@@ -117,6 +123,8 @@ impl Works {
             pauses: BTreeMap::new(),
             silenced: BTreeSet::new(),
             held_back: HeldBack::default(),
+            recent: Recent::default(),
+            last: false,
             finished: false,
         }
     }
@@ -170,12 +178,19 @@ impl Works {
 
     /// Takes everything that the core has ready to the spool and the uploader.
     pub(super) async fn ship(&mut self) -> Result<(), SpoolError> {
-        let mut shipped = false;
-        while let Some(output) = self.recorder.poll() {
-            shipped = true;
+        let mut outputs: VecDeque<Output> = std::iter::from_fn(|| self.recorder.poll()).collect();
+        let shipped = !outputs.is_empty();
+        while let Some(output) = outputs.pop_front() {
             match output {
                 Output::Init { playlist, bytes } => self.begin(&playlist, bytes).await?,
-                Output::Segment(segment) => self.add(segment).await?,
+                Output::Segment(segment) => {
+                    let (last, end) = (is_last(&segment, &outputs), segment.start + segment.duration);
+                    for piece in self.pieces(segment) {
+                        self.remember(&piece, last && piece.start + piece.duration == end);
+                        self.add(piece).await?;
+                        self.last = false;
+                    }
+                }
                 Output::StreamState { uid, receiving, at } => {
                     self.speech.observe(&uid, receiving, at);
                     self.say(vec![event::audio_stream_state(&uid, receiving, self.start.plus(at))]).await;
@@ -294,6 +309,10 @@ impl Works {
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
+        if self.is_ts() {
+            self.publication.begin_bare(playlist);
+            return Ok(());
+        }
         let name = self.publication.begin(playlist, bytes.len() as u64);
         self.put(&name, ObjectKind::Init, bytes).await
     }
@@ -304,6 +323,7 @@ impl Works {
     }
 
     async fn add_made(&mut self, segment: Segment) -> Result<(), SpoolError> {
+        let segment = self.packed(segment).await;
         let name = self.publication.add(&segment);
         self.desk.meters.segment_made();
         let begins = self.slice_start(&segment.playlist, segment.start, segment.start + segment.duration);
@@ -384,7 +404,7 @@ impl Works {
         let (start, end) = (segment.start, segment.start + segment.duration);
         tracing::error!(sid = %self.desk.plan.sid, name, "a segment is lost: neither disk nor memory has room for it");
         self.recorder.lose(&segment.playlist, start, end);
-        let silence = segment.silenced().bytes;
+        let silence = self.silence(segment);
         self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
         self.silenced.insert(name.to_owned());
         let kept = self.desk.spool.put_last_resort(name, silence).await?;
@@ -478,4 +498,14 @@ impl Works {
         files.extend(self.whole_files());
         files
     }
+}
+
+/// Whether the core closes a segment's playlist behind it.
+fn is_last(segment: &Segment, rest: &VecDeque<Output>) -> bool {
+    let of_playlist = rest.iter().find_map(|output| match output {
+        Output::Segment(later) if later.playlist == segment.playlist => Some(false),
+        Output::Closed { playlist, .. } if *playlist == segment.playlist => Some(true),
+        _ => None,
+    });
+    of_playlist == Some(true)
 }

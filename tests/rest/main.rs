@@ -58,6 +58,8 @@ mod pages_call_where_their_origin_is_allowed;
 mod queries_are_true_now;
 mod receivers_can_be_tested;
 mod resources_expire;
+#[cfg(feature = "aac")]
+mod segments_in_ts;
 mod several_sources_have_playlists_of_their_own;
 mod spools_are_bounded;
 mod stops_are_idempotent;

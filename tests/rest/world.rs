@@ -16,6 +16,7 @@ use cloud_recorder::api::{self, ApiState, Credentials, KeyPair};
 use cloud_recorder::callback::{self, Dispatcher, Target};
 use cloud_recorder::channel::Channel;
 use cloud_recorder::clock;
+use cloud_recorder::codec::container::Container;
 use cloud_recorder::codec::whole::Roll;
 use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Settings, StorageConfigParts};
@@ -437,6 +438,7 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
         backup: wishes.backup.map(|after| place.backup(after, wishes.backup_endpoint.as_deref())),
         max_sessions: wishes.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
+        container: Container::default(),
         private_endpoints: wishes.private_endpoints,
     };
     let apps = [APP, OTHER_APP].map(|id| (AppId::new(id).unwrap(), app()));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::fields::{BadField, Fields};
 use super::{hash, storage, subscribe, who};
+use crate::codec::container::Container;
 use crate::codec::whole::FileType;
 use crate::recording::{AudioProfile, Mode};
 use crate::session::{IdleKind, IdleRule, Listing, Note, RequestHash, ResourceId, StartOptions, StartRequest};
@@ -72,6 +73,7 @@ fn options(mode: Mode, client: &Fields<'_>) -> Result<StartOptions, BadField> {
         idle: idle(&recording)?,
         storage: storage::parse(&client.object("storageConfig")?)?,
         files,
+        container: container_asked(&client.object("recordingFileConfig")?)?,
         live_playlist: storage::live_playlist(&client.object("storageConfig")?)?,
         listing,
         notes,
@@ -133,6 +135,16 @@ fn other_services(client: &Fields<'_>) -> Result<Vec<Note>, BadField> {
         }
     }
     Ok(notes)
+}
+
+/// Additive: what segments are packed in.
+fn container_asked(files: &Fields<'_>) -> Result<Option<Container>, BadField> {
+    match files.text("container")? {
+        None | Some("") => Ok(None),
+        Some("fmp4") => Ok(Some(Container::Fmp4)),
+        Some("ts") => Ok(Some(Container::Ts)),
+        Some(_) => Err(files.bad("container", "must be fmp4 (Opus) or ts (AAC)")),
+    }
 }
 
 /// It asks for one file of everybody instead of tracks: not what would be recorded.

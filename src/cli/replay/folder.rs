@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::codec::container::Container;
 use crate::codec::names::Stem;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::codec::whole::{FileType, Roll};
@@ -76,7 +77,7 @@ impl Folder {
                 self.playlists.insert(playlist, Playlist::new(target, name, self.spec.start));
             }
             Output::Segment(segment) => {
-                let name = self.stem(&segment.playlist).segment(self.spec.start.plus(segment.start));
+                let name = self.stem(&segment.playlist).segment(self.spec.start.plus(segment.start), Container::Fmp4);
                 self.write(&name, &segment.bytes)?;
                 let entry = Entry { name, start: segment.start, duration: segment.duration };
                 let playlist = self.playlists.get_mut(&segment.playlist);

@@ -25,6 +25,7 @@ use crate::channel::livekit::{self, LiveKitChannel};
 use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
 use crate::channel_server::{self, ChannelServer, Limits};
 use crate::clock;
+use crate::codec::container::Container;
 use crate::config::{App, ChannelChoice, Config, IdleRoom};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
@@ -290,11 +291,18 @@ fn apps(config: &Config, http: SocketAddr) -> anyhow::Result<BTreeMap<crate::uni
             backup: backup(app).with_context(|| format!("apps[{index}].backup"))?,
             max_sessions: app.max_recordings as usize,
             segment: config.recording.segment_seconds,
+            container: container(app).with_context(|| format!("apps[{index}].container"))?,
             private_endpoints: app.allow_private_endpoints,
         };
         Ok((app.id.clone(), settings))
     };
     config.apps.iter().enumerate().map(settings).collect()
+}
+
+/// What the app's segments are packed in, if this program can.
+fn container(app: &App) -> anyhow::Result<Container> {
+    anyhow::ensure!(app.container.is_offered(), "ts needs AAC, and this worker was built without it; use fmp4");
+    Ok(app.container)
 }
 
 /// The bot reaches the embedded server like any other, over loopback where the server listens everywhere.

@@ -7,9 +7,9 @@ use super::objects::{PARALLEL_READS, Seen};
 use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use super::whole::PacketsDigest;
-use crate::codec::fmp4::{self, Fragment};
-use crate::codec::opus;
+use crate::codec::fmp4::Fragment;
 use crate::codec::playlist::{Entry, Playlist};
+use crate::codec::{fmp4, opus, ts};
 use crate::units::Ticks;
 
 /// Largest playlist in bytes: a week of 2 s segments.
@@ -40,7 +40,9 @@ pub(super) struct Checked {
 pub(super) async fn check(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Checked> {
     let playlist = read(place, name, report, seen).await?;
     report.playlists += 1;
-    check_init(place, &playlist.map, report, seen).await;
+    if !playlist.map.is_empty() {
+        check_init(place, &playlist.map, report, seen).await;
+    }
     let packets = check_segments(place, name, &playlist, report, seen).await;
     let names = playlist.entries.iter().map(|entry| entry.name.clone()).collect();
     Some(Checked { end: playlist.end(), ended: playlist.ended, names, packets })
@@ -94,7 +96,7 @@ async fn check_segments(
         async move { place.read(&name, MAX_SEGMENT).await }
     };
     let mut files = stream::iter(playlist.entries.iter().map(read)).buffered(PARALLEL_READS);
-    let mut position = Some(Ticks::ZERO);
+    let (mut position, mut frames) = (Some(Ticks::ZERO), None);
     let mut entries = playlist.entries.iter();
     let mut number = 1;
     while let Some(file) = files.next().await {
@@ -111,26 +113,33 @@ async fn check_segments(
                 &entry.name,
                 "the playlist marks it as a gap: only the customer's own bucket has it",
             );
-            position = None;
+            (position, frames) = (None, None);
             continue;
         }
         position = match read_segment(file) {
             Ok((bytes, segment)) => {
-                seen.add(&entry.name, &bytes, Some((segment.base, segment.duration())));
+                seen.add(&entry.name, &bytes, Some((segment.base, segment.duration)));
                 report.segments += segment.fragments.len() as u64;
-                report.packets += segment.samples.len() as u64;
-                report.seconds += segment.duration().as_secs_f64();
+                report.packets += segment.packets.len() as u64;
+                report.seconds += segment.duration.as_secs_f64();
                 report.bytes += bytes.len() as u64;
-                check_segment(entry, first, position, &bytes, &segment, report);
-                check_ranges(entry, listed, &segment, report);
-                segment.samples.iter().for_each(|sample| {
-                    packets.iter_mut().for_each(|packets| packets.add(&bytes[sample.range.clone()]));
+                check_segment(entry, first, position, &segment, report);
+                check_ranges(entry, listed, &segment.fragments, report);
+                if let (Some((first, _)), Some(behind)) = (segment.frames, frames)
+                    && first != behind
+                {
+                    let what = format!("it begins with frame {first} of AAC, the one before it ends at frame {behind}");
+                    report.add(Kind::Hole, &entry.name, &what);
+                }
+                frames = segment.frames.map(|(_, behind)| behind);
+                segment.packets.iter().for_each(|packet| {
+                    packets.iter_mut().for_each(|packets| packets.add(packet));
                 });
-                Some(segment.base + segment.duration())
+                Some(segment.base + segment.duration)
             }
             Err((kind, what)) => {
                 report.add(kind, &entry.name, &what);
-                packets = None;
+                (packets, frames) = (None, None);
                 None
             }
         };
@@ -142,10 +151,48 @@ async fn check_segments(
     packets
 }
 
-fn read_segment(file: Result<Bytes, ReadError>) -> Result<(Bytes, fmp4::Segment), (Kind, String)> {
+/// What a segment holds, whatever it is packed in.
+struct Content {
+    base: Ticks,
+    duration: Ticks,
+    /// Counts from 0.
+    index: u32,
+    packets: Vec<Bytes>,
+    /// Of AAC: the first frame of the timeline that it has, and the one behind its last.
+    frames: Option<(u64, u64)>,
+    /// Packets that have not the length that the container says.
+    odd: usize,
+    /// Its segments, one after the other.
+    fragments: Vec<Fragment>,
+}
+
+fn read_segment(file: Result<Bytes, ReadError>) -> Result<(Bytes, Content), (Kind, String)> {
     let bytes = file.map_err(|error| (error.kind(), named(&error)))?;
-    let segment = fmp4::read_segment(&bytes).map_err(|error| (Kind::Malformed, error.to_string()))?;
-    Ok((bytes, segment))
+    let content = if ts::is_ts(&bytes) { read_ts(&bytes) } else { read_fmp4(&bytes) };
+    Ok((bytes, content.map_err(|what| (Kind::Malformed, what))?))
+}
+
+fn read_fmp4(bytes: &Bytes) -> Result<Content, String> {
+    let segment = fmp4::read_segment(bytes).map_err(|error| error.to_string())?;
+    let odd =
+        segment.samples.iter().filter(|sample| opus::duration(&bytes[sample.range.clone()]) != Ok(sample.duration));
+    Ok(Content {
+        base: segment.base,
+        duration: segment.duration(),
+        index: segment.sequence_number.wrapping_sub(1),
+        odd: odd.count(),
+        packets: segment.samples.iter().map(|sample| bytes.slice(sample.range.clone())).collect(),
+        frames: None,
+        fragments: segment.fragments,
+    })
+}
+
+fn read_ts(bytes: &Bytes) -> Result<Content, String> {
+    let read = ts::read(bytes).map_err(|error| error.to_string())?;
+    let frames = Some((read.first, read.first + read.blocks.len() as u64));
+    let ts::Note { index, start: base, duration, .. } = read.note;
+    let fragments = vec![Fragment { duration, bytes: bytes.len() as u64 }];
+    Ok(Content { base, duration, index, packets: read.blocks, frames, odd: 0, fragments })
 }
 
 /// Why something that a playlist names can't be read.
@@ -157,8 +204,7 @@ fn named(error: &ReadError) -> String {
 }
 
 /// Whether the byte ranges that a playlist lists are an object's fragments.
-fn check_ranges(entry: &Entry, listed: Option<&Vec<Fragment>>, segment: &fmp4::Segment, report: &mut Report) {
-    let held = &segment.fragments;
+fn check_ranges(entry: &Entry, listed: Option<&Vec<Fragment>>, held: &[Fragment], report: &mut Report) {
     let Some(listed) = listed else {
         if held.len() > 1 {
             let what = format!("it holds {} segments, and the playlist lists it as one", held.len());
@@ -184,14 +230,7 @@ fn check_ranges(entry: &Entry, listed: Option<&Vec<Fragment>>, segment: &fmp4::S
 }
 
 /// `position` is where the segment before it ended, if that could be read.
-fn check_segment(
-    entry: &Entry,
-    number: usize,
-    position: Option<Ticks>,
-    bytes: &Bytes,
-    segment: &fmp4::Segment,
-    report: &mut Report,
-) {
+fn check_segment(entry: &Entry, number: usize, position: Option<Ticks>, segment: &Content, report: &mut Report) {
     let name = &entry.name;
     if let Some(expected) = position.filter(|expected| *expected != segment.base) {
         let (kind, word) = if segment.base > expected { (Kind::Hole, "a hole") } else { (Kind::Overlap, "an overlap") };
@@ -203,17 +242,15 @@ fn check_segment(
         );
         report.add(kind, name, &what);
     }
-    if segment.duration().0.abs_diff(entry.duration.0) > ROUNDING.0 {
-        let (is, listed) = (segment.duration().as_secs_f64(), entry.duration.as_secs_f64());
+    if segment.duration.0.abs_diff(entry.duration.0) > ROUNDING.0 {
+        let (is, listed) = (segment.duration.as_secs_f64(), entry.duration.as_secs_f64());
         report.add(Kind::Duration, name, &format!("its packets last {is:.6} s, the playlist says {listed:.6} s"));
     }
-    if segment.sequence_number as usize != number {
-        let what = format!("it says it is segment {} and is number {number}", segment.sequence_number);
+    if segment.index as usize + 1 != number {
+        let what = format!("it says it is segment {} and is number {number}", u64::from(segment.index) + 1);
         report.add(Kind::Malformed, name, &what);
     }
-    let odd =
-        segment.samples.iter().filter(|sample| opus::duration(&bytes[sample.range.clone()]) != Ok(sample.duration));
-    match odd.count() {
+    match segment.odd {
         0 => {}
         count => report.add(
             Kind::Malformed,

@@ -101,7 +101,10 @@ pub fn read_init(file: &[u8]) -> Result<Init, Fmp4Error> {
     let mut rest = file;
     Ftyp::decode(&mut rest)?;
     let moov = Moov::decode(&mut rest)?;
-    track_of(&moov)
+    track_of(&moov).and_then(|init| match init.pre_skip {
+        Ticks::ZERO => Err(Fmp4Error::Unexpected("its track is not Opus")),
+        _ => Ok(init),
+    })
 }
 
 /// What the only track of a file is.
@@ -114,7 +117,9 @@ pub(in crate::codec) fn track_of(moov: &Moov) -> Result<Init, Fmp4Error> {
         [Codec::Opus(opus)] => {
             Ok(Init { channels: opus.dops.output_channel_count, pre_skip: Ticks(opus.dops.pre_skip.into()) })
         }
-        _ => Err(Fmp4Error::Unexpected("its track is not Opus")),
+        // Whole files of recordings in MPEG-TS.
+        [Codec::Mp4a(aac)] => Ok(Init { channels: aac.audio.channel_count as u8, pre_skip: Ticks::ZERO }),
+        _ => Err(Fmp4Error::Unexpected("its track is neither Opus nor AAC")),
     }
 }
 

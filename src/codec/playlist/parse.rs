@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hls_m3u8::MediaPlaylist;
 
 use super::{Entry, GAP, Playlist, TRACK_EVENT};
+use crate::codec::container::Container;
 use crate::codec::fmp4::Fragment;
 use crate::fault::{Explain, Fault};
 use crate::units::{Ticks, WallMs};
@@ -91,7 +92,9 @@ impl Playlist {
             if playlist.entries.is_empty() {
                 let no_map = PlaylistError::Rule("its first segment has no init segment (EXT-X-MAP)");
                 let no_time = PlaylistError::Rule("its first segment has no PROGRAM-DATE-TIME");
-                playlist.map = map.ok_or(no_map)?.to_owned();
+                // MPEG-TS has all that a decoder needs in each segment.
+                let bare = name.ends_with(Container::Ts.ending());
+                playlist.map = map.or(bare.then_some("")).ok_or(no_map)?.to_owned();
                 playlist.start = WallMs(date_time.ok_or(no_time)?);
             } else if map.is_some_and(|map| map != playlist.map) {
                 return Err(PlaylistError::Rule("it changes its init segment (EXT-X-MAP) on the way"));

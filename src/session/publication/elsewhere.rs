@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Progress, Publication};
+use crate::codec::container::Container;
 use crate::codec::fmp4::Fragment;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::recording::PlaylistId;
@@ -82,7 +83,8 @@ impl Publication {
 
     /// The first `segments` of a playlist.
     pub(super) fn text(&self, playlist: &PlaylistId, progress: &Progress, segments: usize) -> Playlist {
-        let mut text = Playlist::new(self.plan.segment.as_secs().into(), self.plan.init_name(playlist), self.start);
+        let map = if self.plan.container == Container::Ts { String::new() } else { self.plan.init_name(playlist) };
+        let mut text = Playlist::new(self.plan.segment.as_secs().into(), map, self.start);
         text.entries = progress.segments[..segments].iter().map(|(entry, _)| entry.clone()).collect();
         if self.ranged.contains(playlist) {
             let one = |entry: &Entry| {

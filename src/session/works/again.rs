@@ -7,14 +7,16 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::Works;
 use super::unasked::Unasked;
 use super::vouched::Heard;
+use super::{Works, packed};
 use crate::callback::event::EventKey;
-use crate::recording::Segment;
+use crate::codec::container::Container;
+use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::{self, InBucket};
 use crate::session::objects::Stored;
+use crate::session::plan::Plan;
 use crate::session::told::Told;
 use crate::storage::journal::StoredObject;
 use crate::storage::{ObjectKind, SpoolError, SpooledObject};
@@ -238,12 +240,21 @@ impl Works {
             None => (ObjectKind::Init, playlist.init_segment(self.desk.plan.profile)),
             Some(entry) => {
                 self.recorder.lose(&playlist, entry.start, entry.end());
-                let length = self.desk.plan.segment.ticks();
-                (ObjectKind::Segment, Segment::silence_at(&playlist, entry.start, entry.duration, length).bytes)
+                (ObjectKind::Segment, silence(&playlist, entry.start, entry.duration, &self.desk.plan))
             }
         };
         self.put(name, kind, bytes).await
     }
+}
+
+/// One segment, or silent object, of silence as it goes to the bucket.
+pub(super) fn silence(playlist: &PlaylistId, start: Ticks, duration: Ticks, plan: &Plan) -> Bytes {
+    let length = plan.segment.ticks();
+    if plan.container == Container::Ts {
+        let index = start.0 / length.0.max(1);
+        return packed::silence(playlist, index, start, start + duration, plan.profile);
+    }
+    Segment::silence_at(playlist, start, duration, length).bytes
 }
 
 /// Why a recording can't be taken up again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Works;
-use crate::codec::silent;
+use crate::codec::{silent, ts};
 use crate::recording::{PlaylistId, Segment, sounding, without};
 use crate::session::fixed::{FixedSegment, Stretch};
 use crate::session::objects::Stored;
@@ -44,9 +44,7 @@ impl Works {
         for stretch in self.fixed.cut(&segment.playlist, from, segment.start + segment.duration) {
             match stretch {
                 Stretch::Made(from, to) if silent::is_silent_object(segment.duration, length) => {
-                    for silence in Segment::silence(segment.playlist.clone(), from, to, length) {
-                        self.add_made(silence).await?;
-                    }
+                    self.add_silence(&segment.playlist, from, to).await?;
                 }
                 Stretch::Made(from, to) => {
                     let part = segment.part(from, to, length).expect("the core's segments are whole");
@@ -57,6 +55,16 @@ impl Works {
                     self.add_made(part.segment).await?;
                 }
                 Stretch::Fixed(fixed) => self.add_fixed(fixed, Some(&segment)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills a stretch of a playlist with silence.
+    async fn add_silence(&mut self, playlist: &PlaylistId, from: Ticks, to: Ticks) -> Result<(), SpoolError> {
+        for silence in Segment::silence(playlist.clone(), from, to, self.desk.plan.segment.ticks()) {
+            for piece in self.pieces(silence) {
+                self.add_made(piece).await?;
             }
         }
         Ok(())
@@ -108,9 +116,7 @@ impl Works {
         for stretch in self.fixed.cut(playlist, from, to) {
             match stretch {
                 Stretch::Made(from, to) => {
-                    for segment in Segment::silence(playlist.clone(), from, to, self.desk.plan.segment.ticks()) {
-                        self.add_made(segment).await?;
-                    }
+                    self.add_silence(playlist, from, to).await?;
                 }
                 Stretch::Fixed(fixed) => self.add_fixed(fixed, None).await?,
             }
@@ -148,7 +154,10 @@ impl Works {
     async fn compare(&mut self, fixed: &FixedSegment, made: &Segment) {
         let entry = &fixed.entry;
         let length = self.desk.plan.segment.ticks();
-        let part = made.part(entry.start, entry.end(), length).ok().flatten().map(|part| part.segment);
+        let part = match made.part(entry.start, entry.end(), length).ok().flatten() {
+            Some(part) => Some(self.packed(part.segment).await),
+            None => None,
+        };
         let same = |part: &Segment| {
             (part.start, part.duration) == (entry.start, entry.duration)
                 && Stored::of(fixed.stored.kind, &part.bytes).sha256 == fixed.stored.sha256
@@ -157,7 +166,8 @@ impl Works {
             return;
         }
         let bytes = self.fixed_bytes(fixed).await;
-        let made = part.as_ref().filter(|_| silent::is_silent_object(made.duration, length)).unwrap_or(made);
+        let by_part = self.is_ts() || silent::is_silent_object(made.duration, length);
+        let made = part.as_ref().filter(|_| by_part).unwrap_or(made);
         self.compare_with(fixed, made, bytes);
     }
 
@@ -168,7 +178,7 @@ impl Works {
             let pauses = self.pauses.entry(playlist.clone()).or_default();
             pauses.of(bytes).ok()
         });
-        let held = bytes.and_then(|bytes| sounding(&bytes).ok());
+        let held = bytes.and_then(|bytes| sounding_in(&bytes));
         let held: Spans = match held {
             Some(spans) => spans,
             None if fixed.silenced => Vec::new(),
@@ -177,7 +187,7 @@ impl Works {
             }
             None => return,
         };
-        let ours = sounding(&made.bytes).unwrap_or_default();
+        let ours = sounding_in(&made.bytes).unwrap_or_default();
         let within = |(from, to): &(Ticks, Ticks)| ((*from).max(entry.start), (*to).min(entry.end()));
         let ours: Spans = ours.iter().map(within).filter(|(from, to)| from < to).collect();
         for (from, to) in without(&ours, &held) {
@@ -204,4 +214,9 @@ impl Works {
         let got = bucket.get_within(LOOK_TIME, &bucket.key(name), MAX_SEGMENT_BYTES).await;
         got.inspect_err(|error| tracing::debug!(name, "a final segment can't be looked at: {error}")).ok()?
     }
+}
+
+/// Where the bytes of a segment hold packets of sound, whatever it is packed in.
+fn sounding_in(bytes: &[u8]) -> Option<Spans> {
+    if ts::is_ts(bytes) { ts::note(bytes).map(|note| note.spans()) } else { sounding(bytes).ok() }
 }

@@ -2,7 +2,8 @@
 //! earlier record.
 //!
 //! It is written when all that the core had ready is in the spool, so what is not confirmed in it is in the spool or was confirmed
-//! later. Layout: the version (`u8`), the wall time of tick 0 (`u64`, little endian), then the state as postcard writes it, deflated. The
+//! later. Layout: the version (`u8`), the wall time of tick 0 (`u64`, little endian), then the state as postcard writes it, deflated; where
+//! segments are packed anew, what the next ones need of those before follows the state in the same stream. The
 //! state's types have no version of their own: whoever changes one of them gives the format a new [`VERSION`] and keeps a way to
 //! read the one before, because a worker that is replaced by a newer one leaves its checkpoints to it.
 
@@ -16,6 +17,7 @@ use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::Works;
+use super::packed::Recent;
 use crate::recording::{Recorder, SnapshotError};
 use crate::session::live::Desk;
 use crate::session::objects::{Objects, Stored};
@@ -91,24 +93,29 @@ impl Works {
             packets_dropped: self.desk.report.borrow().packets_dropped,
             position,
         };
-        Record::Checkpoint { sid: self.desk.plan.sid.clone(), state: Bytes::from(write(self.start, &state)) }
+        let state = Bytes::from(write(self.start, &state, &self.recent()));
+        Record::Checkpoint { sid: self.desk.plan.sid.clone(), state }
     }
 
     /// Goes on from a checkpoint.
     pub(in crate::session) fn go_on(desk: Desk, queue: UploadQueue, kept: Kept) -> (Self, Position) {
-        let Kept { start, recorder, state } = kept;
+        let Kept { start, recorder, state, recent } = kept;
         desk.report.send_modify(|report| report.packets_dropped = state.packets_dropped);
         let mut works = Self::with(desk, start, recorder, queue);
         works.publication.go_on(state.standing, &state.objects);
+        works.recent = recent;
         (works.objects, works.unconfirmed, works.speech) = (state.objects, state.unconfirmed, state.speech);
         (works, state.position)
     }
 }
 
-fn write(start: WallMs, state: &State) -> Vec<u8> {
+fn write(start: WallMs, state: &State, recent: &Recent) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     bytes.extend(start.0.to_le_bytes());
-    let plain = postcard::to_stdvec(state).expect("every list of a recording knows its length");
+    let mut plain = postcard::to_stdvec(state).expect("every list of a recording knows its length");
+    if !recent.is_empty() {
+        plain.extend(postcard::to_stdvec(recent).expect("every list of a recording knows its length"));
+    }
     let mut deflated = DeflateEncoder::new(bytes, Compression::fast());
     let written = deflated.write_all(&plain).and_then(|()| deflated.finish());
     written.expect("memory takes what is written")
@@ -119,6 +126,7 @@ pub(in crate::session) struct Kept {
     start: WallMs,
     recorder: Recorder,
     state: State,
+    recent: Recent,
 }
 
 impl Kept {
@@ -138,8 +146,10 @@ impl Kept {
         let mut plain = Vec::new();
         let state = DeflateDecoder::new(&bytes[HEADER..]).take(MAX_STATE_BYTES).read_to_end(&mut plain);
         state.map_err(|_| KeptError::Damaged)?;
-        let state: State = postcard::from_bytes(&plain).map_err(|_| KeptError::Damaged)?;
-        Ok(Self { start, recorder: Recorder::restore(&state.recorder)?, state })
+        let (state, rest): (State, _) = postcard::take_from_bytes(&plain).map_err(|_| KeptError::Damaged)?;
+        let recent = if rest.is_empty() { Ok(Recent::default()) } else { postcard::from_bytes(rest) };
+        let recent = recent.map_err(|_| KeptError::Damaged)?;
+        Ok(Self { start, recorder: Recorder::restore(&state.recorder)?, state, recent })
     }
 }
 
@@ -159,7 +169,7 @@ mod tests {
             packets_dropped: 3,
             position: Position { last: Ticks::from_secs(5), ..Position::default() },
         };
-        write(start, &state)
+        write(start, &state, &Recent::default())
     }
 
     #[test]

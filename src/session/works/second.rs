@@ -219,6 +219,10 @@ impl Works {
 
     /// Sees that a playlist's init segment gets there: from the spool, or made again where it came home before.
     fn copy_init(&mut self, playlist: &PlaylistId) {
+        if self.is_ts() {
+            // There is none to wait for.
+            return self.backup.holds_now(&(playlist.clone(), None));
+        }
         let name = self.publication.init_of(playlist);
         if !self.backup.needs_init(playlist, &name) {
             return;

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Works;
+use super::again::silence;
 use super::fixed::RICHER;
-use crate::recording::{PlaylistId, Segment};
+use crate::recording::PlaylistId;
 use crate::session::fixed::FixedSegment;
+use crate::session::plan::Plan;
 use crate::units::{Ticks, Uid, WallMs};
 
 /// Stretches in order, from when until when; the last one may go on.
@@ -37,7 +39,7 @@ impl Works {
         }
         let (mut lengths, end) = (HashMap::new(), self.fixed.end());
         let length = self.desk.plan.segment.ticks();
-        for segment in self.fixed.iter().filter(|segment| sounds(segment, length, &mut lengths)) {
+        for segment in self.fixed.iter().filter(|segment| sounds(segment, &self.desk.plan, &mut lengths)) {
             let (from, to) = (segment.entry.start, segment.entry.end());
             heard.last = heard.last.max(to);
             let PlaylistId::Individual(uid) = &segment.playlist else { continue };
@@ -101,11 +103,10 @@ impl Heard {
     }
 }
 
-/// Whether a segment of a playlist whose segments are `length` long holds more than silence, as far as its size says. `lengths`: of
-/// silence, by its duration.
-fn sounds(segment: &FixedSegment, length: Ticks, lengths: &mut HashMap<Ticks, u64>) -> bool {
+/// Whether a segment holds more than silence, as far as its size says. `lengths`: of silence, by its duration.
+fn sounds(segment: &FixedSegment, plan: &Plan, lengths: &mut HashMap<Ticks, u64>) -> bool {
     let FixedSegment { playlist, entry, stored, silenced, .. } = segment;
-    let silent = || Segment::silence_at(playlist, entry.start, entry.duration, length).bytes.len() as u64;
+    let silent = || silence(playlist, entry.start, entry.duration, plan).len() as u64;
     let silent = *lengths.entry(entry.duration).or_insert_with(silent);
     !silenced && stored.size * RICHER.1 > silent * RICHER.0
 }

@@ -318,6 +318,7 @@ fn content_type(key: &str, kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::Init | ObjectKind::Mp4 => "audio/mp4",
         ObjectKind::Ogg => "audio/ogg",
+        ObjectKind::Segment if key.ends_with(".ts") => "video/mp2t",
         ObjectKind::Segment => "video/iso.segment",
         ObjectKind::Playlist => "application/vnd.apple.mpegurl",
         ObjectKind::Document if key.ends_with(".jsonl") => "application/x-ndjson",

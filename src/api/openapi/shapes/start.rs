@@ -86,14 +86,24 @@ fn recording_config() -> Value {
 
 fn file_config() -> Value {
     let kinds = one_of(&["hls", "mp4", "ogg"], "A file type");
-    object([may(
-        "avFileType",
-        list(
-            kinds,
-            "`[\"hls\"]`. `mp4` and `ogg` beside it, in every mode: whole files with the packets of the playlists; `notes` says so where they \
-             had to be given up",
+    object([
+        may(
+            "avFileType",
+            list(
+                kinds,
+                "`[\"hls\"]`. `mp4` and `ogg` beside it, in every mode: whole files with the packets of the playlists; `notes` says so where \
+                 they had to be given up",
+            ),
         ),
-    )])
+        may(
+            "container",
+            one_of(
+                &["fmp4", "ts"],
+                "Addition: what segments are packed in. `fmp4`: Opus. `ts`: AAC-LC in MPEG-TS, without an init segment; `ogg` does not go \
+                 with it. Left out: what the configuration says",
+            ),
+        ),
+    ])
 }
 
 fn storage_config() -> Value {
