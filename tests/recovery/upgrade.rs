@@ -2,8 +2,10 @@
 //!
 //! `fixtures/upgrade/<commit>/<case>.tar.gz` holds `data/` (the worker's folder), `buckets/calls` and `buckets/copies`. Cases:
 //! `killed` (in mid-recording), `handed-over` (SIGTERM, so with a checkpoint), `killed-later` (SIGTERM, gone on, then killed),
-//! `backup` (the primary bucket was out of reach, copies were under way), `files` (MP4 and Ogg under way) and `stopping` (stopped, the
-//! bucket out of reach). The worker was away for longer than it may be, so the recordings end where it stopped; no channel is needed.
+//! `backup` (the primary bucket was out of reach, copies were under way), `files` (MP4 and Ogg under way), `stopping` (stopped, the
+//! bucket out of reach), `absent` (everybody had left, with a segment of silence every two seconds since, and MP4 and Ogg asked for) and
+//! `absent-handed-over` (the same, with a checkpoint). The worker was away for longer than it may be, so the recordings end where it
+//! stopped, or when nobody was there for `maxIdleTime`; no channel is needed.
 //!
 //! `RECOVERY_FIXTURES=<dir> cargo test --test recovery -- --ignored makes_upgrade_fixtures` writes such archives with the binary of the day.
 
@@ -31,17 +33,26 @@ const BUCKET_PORT: u16 = 17_613;
 /// Where the backup bucket listens.
 const BACKUP_PORT: u16 = 17_614;
 const KEYS: (&str, &str) = ("access", "secret");
-const CASES: [&str; 6] = ["killed", "handed-over", "killed-later", "backup", "files", "stopping"];
+const CASES: [(&str, &str); 8] = [
+    ("6109b9e", "killed"),
+    ("6109b9e", "handed-over"),
+    ("6109b9e", "killed-later"),
+    ("6109b9e", "backup"),
+    ("6109b9e", "files"),
+    ("6109b9e", "stopping"),
+    ("d7276c4", "absent"),
+    ("d7276c4", "absent-handed-over"),
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_6109b9e_left_is_finished() {
+async fn what_older_binaries_left_is_finished() {
     let dir = tempfile::tempdir().unwrap();
-    let archives = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/upgrade/6109b9e");
+    let archives = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/upgrade");
     let buckets = dir.path().join("buckets");
-    for case in CASES {
+    for (commit, case) in CASES {
         let root = dir.path().join(case);
         std::fs::create_dir_all(&root).unwrap();
-        let archive = archives.join(format!("{case}.tar.gz"));
+        let archive = archives.join(commit).join(format!("{case}.tar.gz"));
         let unpacked = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&root).status().unwrap();
         assert!(unpacked.success(), "{case}");
         let copied = Command::new("cp").arg("-r").arg(root.join("buckets")).arg(dir.path()).status().unwrap();
@@ -50,7 +61,7 @@ async fn what_6109b9e_left_is_finished() {
     let before = media(&buckets.join("calls"));
     let _primary = bucket(dir.path(), BUCKET_PORT, "calls").await;
     let _backup = bucket(dir.path(), BACKUP_PORT, "copies").await;
-    let finished = CASES.map(|case| finish(case, dir.path().join(case), buckets.join("calls")));
+    let finished = CASES.map(|(_, case)| finish(case, dir.path().join(case), buckets.join("calls")));
     futures_util::future::join_all(finished).await;
     let after = media(&buckets.join("calls"));
     let changed: Vec<_> = before.iter().filter(|(name, bytes)| after.get(*name) != Some(bytes)).collect();
@@ -81,13 +92,20 @@ async fn finish(case: &str, root: PathBuf, folder: PathBuf) {
     for playlist in playlists {
         let text = std::fs::read_to_string(folder.join(playlist.as_str().unwrap())).unwrap();
         assert!(text.trim_end().ends_with("#EXT-X-ENDLIST"), "{case}: {playlist}");
+        assert!(text.contains("#EXT-X-TARGETDURATION:2\n"), "{case}: {text}");
+        // What was silent segments goes on as one object.
+        assert!(!case.starts_with("absent") || text.contains("#EXT-X-BYTERANGE:"), "{case}: {text}");
     }
     let inits = manifest["objects"].as_array().unwrap().iter().filter_map(|object| object["name"].as_str());
     let inits: Vec<&str> = inits.filter(|name| name.contains("_init.")).collect();
     let kept = inits.len() == 4 && inits.iter().all(|name| name.ends_with("_init.mp4") && folder.join(name).exists());
     assert!(kept, "{case}: init segments are named as when the recording began: {inits:?}");
     let whole = manifest["files"].as_array().map_or(0, Vec::len);
-    assert_eq!(whole, if case == "files" { 8 } else { 0 }, "{case}: MP4 and Ogg of four playlists");
+    assert_eq!(whole, if with_files(case) { 8 } else { 0 }, "{case}: MP4 and Ogg of four playlists");
+}
+
+fn with_files(case: &str) -> bool {
+    ["files", "absent", "absent-handed-over"].contains(&case)
 }
 
 /// Where the recording's name stands: in the spool, or in the bucket.
@@ -179,7 +197,7 @@ struct Making {
     worker: Worker,
     rest: Rest,
     task: Task,
-    _crowd: Crowd,
+    crowd: Option<Crowd>,
     _backup: BucketServer,
 }
 
@@ -191,10 +209,10 @@ async fn makes_upgrade_fixtures() {
         return;
     };
     std::fs::create_dir_all(&out).unwrap();
-    for case in CASES {
+    for (_, case) in CASES {
         let dir = tempfile::tempdir().unwrap();
         let primary = bucket(dir.path(), BUCKET_PORT, "calls").await;
-        let kinds: &[&str] = if case == "files" { &["hls", "mp4", "ogg"] } else { &["hls"] };
+        let kinds: &[&str] = if with_files(case) { &["hls", "mp4", "ogg"] } else { &["hls"] };
         let mut making = Making::begin(dir.path(), kinds).await;
         sleep(Duration::from_secs(9)).await;
         match case {
@@ -208,6 +226,14 @@ async fn makes_upgrade_fixtures() {
                 );
                 making.worker.ready().await;
                 sleep(Duration::from_secs(7)).await;
+            }
+            "absent" | "absent-handed-over" => {
+                making.crowd.take();
+                // The server gives them up, and some segments of silence are made.
+                sleep(Duration::from_secs(45)).await;
+                if case == "absent-handed-over" {
+                    making.terminate().await;
+                }
             }
             "backup" => {
                 drop(primary);
@@ -243,7 +269,7 @@ impl Making {
         worker.ready().await;
         let rest = Rest::new(&place.door);
         let resource = rest.acquire("room0", RECORDER).await.expect("the worker answers");
-        let config = json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 30, "alsoIndividual": true });
+        let config = json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 60, "alsoIndividual": true });
         let client = json!({ "recordingConfig": config, "recordingFileConfig": { "avFileType": kinds } });
         let body = json!({ "cname": "room0", "uid": RECORDER, "clientRequest": client });
         let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/mix/start");
@@ -251,7 +277,7 @@ impl Making {
         assert_eq!(status, 200, "start: {answer}");
         let sid = answer["sid"].as_str().unwrap().to_owned();
         let task = Task { room: "room0".into(), uid: RECORDER.into(), resource, sid, mode: "mix" };
-        Self { place, root: root.to_owned(), worker, rest, task, _crowd: crowd, _backup: backup }
+        Self { place, root: root.to_owned(), worker, rest, task, crowd: Some(crowd), _backup: backup }
     }
 
     async fn terminate(&mut self) {

@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 use super::found::Found;
 use super::records::Records;
 use super::rejoin::Rejoin;
-use super::replay::{Meanwhile, Replay, Source, replay};
+use super::replay::{Meanwhile, Replay, Replayed, Source, replay};
 use super::returning::{Returning, end_with_the_crash};
 use super::unheard::Unheard;
 use crate::channel;
@@ -47,10 +47,15 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     let absent = |last: Ticks| (timebase.now() - last).as_duration() > LONGEST_ABSENCE;
     let app = inner.settings.apps.get(&plan.app);
     let Some(app) = app.filter(|_| !absent(made)) else {
-        // The row may lag behind; the journal knows when the worker was there last.
+        // The row may lag behind; the journal knows when the worker was there last. Where nobody was in the channel neither knows it, since
+        // nothing is made then, and the recording waits as long as its caller wants.
+        let waits = |replayed: &Replayed| {
+            let until = replayed.idle_since().map(|since| since + Ticks::from_duration(plan.idle.after));
+            until.is_some_and(|until| until > timebase.now())
+        };
         match (whole(replay.await)?, app) {
             (Replay::Lost(lost), _) => lost.end(commands).await,
-            (Replay::Done(replayed), Some(app)) if !absent(replayed.last) => {
+            (Replay::Done(replayed), Some(app)) if !absent(replayed.last) || waits(&replayed) => {
                 let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
                 Returning::new(rejoin, commands, meanwhile).go_on(*replayed).await;
             }
