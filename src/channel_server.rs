@@ -20,6 +20,7 @@ mod live;
 mod moderation;
 mod news;
 mod peer;
+mod places;
 mod platform;
 mod refresher;
 mod roles;

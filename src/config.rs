@@ -33,6 +33,9 @@ const MAX_REQUESTS_PER_SECOND: u32 = 100_000;
 /// The most connections that a port may be given.
 const MAX_CONNECTIONS: u32 = 1_000_000;
 
+/// The most channels, members, tracks and connections that the channel server may be given.
+const MAX_PLACES: u32 = 1_000_000;
+
 /// Everything `serve` can be told.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -196,12 +199,19 @@ impl Config {
 impl Config {
     fn bounds(&self) -> Result<(), ConfigError> {
         let Server { max_connections, max_connections_per_address, head_seconds, body_seconds, .. } = self.server;
+        let channels = &self.channel_server;
         let bounds = [
             ("server.max_connections", max_connections, 16, MAX_CONNECTIONS, "connections"),
             ("server.max_connections_per_address", max_connections_per_address, 1, MAX_CONNECTIONS, "connections"),
             ("server.head_seconds", head_seconds.into(), 1, 3600, "seconds"),
             ("server.body_seconds", body_seconds.into(), 1, 3600, "seconds"),
             ("bucket.max_connections", self.bucket.max_connections, 16, MAX_CONNECTIONS, "connections"),
+            ("channel_server.max_channels", channels.max_channels, 1, MAX_PLACES, "channels"),
+            ("channel_server.max_channels_per_app", channels.max_channels_per_app, 1, MAX_PLACES, "channels"),
+            ("channel_server.max_members_per_channel", channels.max_members_per_channel, 1, MAX_PLACES, "members"),
+            ("channel_server.max_members_per_app", channels.max_members_per_app, 1, MAX_PLACES, "members"),
+            ("channel_server.max_tracks_per_app", channels.max_tracks_per_app, 1, MAX_PLACES, "tracks"),
+            ("channel_server.max_connections_per_app", channels.max_connections_per_app, 1, MAX_PLACES, "connections"),
         ];
         match bounds.into_iter().find(|(_, value, least, most, _)| !(least..=most).contains(&value)) {
             None => Ok(()),

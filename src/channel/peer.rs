@@ -29,6 +29,12 @@ pub use sender_reports::SenderReportTap;
 /// The payload type that we offer for Opus. An answer uses the offerer's.
 pub const OPUS_PAYLOAD_TYPE: u8 = 111;
 
+/// The payload type that we offer for RED, as browsers do.
+const RED_PAYLOAD_TYPE: u8 = 63;
+
+/// Opus with redundancy, as SDP and SDKs call it.
+pub const MIME_TYPE_RED: &str = "audio/red";
+
 /// URI of the audio level header extension (RFC 6464).
 pub const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
@@ -64,6 +70,19 @@ pub fn builder_with_g711(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectio
         };
         engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Audio)?;
     }
+    Ok(builder(ice_servers)?.with_media_engine(engine))
+}
+
+/// As [`builder`], for who sends and receives RED (RFC 2198) around Opus too.
+pub fn builder_with_red(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<SocketAddr>> {
+    let mut engine = media_engine()?;
+    let rtp_codec = RTCRtpCodec {
+        mime_type: MIME_TYPE_RED.to_owned(),
+        sdp_fmtp_line: format!("{OPUS_PAYLOAD_TYPE}/{OPUS_PAYLOAD_TYPE}"),
+        ..opus()
+    };
+    let codec = RTCRtpCodecParameters { rtp_codec, payload_type: RED_PAYLOAD_TYPE };
+    engine.register_codec(codec, RtpCodecKind::Audio)?;
     Ok(builder(ice_servers)?.with_media_engine(engine))
 }
 

@@ -7,6 +7,14 @@ use std::time::Duration;
 pub struct Limits {
     /// Rooms open at once.
     pub rooms: usize,
+    /// Rooms of one app open at once; of recorders that wait for a room's first member, and of recorders in all, as many again.
+    pub rooms_per_app: usize,
+    /// Members of one app in all its rooms, recorders not counted.
+    pub members_per_app: usize,
+    /// Tracks of one app that are announced or published at once.
+    pub tracks_per_app: usize,
+    /// Signalling sockets of one app at once.
+    pub sockets_per_app: usize,
     /// Members of one room, recorders not counted.
     pub members_per_room: usize,
     /// Recorders of one room.
@@ -28,6 +36,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             rooms: 1_000,
+            rooms_per_app: 500,
+            members_per_app: 2_000,
+            tracks_per_app: 2_000,
+            sockets_per_app: 2_048,
             members_per_room: 100,
             recorders_per_room: 20,
             tracks_per_member: 4,

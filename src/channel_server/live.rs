@@ -22,6 +22,7 @@ use super::ids::{MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
 use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
+use super::places::{AppFull, Place};
 use super::room::{Client, Effect, Effects, Full, Room, Sending, Started, server_info};
 use super::rooms::Rooms;
 use super::rules::{Subject, Target};
@@ -74,6 +75,8 @@ pub(super) enum NoSeat {
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
+    App(#[from] AppFull),
+    #[error(transparent)]
     Peer(#[from] PeerError),
 }
 
@@ -92,6 +95,11 @@ impl LiveRoom {
         Ok(self.state().room.admits(pass.identity.as_ref(), pass.grants.recorder)?)
     }
 
+    /// Whether a member of this name is in it.
+    pub(super) fn holds(&self, uid: &Uid) -> bool {
+        self.state().room.find(uid).is_some()
+    }
+
     /// A new member.
     pub(super) async fn join(
         self: &Arc<Self>,
@@ -99,6 +107,7 @@ impl LiveRoom {
         uid: Uid,
         pass: Pass,
         client: Client,
+        place: Place,
     ) -> Result<Seat, NoSeat> {
         let member = MemberId::new();
         let publisher = Publisher::open(mux, member.clone(), Arc::downgrade(self)).await?;
@@ -129,6 +138,7 @@ impl LiveRoom {
             publisher: Arc::clone(&publisher),
             negotiated: Negotiated::default(),
             announced: Arc::default(),
+            _place: place,
         };
         state.links.insert(member.clone(), link);
         self.apply(&mut state, effects);
@@ -233,7 +243,8 @@ impl LiveRoom {
     pub(super) fn add_track(self: &Arc<Self>, member: &MemberId, request: AddTrackRequest) {
         let cid = request.cid.clone();
         let mut state = self.state();
-        let effects = state.room.add_track(member, request);
+        let place = self.rooms.upgrade().map_or_else(|| Ok(Place::default()), |rooms| rooms.track(&self.app));
+        let effects = state.room.add_track(member, request, place);
         self.apply(&mut state, effects);
         self.start_negotiated(&mut state, member, &cid);
         if let Some(link) = state.links.get(member) {
@@ -249,8 +260,9 @@ impl LiveRoom {
     /// The track that the media belongs to which the client calls `cid`.
     pub(super) fn media(self: &Arc<Self>, member: &MemberId, cid: &str) -> Option<Arc<Publication>> {
         let mut state = self.state();
-        let mid = state.links.get(member)?.negotiated.mids.get(cid).cloned();
-        let sid = match state.room.media(member, cid, mid.as_deref())? {
+        let negotiated = &state.links.get(member)?.negotiated;
+        let (mid, red) = (negotiated.mids.get(cid).cloned(), negotiated.red.is_some());
+        let sid = match state.room.media(member, cid, mid.as_deref(), red)? {
             Ok(sid) => sid,
             Err(started) => self.start(&mut state, member, started),
         };
@@ -274,8 +286,9 @@ impl LiveRoom {
 
     /// Starts the track that the client calls `cid`, if it is announced and the client's description sends it.
     fn start_negotiated(self: &Arc<Self>, state: &mut State, member: &MemberId, cid: &str) {
-        let mid = state.links.get(member).and_then(|link| link.negotiated.mids.get(cid).cloned());
-        if let Some(started) = mid.and_then(|mid| state.room.start_track(member, cid, &mid)) {
+        let Some(negotiated) = state.links.get(member).map(|link| &link.negotiated) else { return };
+        let (mid, red) = (negotiated.mids.get(cid).cloned(), negotiated.red.is_some());
+        if let Some(started) = mid.and_then(|mid| state.room.start_track(member, cid, &mid, red)) {
             self.start(state, member, started);
         }
     }
@@ -288,8 +301,11 @@ impl LiveRoom {
         sid
     }
 
-    pub(super) fn level_extension(&self, member: &MemberId) -> Option<u8> {
-        self.state().links.get(member)?.negotiated.level
+    /// The header extension of a publisher's audio level, and its payload type of RED.
+    pub(super) fn extras(&self, member: &MemberId) -> (Option<u8>, Option<u8>) {
+        let state = self.state();
+        let negotiated = state.links.get(member).map(|link| &link.negotiated);
+        (negotiated.and_then(|known| known.level), negotiated.and_then(|known| known.red))
     }
 
     pub(super) fn opus_wishes(&self, member: &MemberId, cid: &str) -> OpusWishes {

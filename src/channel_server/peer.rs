@@ -3,6 +3,7 @@
 mod data;
 mod forward;
 mod publisher;
+mod red;
 mod subscriber;
 
 use std::net::SocketAddr;
@@ -78,7 +79,7 @@ impl Connection {
     ) -> Result<(Self, watch::Receiver<RTCPeerConnectionState>), PeerError> {
         let endpoint = mux.endpoint();
         let (state, watched) = watch::channel(RTCPeerConnectionState::New);
-        let pc = peer::builder(Vec::new())?
+        let pc = peer::builder_with_red(Vec::new())?
             .with_data_channel_send_buffer_limit(MAX_DATA_IN_FLIGHT)
             .with_handler(Arc::new(Handler { state, arrivals }))
             .with_runtime(endpoint.runtime())

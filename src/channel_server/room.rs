@@ -290,7 +290,7 @@ impl Room {
             subscriber_primary: true,
             ping_interval: i32::try_from(PING_INTERVAL.as_secs()).expect("a few seconds"),
             ping_timeout: i32::try_from(self.limits.silence.as_secs()).unwrap_or(i32::MAX),
-            enabled_publish_codecs: vec![messages::opus()],
+            enabled_publish_codecs: messages::codecs(),
             fast_publish: true,
             ..JoinResponse::default()
         }
@@ -319,7 +319,7 @@ impl Room {
             num_participants: participants,
             num_publishers: publishers,
             active_recording: recorded,
-            enabled_codecs: vec![messages::opus()],
+            enabled_codecs: messages::codecs(),
             departure_timeout: u32::try_from(self.limits.close_after.as_secs()).unwrap_or(u32::MAX),
             max_participants: u32::try_from(self.limits.members_per_room).unwrap_or(u32::MAX),
             ..livekit_protocol::Room::default()

@@ -11,6 +11,7 @@ use super::ids;
 use super::limits::{Limits, MAX_ROOM_NEWS};
 use super::live::{LiveRoom, NoSeat, Seat};
 use super::news::{LeftReason, RoomNews, RoomSummary};
+use super::places::{AppFull, Kind, Place, Places};
 use super::room::Client;
 use super::rules::{Bans, Book, Subject, Target};
 use super::token::Pass;
@@ -24,6 +25,7 @@ pub(super) struct Rooms {
     mux: UdpMux,
     book: Book,
     limits: Limits,
+    places: Places,
     news: broadcast::Sender<RoomNews>,
     sequence: AtomicU64,
     open: Mutex<HashMap<(AppId, Cname), Arc<LiveRoom>>>,
@@ -35,6 +37,7 @@ impl Rooms {
             mux,
             book,
             limits,
+            places: Places::new(limits),
             news: broadcast::Sender::new(MAX_ROOM_NEWS),
             sequence: AtomicU64::new(0),
             open: Mutex::default(),
@@ -47,9 +50,14 @@ impl Rooms {
         let open = self.open();
         let own = open.get(&(pass.app.clone(), pass.cname.clone())).cloned();
         let known = own.as_ref().is_some_and(|room| pass.grants.recorder || room.is_open());
-        let alike = || open.values().filter(|room| room.is_open() != pass.grants.recorder).count();
-        if !known && alike() >= self.limits.rooms {
-            return Err(NoSeat::Rooms);
+        if !known {
+            let alike = || open.iter().filter(|(_, room)| room.is_open() != pass.grants.recorder);
+            if alike().filter(|((app, _), _)| *app == pass.app).count() >= self.limits.rooms_per_app {
+                return Err(AppFull::Rooms.into());
+            }
+            if alike().count() >= self.limits.rooms {
+                return Err(NoSeat::Rooms);
+            }
         }
         drop(open);
         own.map_or(Ok(()), |room| room.admits(pass))
@@ -58,9 +66,18 @@ impl Rooms {
     /// A seat in the room of the pass, which is opened if need be. A room that closes meanwhile is opened anew.
     pub(super) async fn join(self: &Arc<Self>, pass: Pass, client: Client) -> Result<Seat, NoSeat> {
         let uid = pass.identity.clone().unwrap_or_else(assigned_uid);
+        let kind = if pass.grants.recorder { Kind::Recorders } else { Kind::Members };
         loop {
             let room = self.room(&pass);
-            let seat = room.join(&self.mux, uid.clone(), pass.clone(), client.clone()).await;
+            let place = if room.holds(&uid) {
+                Ok(self.places.replace(&pass.app, kind))
+            } else {
+                self.places.take(&pass.app, kind)
+            };
+            let seat = match place {
+                Ok(place) => room.join(&self.mux, uid.clone(), pass.clone(), client.clone(), place).await,
+                Err(full) => Err(full.into()),
+            };
             room.settle();
             match seat {
                 Err(NoSeat::Closed) => self.forget(&pass.app, &pass.cname, &room),
@@ -82,6 +99,16 @@ impl Rooms {
     pub(super) fn summaries(&self) -> Vec<RoomSummary> {
         let rooms: Vec<_> = self.open().values().cloned().collect();
         rooms.iter().filter_map(|room| room.summary()).collect()
+    }
+
+    /// A place for a signalling socket; one that goes on for another is never refused.
+    pub(super) fn socket(&self, app: &AppId, resumes: bool) -> Result<Place, AppFull> {
+        if resumes { Ok(self.places.replace(app, Kind::Sockets)) } else { self.places.take(app, Kind::Sockets) }
+    }
+
+    /// A place for a track.
+    pub(super) fn track(&self, app: &AppId) -> Result<Place, AppFull> {
+        self.places.take(app, Kind::Tracks)
     }
 
     /// What the rules ban for the bearer of a pass; nothing for recorders.

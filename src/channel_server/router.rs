@@ -97,6 +97,10 @@ async fn join(
     };
     // Before the socket is opened, so that a refusal is an HTTP answer: that is what every SDK reports at once. On a socket a refusal
     // is a server that goes away, and some SDKs try again for ten seconds.
+    let place = match door.rooms.socket(&pass.app, wishes.resumes().is_some()) {
+        Ok(place) => place,
+        Err(full) => return NoEntry::from(NoSeat::from(full)).into_response(),
+    };
     let entry = match wishes.resumes() {
         Some(member) => door.rooms.resume(&pass, member),
         None => {
@@ -113,9 +117,12 @@ async fn join(
     let token = token(&wishes, &headers).unwrap_or_default().to_owned();
     let refresher = Refresher::new(Arc::clone(&door.keys), token.into());
     let silence = door.rooms.limits().silence;
-    let serve = async move |socket| match entry {
-        Ok(seat) => session::serve(socket, seat, refresher, silence).await,
-        Err(leave) => session::dismiss(socket, leave).await,
+    let serve = async move |socket| {
+        match entry {
+            Ok(seat) => session::serve(socket, seat, refresher, silence).await,
+            Err(leave) => session::dismiss(socket, leave).await,
+        }
+        drop(place);
     };
     upgrade
         .max_message_size(MAX_SIGNAL_BYTES)
@@ -203,7 +210,9 @@ impl IntoResponse for NoEntry {
             Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Banned(_) | Self::Seat(NoSeat::Banned(_)) => StatusCode::FORBIDDEN,
-            Self::Seat(NoSeat::Rooms | NoSeat::Full(_) | NoSeat::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Seat(NoSeat::Rooms | NoSeat::Full(_) | NoSeat::App(_) | NoSeat::Closed) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Seat(NoSeat::Unknown) => StatusCode::NOT_FOUND,
             Self::Seat(NoSeat::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         };

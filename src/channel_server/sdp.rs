@@ -57,6 +57,8 @@ pub(super) struct OpusWishes {
     pub(super) dtx: bool,
     /// Two channels, at a bit rate to match.
     pub(super) stereo: bool,
+    /// Send each frame again with the next one (RED), if the client can.
+    pub(super) red: bool,
 }
 
 /// The sections of a description, once it has passed for one.
@@ -139,17 +141,20 @@ pub(super) fn ice_credentials(sdp: &str) -> Vec<IceCredentials<'_>> {
     all.collect()
 }
 
-/// The description with `wishes` for each Opus section by its media id.
+/// The description with `wishes` for each Opus section by its media id. Clients send what comes first: RED where it is wished, and it is
+/// left out where it is not.
 pub(super) fn with_opus(sdp: &str, wishes: impl Fn(&str) -> OpusWishes) -> String {
     let (session, sections) = split(sdp);
     let mut lines = session.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     for section in sections {
         let wishes = attribute(&section, "mid:").map(&wishes).unwrap_or_default();
-        let opus = opus_payload_type(&section).map(|pt| format!("a=fmtp:{pt} "));
-        lines.extend(section.iter().map(|line| match &opus {
+        let opus = payload_type(&section, "opus").map(|pt| format!("a=fmtp:{pt} "));
+        let section = section.iter().map(|line| match &opus {
             Some(prefix) if line.starts_with(prefix) => format!("{line}{}", parameters(wishes)),
             _ => (*line).to_owned(),
-        }));
+        });
+        let section: Vec<_> = section.collect();
+        lines.extend(with_red(section, wishes.red));
     }
     join(lines.iter().map(String::as_str))
 }
@@ -163,10 +168,31 @@ const fn parameters(wishes: OpusWishes) -> &'static str {
     }
 }
 
-fn opus_payload_type<'a>(lines: &[&'a str]) -> Option<&'a str> {
+/// The payload type of RED that the description settles on, if it does.
+pub(super) fn red_payload_type(sdp: &str) -> Option<u8> {
+    split(sdp).1.iter().find_map(|section| payload_type(section, "red")?.parse().ok())
+}
+
+/// A section with RED first, or without it.
+fn with_red(mut section: Vec<String>, wished: bool) -> Vec<String> {
+    let lines: Vec<_> = section.iter().map(String::as_str).collect();
+    let Some(red) = payload_type(&lines, "red").map(str::to_owned) else { return section };
+    if let Some(media) = section.first_mut() {
+        let words: Vec<_> = media.split(' ').map(str::to_owned).collect();
+        let (head, payload_types) = words.split_at(words.len().min(3));
+        let first = wished.then_some(&red);
+        let rest = payload_types.iter().filter(|payload_type| **payload_type != red);
+        *media = head.iter().chain(first).chain(rest).cloned().collect::<Vec<_>>().join(" ");
+    }
+    let about = ["rtpmap", "fmtp", "rtcp-fb"].map(|attribute| format!("a={attribute}:{red} "));
+    section.retain(|line| wished || !about.iter().any(|prefix| line.starts_with(prefix)));
+    section
+}
+
+fn payload_type<'a>(lines: &[&'a str], codec: &str) -> Option<&'a str> {
     lines.iter().find_map(|line| {
-        let (pt, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        codec.to_ascii_lowercase().starts_with("opus/").then_some(pt)
+        let (pt, name) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        name.split('/').next().is_some_and(|name| name.eq_ignore_ascii_case(codec)).then_some(pt)
     })
 }
 
@@ -251,6 +277,8 @@ mod tests {
         a=fmtp:111 minptime=10;useinbandfec=1\r\na=candidate:1 1 udp 1 127.0.0.1 40000 typ host\r\n\
         m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:dead\r\na=ice-pwd:deadpwd\r\na=mid:1\r\na=inactive\r\n";
 
+    const RED: &str = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n";
+
     #[test]
     fn sections_are_read() {
         let sections = sections(OFFER).unwrap();
@@ -300,10 +328,22 @@ mod tests {
 
     #[test]
     fn wishes_go_to_opus_whatever_its_payload_type() {
-        let wished = with_opus(OFFER, |mid| OpusWishes { dtx: mid == "0", stereo: mid == "0" });
+        let wished = with_opus(OFFER, |mid| OpusWishes { dtx: mid == "0", stereo: mid == "0", red: false });
         let line = "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1;stereo=1;maxaveragebitrate=510000\r\n";
         assert!(wished.contains(line), "{wished}");
-        assert_eq!(with_opus(OFFER, |_| OpusWishes::default()), OFFER);
+        let plain = with_opus(OFFER, |_| OpusWishes::default());
+        assert_eq!(plain, OFFER.replace("SAVPF 63 111", "SAVPF 111").replace(RED, ""));
+    }
+
+    #[test]
+    fn red_is_first_or_not_there() {
+        let red = |wished| with_opus(OFFER, |_| OpusWishes { red: wished, ..OpusWishes::default() });
+        assert_eq!(red(true), OFFER);
+        assert_eq!((red_payload_type(&red(true)), red_payload_type(&red(false))), (Some(63), None));
+        let last = OFFER.replace("SAVPF 63 111", "SAVPF 111 63");
+        assert_eq!(with_opus(&last, |_| OpusWishes { red: true, ..OpusWishes::default() }), OFFER);
+        let without = OFFER.replace(" 63 111", " 111").replace(RED, "");
+        assert_eq!(with_opus(&without, |_| OpusWishes { red: true, ..OpusWishes::default() }), without);
     }
 
     #[test]
@@ -325,7 +365,8 @@ mod tests {
                 let _ = sections(&sdp);
                 sanitized(&sdp);
                 with_candidates(&sdp, &[]);
-                with_opus(&sdp, |_| OpusWishes { dtx: true, stereo: true });
+                with_opus(&sdp, |_| OpusWishes { dtx: true, stereo: true, red: true });
+                with_opus(&sdp, |_| OpusWishes::default());
             }
         }
     }

@@ -107,7 +107,7 @@ fn set(table: &mut Table, path: &[String], text: &str) -> Result<(), &'static st
 }
 
 /// Keys that hold a number or a truth value; everything else is text, so that a numeric secret stays text.
-pub(super) const SCALARS: [&str; 19] = [
+pub(super) const SCALARS: [&str; 25] = [
     "drain_seconds",
     "spool_gib",
     "metrics",
@@ -117,6 +117,12 @@ pub(super) const SCALARS: [&str; 19] = [
     "max_recordings",
     "max_connections",
     "max_connections_per_address",
+    "max_channels",
+    "max_channels_per_app",
+    "max_members_per_channel",
+    "max_members_per_app",
+    "max_tracks_per_app",
+    "max_connections_per_app",
     "head_seconds",
     "body_seconds",
     "requests_per_second",

@@ -116,6 +116,18 @@ pub struct ChannelServer {
     /// The secret of `api_key`.
     #[serde(serialize_with = "shown::optional_secret")]
     pub api_secret: Option<SecretString>,
+    /// Channels of all apps together that may be open at once.
+    pub max_channels: u32,
+    /// Of these, channels of one app; with one app alone it may be as many as `max_channels`. Also the recorders of one app.
+    pub max_channels_per_app: u32,
+    /// Members of one channel at once, recorders not counted.
+    pub max_members_per_channel: u32,
+    /// Members of one app in all its channels at once, recorders not counted.
+    pub max_members_per_app: u32,
+    /// Tracks of one app that are published at once.
+    pub max_tracks_per_app: u32,
+    /// Signalling connections of one app at once; each is one of `server.max_connections`.
+    pub max_connections_per_app: u32,
     /// Addresses of proxies whose `X-Forwarded-For` is believed, so that kicking rules and limits by address see the clients' own.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -128,6 +140,12 @@ impl Default for ChannelServer {
             announce: None,
             api_key: None,
             api_secret: None,
+            max_channels: 1_000,
+            max_channels_per_app: 500,
+            max_members_per_channel: 100,
+            max_members_per_app: 2_000,
+            max_tracks_per_app: 2_000,
+            max_connections_per_app: 2_048,
             trusted_proxies: Vec::new(),
         }
     }

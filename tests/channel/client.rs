@@ -112,6 +112,11 @@ impl Client {
         }
     }
 
+    /// Reads until the server closes the socket.
+    pub(crate) async fn until_closed(&mut self) {
+        while self.next().await.is_some() {}
+    }
+
     /// Ends the socket without a word.
     pub(crate) fn vanish(self) {
         drop(self.socket);

@@ -19,6 +19,7 @@ mod house;
 mod kicking_rules_are_enforced;
 mod lost_sockets_are_replaced;
 mod members_come_and_go;
+mod one_app_leaves_others_their_places;
 mod recorders_are_hidden;
 mod refusals_say_which_error;
 mod rest;

@@ -73,13 +73,15 @@ async fn a_camera_is_refused_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn the_answer_asks_for_dtx_unless_the_client_declines() {
+async fn the_answer_asks_for_dtx_and_redundancy_unless_the_client_declines() {
     let house = House::open().await;
     let mut alice = Client::join(&house, "alice").await;
     for (features, wished) in [(vec![], "usedtx=1"), (vec![AudioTrackFeature::TfStereo.into()], "stereo=1")] {
         let cid = if features.is_empty() { "cid" } else { "second" };
         let source = TrackSource::Microphone.into();
-        let track = AddTrackRequest { cid: cid.into(), source, audio_features: features, ..Default::default() };
+        let disable_red = !features.is_empty();
+        let track =
+            AddTrackRequest { cid: cid.into(), source, audio_features: features, disable_red, ..Default::default() };
         alice.send(Request::AddTrack(track)).await;
         let sdp = include_str!("offer.sdp").replace(" cid\r", &format!(" {cid}\r"));
         alice
@@ -89,7 +91,11 @@ async fn the_answer_asks_for_dtx_unless_the_client_declines() {
             alice.until(|message| if let Message::Answer(answer) = message { Some(answer) } else { None }).await;
         assert_eq!(answer.id, 5, "clients drop an answer with another id");
         let fmtp = answer.sdp.lines().find(|line| line.starts_with("a=fmtp:111")).unwrap();
-        assert!(fmtp.contains(wished) && !answer.sdp.contains("red/48000"), "{fmtp}");
+        assert!(fmtp.contains(wished), "{fmtp}");
+        let media = answer.sdp.lines().find(|line| line.starts_with("m=audio")).unwrap();
+        let (_, payload_types) = media.split_once("SAVPF ").unwrap();
+        assert_eq!(payload_types, if disable_red { "111" } else { "63 111" }, "clients send what comes first");
+        assert_eq!(answer.sdp.contains("red/48000"), !disable_red);
     }
 }
 

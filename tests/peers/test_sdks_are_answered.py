@@ -6,8 +6,10 @@ import time
 import pytest
 from livekit import api, rtc
 
+from peers.browser import open_room
 from peers.livekit_server import KEY, SECRET
 from peers.product import CERTIFICATE, EMBEDDED
+from peers.program import wait_for
 from peers.sound import RATE
 
 PATIENCE = 5
@@ -114,7 +116,39 @@ def test_a_refusal_is_told_at_once(server, room):
     asyncio.run(scenario())
 
 
-def test_a_full_channel_says_so_at_once(product, room, crowd):
+# Bytes a packet of each track that a page hears; its statistics call RED by the codec inside.
+SIZES = """(async () => {
+  const found = [];
+  for (const peer of window.peers)
+    for (const report of (await peer.getStats()).values())
+      if (report.type === "inbound-rtp" && report.packetsReceived > 50)
+        found.push([report.trackIdentifier, report.bytesReceived / report.packetsReceived]);
+  return found;
+})()"""
+
+
+def test_redundancy_goes_end_to_end_and_is_unpacked_for_who_takes_none(product, browser, crowd, room, tmp_path):
+    """livekit-client and the Python SDK publish RED unless they are told not to; the recorder takes plain Opus."""
+    alice, bob = (open_room(browser, product.origin, hertz=hertz) for hertz in (440, 660))
+    for page, name in ((alice, "alice"), (bob, "bob")):
+        page.join(room, name, product.url, product.token(room, name))
+    alice.publish()
+    carol = crowd.join(product.url, product.token(room, "carol"), tone=880, red=True)
+    dave = crowd.join(product.url, product.token(room, "dave"), tone=1320, red=False)
+    each = product.record(room, "individual")
+
+    sizes = wait_for("bob to hear three", lambda: (found := dict(bob.eval(SIZES))) and len(found) == 3 and found)
+    assert (carol.publication.mime_type, dave.publication.mime_type) == ("audio/red", "audio/opus")
+    plain = sizes[dave.publication.sid]
+    assert sorted(size > 1.5 * plain for size in sizes.values()) == [False, True, True], sizes
+    time.sleep(4)
+    recorded, _ = each.finish(tmp_path / "each")
+    for name, hertz in (("alice", 440), ("carol", 880), ("dave", 1320)):
+        sound = recorded.individual(name).sound
+        assert sound.level(hertz, 1.0, sound.seconds - 0.5) > 0.05, name
+
+
+def test_a_full_channel_says_so_at_once(product, room):
     """The embedded server alone: a LiveKit server answers 500 and no word."""
     server = Server(product.url, EMBEDDED, CERTIFICATE, False)
 

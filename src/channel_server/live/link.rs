@@ -10,6 +10,7 @@ use super::LiveRoom;
 use crate::channel_server::ids::MemberId;
 use crate::channel_server::limits::MAX_OUTBOX;
 use crate::channel_server::peer::{Carried, Command, Negotiated, Publisher};
+use crate::channel_server::places::Place;
 
 /// A member's connections.
 pub(super) struct Link {
@@ -22,6 +23,8 @@ pub(super) struct Link {
     pub(super) publisher: SharedPublisher,
     pub(super) negotiated: Negotiated,
     pub(super) announced: Arc<Notify>,
+    /// Its place among its app's members.
+    pub(super) _place: Place,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! From one publisher to all who hear it. Sequence numbers and timestamps stay the sender's, so that a listener sees real loss
-//! and real gaps; SSRC and payload type become the listener's, extensions are dropped.
+//! and real gaps; SSRC and payload type become the listener's, extensions are dropped. A packet with redundancy goes to who takes RED as
+//! it is, and to everybody else as the Opus packet that it would have been without.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
+use super::red::{self, Red};
 use crate::channel::peer::OPUS_PAYLOAD_TYPE;
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::room::Label;
@@ -29,8 +31,13 @@ pub(in crate::channel_server) struct Publication {
 pub(super) struct Listener {
     pub(super) track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
-    payload_type: AtomicU8,
+    opus: AtomicU8,
+    /// [`NO_RED`] where the listener takes none.
+    red: AtomicU8,
 }
+
+/// No payload type: they have seven bits.
+const NO_RED: u8 = 0xff;
 
 impl Publication {
     pub(in crate::channel_server) fn new(sid: TrackSid, owner: MemberId, label: Label) -> Self {
@@ -49,11 +56,18 @@ impl Publication {
         self.change(|listeners| listeners.retain(|other| !Arc::ptr_eq(other, listener)));
     }
 
-    /// Sends a packet to everybody who hears the track. Never waits: a listener whose connection is behind loses it.
-    pub(super) fn forward(&self, packet: &Packet) {
+    /// Sends a packet to everybody who hears the track; `red` is the publisher's payload type of RED. Never waits: a listener whose
+    /// connection is behind loses it.
+    pub(super) fn forward(&self, packet: &Packet, red: Option<u8>) {
+        let redundant = red == Some(packet.header.payload_type);
+        let unpacked = if redundant { red::parse(&packet.payload) } else { None };
+        if redundant && unpacked.is_none() {
+            tracing::trace!(track = %self.sid, "not a packet of RED; passed over");
+            return;
+        }
         let listeners = Arc::clone(&self.listeners.read().expect("nothing panics while it holds the listeners"));
         for listener in listeners.iter() {
-            listener.write(packet);
+            listener.write(packet, unpacked.as_ref());
         }
     }
 
@@ -73,18 +87,34 @@ impl std::fmt::Debug for Listener {
 
 impl Listener {
     pub(super) fn new(track: Arc<TrackLocalStaticRTP>, ssrc: u32) -> Arc<Self> {
-        Arc::new(Self { track, ssrc, payload_type: AtomicU8::new(OPUS_PAYLOAD_TYPE) })
+        Arc::new(Self { track, ssrc, opus: AtomicU8::new(OPUS_PAYLOAD_TYPE), red: AtomicU8::new(NO_RED) })
     }
 
-    pub(super) fn set_payload_type(&self, payload_type: u8) {
-        self.payload_type.store(payload_type, Ordering::Relaxed);
+    /// What the listener's description settled on.
+    pub(super) fn set_payload_types(&self, opus: Option<u8>, red: Option<u8>) {
+        self.opus.store(opus.unwrap_or(OPUS_PAYLOAD_TYPE), Ordering::Relaxed);
+        self.red.store(red.unwrap_or(NO_RED), Ordering::Relaxed);
     }
 
-    fn write(&self, packet: &Packet) {
-        let packet = readdressed(packet, self.ssrc, self.payload_type.load(Ordering::Relaxed));
+    fn write(&self, packet: &Packet, unpacked: Option<&Red>) {
+        let packet = self.own(packet, unpacked);
         // Ready at once unless the connection's queue is full.
         if let Some(Err(error)) = self.track.write_rtp(packet).now_or_never() {
             tracing::trace!(%error, "packet not forwarded");
+        }
+    }
+}
+
+impl Listener {
+    /// The packet as the listener gets it. The blocks of a packet with redundancy name payload types, which have to be the listener's.
+    fn own(&self, packet: &Packet, unpacked: Option<&Red>) -> Packet {
+        let (opus, red) = (self.opus.load(Ordering::Relaxed), self.red.load(Ordering::Relaxed));
+        match unpacked {
+            Some(Red { payload_type, .. }) if red != NO_RED && *payload_type == Some(opus) => {
+                readdressed(packet, self.ssrc, red)
+            }
+            Some(Red { primary, .. }) => Packet { payload: primary.clone(), ..readdressed(packet, self.ssrc, opus) },
+            None => readdressed(packet, self.ssrc, opus),
         }
     }
 }
@@ -105,9 +135,33 @@ fn readdressed(packet: &Packet, ssrc: u32, payload_type: u8) -> Packet {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use rtc::media_stream::MediaStreamTrack;
+    use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
     use rtc::shared::marshal::Marshal;
 
     use super::*;
+
+    #[test]
+    fn redundancy_goes_to_who_takes_it() {
+        let track = MediaStreamTrack::new(String::new(), String::new(), String::new(), RtpCodecKind::Audio, Vec::new());
+        let listener = Listener::new(Arc::new(TrackLocalStaticRTP::new(track)), 7);
+        let payload = red::tests::packed(111, b"before", b"now");
+        let mut packet = Packet { payload: payload.clone(), ..Packet::default() };
+        packet.header.sequence_number = 9;
+        let got = |unpacked: Option<&Red>| {
+            let own = listener.own(&packet, unpacked);
+            assert_eq!((own.header.ssrc, own.header.sequence_number), (7, 9));
+            (own.header.payload_type, own.payload)
+        };
+        let unpacked = red::parse(&payload);
+        let plain = |payload_type| (payload_type, Bytes::from_static(b"now"));
+        assert_eq!(got(unpacked.as_ref()), plain(111), "takes none");
+        listener.set_payload_types(Some(111), Some(63));
+        assert_eq!(got(unpacked.as_ref()), (63, payload.clone()));
+        assert_eq!(got(None), (111, payload.clone()), "is no RED");
+        listener.set_payload_types(Some(96), Some(63));
+        assert_eq!(got(unpacked.as_ref()), plain(96), "its blocks would name another codec");
+    }
 
     #[test]
     fn only_the_address_of_a_packet_changes() {

@@ -49,11 +49,9 @@ impl Publisher {
     pub(in crate::channel_server) async fn answer(&mut self, offer: &str) -> Result<Answer, PeerError> {
         let sections = sdp::sections(offer)?;
         let sending = sections.iter().filter(|section| section.sends_audio());
-        let mids = sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone())));
+        let mids: HashMap<_, _> =
+            sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone()))).collect();
         let level = audio_level_id(offer);
-        if let Some(room) = self.room.upgrade() {
-            room.negotiated(&self.owner, Negotiated { mids: mids.collect(), level });
-        }
         let offer = RTCSessionDescription::offer(sdp::sanitized(offer))?;
         self.connection.set_remote(offer).await?;
         let answer = self.connection.pc.create_answer(None).await?;
@@ -63,6 +61,10 @@ impl Publisher {
         };
         let sdp = self.connection.describe(answer).await?;
         let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
+        if let Some(room) = self.room.upgrade() {
+            let red = sdp::red_payload_type(&sdp);
+            room.negotiated(&self.owner, Negotiated { mids, level, red });
+        }
         Ok(Answer { sdp, sections })
     }
 
@@ -78,6 +80,8 @@ pub(in crate::channel_server) struct Negotiated {
     pub(in crate::channel_server) mids: HashMap<String, String>,
     /// The audio level's header extension.
     pub(in crate::channel_server) level: Option<u8>,
+    /// The payload type of RED.
+    pub(in crate::channel_server) red: Option<u8>,
 }
 
 async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: Weak<LiveRoom>) {
@@ -133,7 +137,7 @@ async fn publish(track: Arc<dyn TrackRemote>, owner: MemberId, room: Weak<LiveRo
 }
 
 async fn forward(track: &dyn TrackRemote, publication: &Publication, room: &Weak<LiveRoom>) {
-    let level = room.upgrade().and_then(|room| room.level_extension(&publication.owner));
+    let (level, red) = room.upgrade().map(|room| room.extras(&publication.owner)).unwrap_or_default();
     let mut meter = Meter::default();
     let mut window = Instant::now() + WINDOW;
     loop {
@@ -146,7 +150,7 @@ async fn forward(track: &dyn TrackRemote, publication: &Publication, room: &Weak
         match event {
             Ok(None | Some(TrackRemoteEvent::OnEnded)) => return,
             Ok(Some(TrackRemoteEvent::OnRtpPacket(packet))) => {
-                publication.forward(&packet);
+                publication.forward(&packet, red);
                 if let Some(level) = level.and_then(|id| audio_level(&packet, id)) {
                     meter.packet(level);
                 }

@@ -10,6 +10,7 @@ use livekit_protocol::SessionDescription;
 use livekit_protocol::signal_response::Message;
 use rtc::data_channel::RTCDataChannelInit;
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::media_engine::MIME_TYPE_OPUS;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{mpsc, watch};
@@ -22,7 +23,7 @@ use webrtc::rtp_transceiver::RtpSender;
 use self::sections::{Place, Sections};
 use super::forward::Listener;
 use super::{Carried, Connection, Lane, PeerError, Publication, data};
-use crate::channel::peer::opus;
+use crate::channel::peer::{MIME_TYPE_RED, opus};
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::{CONNECT_PATIENCE, MAX_DATA_QUEUE};
 use crate::channel_server::live::LiveRoom;
@@ -302,10 +303,11 @@ impl Subscriber {
         }
         for (sid, heard) in self.tracks.iter_mut().filter(|(_, heard)| !heard.flowing && heard.since <= self.answered) {
             let codecs = heard.sender.get_parameters().await?.rtp_parameters.codecs;
-            let opus = codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case("audio/opus"));
-            if let Some(codec) = opus {
-                heard.listener.set_payload_type(codec.payload_type);
-            }
+            let payload_type = |mime_type: &str| {
+                let codec = codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
+                codec.map(|codec| codec.payload_type)
+            };
+            heard.listener.set_payload_types(payload_type(MIME_TYPE_OPUS), payload_type(MIME_TYPE_RED));
             heard.publication.add(&heard.listener);
             heard.flowing = true;
             if let Some(room) = self.room.upgrade() {

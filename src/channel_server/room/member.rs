@@ -8,6 +8,7 @@ use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission,
 
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::news::Person;
+use crate::channel_server::places::Place;
 use crate::channel_server::platform::Platform;
 use crate::channel_server::roles::{PROFILE_ATTRIBUTE, Profile, ROLE_ATTRIBUTE, Role, Wish};
 use crate::channel_server::token::{Grants, Pass};
@@ -61,6 +62,8 @@ pub(super) struct Track {
     pub(super) live: bool,
     /// Whether its owner was told that somebody hears it.
     pub(super) heard: bool,
+    /// Its place among its app's tracks.
+    pub(super) _place: Place,
 }
 
 impl Member {

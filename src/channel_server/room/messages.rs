@@ -8,6 +8,7 @@ use livekit_protocol::{
     SpeakerInfo, SpeakersChanged,
 };
 
+use crate::channel::peer::MIME_TYPE_RED;
 use crate::channel_server::ids::MemberId;
 
 /// The LiveKit release whose behaviour we follow; SDKs switch features by it, so our own version would mislead them.
@@ -27,6 +28,11 @@ pub(in crate::channel_server) fn server_info() -> ServerInfo {
 
 pub(super) fn opus() -> Codec {
     Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
+}
+
+/// Opus, and Opus with redundancy.
+pub(super) fn codecs() -> Vec<Codec> {
+    vec![opus(), Codec { mime: MIME_TYPE_RED.to_owned(), fmtp_line: String::new() }]
 }
 
 pub(in crate::channel_server) fn leave(reason: DisconnectReason, action: Action) -> Message {

@@ -9,10 +9,11 @@ mod terms;
 
 use livekit_protocol::{
     AddTrackRequest, MuteTrackRequest, ParticipantInfo, TrackSource, TrackType, UpdateParticipantMetadata,
-    UpdateSubscription, participant_info::Kind, request_response::Reason,
+    UpdateSubscription, encryption, participant_info::Kind, request_response::Reason,
 };
 
 use super::*;
+use crate::channel_server::places::Place;
 use crate::channel_server::token::{Grants, Terms};
 use crate::units::AppId;
 
@@ -50,13 +51,13 @@ impl Stage {
     }
 
     fn announce(&mut self, id: &MemberId, cid: &str) {
-        let effects = self.room.add_track(id, microphone(cid));
+        let effects = self.room.add_track(id, microphone(cid), Ok(Place::default()));
         self.log.extend(effects);
     }
 
     fn publish(&mut self, id: &MemberId, cid: &str) -> TrackSid {
         self.announce(id, cid);
-        let started = self.room.start_track(id, cid, "0").unwrap();
+        let started = self.room.start_track(id, cid, "0", true).unwrap();
         self.log.extend(started.effects);
         started.sid
     }

@@ -4,14 +4,16 @@ use livekit_protocol::request_response::{Reason, Request};
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
     AddTrackRequest, AudioTrackFeature, MuteTrackRequest, SimulcastCodecInfo, TrackInfo, TrackPublishedResponse,
-    TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse, UpdateLocalAudioTrack,
+    TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse, UpdateLocalAudioTrack, encryption,
 };
 
 use super::member::{Member, Track};
 use super::{Effect, Effects, Room, messages, tell};
+use crate::channel::peer::MIME_TYPE_RED;
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::MAX_TEXT_BYTES;
 use crate::channel_server::news::RoomEvent;
+use crate::channel_server::places::{AppFull, Place};
 use crate::channel_server::sdp::OpusWishes;
 use crate::channel_server::token::Grants;
 
@@ -42,8 +44,13 @@ pub(in crate::channel_server) struct Sending<'a> {
 }
 
 impl Room {
-    /// A client announces a track. Its media may arrive before or after.
-    pub(in crate::channel_server) fn add_track(&mut self, id: &MemberId, request: AddTrackRequest) -> Effects {
+    /// A client announces a track. Its media may arrive before or after. `place` is the one among its app's tracks, if there is one.
+    pub(in crate::channel_server) fn add_track(
+        &mut self,
+        id: &MemberId,
+        request: AddTrackRequest,
+        place: Result<Place, AppFull>,
+    ) -> Effects {
         let mut effects = Effects::new();
         let limit = self.limits.tracks_per_member;
         let Some(member) = self.member_mut(id) else { return effects };
@@ -51,17 +58,24 @@ impl Room {
             tell(&mut effects, id, published(known));
             return effects;
         }
-        let refusal = match refusal(member, &request) {
-            None if member.tracks.len() >= limit => Some((Reason::LimitExceeded, "too many tracks")),
-            refusal => refusal,
+        let allowed = match refusal(member, &request) {
+            Some((reason, why)) => Err((reason, why.to_owned())),
+            None if member.tracks.len() >= limit => {
+                let why = format!("a member may have {limit} tracks at once; unpublish one");
+                Err((Reason::LimitExceeded, why))
+            }
+            None => place.map_err(|full| (Reason::LimitExceeded, full.to_string())),
         };
-        if let Some((reason, why)) = refusal {
-            tell(&mut effects, id, messages::response(0, reason, why, Some(Request::AddTrack(request))));
-            return effects;
-        }
+        let place = match allowed {
+            Ok(place) => place,
+            Err((reason, why)) => {
+                tell(&mut effects, id, messages::response(0, reason, &why, Some(Request::AddTrack(request))));
+                return effects;
+            }
+        };
         let sid = TrackSid::new();
         let info = track_info(&sid, &request);
-        let track = Track { sid, cid: request.cid, info, live: false, heard: false };
+        let track = Track { sid, cid: request.cid, info, live: false, heard: false, _place: place };
         tell(&mut effects, id, published(&track));
         member.tracks.push(track);
         effects
@@ -69,10 +83,16 @@ impl Room {
 
     /// The client's description sends the track that it calls `cid`, in the section `mid`: from here on others know of it, whether
     /// a packet has come or not. `None` when the track is not announced yet, or live already.
-    pub(in crate::channel_server) fn start_track(&mut self, id: &MemberId, cid: &str, mid: &str) -> Option<Started> {
+    pub(in crate::channel_server) fn start_track(
+        &mut self,
+        id: &MemberId,
+        cid: &str,
+        mid: &str,
+        red: bool,
+    ) -> Option<Started> {
         let member = self.member(id)?;
         let at = member.tracks.iter().position(|track| !track.live && track.cid == cid)?;
-        self.start(id, at, cid, Some(mid))
+        self.start(id, at, cid, Some(mid), red)
     }
 
     /// Media arrives that the client calls `cid`. Answers with the live track it belongs to, which may be started by it: the one
@@ -82,22 +102,27 @@ impl Room {
         id: &MemberId,
         cid: &str,
         mid: Option<&str>,
+        red: bool,
     ) -> Option<Result<TrackSid, Started>> {
         let member = self.member(id)?;
         if let Some(track) = member.live().find(|track| track.cid == cid) {
             return Some(Ok(track.sid.clone()));
         }
         let at = waiting(member, cid)?;
-        self.start(id, at, cid, mid).map(Err)
+        self.start(id, at, cid, mid, red).map(Err)
     }
 
-    fn start(&mut self, id: &MemberId, at: usize, cid: &str, mid: Option<&str>) -> Option<Started> {
+    /// `red` is whether its owner's connection can send it.
+    fn start(&mut self, id: &MemberId, at: usize, cid: &str, mid: Option<&str>, red: bool) -> Option<Started> {
         let mut effects = Effects::new();
         let before = self.census();
         let member = self.member_mut(id)?;
         let uid = member.uid.clone();
         let track = member.tracks.get_mut(at)?;
         track.live = true;
+        if !red {
+            name_codec(&mut track.info, &messages::opus().mime);
+        }
         cid.clone_into(&mut track.cid);
         if let Some(mid) = mid {
             mid.clone_into(&mut track.info.mid);
@@ -178,6 +203,7 @@ impl Room {
         OpusWishes {
             dtx: track.is_some() && !has(AudioTrackFeature::TfNoDtx),
             stereo: has(AudioTrackFeature::TfStereo),
+            red: track.is_some_and(|track| wishes_red(&track.info)),
         }
     }
 
@@ -209,6 +235,16 @@ fn waiting(member: &Member, cid: &str) -> Option<usize> {
     let named = waiting.clone().find(|(_, track)| track.cid == cid);
     let only = || waiting.next().filter(|_| waiting.next().is_none());
     named.or_else(only).map(|(at, _)| at)
+}
+
+/// Whether a track is to be sent with redundancy. Nobody but its receivers could unpack it where it is encrypted.
+fn wishes_red(info: &TrackInfo) -> bool {
+    !info.disable_red && info.encryption == i32::from(encryption::Type::None)
+}
+
+fn name_codec(info: &mut TrackInfo, mime_type: &str) {
+    mime_type.clone_into(&mut info.mime_type);
+    info.codecs.iter_mut().for_each(|codec| mime_type.clone_into(&mut codec.mime_type));
 }
 
 /// Streams are named as the real server does it, so that clients find the member and the track (facts/livekit.md section 3.7).
@@ -259,7 +295,7 @@ fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
         }
     }
     let has = |feature: AudioTrackFeature| features.contains(&feature.into());
-    TrackInfo {
+    let mut info = TrackInfo {
         sid: sid.to_string(),
         r#type: TrackType::Audio.into(),
         name: request.name.clone(),
@@ -267,7 +303,7 @@ fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
         source: request.source,
         stereo: has(AudioTrackFeature::TfStereo),
         disable_dtx: has(AudioTrackFeature::TfNoDtx),
-        disable_red: true,
+        disable_red: request.disable_red,
         mime_type: messages::opus().mime,
         codecs: vec![SimulcastCodecInfo {
             mime_type: messages::opus().mime,
@@ -278,7 +314,11 @@ fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
         stream: request.stream.clone(),
         audio_features: features,
         ..TrackInfo::default()
+    };
+    if wishes_red(&info) {
+        name_codec(&mut info, MIME_TYPE_RED);
     }
+    info
 }
 
 fn known_features(mut features: Vec<i32>) -> Vec<i32> {

@@ -26,7 +26,7 @@ use crate::channel_server::token::{AppKeys, MintLiveKit, mint_livekit};
 use crate::channel_server::{self, ChannelServer, Limits};
 use crate::clock;
 use crate::codec::container::Container;
-use crate::config::{App, ChannelChoice, Config, IdleRoom};
+use crate::config::{self, App, ChannelChoice, Config, IdleRoom};
 use crate::console::{self, DevBucket, DevSettings};
 use crate::meters::Meters;
 use crate::serving;
@@ -249,9 +249,23 @@ async fn start_channel_server(config: &Config, store: &Store) -> anyhow::Result<
         announce: config.channel_server.announce,
         trusted_proxies: config.channel_server.trusted_proxies.clone(),
         rule_keeper: Some(Arc::new(StoredRules(store.clone()))),
-        limits: Limits::default(),
+        limits: channel_limits(&config.channel_server),
     };
     Ok(Some(ChannelServer::start(settings).await?))
+}
+
+fn channel_limits(config: &config::ChannelServer) -> Limits {
+    // The configuration's numbers fit: it bounds them.
+    let places = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        rooms: places(config.max_channels),
+        rooms_per_app: places(config.max_channels_per_app),
+        members_per_room: places(config.max_members_per_channel),
+        members_per_app: places(config.max_members_per_app),
+        tracks_per_app: places(config.max_tracks_per_app),
+        sockets_per_app: places(config.max_connections_per_app),
+        ..Limits::default()
+    }
 }
 
 fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {

@@ -21,16 +21,37 @@ fn a_track_is_told_before_it_is_heard() {
 fn announcement_and_media_may_come_in_either_order() {
     let mut stage = Stage::new();
     let alice = stage.join("alice");
-    assert!(stage.room.start_track(&alice, "cid", "0").is_none(), "not announced yet");
-    assert!(stage.room.media(&alice, "cid", None).is_none());
+    assert!(stage.room.start_track(&alice, "cid", "0", true).is_none(), "not announced yet");
+    assert!(stage.room.media(&alice, "cid", None, true).is_none());
     stage.announce(&alice, "cid");
     stage.announce(&alice, "other");
-    let started = stage.room.start_track(&alice, "cid", "0").unwrap();
+    let started = stage.room.start_track(&alice, "cid", "0", true).unwrap();
     assert_eq!(started.label.stream, format!("{alice}|{}", started.label.track));
-    assert!(stage.room.start_track(&alice, "cid", "0").is_none(), "it is live");
-    assert_eq!(stage.room.media(&alice, "cid", None).unwrap().unwrap(), started.sid);
-    assert!(stage.room.media(&alice, "rewritten", None).unwrap().is_err(), "the only one that waits");
-    assert!(stage.room.media(&alice, "more", None).is_none());
+    assert!(stage.room.start_track(&alice, "cid", "0", true).is_none(), "it is live");
+    assert_eq!(stage.room.media(&alice, "cid", None, true).unwrap().unwrap(), started.sid);
+    assert!(stage.room.media(&alice, "rewritten", None, true).unwrap().is_err(), "the only one that waits");
+    assert!(stage.room.media(&alice, "more", None, true).is_none());
+}
+
+#[test]
+fn redundancy_is_wished_for_unless_it_is_declined_or_could_not_be_unpacked() {
+    let mut stage = Stage::new();
+    let alice = stage.join("alice");
+    let declined = AddTrackRequest { disable_red: true, ..microphone("declined") };
+    let encrypted = AddTrackRequest { encryption: encryption::Type::Gcm.into(), ..microphone("encrypted") };
+    for (request, able, expected) in [
+        (microphone("plain"), true, "audio/red"),
+        (microphone("unable"), false, "audio/opus"),
+        (declined, true, "audio/opus"),
+        (encrypted, true, "audio/opus"),
+    ] {
+        let (cid, wished) = (request.cid.clone(), expected == "audio/red" || !able);
+        stage.room.add_track(&alice, request, Ok(Place::default()));
+        assert_eq!(stage.room.opus_wishes(&alice, &cid).red, wished, "{cid}");
+        let effects = stage.room.start_track(&alice, &cid, &cid, able).unwrap().effects;
+        let info = updates(&effects, &alice).pop().unwrap().tracks.pop().unwrap();
+        assert_eq!((info.mime_type.as_str(), info.codecs[0].mime_type.as_str()), (expected, expected), "{cid}");
+    }
 }
 
 #[test]
@@ -53,7 +74,7 @@ fn only_audio_that_the_token_allows_is_published() {
         (&alice, microphone(&"x".repeat(1000)), Some(Reason::InvalidName)),
         (&alice, AddTrackRequest { stream: "a b\r\nc".into(), ..microphone("n") }, Some(Reason::InvalidName)),
     ] {
-        let effects = stage.room.add_track(id, request.clone());
+        let effects = stage.room.add_track(id, request.clone(), Ok(Place::default()));
         assert_eq!(response(&effects, id), reason.map(i32::from), "{request:?}");
     }
 }
@@ -106,5 +127,5 @@ fn another_announced_track_on_the_same_section_is_a_republish() {
     stage.announce(&alice, "two");
     let effects = stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "two" }]);
     assert!(effects.contains(&Effect::End(first.clone())));
-    assert_ne!(stage.room.start_track(&alice, "two", "0").unwrap().sid, first);
+    assert_ne!(stage.room.start_track(&alice, "two", "0", true).unwrap().sid, first);
 }

@@ -59,7 +59,7 @@ fn response_of(effects: &Effects, id: &MemberId) -> Reason {
 #[test]
 fn audience_publishes_nothing() {
     let (mut stage, host, _, audience) = show();
-    let refused = stage.room.add_track(&audience, microphone("cid"));
+    let refused = stage.room.add_track(&audience, microphone("cid"), Ok(Place::default()));
     assert_eq!(response_of(&refused, &audience), Reason::NotAllowed);
     let infos: Vec<_> = stage.room.members.iter().map(|member| (member.id.clone(), member.info())).collect();
     for (id, word, publishes) in [(host, "host", true), (audience, "audience", false)] {
