@@ -19,7 +19,7 @@ demo: setup-demo page ## Record three talkers end to end in one process and chec
 
 test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
 
-faults: setup page ## The long runs: 500 kills, 50 power cuts, servers that fail for minutes; half an hour
+faults: setup page ## The long runs: 500 kills, 50 power cuts, poorer journals, servers that fail for minutes; two hours on two free cores
 	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core every_packet_has_one_fate
 	$(CARGO) test --locked --features aac --test recovery -- --ignored --nocapture --test-threads 1
 	FAULTS_LONG=1 tests/peers/run.sh -s -k faults

@@ -153,7 +153,8 @@ impl Running {
                 let restarted = TimedInput { at: last, input: Input::CodersRestarted };
                 write(&works, &mut tape, &restarted);
                 feed(&mut works, &mut presence, restarted);
-                if works.ship().await.is_ok() && works.can_be_kept() {
+                let shipped = works.ship().await.is_ok() && works.can_be_kept();
+                if shipped && works.desk().scribe.is_written_soon().await {
                     let down = works.report().state == State::Recovering;
                     tape.append(&works.keep(Position { presence, last, finished: None, down }));
                 }
@@ -216,12 +217,12 @@ impl Running {
     /// checkpoint is taken up: what follows is the same bytes here and there.
     async fn keep_if_due(&mut self) -> Result<(), SpoolError> {
         let desk = self.works.desk();
-        if !desk.journal.checkpoint_due(&desk.plan.sid) || !self.works.can_be_kept() {
+        if !desk.journal.checkpoint_due(&desk.plan.sid) || !self.works.can_be_kept() || !desk.scribe.is_written() {
             return Ok(());
         }
         self.push(TimedInput { at: self.last, input: Input::CodersRestarted });
         self.works.ship().await?;
-        if self.works.can_be_kept() {
+        if self.works.can_be_kept() && self.works.desk().scribe.is_written_soon().await {
             let down = self.works.report().state == State::Recovering;
             let position = Position { presence: self.presence.clone(), last: self.last, finished: None, down };
             self.tape.append(&self.works.keep(position));

@@ -2,9 +2,12 @@
 //!
 //! Law 2: what an event reports is committed with it, before anybody hears of it. Order is the order of the calls.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::WallClock;
 use crate::callback::Dispatcher;
@@ -17,10 +20,16 @@ use crate::units::{AppId, Sid};
 const MAX_WAITING: usize = 256;
 /// The longest pause between two attempts to write one entry.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long a checkpoint waits for the log.
+const CHECKPOINT_TIME: Duration = Duration::from_secs(1);
 
 /// The writing end of a session's log. The task ends when it is dropped and everything is written.
 #[derive(Clone, Debug)]
-pub(super) struct Scribe(mpsc::Sender<Entry>);
+pub(super) struct Scribe {
+    entries: mpsc::Sender<Entry>,
+    /// Entries that were told and are not committed.
+    waiting: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 enum Entry {
@@ -39,13 +48,16 @@ impl Scribe {
         meters: Meters,
     ) -> Self {
         let (entries, queue) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(Writer { app, sid, store, dispatcher, clock, meters }.run(queue));
-        Self(entries)
+        let waiting = Arc::<AtomicU64>::default();
+        let written = Arc::clone(&waiting);
+        tokio::spawn(Writer { app, sid, store, dispatcher, clock, meters, waiting: written }.run(queue));
+        Self { entries, waiting }
     }
 
     /// Changes the session's row and writes the events that tell of it, both or neither.
     pub(super) async fn record(&self, update: SessionUpdate, events: Vec<NewEvent>) {
-        self.0
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.entries
             .send(Entry::Write { update: Box::new(update), events })
             .await
             .expect("the writer lives as long as its scribe");
@@ -54,8 +66,19 @@ impl Scribe {
     /// Waits until all that was told before is committed.
     pub(super) async fn flush(&self) {
         let (done, written) = oneshot::channel();
-        self.0.send(Entry::Flush(done)).await.expect("the writer lives as long as its scribe");
+        self.entries.send(Entry::Flush(done)).await.expect("the writer lives as long as its scribe");
         written.await.expect("the writer answers before it ends");
+    }
+
+    /// Whether all that was told is committed.
+    pub(super) fn is_written(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits a little until all that was told is committed; whether it is. A checkpoint stands for what led to it, so that nothing would
+    /// say it again.
+    pub(super) async fn is_written_soon(&self) -> bool {
+        self.is_written() || timeout(CHECKPOINT_TIME, self.flush()).await.is_ok()
     }
 }
 
@@ -66,13 +89,17 @@ struct Writer {
     dispatcher: Dispatcher,
     clock: WallClock,
     meters: Meters,
+    waiting: Arc<AtomicU64>,
 }
 
 impl Writer {
     async fn run(self, mut queue: mpsc::Receiver<Entry>) {
         while let Some(entry) = queue.recv().await {
             match entry {
-                Entry::Write { update, events } => self.write(&update, events).await,
+                Entry::Write { update, events } => {
+                    self.write(&update, events).await;
+                    self.waiting.fetch_sub(1, Ordering::AcqRel);
+                }
                 Entry::Flush(done) => {
                     // Nobody waits any more when the caller is gone, which is its own decision.
                     let _gone = done.send(());

@@ -1,12 +1,14 @@
 //! Law 2 when somebody else holds the database for longer than a write waits: nothing of the log is lost, and nothing overtakes.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::runtime::Runtime;
 
 use crate::talker::Talker;
-use crate::world::{World, until};
+use crate::world::{Place, Wishes, World, run_that_dies, until};
 
 /// Longer than a write waits for the database.
 const HELD: Duration = Duration::from_secs(7);
@@ -40,4 +42,42 @@ async fn what_happens_while_it_is_held_is_told_in_order() {
     assert_eq!(sequences, (0..).take(log.len()).collect::<Vec<u64>>());
     world.stop(&task).await;
     assert_eq!(world.over(&task).await["verdict"], "complete");
+}
+
+/// What a checkpoint stands for is made no more, so nothing of it would be told again.
+#[test]
+fn no_checkpoint_stands_for_what_is_not_in_the_log() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(Place::new()));
+    let held: Arc<Mutex<Option<SqliteConnection>>> = Arc::default();
+    let wishes = Wishes { journal_file_bytes: 4 << 10, ..Wishes::default() };
+    let task = run_that_dies(&place, wishes.clone(), async |world: World| {
+        let task = world.record("individual", "room", "1", &world.client()).await;
+        let stage = world.stage(&task).await;
+        let (handle, held, database) = (outside.handle().clone(), Arc::clone(&held), world.database());
+        let hold = move || {
+            let mut other =
+                handle.block_on(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(database)));
+            let begun = handle.block_on(sqlx::query("BEGIN IMMEDIATE").execute(other.as_mut().unwrap()));
+            begun.unwrap();
+            *held.lock().unwrap() = other.ok();
+        };
+        tokio::task::spawn_blocking(hold).await.unwrap();
+        stage.enter(0, "7", 1).await;
+        stage.talk(&mut [Talker::new(1, 440.0)], 0, 8_000).await;
+        until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(2)).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        task
+    });
+    let other = held.lock().unwrap().take();
+    outside.block_on(other.unwrap().close()).unwrap();
+    run_that_dies(&place, Wishes { ahead: Duration::from_secs(9), ..wishes }, async |world: World| {
+        world.stop(&task).await;
+        world.over(&task).await;
+        let types: Vec<_> = world.log(&task).await.iter().map(|event| event["eventType"].as_u64().unwrap()).collect();
+        for once in [42, 4, 41, 31, 11] {
+            assert_eq!(types.iter().filter(|event| **event == once).count(), 1, "{once} in {types:?}");
+        }
+        assert!(types.contains(&43), "{types:?}");
+    });
 }

@@ -87,7 +87,7 @@ impl Patience {
     fn keep(&mut self, works: &Works, presence: &Presence) {
         self.keep = Instant::now() + KEEP_EVERY;
         let desk = works.desk();
-        if !desk.journal.checkpoint_due(&desk.plan.sid) || !works.can_be_kept() {
+        if !desk.journal.checkpoint_due(&desk.plan.sid) || !works.can_be_kept() || !desk.scribe.is_written() {
             return;
         }
         let end = Ticks::from_ms(works.report().duration_ms);
