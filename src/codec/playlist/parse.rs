@@ -94,7 +94,7 @@ impl Playlist {
                 let no_time = PlaylistError::Rule("its first segment has no PROGRAM-DATE-TIME");
                 // MPEG-TS has all that a decoder needs in each segment.
                 let bare = name.ends_with(Container::Ts.ending());
-                playlist.map = map.or(bare.then_some("")).ok_or(no_map)?.to_owned();
+                playlist.map = map.or_else(|| bare.then_some("")).ok_or(no_map)?.to_owned();
                 playlist.start = WallMs(date_time.ok_or(no_time)?);
             } else if map.is_some_and(|map| map != playlist.map) {
                 return Err(PlaylistError::Rule("it changes its init segment (EXT-X-MAP) on the way"));

@@ -280,7 +280,8 @@ fn encoder(_: Format) -> Result<Box<dyn aac::Encoder>, AacError> {
     Err(AacError::Encoder("this worker was built without the feature `aac`".to_owned()))
 }
 
-#[cfg(all(test, feature = "aac"))]
+#[cfg(test)]
+#[cfg(feature = "aac")]
 mod tests {
     use super::*;
     use crate::codec::opus::Encoder;
