@@ -1,7 +1,7 @@
 //! What app servers call: the vendor's cloud recording REST API and our additions to it.
 //!
 //! * Every answer is a JSON object and carries `X-Request-Id`.
-//! * What real callers send is taken as it is (facts/callers.md section 1); what would change a recording is never ignored
+//! * What real callers send is taken as it is (docs/protocol/callers.md section 1); what would change a recording is never ignored
 //!   silently: it is honoured, refused by name with code 2, or said in `notes`.
 //! * Additive, beside the vendor's: `state`, `fileList`, `durationMs`, `verdict`, `health`, `ledger` in answers, also in the 404 after the
 //!   end; `mismatched` where a call's path or body disagrees with the task that its sid found; `recordingConfig.alsoIndividual`

@@ -4,8 +4,8 @@
 //! in channels of the embedded server (productId 1), which is written there on its way out.
 //!
 //! Invariants:
-//! * A callback is a line in the store; nothing here invents, drops or reorders one (law 2).
-//! * Bodies are canonical JSON: both ways in which receivers check signatures agree (facts/callers.md section 3).
+//! * A callback is a line in the store; nothing here invents, drops or reorders one (invariant 2).
+//! * Bodies are canonical JSON: both ways in which receivers check signatures agree (docs/protocol/callers.md section 3).
 //! * Per recording, and per session of a channel, one event is under way at a time; the next one goes when the receiver has
 //!   answered 200, or after a day of trying, when the event is a dead letter. The same event has the same `noticeId` on every
 //!   attempt.

@@ -1,6 +1,6 @@
 //! The embedded channel server: rooms that unmodified LiveKit SDKs join, audio only.
 //!
-//! What it speaks is LiveKit's first signalling protocol, as facts/livekit.md section 3 describes it, and no more of it than
+//! What it speaks is LiveKit's first signalling protocol, as docs/protocol/livekit.md section 3 describes it, and no more of it than
 //! voice rooms need: no video, no simulcast, no TURN, one machine. From the way in to the way out: the router checks the token
 //! ([`token`]) and upgrades; a session serves one signalling socket; the room (pure) decides what follows from each message; the
 //! live room does it; each member has two peer connections, one to publish on and one to hear on, all on one UDP port.

@@ -1,8 +1,8 @@
 //! The recording core: inputs go in, segments, events and the ledger come out. Pure: no I/O, no clock, no tokio.
 //!
 //! Invariants:
-//! * Position in any playlist is wall time since the session's start, to one frame (law 3).
-//! * The same inputs give the same bytes (law 6): what comes out depends on the inputs and their arrival times alone,
+//! * Position in any playlist is wall time since the session's start, to one frame (invariant 3).
+//! * The same inputs give the same bytes (invariant 6): what comes out depends on the inputs and their arrival times alone,
 //!   never on when [`Recorder::advance`] was called.
 //! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
 //!

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! * One resource never gives two recordings, nor does one idempotency key; an app, channel and recorder uid have at most one running recording.
-//! * A playlist never names what the bucket has not confirmed (law 1); what an event says is committed before it is sent (law 2).
+//! * A playlist never names what the bucket has not confirmed (invariant 1); what an event says is committed before it is sent
+//!   (invariant 2).
 //! * A recording owns its task and all its state; when it fails it harms no other.
 //!
 //! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and

@@ -2,7 +2,7 @@
 //! their delivery.
 //!
 //! SQLite in one file, write-ahead log, every commit on disk before the call returns (`synchronous = FULL`), so a state that
-//! an event reports is durable before anybody can hear of it (law 2).
+//! an event reports is durable before anybody can hear of it (invariant 2).
 //!
 //! Invariants:
 //! * Events of a session are numbered from 0 without a hole, in the order of their commits; a `notice_id` is unique.

@@ -19,7 +19,7 @@ use super::error::Refusal;
 use super::rate::Pace;
 use crate::units::{AppId, SecretHash};
 
-/// The app part that a released vendor client sends instead of an app id (facts/callers.md section 1).
+/// The app part that a released vendor client sends instead of an app id (docs/protocol/callers.md section 1).
 const PLACEHOLDER: &str = "%s";
 
 /// The longest key or secret that is looked at, in bytes.

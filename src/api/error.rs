@@ -1,10 +1,10 @@
-//! Refusals on the wire: HTTP status, the vendor's code and reason (facts/agora.md section 3), and what we can add.
+//! Refusals on the wire: HTTP status, the vendor's code and reason (docs/protocol/agora.md section 3), and what we can add.
 //!
 //! Chosen where the vendor's documents are silent: 8, 432, 433, 1001 and 1003 are HTTP 400. `detail` is additive: what exactly is
 //! wrong and what to do next; `reason` stays the vendor's own words where it has fixed ones.
 //!
 //! A worker that takes no new recordings answers acquire and start with HTTP 503, on which the official clients try again
-//! within 3 to 12 s (facts/callers.md section 1), and with `Retry-After`.
+//! within 3 to 12 s (docs/protocol/callers.md section 1), and with `Retry-After`.
 //!
 //! An `Idempotency-Key` that comes again with another request is HTTP 422 with code 2, as the IETF's draft on that header has it: the
 //! official clients try no 4xx again but 429, and a retry could not help.
@@ -99,7 +99,7 @@ impl Refusal {
         }
     }
 
-    /// The gateway's own words where it has some (facts/agora.md section 3).
+    /// The gateway's own words where it has some (docs/protocol/agora.md section 3).
     fn message(self) -> Cow<'static, str> {
         match self {
             Self::Unauthorized => "Unauthorized".into(),

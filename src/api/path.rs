@@ -1,5 +1,5 @@
 //! The paths of the API, read by hand: callers send empty parts, region prefixes and a literal `%s`, which a router's patterns
-//! would not let through (facts/callers.md section 1).
+//! would not let through (docs/protocol/callers.md section 1).
 
 use axum::http::Method;
 

@@ -1,4 +1,4 @@
-//! A callback's body (facts/agora.md sections 5 and 6): canonical JSON, made from a line of the log, or from what happened in a
+//! A callback's body (docs/protocol/agora.md sections 5 and 6): canonical JSON, made from a line of the log, or from what happened in a
 //! channel.
 
 use crate::recording::Mode;

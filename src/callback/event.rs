@@ -1,4 +1,4 @@
-//! The events and their documented details (facts/agora.md section 5.1), ready for the log.
+//! The events and their documented details (docs/protocol/agora.md section 5.1), ready for the log.
 //!
 //! The functions are named for the vendor's `msgName` where that says enough. Fields of ours may be added with
 //! [`NewEvent::with`]; the documented ones keep their names, types and meaning. Times are UTC milliseconds.
@@ -132,7 +132,7 @@ pub fn unreadable_track(uid: &Uid, kind: TrackKind, number: u64, from: WallMs) -
     Some(said)
 }
 
-/// Event 3: a call does not fit the current state. `status` as in `query` (facts/agora.md section 1.3); `file_list` the
+/// Event 3: a call does not fit the current state. `status` as in `query` (docs/protocol/agora.md section 1.3); `file_list` the
 /// playlist's name or empty. `recordingMode` as the current English documents have it: 0 individual, 1 composite.
 pub fn status_update(status: u8, mode: Mode, file_list: &str) -> NewEvent {
     event(

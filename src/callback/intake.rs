@@ -1,7 +1,7 @@
 //! Where channel events come in: a bounded queue between the channels, which never wait, and the database.
 //!
 //! What nobody wants is not taken. What finds the queue full is lost, counted and logged; nothing else is. An event is in the
-//! store before the receiver can hear of it (law 2).
+//! store before the receiver can hear of it (invariant 2).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -15,12 +15,12 @@ use crate::units::{AppId, EventTypes};
 pub struct Settings {
     /// One receiver an app; events of other apps stay in the log, undelivered.
     pub targets: HashMap<AppId, Target>,
-    /// How long a receiver has for its answer (facts/agora.md section 5: 10 s).
+    /// How long a receiver has for its answer (docs/protocol/agora.md section 5: 10 s).
     pub patience: Duration,
     /// When a failed event is tried again.
     pub schedule: Schedule,
     /// How old an event is, since it was written or asked for again, when its last failed attempt makes it a dead letter. At
-    /// least a day in production (law 2).
+    /// least a day in production (invariant 2).
     pub give_up_after: Duration,
     /// Requests of one product at once to one target, each of another session.
     pub at_once_per_target: usize,

@@ -1,4 +1,4 @@
-//! A callback's signatures (facts/agora.md section 5): HMAC over the raw body, keyed with the app's callback secret, in
+//! A callback's signatures (docs/protocol/agora.md section 5): HMAC over the raw body, keyed with the app's callback secret, in
 //! lower-case hexadecimal digits.
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! JSON Web Tokens with HS256 (RFC 7519, RFC 7515): what a LiveKit server accepts from a client (facts/livekit.md section 2).
+//! JSON Web Tokens with HS256 (RFC 7519, RFC 7515): what a LiveKit server accepts from a client (docs/protocol/livekit.md section 2).
 //!
 //! Only HS256 is spoken: a token that names another algorithm, or none, is refused before its signature is looked at.
 //! Signatures are compared in constant time. Time is the caller's: [`Validity::check`] takes it as a value.

@@ -1,5 +1,5 @@
 //! The LiveKit client behind the port: signalling version 0, the subscriber's peer connection only, hidden
-//! (facts/livekit.md section 5).
+//! (docs/protocol/livekit.md section 5).
 //!
 //! A member's uid is its participant identity. Audio is asked for track by track, so what is not selected is never sent.
 //! Nothing of the protocol leaves this folder.

@@ -1,7 +1,7 @@
 //! Peer connections as both sides of a channel need them: Opus (a recorder takes G.711 too), lost packets asked for again, sender reports kept.
 //!
 //! The bot and the embedded channel server build on the same [`builder`]; addresses, runtime and handler are theirs to add.
-//! Handlers must not hold their peer connection strongly: that cycle leaks it (facts/webrtc.md, sharp edges).
+//! Handlers must not hold their peer connection strongly: that cycle leaks it (docs/protocol/livekit.md section 8).
 
 mod level;
 mod runtime;

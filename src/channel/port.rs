@@ -105,7 +105,7 @@ pub enum EndReason {
     Unreachable,
 }
 
-/// Why a caller's token does not open the channel. The text is the vendor's own (facts/agora.md section 8.3).
+/// Why a caller's token does not open the channel. The text is the vendor's own (docs/protocol/agora.md section 8.3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Its time, or the right to join, is over.

@@ -1,4 +1,4 @@
-//! The vendor's channel events (productId 1; facts/agora.md section 6), made from the news of the rooms.
+//! The vendor's channel events (productId 1; docs/protocol/agora.md section 6), made from the news of the rooms.
 //!
 //! A recorder is a member like the others here, told apart by its `clientType`, as with the original. Times and durations on
 //! the wire are seconds. A member that is no number has one made from its identity; `account` always is the identity.

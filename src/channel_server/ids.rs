@@ -1,5 +1,5 @@
 //! The ids that LiveKit SDKs expect: a prefix that says what it is, then twelve letters and digits that no eye confuses
-//! (facts/livekit.md section 2). An SDK treats an id with another prefix as something else.
+//! (docs/protocol/livekit.md section 2). An SDK treats an id with another prefix as something else.
 
 use std::fmt;
 use std::sync::Arc;

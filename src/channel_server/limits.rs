@@ -1,4 +1,4 @@
-//! Everything that is bounded, by name. Past a limit new work is refused; running work is never harmed (law 10).
+//! Everything that is bounded, by name. Past a limit new work is refused; running work is never harmed (invariant 10).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a member's client runs on, as the vendor counts it (facts/agora.md section 6).
+//! What a member's client runs on, as the vendor counts it (docs/protocol/agora.md section 6).
 
 /// A platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

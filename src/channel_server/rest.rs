@@ -1,4 +1,4 @@
-//! The vendor's channel management API (facts/agora.md section 7): channels and who is in them, kicking rules, projects.
+//! The vendor's channel management API (docs/protocol/agora.md section 7): channels and who is in them, kicking rules, projects.
 //!
 //! Answers are true at the moment they are given. What is ours: an account (a member whose uid is no number) is listed by its
 //! number, as in channel events, and its name stands beside it in `accounts`; rules and property look-ups take account names

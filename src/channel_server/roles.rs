@@ -1,4 +1,4 @@
-//! Channel profiles and roles (facts/agora.md sections 6 to 8): who may speak in a channel by the channel's own rules.
+//! Channel profiles and roles (docs/protocol/agora.md sections 6 to 8): who may speak in a channel by the channel's own rules.
 //!
 //! In a communication channel everybody is a user. In a live channel there are hosts and an audience, which publishes nothing.
 //! The first member to come decides the channel's profile, by its token's attribute `channel.profile` or the query parameter

@@ -1,6 +1,6 @@
 //! The way in: `GET /rtc` upgrades to the signalling socket, `GET /rtc/validate` says beforehand whether it would.
 //!
-//! Both paths of the newer signalling (v1) answer 404: SDKs then fall back to this one (facts/livekit.md section 2). Refusals
+//! Both paths of the newer signalling (v1) answer 404: SDKs then fall back to this one (docs/protocol/livekit.md section 2). Refusals
 //! carry `Access-Control-Allow-Origin`, without which browsers hide them and call the server unreachable.
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Kicking rules (facts/agora.md section 7): who may not join, or not publish, for how long.
+//! Kicking rules (docs/protocol/agora.md section 7): who may not join, or not publish, for how long.
 //!
 //! A rule is kept by a [`RuleKeeper`] before it counts, and looked up in memory. It is about users: recorders are exempt, since
 //! a recording is ended by its own calls and no rule may cost one. Publishing video is banned by name only, as there is none.

@@ -82,7 +82,7 @@ pub(super) fn sections(sdp: &str) -> Result<Vec<Section>, SdpError> {
 /// [`usable`] lets pass, a bounded number of them.
 ///
 /// Browsers give rejected sections, which stand outside the BUNDLE group, credentials of their own at an ICE restart; the crate
-/// takes this for a contradiction (facts/livekit.md section 7).
+/// takes this for a contradiction (docs/protocol/livekit.md section 7).
 pub(super) fn sanitized(sdp: &str) -> String {
     const CREDENTIALS: [&str; 2] = ["a=ice-ufrag:", "a=ice-pwd:"];
     let (session, sections) = split(sdp);

@@ -1,4 +1,4 @@
-//! One signalling socket: protobuf messages in binary frames, both ways (facts/livekit.md section 3).
+//! One signalling socket: protobuf messages in binary frames, both ways (docs/protocol/livekit.md section 3).
 
 use std::time::Duration;
 

@@ -58,7 +58,7 @@ pub struct Asked {
     pub identity: Option<String>,
 }
 
-/// Why a token doesn't open the room. The text is the vendor's own (facts/agora.md section 8.3); clients look for it.
+/// Why a token doesn't open the room. The text is the vendor's own (docs/protocol/agora.md section 8.3); clients look for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No token at all.

@@ -40,7 +40,7 @@ const CNAME: &str = "demo";
 /// How long after a stop its last event may take.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Events that belong to a good recording (facts/agora.md section 5.1): in every mode the same.
+/// Events that belong to a good recording (docs/protocol/agora.md section 5.1): in every mode the same.
 const STORY: [u16; 9] = [40, 30, 43, 42, 4, 33, 41, 31, 11];
 
 /// Arguments of `demo`.

@@ -2,8 +2,8 @@
 //!
 //! Frame `n` holds samples `1024 n` to `1024 n + 1023` of the recording's timeline, for every segment of every playlist; a segment has
 //! whole frames. It is made by an encoder as new, which gets three frames of what sounded before the segment first and whose frames of
-//! that are thrown away: that is as long as an encoder remembers, so no seam is heard (facts/aac.md). Thus the bytes of a segment depend
-//! on the packets in it and within the second before it and on nothing else, and come out the same when it is made again.
+//! that are thrown away: that is as long as an encoder remembers, so no seam is heard (docs/protocol/media.md section 3). Thus the bytes of
+//! a segment depend on the packets in it and within the second before it and on nothing else, and come out the same when it is made again.
 //!
 //! **Borders.** An encoder and the Opus coder both lag, so the last frames of a segment would need packets of the next one. They belong to
 //! the next segment instead: [`first_frame`] is 40 to 61 ms before the border between the packets. The last segment of a playlist has its

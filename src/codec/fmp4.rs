@@ -1,5 +1,5 @@
 //! Opus in fragmented MP4: one init segment a playlist, then `moof` + `mdat` a segment, or several of
-//! them in one file that a playlist lists one by one (facts/media.md section 1; ISO/IEC 14496-12; "Encapsulation of Opus in ISO
+//! them in one file that a playlist lists one by one (docs/protocol/media.md section 1; ISO/IEC 14496-12; "Encapsulation of Opus in ISO
 //! Base Media File Format").
 //!
 //! Invariants: one track, timescale 48000; `tfdt` is the position on the recording's timeline and never restarts; no `styp`

@@ -1,4 +1,4 @@
-//! File names in the bucket (facts/agora.md section 4.1): `<sid>_<cname>.m3u8` and its relatives.
+//! File names in the bucket (docs/protocol/agora.md section 4.1): `<sid>_<cname>.m3u8` and its relatives.
 //!
 //! Invariants: two recordings, or two uids or sources of one recording, never share a name; a name holds only `[A-Za-z0-9_.-]`, starts
 //! with the sid or with `live_` and the sid (so never with a dot) and is at most 255 bytes long (what a file system takes).

@@ -58,8 +58,8 @@ struct Listed<'a> {
 /// The tag of a segment that is not there.
 const GAP: &str = "#EXT-X-GAP";
 
-/// The vendor's tag where a track starts (facts/agora.md section 4.3). One stands before the first segment: nothing interrupts these
-/// playlists. Players that don't know it pass over it.
+/// The vendor's tag where a track starts (docs/protocol/agora.md section 4.3). One stands before the first segment: nothing interrupts
+/// these playlists. Players that don't know it pass over it.
 const TRACK_EVENT: &str = "#EXT-X-AGORA-TRACK-EVENT";
 
 /// One segment of a playlist.

@@ -28,7 +28,7 @@ impl FileType {
     }
 }
 
-/// When a new file begins: the vendor's 2 hours or about 2 GB (facts/agora.md section 4.1), whichever comes first.
+/// When a new file begins: the vendor's 2 hours or about 2 GB (docs/protocol/agora.md section 4.1), whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roll {
     /// A file that is so long takes no more segments.

@@ -1,4 +1,4 @@
-//! What a timeline is made of, and how a hole in it is bridged (facts/media.md section 2, rules 1 to 4). Ticks throughout.
+//! What a timeline is made of, and how a hole in it is bridged (docs/protocol/media.md section 2, rules 1 to 4). Ticks throughout.
 //!
 //! A hole begins with packets that make a decoder conceal, as long as its [`Kind`] allows; then comes digital silence, and once
 //! there was silence nothing is concealed until sound comes again.

@@ -1,4 +1,4 @@
-//! One uid, or a further source of it, alone: the sender's packets bit for bit (law 4), the fillers between them.
+//! One uid, or a further source of it, alone: the sender's packets bit for bit (invariant 4), the fillers between them.
 
 use serde::{Deserialize, Serialize};
 

@@ -67,7 +67,7 @@ pub enum Input {
     },
     /// An RTP packet of a publication.
     Packet(Packet),
-    /// An RTCP sender report (RFC 3550 section 6.4.1); a bonus, never relied on (facts/livekit.md section 10).
+    /// An RTCP sender report (RFC 3550 section 6.4.1); a bonus, never relied on (docs/protocol/livekit.md section 10).
     SenderReport {
         /// Which publication.
         track: TrackId,

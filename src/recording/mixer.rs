@@ -37,7 +37,7 @@ const LEAD: i64 = SLOT + KNOWN_BEYOND;
 /// Silence that is not written before it is known what follows.
 const HELD_BACK: i64 = 2 * SLOT;
 
-/// libopus's best; at 64 kbit/s mono it costs little more than less (facts/media.md section 5).
+/// libopus's best; at 64 kbit/s mono it costs little more than less (docs/protocol/media.md section 5).
 const COMPLEXITY: i32 = 10;
 
 /// Longest span that is made at once: what is summed has to fit in memory.

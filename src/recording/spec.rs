@@ -49,11 +49,11 @@ impl Mode {
     }
 }
 
-/// The vendor's audioProfile (facts/agora.md section 2.1): channels and bit rate of the mix.
+/// The vendor's audioProfile (docs/protocol/agora.md section 2.1): channels and bit rate of the mix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioProfile {
-    /// Profile 0: 48 kHz mono, 64 kbit/s (the vendor says 48; below 64 Opus leaves its cheap CELT mode, facts/media.md section 5).
+    /// Profile 0: 48 kHz mono, 64 kbit/s (the vendor says 48; below 64 Opus leaves its cheap CELT mode, docs/protocol/media.md section 5).
     #[default]
     Mono64,
     /// Profile 1: 48 kHz mono, 128 kbit/s.
@@ -123,7 +123,7 @@ impl From<SegmentLength> for u8 {
     }
 }
 
-/// Whose audio is recorded (facts/agora.md section 2.1, subscribeAudioUids and unSubscribeAudioUids).
+/// Whose audio is recorded (docs/protocol/agora.md section 2.1, subscribeAudioUids and unSubscribeAudioUids).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {

@@ -4,10 +4,10 @@
 //! from then on what is made, until the own bucket is well again. Copies take nothing from the spool: an object leaves it only when
 //! its own bucket confirmed it, so coming home is the usual upload. Nothing runs, and no connection is made, before that time.
 //!
-//! A playlist there goes by law 1 as well: it names what is there. What the own bucket confirmed before it could be copied stands in it
-//! as a gap of its length, so that position stays wall time. Whether what is there can be put again is found out when the use begins, with
-//! one small object; no text is put before, and where it can't, only the final ones are. What was copied by an earlier run of the worker and is home by now is such
-//! a gap too: this run knows for sure only of the home.
+//! A playlist there goes by invariant 1 as well: it names what is there. What the own bucket confirmed before it could be copied stands in
+//! it as a gap of its length, so that position stays wall time. Whether what is there can be put again is found out when the use begins,
+//! with one small object; no text is put before, and where it can't, only the final ones are. What was copied by an earlier run of the
+//! worker and is home by now is such a gap too: this run knows for sure only of the home.
 
 mod handing;
 mod shelves;
@@ -33,7 +33,7 @@ use crate::storage::{Bucket, CopyQueue, Destination, KeyPrefix, Progress, Sessio
 use crate::store::NewEvent;
 use crate::units::WallMs;
 
-/// `warnCode`: uploaded to the backup (facts/agora.md section 5.1).
+/// `warnCode`: uploaded to the backup (docs/protocol/agora.md section 5.1).
 pub(super) const TO_THE_BACKUP: u32 = 32;
 /// A use of an earlier run goes on after this time, or with the first attempt that fails.
 const RESUME_AFTER: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! What of a recording the bucket holds, and what its playlists may say. Pure.
 //!
-//! Law 1 lives here: a playlist names a segment only after the bucket confirmed it and all before it, and its init segment.
+//! Invariant 1 lives here: a playlist names a segment only after the bucket confirmed it and all before it, and its init segment.
 //! In a write-once bucket a playlist has one text, the final one. A playlist never becomes shorter either: while a recording is made again from its journal, none is given out before it is
 //! as long as it can have been.
 

@@ -43,7 +43,7 @@ impl State {
         }
     }
 
-    /// The vendor's status number (facts/agora.md section 1.3): 5 as soon as the bot is in the channel.
+    /// The vendor's status number (docs/protocol/agora.md section 1.3): 5 as soon as the bot is in the channel.
     pub const fn status(self) -> u8 {
         match self {
             Self::Starting => 2,

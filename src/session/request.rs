@@ -12,7 +12,7 @@ use crate::recording::{AudioProfile, Mode, Selection};
 use crate::storage::vendor::StorageConfigParts;
 use crate::units::{AppId, Cname, Sid, Uid};
 
-/// Uids that a subscription list may hold (facts/agora.md section 2.1).
+/// Uids that a subscription list may hold (docs/protocol/agora.md section 2.1).
 pub const MAX_SELECTED_UIDS: usize = 32;
 
 /// Asks for a resource.
@@ -85,7 +85,7 @@ pub struct IdleRule {
     pub kind: IdleKind,
 }
 
-/// Which members keep a recording alive (facts/agora.md section 2.1, maxIdleTime).
+/// Which members keep a recording alive (docs/protocol/agora.md section 2.1, maxIdleTime).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdleKind {

@@ -1,6 +1,6 @@
 //! The loop of a recording whose bot is in the channel.
 //!
-//! It sleeps until there is news, a confirmation, a command, or the core or the idle rule has something to do (law 9).
+//! It sleeps until there is news, a confirmation, a command, or the core or the idle rule has something to do (invariant 9).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -352,7 +352,7 @@ impl Running {
     }
 
     /// Tells the core that time passed, once it has everything that arrived until now. What arrives later does not count as
-    /// earlier: the journal says what the core saw (law 6).
+    /// earlier: the journal says what the core saw (invariant 6).
     fn pass_time(&mut self) {
         self.stalls.extend(self.watched.stalls());
         if self.handle.news.is_empty() {

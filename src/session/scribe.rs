@@ -1,6 +1,6 @@
 //! Writes a session's log: one task a session, so that audio never waits for the database.
 //!
-//! Law 2: what an event reports is committed with it, before anybody hears of it. Order is the order of the calls.
+//! Invariant 2: what an event reports is committed with it, before anybody hears of it. Order is the order of the calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

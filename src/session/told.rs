@@ -14,7 +14,7 @@ use crate::callback::event::{ErrorLevel, EventKey};
 use crate::store::{Event, NewEvent, Store, StoreError};
 use crate::units::{Sid, WallMs};
 
-/// Numbers of events (facts/agora.md section 5.1).
+/// Numbers of events (docs/protocol/agora.md section 5.1).
 const ERROR: u16 = 1;
 const WARNING: u16 = 2;
 

@@ -21,7 +21,7 @@ pub(super) const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// A fault that comes and goes is told again after this time.
 pub(super) const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
-/// The vendor's codes of module uploader (facts/agora.md section 5.1).
+/// The vendor's codes of module uploader (docs/protocol/agora.md section 5.1).
 pub(super) const STORAGE_CONFIGURATION: u32 = 32;
 const UPLOAD_FAILED: u32 = 47;
 pub(super) const FILE_OPERATION: u32 = 51;

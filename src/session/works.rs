@@ -55,7 +55,7 @@ use crate::units::{Ticks, WallMs};
 
 /// How long a recording that is made again waits before it asks a full disk once more.
 const ROOM_PATIENCE: Duration = Duration::from_secs(1);
-/// How far apart two events 33 are at least (facts/agora.md section 5.1).
+/// How far apart two events 33 are at least (docs/protocol/agora.md section 5.1).
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// A recording in the making.

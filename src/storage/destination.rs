@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-/// Most characters of a key prefix, slashes included (facts/agora.md section 2.3).
+/// Most characters of a key prefix, slashes included (docs/protocol/agora.md section 2.3).
 pub const MAX_PREFIX_CHARS: usize = 128;
 
 /// Where a recording goes.

@@ -1,6 +1,6 @@
 //! The disk under the data directory: how much of it is free, and whether it takes a write at all.
 //!
-//! Looked at when somebody asks, never on a timer (law 9). One look serves everybody who asks within [`FRESH`]; at most one is
+//! Looked at when somebody asks, never on a timer (invariant 9). One look serves everybody who asks within [`FRESH`]; at most one is
 //! under way, so a disk that hangs costs one thread. A look is the space that is free for this user and a small file that is
 //! written, synced and removed.
 

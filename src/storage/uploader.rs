@@ -1,6 +1,6 @@
 //! Brings spooled objects to the bucket, one task a session.
 //!
-//! * An object leaves the spool only after the bucket confirmed it, or after the session let it go; nothing is ever given up (law 1).
+//! * An object leaves the spool only after the bucket confirmed it, or after the session let it go; nothing is ever given up (invariant 1).
 //! * A media object is never put over another one. Where its name is taken by other bytes ([`UploadReport::Taken`]) it waits for the
 //!   session's decision, and so does every playlist that was submitted behind it.
 //! * A playlist or document is put after everything that was submitted before it is confirmed, so it never names what is not

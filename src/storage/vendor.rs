@@ -1,4 +1,4 @@
-//! The vendor's `storageConfig` to a [`Destination`] (facts/agora.md section 2.3, facts/callers.md section 1).
+//! The vendor's `storageConfig` to a [`Destination`] (docs/protocol/agora.md section 2.3, docs/protocol/callers.md section 1).
 
 mod endpoint;
 mod regions;

@@ -1,6 +1,6 @@
 //! Canonical JSON: text that `JSON.stringify(JSON.parse(text))` gives back byte for byte.
 //!
-//! Half of the receivers check a callback's signature over exactly that (facts/callers.md section 3). So: no blanks, raw
+//! Half of the receivers check a callback's signature over exactly that (docs/protocol/callers.md section 3). So: no blanks, raw
 //! UTF-8, nothing escaped that need not be, integers without exponent or fraction and within ±(2^53 - 1), and no key that
 //! JavaScript would sort to the front because it looks like an array index.
 

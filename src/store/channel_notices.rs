@@ -1,4 +1,4 @@
-//! Channel events that apps want to be told of. They are written here before anybody hears of them (law 2), numbered within the
+//! Channel events that apps want to be told of. They are written here before anybody hears of them (invariant 2), numbered within the
 //! channel's session, and delivered in that order.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub struct NewChannelNotice {
     pub app: AppId,
     /// The channel's session.
     pub session: ChannelSid,
-    /// The vendor's number for it (facts/agora.md section 6).
+    /// The vendor's number for it (docs/protocol/agora.md section 6).
     pub event_type: u16,
     /// The vendor's payload. Without secrets.
     pub payload: Value,

@@ -20,7 +20,7 @@ pub const MAX_DETAILS_BYTES: usize = 1 << 20;
 /// Something that happened, before it has its number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
-    /// The vendor's number for it (facts/agora.md section 5.1).
+    /// The vendor's number for it (docs/protocol/agora.md section 5.1).
     pub event_type: u16,
     /// Which service says so: 0 platform, 1 recorder, 2 uploader.
     pub service_type: u8,

@@ -1,4 +1,4 @@
-//! Resources: the right to start one recording (facts/agora.md section 1.1).
+//! Resources: the right to start one recording (docs/protocol/agora.md section 1.1).
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Every recording event (productId 3) that the vendor has or had; what audio can't cause never comes
-/// (facts/agora.md section 5.1).
+/// (docs/protocol/agora.md section 5.1).
 pub const RECORDING_EVENTS: [u16; 31] = [
     1, 2, 3, 4, 11, 12, 13, 30, 31, 32, 33, 34, 40, 41, 42, 43, 44, 45, 46, 47, 60, 61, 70, 71, 72, 73, 80, 81, 90,
     100, 1001,
 ];
 
-/// Every channel event (productId 1; facts/agora.md section 6).
+/// Every channel event (productId 1; docs/protocol/agora.md section 6).
 pub const CHANNEL_EVENTS: [u16; 10] = [101, 102, 103, 104, 105, 106, 107, 108, 111, 112];
 
 /// A choice among the events of a product. In text: `"all"`, `"none"`, a list of numbers, or the numbers with commas between.

@@ -67,7 +67,7 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// A tenant's app id: 32 hexadecimal digits (facts/agora.md section 8.1).
+    /// A tenant's app id: 32 hexadecimal digits (docs/protocol/agora.md section 8.1).
     AppId,
     "app id",
     |text| hex32(text, false).then_some(()).ok_or("must be 32 hexadecimal digits")
@@ -82,7 +82,7 @@ text_id!(
 
 text_id!(
     /// A channel's session, from its first member to its end: 32 upper-case hexadecimal digits, as the vendor's channel events
-    /// name it (facts/agora.md section 6).
+    /// name it (docs/protocol/agora.md section 6).
     ChannelSid,
     "channel sid",
     |text| {
@@ -92,7 +92,7 @@ text_id!(
 );
 
 text_id!(
-    /// A channel's name: 1 to 64 bytes of the vendor's character set (facts/agora.md section 8.4).
+    /// A channel's name: 1 to 64 bytes of the vendor's character set (docs/protocol/agora.md section 8.4).
     Cname,
     "cname",
     |text| match text.len() {

@@ -95,7 +95,7 @@ impl WallMs {
         Self(self.0 + ticks.as_ms())
     }
 
-    /// `YYYYMMDDhhmmssmmm` in UTC, 17 digits: the time in slice names (facts/agora.md section 4.1).
+    /// `YYYYMMDDhhmmssmmm` in UTC, 17 digits: the time in slice names (docs/protocol/agora.md section 4.1).
     pub fn utc17(self) -> String {
         self.date_time().format("%Y%m%d%H%M%S%3f").to_string()
     }

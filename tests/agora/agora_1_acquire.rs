@@ -1,4 +1,4 @@
-//! facts/agora.md 1.1: acquire, field by field, and what a resource is.
+//! docs/protocol/agora.md section 1.1: acquire, field by field, and what a resource is.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! facts/agora.md 1 and the first lines of 3: paths, methods, credentials, and what answers where no call is.
+//! docs/protocol/agora.md section 1 and the first lines of section 3: paths, methods, credentials, and what answers where no call is.
 
 use axum::body::Body;
 use axum::http::{Method, Request};

@@ -1,4 +1,4 @@
-//! facts/agora.md 1.2 and 1.3: what start and query answer.
+//! docs/protocol/agora.md sections 1.2 and 1.3: what start and query answer.
 
 use serde_json::{Value, json};
 

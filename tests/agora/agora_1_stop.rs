@@ -1,4 +1,4 @@
-//! facts/agora.md 1.6: stop, waiting and at once.
+//! docs/protocol/agora.md section 1.6: stop, waiting and at once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! facts/agora.md 1.4 and 1.5: update and updateLayout, field by field.
+//! docs/protocol/agora.md sections 1.4 and 1.5: update and updateLayout, field by field.
 
 use cloud_recorder::recording::Selection;
 use serde_json::{Value, json};

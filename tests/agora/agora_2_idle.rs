@@ -1,4 +1,5 @@
-//! facts/agora.md 2.1, maxIdleTime and channelType: idle is no host in a live channel, and no user in a communication channel.
+//! docs/protocol/agora.md section 2.1, maxIdleTime and channelType: idle is no host in a live channel, and no user in a communication
+//! channel.
 
 use cloud_recorder::recording::Input;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! facts/agora.md 2, 2.1, 2.2 and 2.4: each field of start's clientRequest is honoured, has no effect and says so, or is refused by
-//! name.
+//! docs/protocol/agora.md sections 2, 2.1, 2.2 and 2.4: each field of start's clientRequest is honoured, has no effect and says so, or is
+//! refused by name.
 
 use cloud_recorder::recording::Selection;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! facts/agora.md 2.3: storageConfig, its vendors, regions and prefixes.
+//! docs/protocol/agora.md section 2.3: storageConfig, its vendors, regions and prefixes.
 
 use cloud_recorder::storage::vendor::{StorageConfigParts, destination};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! facts/agora.md 3: every error that can be caused, with its HTTP status, code and reason.
+//! docs/protocol/agora.md section 3: every error that can be caused, with its HTTP status, code and reason.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! facts/agora.md 4: names in the bucket, and the lines of a playlist. Where a recording of this product has to differ, Opus in
-//! `.m4s` for AAC in `.ts`, docs/coming-from-agora.md says so.
+//! docs/protocol/agora.md section 4: names in the bucket, and the lines of a playlist. Where a recording of this product has to differ,
+//! Opus in `.m4s` for AAC in `.ts`, docs/coming-from-agora.md says so.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! facts/callers.md 1: the lines that tests/rest/every_odd_request_of_real_callers.rs leaves open.
+//! docs/protocol/callers.md section 1: the lines that tests/rest/every_odd_request_of_real_callers.rs leaves open.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::contract::{accepted, bare, path, refused, turned_away};
 use crate::world::{Place, Wishes, World};
 
-/// "GET on update and updateLayout without body and credentials"
+/// A GET on update and updateLayout, without body and credentials.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_methods_without_credentials_get_json() {
     let world = World::new().await;
@@ -22,7 +22,7 @@ async fn wrong_methods_without_credentials_get_json() {
     assert!(posted.status.is_client_error(), "callers.md 1, POST on query");
 }
 
-/// "no storageConfig, or vendor 0 with empty bucket and keys (use the app's default storage where one is configured…)"
+/// No storageConfig, or vendor 0 with empty bucket and keys: the app's default storage is used where one is configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_apps_default_storage_is_used() {
     let place = Arc::new(Place::new().await);
@@ -39,7 +39,7 @@ async fn the_apps_default_storage_is_used() {
     }
 }
 
-/// "a channel name or a meeting title as it is" as a prefix, and "bodies pretty-printed with leading blank lines"
+/// A channel's name or a meeting's title as a prefix, and bodies with blank lines in front.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_and_prefixes_as_they_come() {
     let world = World::new().await;
@@ -52,7 +52,7 @@ async fn bodies_and_prefixes_as_they_come() {
     accepted("callers.md 1, pretty-printed", &world.call(Method::POST, &start, pretty).await);
 }
 
-/// "uid … '0'" and "scene 2", in one acquire as one of them sends it; "one resourceId never gives two recordings"
+/// The uid 0 and scene 2, in one acquire as one of them sends it; one resource never gives two recordings.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_is_repeated_at_once_is_one_recording() {
     let world = World::new().await;
@@ -70,7 +70,7 @@ async fn a_start_that_is_repeated_at_once_is_one_recording() {
     assert_eq!(world.joins(), 1);
 }
 
-/// "A caller that posts layouts to /update": what is no layout at all is refused there by name.
+/// A caller posts layouts to `/update`: what is no layout at all is refused there by name.
 #[tokio::test(flavor = "multi_thread")]
 async fn layouts_are_not_judged_on_update() {
     let world = World::new().await;

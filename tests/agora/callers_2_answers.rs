@@ -1,4 +1,4 @@
-//! facts/callers.md 2: what is read from answers, as strictly as the strictest of them reads.
+//! docs/protocol/callers.md section 2: what is read from answers, as strictly as the strictest of them reads.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::channel::Door;
 use crate::contract::{accepted, path, speak};
 use crate::world::{Answer, World};
 
-/// "Every answer is a JSON object … with a numeric code and a string reason (gateway refusals: message)": what the client from
+/// A refusal has a numeric code and a string reason, or a message from a gateway: what the client from
 /// Go does with it. That it is an object with an X-Request-Id, [`World::send`] asserts of every answer of these scenarios.
 fn sorted(answer: &Answer) -> &'static str {
     let (code, reason) = (&answer.body["code"], &answer.body["reason"]);
@@ -43,7 +43,7 @@ async fn each_answer_is_a_success_or_an_error_that_is_known() {
     }
 }
 
-/// "status right after start", "10 s client time-outs": start answers within 3 s, and a query right after it says 5.
+/// Clients query right after start, and wait for 10 s at most: start answers within 3 s, and a query right after it says 5.
 #[tokio::test(flavor = "multi_thread")]
 async fn start_is_quick_and_status_is_five_at_once() {
     let world = World::new().await;
@@ -58,7 +58,7 @@ async fn start_is_quick_and_status_is_five_at_once() {
     assert_eq!(answer.body["state"], "starting");
 }
 
-/// "404 after the end is an interface": three ways to read it, and what is added to it.
+/// A 404 after the end is an interface: three ways to read it, and what is added to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_is_a_404_that_says_more() {
     let world = World::new().await;
@@ -77,7 +77,7 @@ async fn the_end_is_a_404_that_says_more() {
     accepted("callers.md 2, the additive resource", &known);
 }
 
-/// "uid and sid strings, status a number, sliceStartTime a 64-bit number in ms, isPlayable and mixedAllUser booleans"
+/// The types of uid, sid, status, sliceStartTime, isPlayable and mixedAllUser.
 #[tokio::test(flavor = "multi_thread")]
 async fn values_have_the_types_that_are_read() {
     let world = World::new().await;

@@ -1,11 +1,11 @@
-//! facts/callers.md 4: programs that know the bucket and nothing else find what they look for.
+//! docs/protocol/callers.md section 4: programs that know the bucket and nothing else find what they look for.
 
 use crate::contract::speak;
 use crate::readers::{MediaName, segments, utc_ms};
 use crate::world::World;
 
-/// "Listing by prefix, then .m3u8", "one reader wants exactly one m3u8 per folder", "start time from the name", "names split from
-/// the right", "uid from __uid_s_(.*?)__uid_e", "readers place segments by the time in the name".
+/// Readers list a prefix, one wants one playlist in a folder, names are split from the right, start and uid are read from them, and
+/// segments are placed by the time in their names.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_finds_its_way_by_names_alone() {
     let world = World::new().await;

@@ -12,7 +12,7 @@ pub(crate) fn path(rest: &str) -> String {
     format!("/v1/apps/{APP}/cloud_recording/{rest}")
 }
 
-/// A success, which is exactly 200 (facts/callers.md 2).
+/// A success, which is exactly 200 (docs/protocol/callers.md section 2).
 pub(crate) fn accepted(row: &str, answer: &Answer) {
     assert_eq!(answer.status.as_u16(), 200, "{row}: {}", answer.body);
     assert!(answer.body.get("code").is_none(), "{row}: {}", answer.body);

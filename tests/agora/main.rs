@@ -1,5 +1,5 @@
-//! The contract with callers of the original, row by row: `agora_<section>_*` are the rows of facts/agora.md, `callers_<section>_*`
-//! the lines of facts/callers.md. Each case names its row. docs/compatibility.md is the index: every row with the test that covers
+//! The contract with callers of the original, row by row: `agora_<section>_*` are the rows of docs/protocol/agora.md, `callers_<section>_*`
+//! the lines of docs/protocol/callers.md. Each case names its row. docs/compatibility.md is the index: every row with the test that covers
 //! it, here or elsewhere, or why it is refused; `the_page_is_true` holds it to that.
 //!
 //! Sections 5 and 6, events, are in tests/callbacks, tests/rest/callbacks_tell_the_story.rs and tests/channel.

@@ -1,4 +1,5 @@
-//! Programs that read the customer's bucket, as they were seen (facts/callers.md 4): they know names and lines, nothing else.
+//! Programs that read the customer's bucket, as they were seen (docs/protocol/callers.md section 4): they know names and lines, nothing
+//! else.
 
 /// A media file's name taken apart from the right, since a channel's name may hold underscores.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! facts/agora.md section 6, row by row: channel events (productId 1) from the channel server's news to the receiver.
+//! docs/protocol/agora.md section 6, row by row: channel events (productId 1) from the channel server's news to the receiver.
 
 use cloud_recorder::callback::{Dispatcher, Intake, signature};
 use cloud_recorder::channel_server::ChannelEvent;
@@ -134,8 +134,8 @@ async fn leaves(event_type: u16) {
     assert_eq!((&payload["reason"], &payload["duration"]), (&json!(1), &json!(600)), "quit, seconds");
 }
 
-/// "Observed body": `{"sid":"<32HEX>","noticeId":"1217926940:819614:102","productId":1,"eventType":102,"notifyMs":…,"payload":{…}}`;
-/// "`sid` top-level = session id (32 hex upper-case)"; noticeId "`<n>:<n>:<eventType>`" (section 5).
+/// The observed body: `{"sid":"<32HEX>","noticeId":"1217926940:819614:102","productId":1,"eventType":102,"notifyMs":…,"payload":{…}}`;
+/// `sid` at the top level is the session, 32 upper-case digits; noticeId is `<n>:<n>:<eventType>`.
 #[tokio::test]
 async fn the_body_is_the_observed_one() {
     let body = heard(102).await;
@@ -148,7 +148,7 @@ async fn the_body_is_the_observed_one() {
     assert_eq!(parts[2], "102");
 }
 
-/// "clientSeq uint64, rises per user": a number that both schools of signature checks print alike.
+/// clientSeq rises for each user: a number that both schools of signature checks print alike.
 #[tokio::test]
 async fn channel_events_pass_both_signature_checks() {
     let receiver = Receiver::scripted(&[]).await;
@@ -162,7 +162,8 @@ async fn channel_events_pass_both_signature_checks() {
     }
 }
 
-/// Section 9: "duplicate webhooks, late/unordered": here in the order of the session, each with one noticeId, whatever fails.
+/// Section 5: the original's callbacks come twice, late and unordered; here in the order of the session, each with one noticeId, whatever
+/// fails.
 #[tokio::test]
 async fn a_receiver_that_fails_gets_a_session_in_order() {
     let script: Vec<Answer> =

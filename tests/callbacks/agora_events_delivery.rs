@@ -1,4 +1,4 @@
-//! facts/agora.md section 5, delivery: one test a row; and what we add to it.
+//! docs/protocol/agora.md section 5, delivery: one test a row; and what we add to it.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use cloud_recorder::store::{Attempt, Event, MAX_ATTEMPTS_KEPT, Standing, Store};
 use crate::receiver::{Answer, Receiver};
 use crate::world::{app, happen, new_session, settings, settled, start};
 
-/// "receiver must answer HTTP 200 within 10 s".
+/// A receiver has 10 s to answer with HTTP 200.
 #[test]
 fn a_receiver_has_ten_seconds() {
     assert_eq!(Settings::default().patience, Duration::from_secs(10));
 }
 
-/// "Otherwise resend immediately, intervals grow, stop after three retries": at once (a second), growing, and for a day.
+/// The original tries again at once, then at growing intervals, three times; here: at once (a second), growing, and for a day.
 #[test]
 fn it_is_sent_again_soon_then_rarely_for_a_day() {
     let waits: Vec<Duration> = (1..10).map(|failures| Schedule::default().wait(failures, 0.5)).collect();
@@ -22,7 +22,7 @@ fn it_is_sent_again_soon_then_rarely_for_a_day() {
     assert!(Settings::default().give_up_after >= Duration::from_secs(24 * 3600));
 }
 
-/// "must answer HTTP 200": a receiver that answers 201, 202 or 204 has it too, and is not asked again.
+/// The original wants 200. Here a receiver that answers 201, 202 or 204 has it too, and is not asked again.
 #[tokio::test]
 async fn any_2xx_is_success() {
     for status in [201, 202, 204, 206, 299] {
@@ -53,8 +53,8 @@ async fn anything_but_2xx_is_a_failure_and_more_than_three_retries_follow() {
     receiver.assert_stable_notice_ids();
 }
 
-/// "shows 590 timeout, 591 DNS, 592 TLS": our log of attempts says it in words, with the time that each took, the last ones first
-/// to stay.
+/// The original's console has 590, 591 and 592 for timeout, DNS and TLS; our log of attempts says it in words, with the time that each
+/// took, the last ones first to stay.
 #[tokio::test]
 async fn each_attempt_is_written_down_with_its_answer_and_time() {
     let refused = usize::try_from(MAX_ATTEMPTS_KEPT).unwrap() + 3;

@@ -1,4 +1,4 @@
-//! facts/agora.md section 5, HTTP and body: one test a row.
+//! docs/protocol/agora.md section 5, HTTP and body: one test a row.
 
 use cloud_recorder::callback::{Dispatcher, event, signature};
 use cloud_recorder::recording::Mode;
@@ -26,7 +26,7 @@ async fn once() -> Attempt {
     heard(Mode::Mix, &[]).await.remove(0)
 }
 
-/// "HTTP: POST, JSON UTF-8. Headers `Content-Type: application/json`".
+/// POST, JSON in UTF-8, with the header `Content-Type: application/json`.
 #[tokio::test]
 async fn it_is_a_post_of_json() {
     let attempt = once().await;
@@ -35,7 +35,7 @@ async fn it_is_a_post_of_json() {
     assert!(std::str::from_utf8(&attempt.body).is_ok());
 }
 
-/// "`Agora-Signature` = hex HMAC-SHA1(secret, raw body), `Agora-Signature-V2` = hex HMAC-SHA256(secret, raw body)".
+/// `Agora-Signature` is the HMAC-SHA1 of the raw body, `Agora-Signature-V2` its HMAC-SHA256, in hexadecimal digits.
 #[tokio::test]
 async fn both_signatures_are_over_the_raw_body() {
     let (attempt, secret) = (once().await, SecretString::from(SECRET));
@@ -44,10 +44,10 @@ async fn both_signatures_are_over_the_raw_body() {
     assert_eq!(attempt.headers["agora-signature-v2"], v2);
     assert_eq!((v1.len(), v2.len()), (40, 64));
     let lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    assert!(lower(&v1) && lower(&v2), "lower-case digits (facts/callers.md section 3)");
+    assert!(lower(&v1) && lower(&v2), "lower-case digits (docs/protocol/callers.md section 3)");
 }
 
-/// "My test vector".
+/// The page's vector.
 #[test]
 fn the_vector_of_the_fact_sheet() {
     let body = br#"{"noticeId":"n-1","productId":3,"eventType":40,"notifyMs":1700000000000,"payload":{"sequence":0}}"#;
@@ -56,8 +56,8 @@ fn the_vector_of_the_fact_sheet() {
     assert_eq!(signature::v2(&secret, body), "c8537e77b3f5abbe557254817db408906a836acc85aeb57a38140c73a159b3d5");
 }
 
-/// "Body: `noticeId` string (unique; recording: 32 hex observed), `productId` number, `eventType`, `notifyMs`, `payload`; observed
-/// also top-level `sid`"; noticeId fits 64 characters, and sid stands in payload too (facts/callers.md section 3).
+/// `noticeId`, `productId`, `eventType`, `notifyMs`, `payload`, and the observed `sid` at the top level.
+/// The noticeId fits 64 characters, and sid stands in payload too (docs/protocol/callers.md section 3).
 #[tokio::test]
 async fn the_body_has_the_observed_fields() {
     let json = once().await.json;
@@ -70,7 +70,7 @@ async fn the_body_has_the_observed_fields() {
     assert_eq!(json["sid"], json["payload"]["sid"]);
 }
 
-/// "payload: cname, uid (string), sid, sequence (from 0, per recording), sendts (ms), serviceType, serviceScene, details{msgName,…}".
+/// The payload: `cname`, `uid`, `sid`, `sequence` from 0, `sendts`, `serviceType`, `serviceScene`, `details` with `msgName`.
 #[tokio::test]
 async fn the_payload_has_the_documented_fields() {
     let payload = once().await.json["payload"].clone();
@@ -82,7 +82,7 @@ async fn the_payload_has_the_documented_fields() {
     assert_eq!(payload["details"]["msgName"], "recorder_started");
 }
 
-/// "serviceType (0 platform, 1 recorder, 2 uploader …)", event by event as section 5.1's second column has it.
+/// `serviceType` 0 platform, 1 recorder, 2 uploader, event by event as section 5.1's second column has it.
 #[test]
 fn service_types_are_those_of_the_table() {
     let of = |number: u16| match number {
@@ -96,7 +96,7 @@ fn service_types_are_those_of_the_table() {
     }
 }
 
-/// "serviceScene (observed `mix_record`; PP lists `rtc_record` …)".
+/// `serviceScene`: `mix_record` was seen, `rtc_record` is listed.
 #[tokio::test]
 async fn the_scene_tells_mix_from_individual() {
     for (mode, scene) in [(Mode::Mix, "mix_record"), (Mode::Both, "mix_record"), (Mode::Individual, "rtc_record")] {
@@ -104,7 +104,7 @@ async fn the_scene_tells_mix_from_individual() {
     }
 }
 
-/// "`notifyMs` (ms; refreshed on each re-send)", everything else as it was.
+/// `notifyMs` is the time of this attempt, everything else as it was.
 #[tokio::test]
 async fn only_the_time_of_the_attempt_changes() {
     let attempts = heard(Mode::Mix, &[Answer::Status(500), Answer::Hang]).await;
@@ -119,7 +119,7 @@ async fn only_the_time_of_the_attempt_changes() {
     assert!(attempts.windows(2).all(|pair| rest(&pair[0]) == rest(&pair[1])));
 }
 
-/// "Minimal observed envelope".
+/// The page's smallest observed shape.
 #[test]
 fn the_details_of_the_observed_envelope() {
     let details = event::error(event::Module::Recorder, event::ErrorLevel::Fatal, 110, "").details;

@@ -1,5 +1,5 @@
-//! "Minimum set Agora tells customers to subscribe: 1, 11, 12, 31, 40" (facts/agora.md section 5.1), and any other choice: what is
-//! not wanted is not sent, stays in the log, and changes neither number nor noticeId of the rest.
+//! The least that the vendor tells customers to subscribe to, 1, 11, 12, 31 and 40 (docs/protocol/agora.md section 5.1), and any other
+//! choice: what is not wanted is not sent, stays in the log, and changes neither number nor noticeId of the rest.
 
 use cloud_recorder::callback::{Dispatcher, Settings, event};
 use cloud_recorder::store::{DeliveryState, Store};

@@ -1,4 +1,4 @@
-//! facts/agora.md section 5.1, row by row: the events that audio can cause, with their documented details. Fields of ours may
+//! docs/protocol/agora.md section 5.1, row by row: the events that audio can cause, with their documented details. Fields of ours may
 //! follow the documented ones.
 
 use cloud_recorder::callback::event::{
@@ -25,7 +25,7 @@ fn uid(text: &str) -> Uid {
     Uid::new(text).unwrap()
 }
 
-/// Row 1: "module 0 recorder / 1 uploader / 2 platform; errorLevel 1 debug … 5 fatal; errorCode; stat; errorMsg".
+/// Row 1: `module` 0 recorder, 1 uploader, 2 platform; `errorLevel` 1 debug to 5 fatal; `errorCode`, `stat`, `errorMsg`.
 #[test]
 fn row_1_an_error() {
     let modules = [(Module::Recorder, 0), (Module::Uploader, 1), (Module::Platform, 2)];
@@ -41,7 +41,7 @@ fn row_1_an_error() {
     }
 }
 
-/// Row 2: "module 0/1; warnCode"; warnCode 31 re-upload to the customer's storage, 32 to the backup.
+/// Row 2: `module` 0 or 1; `warnCode` 31 uploaded again to the customer's storage, 32 to the backup.
 #[test]
 fn row_2_a_warning() {
     for code in [31, 32] {
@@ -50,7 +50,7 @@ fn row_2_a_warning() {
     }
 }
 
-/// Row 3: "status; recordingMode (EN: 0 individual 1 composite); fileList string". When it is sent: tests/rest
+/// Row 3: `status`, `recordingMode` as in English, `fileList` a string. When it is sent: tests/rest
 /// `calls_that_do_not_fit_are_told`.
 #[test]
 fn row_3_a_status_update() {
@@ -62,13 +62,13 @@ fn row_3_a_status_update() {
     }
 }
 
-/// Row 4: "fileList string (m3u8)".
+/// Row 4: `fileList` is a string.
 #[test]
 fn row_4_a_playlist_is_there() {
     is(&event::file_infos("p/a.m3u8"), 4, 0, &json!({"msgName": "cloud_recording_file_infos", "fileList": "p/a.m3u8"}));
 }
 
-/// Row 11: "exitStatus 0 normal (after upload) / 1 abnormal".
+/// Row 11: `exitStatus` 0 normal, after the upload, or 1 abnormal.
 #[test]
 fn row_11_the_session_exits() {
     for (status, number) in [(ExitStatus::Normal, 0), (ExitStatus::Abnormal, 1)] {
@@ -76,7 +76,7 @@ fn row_11_the_session_exits() {
     }
 }
 
-/// Row 12: "newUid number". When it is sent: tests/rest `a_failover_is_told`.
+/// Row 12: `newUid` is a number. When it is sent: tests/rest `a_failover_is_told`.
 #[test]
 fn row_12_a_failover() {
     let said = event::session_failover(&uid("4294967295"), AT, AT);
@@ -89,7 +89,7 @@ fn row_30_the_uploader_starts() {
     is(&event::uploader_started(), 30, 2, &json!({"msgName": "uploader_started", "status": 0}));
 }
 
-/// Row 31: "status; fileList[{fileName,trackType,uid,mixedAllUser,isPlayable,sliceStartTime ms}]".
+/// Row 31: `status`, and `fileList` of objects as in section 1.3.
 #[test]
 fn row_31_everything_is_uploaded() {
     let file = |name: &str, playlist| UploadedFile { file_name: name.into(), playlist, slice_start: AT };
@@ -115,7 +115,7 @@ fn row_32_something_is_in_the_backup() {
     assert_eq!(backuped.details["fileList"], uploaded.details["fileList"]);
 }
 
-/// Row 33: "progress 0…10000".
+/// Row 33: `progress` from 0 to 10,000.
 #[test]
 fn row_33_upload_progress() {
     for (progress, told) in [(0, 0), (5_000, 5_000), (PROGRESS_COMPLETE, 10_000), (u16::MAX, 10_000)] {
@@ -124,7 +124,7 @@ fn row_33_upload_progress() {
     }
 }
 
-/// Row 34: "STSExpired", of which nothing but the name is known.
+/// Row 34: `STSExpired`, of which nothing but the name is known.
 #[test]
 fn row_34_temporary_credentials_expired() {
     is(&event::sts_expired(), 34, 2, &json!({"msgName": "STSExpired"}));
@@ -136,7 +136,7 @@ fn row_40_the_recorder_starts() {
     is(&event::recorder_started(), 40, 1, &json!({"msgName": "recorder_started", "status": 0}));
 }
 
-/// Row 41: "leaveCode bitmask": 0 init failure, 2 SIGINT, 4 no users, 8 timer, 16 client leave; 24 observed on a normal stop.
+/// Row 41: `leaveCode` has bits: 0 start failed, 2 signal, 4 idle, 8 timer, 16 stop; 24 was seen on a normal stop.
 #[test]
 fn row_41_the_recorder_leaves() {
     for (code, bits) in
@@ -146,7 +146,7 @@ fn row_41_the_recorder_leaves() {
     }
 }
 
-/// Row 42: "startUtcMs, discontinueUtcMs, mixedAllUser bool, streamUid string ("0" in mix), trackType".
+/// Row 42: `startUtcMs`, `discontinueUtcMs`, `mixedAllUser`, `streamUid` (`"0"` in a mix), `trackType`.
 #[test]
 fn row_42_a_first_slice() {
     let before = WallMs(AT.0 - 30_000);
@@ -159,7 +159,7 @@ fn row_42_a_first_slice() {
     }
 }
 
-/// Row 43: "streamUid, state 0 receiving / 1 not receiving, UtcMs (OBS: `utcMs`)": both spellings.
+/// Row 43: `streamUid`, `state` 0 receiving or 1 not, and the time as `UtcMs` and `utcMs`: both spellings.
 #[test]
 fn row_43_a_stream_comes_or_goes() {
     for (receiving, state) in [(true, 0), (false, 1)] {

@@ -1,4 +1,4 @@
-//! Channels, users and projects over REST: facts/agora.md section 7, row by row.
+//! Channels, users and projects over REST: docs/protocol/agora.md section 7, row by row.
 
 use livekit_protocol::UpdateParticipantMetadata;
 use livekit_protocol::signal_request::Message as Request;

@@ -1,4 +1,4 @@
-//! The channel events of facts/agora.md section 6, row by row, as an observer of the server gets them.
+//! The channel events of docs/protocol/agora.md section 6, row by row, as an observer of the server gets them.
 
 use std::time::Duration;
 

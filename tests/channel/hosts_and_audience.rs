@@ -1,4 +1,4 @@
-//! Live channels: who may publish, who becomes what, and what others and observers hear of it (facts/agora.md sections 6 and 8.4).
+//! Live channels: who may publish, who becomes what, and what others and observers hear of it (docs/protocol/agora.md sections 6 and 8.4).
 
 use cloud_recorder::channel_server::{LeftReason, Limits, Profile, Role, RoomEvent};
 use livekit_protocol::signal_request::Message as Request;

@@ -1,4 +1,4 @@
-//! Kicking rules (facts/agora.md section 7): made, listed, changed and deleted over REST, and what members feel of them.
+//! Kicking rules (docs/protocol/agora.md section 7): made, listed, changed and deleted over REST, and what members feel of them.
 
 use std::sync::{Arc, Mutex};
 

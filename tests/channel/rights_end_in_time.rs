@@ -1,4 +1,4 @@
-//! What a token grants ends when the token says so, also in the middle of a talk (facts/agora.md sections 6 and 8).
+//! What a token grants ends when the token says so, also in the middle of a talk (docs/protocol/agora.md sections 6 and 8).
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ def test_recording_and_channel_events_reach_a_strict_receiver(strict, crowd, roo
     assert receiver.attempts >= len(receiver.taken) + 6, "what was refused came again"
     assert [event["payload"]["sequence"] for event in receiver.of(recording.sid)] == list(range(len(receiver.of(recording.sid))))
 
-    # facts/agora.md section 6: created, joined, left, destroyed; a recorder is told by its clientType.
+    # docs/protocol/agora.md section 6: created, joined, left, destroyed; a recorder is told by its clientType.
     assert types(session)[0] == 101 and types(session)[-1] == 102, types(session)
     people = [event for event in session if event["eventType"] in (107, 108)]
     story = [(event["eventType"], event["payload"]["account"]) for event in people if "clientType" not in event["payload"]]

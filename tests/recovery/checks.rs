@@ -20,7 +20,7 @@ const FRAME_MS: u64 = 20;
 const READ_MS: u64 = 5;
 /// What a decoder leaves out at the beginning: the coder's look-ahead of 312 samples.
 const LOOKAHEAD_MS: u64 = 7;
-/// Law 5: what a kill may cost of the sound before it.
+/// Invariant 5: what a kill may cost of the sound before it.
 const LOST_MS: u64 = 1_000;
 /// How soon after its first answer a worker must be back in its channels, on a machine that has much else to do. What it usually
 /// takes is in the figures.
@@ -157,7 +157,7 @@ impl Verdict {
         }
     }
 
-    /// Law 3: from the start to the stop, whatever happened in between.
+    /// Invariant 3: from the start to the stop, whatever happened in between.
     fn length(&mut self) {
         let (start, length) = (self.start(), self.manifest["durationMs"].as_u64().unwrap_or(0));
         let Some((called, answered)) = self.told.stop else { return };
@@ -253,7 +253,7 @@ impl Verdict {
         joined
     }
 
-    /// Law 3 for the sound itself: every step is where it was said, as far as this machine's clocks and schedulers tell;
+    /// Invariant 3 for the sound itself: every step is where it was said, as far as this machine's clocks and schedulers tell;
     /// `tests/core` holds it to one frame in virtual time.
     fn in_place(&mut self, sound: &Sound, name: &str) {
         let silences = sound.silences(Voice::Staircase);

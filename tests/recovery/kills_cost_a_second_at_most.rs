@@ -15,7 +15,7 @@ use crate::stage::Stage;
 const ROOMS: usize = 2;
 /// Kills of one worker before its recordings are stopped and judged.
 const KILLS: usize = 10;
-/// Law 5, in milliseconds.
+/// Invariant 5, in milliseconds.
 const A_SECOND: u64 = 1_000;
 /// Sound that is recorded before the first kill and after the last one.
 const QUIET: Duration = Duration::from_millis(2_500);

@@ -89,7 +89,7 @@ fn judge(status: u16, body: &Value, task: &Task, stopping: bool) -> Option<Strin
     (!fits || !known).then(|| format!("{status} {body}"))
 }
 
-/// Law 1, seen from the bucket: what a playlist names is there. Objects never go, so looking later is fair.
+/// Invariant 1, seen from the bucket: what a playlist names is there. Objects never go, so looking later is fair.
 async fn playlists(folder: PathBuf, sid: String, seen: Arc<Seen>) {
     loop {
         tokio::time::sleep(EVERY).await;

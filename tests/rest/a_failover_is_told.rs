@@ -1,5 +1,5 @@
 //! A recording that goes on after its worker died says so: event 12, and event 42 again for each playlist, with the end of its
-//! last slice before (facts/agora.md section 5.1, rows 12 and 42).
+//! last slice before (docs/protocol/agora.md section 5.1, rows 12 and 42).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Event 3: a call that does not fit what a recording is doing, such as a second start, is told to the receiver too
-//! (facts/agora.md section 5.1, row 3); a caller that repeats itself does not fill the log.
+//! (docs/protocol/agora.md section 5.1, row 3); a caller that repeats itself does not fill the log.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! facts/callers.md section 1, line by line: what real programs send has to work, or be refused in clean JSON.
+//! docs/protocol/callers.md section 1, line by line: what real programs send has to work, or be refused in clean JSON.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};

@@ -1,4 +1,4 @@
-//! Law 1, seen by somebody who reads the bucket all the time: no playlist ever names what is not there, whatever the bucket refuses.
+//! Invariant 1, seen by somebody who reads the bucket all the time: no playlist ever names what is not there, whatever the bucket refuses.
 
 use std::path::Path;
 use std::sync::Arc;

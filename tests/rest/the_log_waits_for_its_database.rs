@@ -1,4 +1,4 @@
-//! Law 2 when somebody else holds the database for longer than a write waits: nothing of the log is lost, and nothing overtakes.
+//! Invariant 2 when somebody else holds the database for longer than a write waits: nothing of the log is lost, and nothing overtakes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The token that a start brings: refused at once when it does not open the channel (facts/agora.md sections 3 and 8.3: codes 109
+//! The token that a start brings: refused at once when it does not open the channel (docs/protocol/agora.md sections 3 and 8.3: codes 109
 //! and 110), and an end of the recording, with the events for it, when it expires in the middle (section 5, module 0).
 
 use std::sync::Arc;

@@ -120,7 +120,7 @@ impl Proxy {
         faults[random.random_range(0..faults.len())].clone()
     }
 
-    /// Law 1, asked where it matters: what does this playlist name that the store does not hold now?
+    /// Invariant 1, asked where it matters: what does this playlist name that the store does not hold now?
     async fn ahead_of_store(&self, path: &str, playlist: &Bytes) -> Vec<String> {
         let mut ahead = Vec::new();
         let folder = &path[..=path.rfind('/').unwrap()];

@@ -112,7 +112,7 @@ impl Rig {
         let progress = self.queue.progress();
         assert_eq!((progress.waiting_objects, progress.waiting_bytes, progress.trouble), (0, 0, None));
         let seen = self.proxy.seen();
-        assert!(seen.ahead.is_empty(), "law 1: {:?}", seen.ahead);
+        assert!(seen.ahead.is_empty(), "invariant 1: {:?}", seen.ahead);
         assert_eq!(seen.multipart, 0, "objects are put whole");
         let told = self.told.lock().unwrap().clone();
         assert_eq!(self.reader.stop().await, Vec::<String>::new());

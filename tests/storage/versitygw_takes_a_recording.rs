@@ -1,6 +1,7 @@
 //! A real S3 server takes a recording, is killed in the middle and started again: nothing is missing.
 //!
-//! `CLOUD_RECORDER_VERSITYGW` names the binary (facts/storage.md says how it is built); without it the test says that it is skipped.
+//! `CLOUD_RECORDER_VERSITYGW` names the binary (docs/protocol/storage.md section 3 says how it is built); without it the test says that it
+//! is skipped.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

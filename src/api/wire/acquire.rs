@@ -1,4 +1,4 @@
-//! The body of acquire (facts/agora.md section 1.1).
+//! The body of acquire (docs/protocol/agora.md section 1.1).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Answers: the vendor's shapes (facts/agora.md sections 1.2 to 1.6) and, beside them, what we know on top.
+//! Answers: the vendor's shapes (docs/protocol/agora.md sections 1.2 to 1.6) and, beside them, what we know on top.
 
 use serde_json::{Map, Value, json};
 
@@ -92,7 +92,7 @@ pub(crate) fn listed(report: &Report) -> Value {
     Value::Object(body)
 }
 
-/// Adds which parts of a call disagreed with the task that its sid found (additive; facts/callers.md section 1).
+/// Adds which parts of a call disagreed with the task that its sid found (additive; docs/protocol/callers.md section 1).
 pub(crate) fn insert_mismatches(
     body: &mut Map<String, Value>,
     report: &Report,

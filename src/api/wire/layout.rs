@@ -1,4 +1,4 @@
-//! The layout of a video mix (facts/agora.md sections 1.5 and 2.2): nothing of it can be seen in a sound, so nothing of it has an
+//! The layout of a video mix (docs/protocol/agora.md sections 1.5 and 2.2): nothing of it can be seen in a sound, so nothing of it has an
 //! effect. `updateLayout` refuses what the vendor refuses all the same, since a caller that mends its layouts here goes on
 //! working there. Empty and zero are as good as absent, as callers send them.
 

@@ -1,4 +1,4 @@
-//! The body of start (facts/agora.md section 2): every field is honoured, has no meaning for audio, or is refused with a reason.
+//! The body of start (docs/protocol/agora.md section 2): every field is honoured, has no meaning for audio, or is refused with a reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

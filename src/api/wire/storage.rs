@@ -1,4 +1,4 @@
-//! `storageConfig` as callers send it (facts/agora.md section 2.3). Which vendors and regions exist is `storage`'s knowledge;
+//! `storageConfig` as callers send it (docs/protocol/agora.md section 2.3). Which vendors and regions exist is `storage`'s knowledge;
 //! here each field gets its type. `stsExpiration` is not read: the store itself says when a token has expired.
 
 use secrecy::SecretString;
@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::fields::{BadField, Fields};
 use crate::session::{ExtensionParams, StorageConfigParts};
 
-/// Reads a storageConfig; none, for the app's default storage, when it says nothing (facts/callers.md section 1).
+/// Reads a storageConfig; none, for the app's default storage, when it says nothing (docs/protocol/callers.md section 1).
 pub(crate) fn parse(fields: &Fields<'_>) -> Result<Option<StorageConfigParts>, BadField> {
     let text = |key: &str| Ok::<_, BadField>(fields.text(key)?.map(str::to_owned));
     let secret = |key: &str| Ok::<_, BadField>(fields.text(key)?.map(SecretString::from));

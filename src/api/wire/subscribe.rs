@@ -1,4 +1,4 @@
-//! Subscription lists: whose audio is recorded (facts/agora.md section 2.1 and 1.4, facts/callers.md section 1).
+//! Subscription lists: whose audio is recorded (docs/protocol/agora.md sections 2.1 and 1.4, docs/protocol/callers.md section 1).
 
 use std::collections::BTreeSet;
 

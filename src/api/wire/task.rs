@@ -1,4 +1,4 @@
-//! The bodies of update, updateLayout and stop (facts/agora.md sections 1.4 to 1.6).
+//! The bodies of update, updateLayout and stop (docs/protocol/agora.md sections 1.4 to 1.6).
 
 use serde_json::Value;
 

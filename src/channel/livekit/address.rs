@@ -1,4 +1,4 @@
-//! Where the signalling socket is: `/rtc` of the server's URL, version 0 of the protocol (facts/livekit.md sections 2 and 5).
+//! Where the signalling socket is: `/rtc` of the server's URL, version 0 of the protocol (docs/protocol/livekit.md sections 2 and 5).
 
 use url::Url;
 

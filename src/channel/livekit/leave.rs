@@ -1,4 +1,4 @@
-//! What a `leave` of the server means for us (facts/livekit.md section 5).
+//! What a `leave` of the server means for us (docs/protocol/livekit.md section 5).
 
 use livekit_protocol::{DisconnectReason, LeaveRequest, leave_request};
 

@@ -1,7 +1,7 @@
 //! Who is in the channel and what they publish: the server's updates in, [`Input`]s out. Pure.
 //!
 //! * A member is known by identity, a membership by its `PA_…` sid, a publication by its `TR_…` sid; the latter two change
-//!   when somebody comes back (facts/livekit.md section 2).
+//!   when somebody comes back (docs/protocol/livekit.md section 2).
 //! * Versions of one membership only grow; older news is dropped.
 //! * Every audio publication is announced with its coding. One that can't be read (end-to-end encrypted, a codec that is not recorded) is
 //!   neither subscribed nor taken for audible. One whose coding changes under the same sid ends and is published anew.

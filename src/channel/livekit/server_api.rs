@@ -1,5 +1,5 @@
 //! The server API of a LiveKit server, as far as a bot that waits outside needs it: is somebody there? (RoomService over Twirp, protobuf
-//! bodies; facts/livekit.md section 2.)
+//! bodies; docs/protocol/livekit.md section 2.)
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The signalling socket: one protobuf message a binary frame (facts/livekit.md section 1).
+//! The signalling socket: one protobuf message a binary frame (docs/protocol/livekit.md section 1).
 
 use std::net::IpAddr;
 use std::time::Duration;

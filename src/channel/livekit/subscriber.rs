@@ -1,4 +1,4 @@
-//! The subscriber's peer connection: the server offers, we answer (facts/livekit.md sections 3 and 5).
+//! The subscriber's peer connection: the server offers, we answer (docs/protocol/livekit.md sections 3 and 5).
 //!
 //! It must be closed, not only dropped: its driver would run on. [`Subscriber`] sees to that when it is dropped.
 

@@ -1,4 +1,4 @@
-//! The recorder's pass: a token that may hear and may not be seen (facts/livekit.md section 2).
+//! The recorder's pass: a token that may hear and may not be seen (docs/protocol/livekit.md section 2).
 
 use std::time::Duration;
 

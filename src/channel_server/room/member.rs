@@ -197,7 +197,7 @@ impl Member {
         ParticipantInfo { tracks: Vec::new(), disconnect_reason: reason.into(), ..self.info() }
     }
 
-    /// Naming what may be published keeps SDKs from ever asking for a camera (facts/livekit.md section 3). SDKs look here for the
+    /// Naming what may be published keeps SDKs from ever asking for a camera (docs/protocol/livekit.md section 3). SDKs look here for the
     /// source of a track that names none, too.
     fn sources(&self) -> Vec<TrackSource> {
         let grants = self.grants();

@@ -247,7 +247,7 @@ fn name_codec(info: &mut TrackInfo, mime_type: &str) {
     info.codecs.iter_mut().for_each(|codec| mime_type.clone_into(&mut codec.mime_type));
 }
 
-/// Streams are named as the real server does it, so that clients find the member and the track (facts/livekit.md section 3.7).
+/// Streams are named as the real server does it, so that clients find the member and the track (docs/protocol/livekit.md section 3.7).
 fn label(id: &MemberId, track: &Track) -> Label {
     let second = if track.info.stream.is_empty() { track.sid.as_str() } else { &track.info.stream };
     Label { stream: format!("{id}|{second}"), track: track.sid.to_string() }

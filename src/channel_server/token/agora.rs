@@ -1,4 +1,4 @@
-//! From the vendor's privileges to a pass (facts/agora.md sections 8.1 and 8.2).
+//! From the vendor's privileges to a pass (docs/protocol/agora.md sections 8.1 and 8.2).
 
 use std::collections::HashMap;
 

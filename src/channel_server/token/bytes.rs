@@ -1,4 +1,4 @@
-//! The vendor's packing: little-endian integers, strings with a 16-bit length (facts/agora.md section 8.1).
+//! The vendor's packing: little-endian integers, strings with a 16-bit length (docs/protocol/agora.md section 8.1).
 
 /// Reads packed values; every method answers `None` at the end of the bytes.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! LiveKit's access tokens: a JWT whose `video` claim holds the grants (facts/livekit.md section 2).
+//! LiveKit's access tokens: a JWT whose `video` claim holds the grants (docs/protocol/livekit.md section 2).
 
 use std::collections::HashMap;
 

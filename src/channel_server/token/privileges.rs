@@ -1,4 +1,4 @@
-//! What an Agora token allows: a map from privilege to its expiry (facts/agora.md sections 8.1 and 8.2).
+//! What an Agora token allows: a map from privilege to its expiry (docs/protocol/agora.md sections 8.1 and 8.2).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Agora tokens of version 006, the vendor's first AccessToken (facts/agora.md section 8.2).
+//! Agora tokens of version 006, the vendor's first AccessToken (docs/protocol/agora.md section 8.2).
 //!
 //! `"006"`, the app id, then base64 of signature, CRC-32 of channel and of uid, and the signed message. The names themselves
 //! are not inside, so who presents the token has to say them.
@@ -107,7 +107,7 @@ mod tests {
     use super::super::tests::{app, certificate};
     use super::*;
 
-    /// facts/agora.md section 8.2: `room-1`, 12345, salt 7, ts 1700000000, {1: 1700003600}.
+    /// docs/protocol/agora.md section 8.2: `room-1`, 12345, salt 7, ts 1700000000, {1: 1700003600}.
     const VECTOR: &str = "0060123456789abcdef0123456789abcdefIADjgfp2ZEYv7UCUrkkIDAgUEShWmdWWg38lv3afDNOrDgYI9L4cOvXLEAAHAAAAAPFTZQEAAQAQ/1Nl";
 
     #[test]

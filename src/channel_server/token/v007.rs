@@ -1,4 +1,4 @@
-//! Agora tokens of version 007, the vendor's AccessToken2 (facts/agora.md section 8.1).
+//! Agora tokens of version 007, the vendor's AccessToken2 (docs/protocol/agora.md section 8.1).
 //!
 //! `"007"`, then base64 of the zlib-deflated content: a signature over everything behind it. Deflate differs between builds of
 //! zlib, so a token is judged by what it inflates to, never by its text.
@@ -141,7 +141,7 @@ mod tests {
     use super::super::tests::{app, certificate};
     use super::*;
 
-    /// facts/agora.md section 8.1.
+    /// docs/protocol/agora.md section 8.1.
     const ANY_UID: &str = "eJxTYOibskNm07nfgSFvZjW06ByIU/v4qUfmZuS/B+H2NYmREw8pMBgYGhmbmJqZW1gmJiWnpKah8xk+BqdGMDEwMDKAMASC+GwMRfn5ubqGDAwA+7EfUg==";
     const UID_12345: &str = "eJxTYPgcHL5zRUhzgPpO/auLItqMbv44MCex1u7tolb9c1YH3nxWYDAwNDI2MTUzt7BMTEpOSU1D5zN8DE4V4GNgYGdgYGBkYGRgYWBkAPGZwCQzmGQBk2wMRfn5ubqGrAxgIwCZoSBu";
 

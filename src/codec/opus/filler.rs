@@ -1,4 +1,4 @@
-//! What fills a hole in a track whose packets pass untouched (facts/media.md section 2).
+//! What fills a hole in a track whose packets pass untouched (docs/protocol/media.md section 2).
 //!
 //! Rules: a sender's DTX hole and the first 100 ms of a loss are filled with [`concealment`], anything longer or announced
 //! (mute, absence, outage) with [`silence`].

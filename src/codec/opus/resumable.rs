@@ -17,7 +17,7 @@ use super::packet::duration;
 use crate::codec::raw;
 use crate::units::Ticks;
 
-/// How much of what was decoded last is remembered: 400 ms (facts/selective-mix.md section 1: 200 ms leave an error of -16 to -40 dB).
+/// How much of what was decoded last is remembered: 400 ms (docs/protocol/media.md section 6: 200 ms leave an error of -16 to -40 dB).
 const MEMORY: Ticks = Ticks::from_ms(400);
 
 /// How many frames that were encoded last are remembered: 120 ms of the usual ones.

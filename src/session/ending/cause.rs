@@ -6,7 +6,7 @@ use crate::session::EndedBy;
 use crate::storage::SpoolError;
 use crate::store::NewEvent;
 
-/// The vendor's codes (facts/agora.md sections 3 and 5.1).
+/// The vendor's codes (docs/protocol/agora.md sections 3 and 5.1).
 pub(super) const TOKEN_EXPIRED: u32 = 109;
 pub(super) const WRONG_TOKEN: u32 = 110;
 pub(super) const FILE_OPERATION: u32 = 51;

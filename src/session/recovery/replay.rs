@@ -1,4 +1,4 @@
-//! A recording made again from its journal: the same inputs give the same bytes (law 6). What the bucket or the spool has is not
+//! A recording made again from its journal: the same inputs give the same bytes (invariant 6). What the bucket or the spool has is not
 //! put again, what the log says is not said again.
 
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! A segment that is there was confirmed in an earlier run of which the worker's disk knows nothing, so it counts as it is if it lies in
 //! the same place: the ledger learns where it holds more or less. Where it can't be read, or has another length, it stays where it is, and
 //! what was made is put under another name, with the vendor's prefix `bak<n>_`
-//! (facts/agora.md section 4.1). Of init segments and whole files the bucket's one counts. A playlist or a document, which only a write-once bucket
-//! refuses, counts as settled with the text that is there. Event 2 says so each time.
+//! (docs/protocol/agora.md section 4.1). Of init segments and whole files the bucket's one counts. A playlist or a document, which only a
+//! write-once bucket refuses, counts as settled with the text that is there. Event 2 says so each time.
 
 use bytes::Bytes;
 

@@ -436,8 +436,8 @@ impl Action {
     }
 }
 
-/// Whether a store may take the same object without a checksum header (facts/storage.md). Stores say that in many ways, among them that the
-/// signature is wrong and that the access is denied; so asking tells, once.
+/// Whether a store may take the same object without a checksum header (docs/protocol/storage.md section 2). Stores say that in many ways,
+/// among them that the signature is wrong and that the access is denied; so asking tells, once.
 pub(super) fn refuses_checksums(error: &BucketError) -> bool {
     match error {
         BucketError::Refused { .. } => !is_precondition(error),

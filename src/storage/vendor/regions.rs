@@ -1,4 +1,4 @@
-//! The vendors' region numbers (facts/agora.md section 2.3), and where the S3 endpoint of each region is.
+//! The vendors' region numbers (docs/protocol/agora.md section 2.3), and where the S3 endpoint of each region is.
 
 /// A store that a vendor's number and a region's number name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

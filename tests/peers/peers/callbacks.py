@@ -19,7 +19,7 @@ REPRINT = """
 const bodies = JSON.parse(require("fs").readFileSync(0, "utf8"));
 process.stdout.write(JSON.stringify(bodies.map((body) => JSON.stringify(JSON.parse(body)))));
 """
-# facts/agora.md section 6: the fields of each channel event's payload; those in brackets need not be there.
+# docs/protocol/agora.md section 6: the fields of each channel event's payload; those in brackets need not be there.
 JOIN = "channelName uid platform [clientType] clientSeq ts account"
 LEAVE = "channelName uid platform [clientType] clientSeq reason duration ts account"
 ROLE = "channelName uid clientSeq ts account"

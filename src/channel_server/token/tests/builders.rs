@@ -1,5 +1,5 @@
 //! Tokens that the vendor's builder made (npm agora-token 2.0.6, every function and role), all at [`ISSUED`] for room-1, for
-//! uid 42 or account alice, of [`app`]: facts/agora.md sections 8.1 and 8.2.
+//! uid 42 or account alice, of [`app`]: docs/protocol/agora.md sections 8.1 and 8.2.
 
 use super::*;
 
