@@ -4,9 +4,10 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cloud_recorder::clock;
+use tokio::time::Instant;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(50);
