@@ -17,7 +17,8 @@ const CHANNEL: &str = "demo";
 pub(super) fn print(config: &Config, worker: &Worker, development: Option<&Path>) -> Result<(), OutputError> {
     let base = base(config.server.public_url.as_ref(), worker.http);
     output::line(format_args!("First page          {base}/"))?;
-    output::line(format_args!("REST API            {base}/v1/apps/…  (reference: {base}/docs)"))?;
+    output::line(format_args!("REST API            {base}/v1/apps/…"))?;
+    output::line(format_args!("API reference       {base}/docs"))?;
     output::line(format_args!("Voice room page     {base}/room"))?;
     if let Some(udp) = worker.udp {
         output::line(format_args!("Channel server      {} (media on UDP {udp})", sockets(&base)))?;
