@@ -110,7 +110,7 @@ async fn a_channel_that_nobody_ever_entered() {
     let world = World::new().await;
     let (counted, task, stage) = record(&world, "mix", 7_200).await;
     pass(&stage, 1_000, 0).await;
-    let init = world.objects().join("rec").join(format!("{}_room_init.mp4", task.sid));
+    let init = world.objects().join("rec").join(format!("{}_room_init.m4s", task.sid));
     until(async || init.exists().then_some(())).await;
     let before = counted.settled(2).await;
     pass(&stage, HOUR_MS, 0).await;
