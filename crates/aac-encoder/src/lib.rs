@@ -2,7 +2,7 @@
 //!
 //! What the C library wants and what this wrapper makes of it:
 //! - **Memory.** The library asks for six blocks at creation, 57 MB in all, never again, and keeps its whole state in them. It fills them
-//!   with zeros, so that all of it would be resident. [`blocks`] maps them, gives pages that are zero back to the system, and knows
+//!   with zeros, so that all of it would be resident. `blocks` maps them, gives pages that are zero back to the system, and knows
 //!   the few others: [`Encoder::reset`] makes an encoder as new without the 40 ms of a creation.
 //! - **Frames.** One frame is [`FRAME`] samples a channel, in and out. The library does not say its delay: [`DELAY`] samples, measured.
 //! - **Errors.** Negative results are fatal. Positive ones are remarks about a frame that was made all the same.
