@@ -1,11 +1,26 @@
-//! What a player hears: ffmpeg decodes, energy per frequency judges.
+//! What a member says in a real channel, and what a player hears: ffmpeg decodes, energy per frequency judges.
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use cloud_recorder::channel::livekit::Talker;
 use sha2::{Digest, Sha256};
 
+use crate::talker;
+
 const RATE: u64 = 48_000;
+
+/// A member of a real channel sends a sine of 440 Hz as it goes: a packet for each of these frames of 20 ms.
+pub(crate) async fn send_tone(member: &Talker, frames: impl IntoIterator<Item = u64>) {
+    let mut voice = talker::Talker::new(1, 440.0);
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    for frame in frames {
+        ticks.tick().await;
+        let packet = voice.next_packet(frame * 20);
+        member.send(packet.payload, packet.sequence, packet.timestamp, frame == 0).await.unwrap();
+    }
+}
 
 /// Decoded sound, mono, 48 kHz.
 pub(crate) struct Sound(Vec<f32>);

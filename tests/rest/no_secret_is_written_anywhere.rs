@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
 
 use cloud_recorder::channel::livekit::Talker;
 use cloud_recorder::channel_server::token::{MintLiveKit, mint_livekit};
@@ -16,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::binary::Binary;
 use crate::echoing_bucket::EchoingBucket;
+use crate::media;
 use crate::needles::Needles;
 use crate::receiver::{Answer, Receiver};
-use crate::talker;
 use crate::world::until;
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -300,13 +299,7 @@ async fn talk(url: String) {
     let mint = MintLiveKit { key: APP, app: None, room: &room, identity: &identity, publish: true, now, lifetime };
     let token = mint_livekit(mint, &SecretString::from(CERTIFICATE));
     let member = Talker::join(&url.replace("http://", "ws://"), &SecretString::from(token)).await.unwrap();
-    let mut voice = talker::Talker::new(1, 440.0);
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    for frame in 0..400 {
-        ticks.tick().await;
-        let packet = voice.next_packet(frame * 20);
-        member.send(packet.payload, packet.sequence, packet.timestamp, frame == 0).await.unwrap();
-    }
+    media::send_tone(&member, 0..400).await;
     member.leave().await;
 }
 

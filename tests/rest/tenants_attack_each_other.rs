@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::binary::Binary;
-use crate::talker;
+use crate::media;
 use crate::world::until;
 
 const VICTIM: Tenant = Tenant {
@@ -304,13 +304,7 @@ async fn speak(channel: &str) -> AbortOnDropHandle<()> {
     let token = mint_livekit(mint, &SecretString::from(VICTIM.certificate));
     let member = Talker::join(channel, &SecretString::from(token)).await.unwrap();
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut voice = talker::Talker::new(1, 440.0);
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        for frame in 0.. {
-            ticks.tick().await;
-            let packet = voice.next_packet(frame * 20);
-            member.send(packet.payload, packet.sequence, packet.timestamp, frame == 0).await.unwrap();
-        }
+        media::send_tone(&member, 0..).await;
     }))
 }
 

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -18,8 +17,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::binary::Binary;
+use crate::media;
 use crate::receiver::{Answer, Receiver};
-use crate::talker;
 use crate::world::until;
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -84,13 +83,7 @@ async fn talk(url: String) {
     let mint = MintLiveKit { key: APP, app: None, room: &room, identity: &identity, publish: true, now, lifetime };
     let token = mint_livekit(mint, &SecretString::from(CERTIFICATE));
     let member = Talker::join(&url.replace("http://", "ws://"), &SecretString::from(token)).await.unwrap();
-    let mut voice = talker::Talker::new(1, 440.0);
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    for frame in 0.. {
-        ticks.tick().await;
-        let packet = voice.next_packet(frame * 20);
-        member.send(packet.payload, packet.sequence, packet.timestamp, frame == 0).await.unwrap();
-    }
+    media::send_tone(&member, 0..).await;
 }
 
 /// The lines of a log that is JSON.

@@ -96,7 +96,7 @@ impl Backlog {
     }
 
     /// Everything that this playlist names is in the bucket: no media before it hold it back.
-    pub(super) fn is_ready(&mut self, order: u64) {
+    pub(super) fn mark_ready(&mut self, order: u64) {
         if let Some(entry) = self.entries.get_mut(&order) {
             entry.ready = true;
         }
@@ -337,7 +337,7 @@ mod tests {
             Failure { until: now + Duration::from_secs(5), alone: true, timeout: false, leaves: Earlier::None },
         );
         assert!(orders(&mut backlog, now).is_empty());
-        backlog.is_ready(1);
+        backlog.mark_ready(1);
         assert_eq!(orders(&mut backlog, now), [1]);
         backlog.confirmed(&objects[1]);
         assert!(orders(&mut backlog, now).is_empty(), "a document speaks of the segment");

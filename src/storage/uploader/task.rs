@@ -163,7 +163,7 @@ impl Task {
                 self.backlog.was_left(order);
             }
             if ready {
-                self.backlog.is_ready(order);
+                self.backlog.mark_ready(order);
             }
         }
         for object in let_go {
@@ -290,7 +290,7 @@ impl Task {
             self.guards.remove(&object.name);
             self.backlog.submit(object.clone(), now);
             // It was there before, and what it names with it.
-            self.backlog.is_ready(object.order);
+            self.backlog.mark_ready(object.order);
         }
     }
 
