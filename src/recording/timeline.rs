@@ -108,7 +108,10 @@ impl Timeline {
 
     /// A track is gone: what waits is still written.
     pub(super) fn remove(&mut self, track: TrackId) {
-        self.voices.remove(track);
+        let gone = self.voices.remove(track);
+        if let Some(last) = self.pen.last.as_mut().filter(|last| last.track == Some(track)) {
+            last.track = Some(gone);
+        }
         self.announced.retain(|(known, _)| *known != track);
     }
 

@@ -17,6 +17,10 @@ const STILL_SPEAKING: i64 = Ticks::from_ms(500).0 as i64;
 /// A sender that stops for so long, and goes on without a loss, sends only while there is something to say.
 pub(super) const LONG_PAUSE: i64 = Ticks::from_secs(1).0 as i64;
 
+/// Numbers from here on up are no publication's: a track that is gone gets one, so that a later track may have its number. A worker
+/// that is back after its death counts its tracks from one again, while what was heard before still waits.
+const GONE: u32 = 1 << 31;
+
 /// One SSRC of one track.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Voice {
@@ -56,6 +60,11 @@ impl Voice {
             transcoder.reset().expect(WORKS);
         }
         Some(transcoder.transcode(law, payload).expect(WORKS))
+    }
+
+    /// Whether its first packet came after the end of `older`'s track: both are never heard at once, whatever their places say.
+    fn came_after(&self, older: &Self) -> bool {
+        older.gone && older.track.0 >= GONE && self.id > u64::from(older.track.0 - GONE)
     }
 
     /// Whether it goes on at `at`: longer than the longest DTX pause it sent nothing otherwise.
@@ -117,23 +126,37 @@ impl Voices {
         self.voices.extract_if(.., |voice| track.is_none_or(|track| voice.track == track)).collect()
     }
 
-    /// The track is gone.
-    pub(super) fn remove(&mut self, track: TrackId) {
-        for voice in self.voices.iter_mut().filter(|voice| voice.track == track) {
-            voice.gone = true;
-        }
-        self.voices.retain(|voice| !(voice.gone && voice.stream.is_empty()));
+    /// Takes in what left another timeline; what was dropped to make room, as [`Voices::of`] says it. Nobody knows whether what comes was
+    /// heard before or after the end of a track that is gone here, so all those are called anew: `renamed` is told before and after.
+    pub(super) fn take_in(&mut self, mut parted: Vec<Voice>, renamed: impl FnMut(TrackId, TrackId)) -> (u64, i64) {
+        rename_gone(&mut parted, &mut self.next_id, |_, _| {});
+        let dropped = parted.into_iter().map(|voice| self.add(voice));
+        let dropped = dropped.fold((0, 0), |sum, (packets, sound)| (sum.0 + packets, sum.1 + sound));
+        rename_gone(&mut self.voices, &mut self.next_id, renamed);
+        dropped
     }
 
-    /// Whether the packet of a voice at `at` gives way to a newer voice of the same track: its sender began anew.
+    /// The track is gone: what waits of it is still written. What it is called from now on.
+    pub(super) fn remove(&mut self, track: TrackId) -> TrackId {
+        let gone = name_gone(&mut self.next_id);
+        for voice in self.voices.iter_mut().filter(|voice| voice.track == track) {
+            (voice.gone, voice.track) = (true, gone);
+        }
+        self.voices.retain(|voice| !(voice.gone && voice.stream.is_empty()));
+        gone
+    }
+
+    /// Whether the packet of a voice at `at` gives way to a newer voice of the same track, or one that came after the track's end: its
+    /// sender began anew.
     pub(super) fn is_superseded(&self, voice: &Voice, at: i64) -> bool {
-        let newer = |other: &&Voice| other.track == voice.track && other.id > voice.id;
+        let newer = |other: &&Voice| other.id > voice.id && (other.track == voice.track || other.came_after(voice));
         self.voices.iter().filter(newer).any(|other| other.goes_on(at))
     }
 
-    /// Those of other tracks than `track`.
-    pub(super) fn others(&self, track: TrackId) -> impl Iterator<Item = &Voice> {
-        self.voices.iter().filter(move |voice| voice.track != track)
+    /// Those of other tracks that may be heard at the same time as `voice`.
+    pub(super) fn beside(&self, voice: &Voice) -> impl Iterator<Item = &Voice> {
+        let in_turn = |other: &Voice| voice.came_after(other) || other.came_after(voice);
+        self.voices.iter().filter(move |other| other.track != voice.track && !in_turn(other))
     }
 
     /// Those of `track`.
@@ -175,6 +198,27 @@ impl Voices {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Voice> {
         self.voices.iter_mut()
     }
+}
+
+/// The name of a track that is gone: the voices so far have smaller ids than it says, all later ones have greater ids.
+fn name_gone(next_id: &mut u64) -> TrackId {
+    let gone = TrackId(GONE | (*next_id as u32 & (GONE - 1)));
+    *next_id += 1;
+    gone
+}
+
+/// Gives the tracks that are gone new names.
+fn rename_gone(voices: &mut [Voice], next_id: &mut u64, mut renamed: impl FnMut(TrackId, TrackId)) {
+    let mut names: Vec<(TrackId, TrackId)> = Vec::new();
+    for voice in voices.iter_mut().filter(|voice| voice.gone) {
+        let known = names.iter().find(|(before, _)| *before == voice.track).map(|(_, now)| *now);
+        let now = known.unwrap_or_else(|| name_gone(next_id));
+        if known.is_none() {
+            names.push((voice.track, now));
+        }
+        voice.track = now;
+    }
+    names.into_iter().for_each(|(before, now)| renamed(before, now));
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod fixtures_sound_right;
 mod foreign_clocks;
 mod g711;
 mod hls;
+mod killed_again_and_again;
 mod journals_that_are_not_whole;
 mod levels_and_waveforms;
 mod mixes_sound_right;

@@ -38,11 +38,14 @@ impl Timeline {
     pub(in crate::recording) fn take_in(&mut self, parted: Parted) {
         let account = &mut self.pen.account;
         account.fate(Fate::Received, parted.packets, parted.sound);
-        for voice in parted.voices {
-            let (packets, sound) = self.voices.add(voice);
-            account.fate(Fate::Overflow, packets, sound);
-            account.overlay(sound, Cause::Overflow);
-        }
+        let mut last = self.pen.last.as_mut().and_then(|last| last.track.as_mut());
+        let (packets, sound) = self.voices.take_in(parted.voices, |before, now| {
+            if let Some(track) = last.as_deref_mut().filter(|track| **track == before) {
+                *track = now;
+            }
+        });
+        account.fate(Fate::Overflow, packets, sound);
+        account.overlay(sound, Cause::Overflow);
         self.announced.extend(parted.announced);
     }
 

@@ -77,17 +77,18 @@ impl Timeline {
         if voices.is_superseded(voice, place.at) {
             return Turn::Aside(packet.sounds().then_some(Cause::Superseded));
         }
-        if voices.others(voice.track).next().is_none() {
+        if voices.beside(voice).next().is_none() {
             return Turn::Write;
         }
         let beside = self.sounding_beside(voice, packet, place, heads);
-        let current = self.pen.last.as_ref().and_then(|last| last.track).filter(|track| *track != voice.track);
+        let current = self.pen.last.as_ref().and_then(|last| last.track);
+        let current = current.filter(|track| voices.beside(voice).any(|other| other.track == *track));
         if !packet.sounds() {
             let goes_on = current.is_some_and(|track| voices.of_track(track).any(|other| other.goes_on(place.at)));
             return if goes_on || beside.is_some() { Turn::Aside(None) } else { Turn::Write };
         }
         let clash = |other, written| Turn::Clash(Clash { at: place.at, track: voice.track, other, written });
-        if let Some(other) = voices.others(voice.track).find(|other| other.sounded_until > place.at + FRAME / 2) {
+        if let Some(other) = voices.beside(voice).find(|other| other.sounded_until > place.at + FRAME / 2) {
             return clash(other.track, true);
         }
         let unfinished = |track: &TrackId| voices.of_track(*track).any(|other| other.stream.sounds());
@@ -118,9 +119,12 @@ impl Timeline {
 
     /// A track whose first packet sounds and would begin before the end of this one.
     fn sounding_beside(&self, voice: &Voice, packet: &Queued, place: Place, heads: &Heads) -> Option<TrackId> {
-        let end = place.at + packet.duration - FRAME / 2;
+        // What is silent would be written at the cursor, and lie in the way of what sounds from there on.
+        let at = if packet.sounds() { place.at } else { place.at.max(self.pen.cursor) };
+        let end = at + packet.duration - FRAME / 2;
         let beside = |(index, other): (usize, Place)| {
-            let other = self.voices.get(index).filter(|known| known.track != voice.track && other.at < end)?;
+            let known = self.voices.get(index).filter(|_| other.at < end)?;
+            let other = self.voices.beside(voice).find(|beside| beside.id == known.id)?;
             other.stream.peek().filter(|packet| packet.sounds()).map(|_| other.track)
         };
         heads.iter().find_map(beside)
