@@ -25,6 +25,7 @@ mod a_lost_journal_is_told;
 mod a_missing_sealing_key_is_not_made_anew;
 mod a_playlist_waits_for_the_journal;
 mod a_recording_from_acquire_to_the_bucket;
+mod a_second_death_adds_nothing;
 mod a_stall_is_no_idle_time;
 mod a_stopped_worker_hands_over;
 mod a_worker_that_died_goes_on;

@@ -260,9 +260,30 @@ impl Replayed {
 
     /// Whether the worker may have gone on after the journal's end: the log says so, or there was time for it.
     fn may_lack_its_end(&self, now: WallMs) -> bool {
+        let present = Ticks::from_ms(now.0.saturating_sub(self.works.start().0));
+        self.may_lack(self.last, present) || self.works.is_anybody_heard_after(self.last)
+    }
+
+    /// The same of an earlier run, whose journal ends at `last`; the next one was back at `until`.
+    fn may_lack(&self, last: Ticks, until: Ticks) -> bool {
         let segment = self.works.desk().plan.segment.ticks();
-        let silent = Ticks::from_ms(now.0.saturating_sub(self.works.start().0)) - self.last;
-        silent > Ticks::from_duration(UNKNOWN_AFTER) + segment || self.works.is_anybody_heard_after(self.last)
+        until - last.min(until) > Ticks::from_duration(UNKNOWN_AFTER) + segment
+            || self.works.is_anybody_heard_within(last, until)
+    }
+
+    /// Whether something before one of these lines is lost, or may be.
+    fn is_poor(&self, lines: &[Line]) -> bool {
+        let mut last = self.last;
+        lines.iter().any(|line| {
+            let Ok(Record::Input { input: TimedInput { at, input }, .. }) = line else { return false };
+            let before = last;
+            last = before.max(*at);
+            match input {
+                Input::InputsLost { .. } => true,
+                Input::WorkerRestarted => self.may_lack(before, *at),
+                _ => false,
+            }
+        })
     }
 
     /// The journal may know less than the bucket: waits until the bucket says what it holds. While more is recorded, for
@@ -320,7 +341,7 @@ impl Replayed {
                     if count == 0 {
                         return Ok(ended);
                     }
-                    if batch.iter().any(is_poor) {
+                    if self.is_poor(&batch) {
                         ended = ended.or(self.wait_for_bucket().await?);
                     }
                     batch.drain(..).try_for_each(|line| self.take(line))?;
@@ -360,9 +381,4 @@ impl Replayed {
         }
         feed(&mut self.works, &mut self.presence, input);
     }
-}
-
-/// Whether something before it is lost.
-fn is_poor(line: &Line) -> bool {
-    matches!(line, Ok(Record::Input { input: TimedInput { input: Input::InputsLost { .. }, .. }, .. }))
 }

@@ -50,7 +50,10 @@ impl Works {
         self.say(vec![name_taken(&self.desk.plan.key(&name))]).await;
         self.react(change).await?;
         self.came_home(backup_place);
-        self.refresh();
+        // The ledger may have learned that more is kept, and nothing else may happen until the manifest is written.
+        if self.again.is_none() {
+            self.account();
+        }
         Ok(())
     }
 

@@ -83,6 +83,12 @@ impl Works {
         self.again.as_ref().is_some_and(|again| again.heard.last > last)
     }
 
+    /// Whether the log has somebody heard anew within `from..to`, or a final segment that begins there sounds.
+    pub(in crate::session) fn is_anybody_heard_within(&self, from: Ticks, to: Ticks) -> bool {
+        let spans = self.again.iter().flat_map(|again| again.heard.uids.values().flatten());
+        spans.into_iter().any(|(begun, _)| *begun > from && *begun < to)
+    }
+
     /// Nobody was heard in `from..to`, and nobody knows who was to be.
     pub(in crate::session) fn unheard(&mut self, from: Ticks, to: Ticks) {
         self.recorder.unheard(from, to);
