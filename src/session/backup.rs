@@ -26,6 +26,7 @@ pub(super) use self::shelves::{Place, Shelves};
 use self::trouble::Trouble;
 use super::BackupSettings;
 use super::upload::UploadState;
+use super::works::Answer;
 use crate::callback::event::{self, Module};
 use crate::fault::{Explain, Fault};
 use crate::recording::PlaylistId;
@@ -70,6 +71,16 @@ pub struct BackupUse {
 pub(super) struct Means {
     pub(super) settings: BackupSettings,
     pub(super) uploader: Arc<Uploader>,
+}
+
+impl Means {
+    /// The second bucket of a recording; `folder` is the recording's own prefix.
+    pub(super) fn bucket(&self, folder: &KeyPrefix) -> Bucket {
+        let destination = self.settings.destination.clone();
+        let prefix = destination.prefix.around(folder);
+        let bucket = Bucket::connect(&Destination { prefix, ..destination });
+        bucket.remembered(self.uploader.destinations())
+    }
 }
 
 /// A recording's second bucket, used or not.
@@ -122,6 +133,8 @@ pub(super) enum News {
     Drained,
     /// What the bucket can do is known as far as it will be: texts can be put.
     Proven,
+    /// What the recording's own bucket holds, of which that was not known; none: it is time to ask.
+    Held(Option<Answer>),
 }
 
 impl Backup {
@@ -186,10 +199,8 @@ impl Backup {
         progress: &Progress,
         (now, wall): (Instant, WallMs),
     ) -> Option<NewEvent> {
-        let Means { settings, uploader } = self.means.clone()?;
-        let prefix = settings.destination.prefix.around(folder);
-        let bucket = Bucket::connect(&Destination { prefix, ..settings.destination });
-        let bucket = bucket.remembered(uploader.destinations());
+        let Means { uploader, .. } = self.means.clone()?;
+        let bucket = self.means.as_ref()?.bucket(folder);
         let (queue, reports) = uploader.spawn_copies(bucket.clone(), spool);
         let proof = (!bucket.is_known()).then(|| AbortOnDropHandle::new(tokio::spawn(prove(bucket.clone()))));
         let known = self.resumed.take();

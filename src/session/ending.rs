@@ -205,6 +205,7 @@ impl Ending {
     /// Says that something could not be kept.
     async fn fail(&mut self, error: &SpoolError) {
         let text = error.to_string();
+        self.works.end_doubt();
         let said = event::error(Module::Uploader, ErrorLevel::Fatal, FILE_OPERATION, &text);
         self.works.note(|report| _ = report.failure.get_or_insert(text));
         let update = SessionUpdate { summary: Some(self.works.desk().summary()), ..SessionUpdate::default() };

@@ -58,6 +58,22 @@ impl FixedSegments {
         true
     }
 
+    /// One that the bucket holds, instead of those that only the spool holds in its place; `None`: it was not taken, since others in
+    /// the bucket are there.
+    pub(super) fn insert_over(&mut self, segment: FixedSegment) -> Option<Vec<FixedSegment>> {
+        let mut over = Vec::new();
+        if let Some(known) = self.0.get_mut(&segment.playlist).filter(|_| segment.entry.duration > Ticks::ZERO) {
+            let before = known.range(..segment.entry.end()).rev();
+            let places: Vec<Ticks> =
+                before.take_while(|(_, before)| before.entry.end() > segment.entry.start).map(|(at, _)| *at).collect();
+            if places.iter().any(|at| known[at].in_bucket) {
+                return None;
+            }
+            over.extend(places.iter().filter_map(|at| known.remove(at)));
+        }
+        self.insert(segment).then_some(over)
+    }
+
     /// The playlists that have any.
     pub(super) fn playlists(&self) -> impl Iterator<Item = &PlaylistId> {
         self.0.iter().filter(|(_, segments)| !segments.is_empty()).map(|(playlist, _)| playlist)
@@ -150,6 +166,18 @@ mod tests {
         assert_eq!(ends(&fixed.cut(&MIX, Ticks(14), Ticks(12))), []);
         assert_eq!(ends(&fixed.cut(&MIX, Ticks(14), Ticks(18))), [(14, 18, false)]);
         assert_eq!(fixed.playlists().count(), 0);
+    }
+
+    #[test]
+    fn what_the_bucket_holds_comes_before_what_only_the_spool_does() {
+        let spooled = |from, to| FixedSegment { in_bucket: false, ..segment(from, to) };
+        let mut fixed = FixedSegments::default();
+        assert!(fixed.insert(spooled(0, 6)) && fixed.insert(spooled(6, 8)) && fixed.insert(spooled(8, 14)));
+        let over = fixed.insert_over(segment(5, 8)).unwrap();
+        assert_eq!(over, [spooled(6, 8), spooled(0, 6)]);
+        assert_eq!(fixed.insert_over(segment(7, 9)), None, "the bucket has another one there");
+        assert_eq!(fixed.insert_over(segment(0, 5)), Some(vec![]));
+        assert_eq!(ends(&fixed.cut(&MIX, Ticks(0), Ticks(14))), [(0, 5, true), (5, 8, true), (8, 14, true)]);
     }
 
     proptest! {

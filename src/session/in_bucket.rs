@@ -29,6 +29,8 @@ pub(super) const LOOK_TIME: Duration = Duration::from_secs(10);
 const LOOKS_AT_ONCE: usize = 8;
 /// Most keys of one recording that are listed.
 const MAX_KEYS: usize = 300_000;
+/// Most prefixes `bak<n>_` that are looked for.
+const MAX_PREFIXES: u32 = 16;
 /// Longest playlist that is read, in bytes: a month of segments.
 const MAX_PLAYLIST_BYTES: u64 = 64 << 20;
 
@@ -43,6 +45,20 @@ pub(super) struct InBucket {
     pub(super) ended: Option<Ticks>,
     /// Every name that is there; `None` where that could not be had.
     names: Option<BTreeSet<String>>,
+    /// Whether a playlist could be read.
+    is_read: bool,
+}
+
+/// What is known before the bucket is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) plan: Plan,
+    /// What the journal says that the bucket confirmed.
+    pub(super) confirmed: Vec<StoredObject>,
+    /// The playlists that were begun.
+    playlists: BTreeSet<PlaylistId>,
+    /// Names of the segments that need not be looked at.
+    published: BTreeSet<String>,
 }
 
 /// What is known of a segment before it is looked at.
@@ -55,38 +71,58 @@ struct Known {
     silenced: bool,
 }
 
+impl Question {
+    /// What the bucket holds beside the segments that the publication has.
+    pub(super) fn beside(plan: &Plan, confirmed: &[StoredObject], publication: &Publication) -> Self {
+        let published = publication.entries().map(|entry| entry.name.clone()).collect();
+        let playlists = publication.playlists().cloned().collect();
+        Self { plan: plan.clone(), confirmed: confirmed.to_vec(), playlists, published }
+    }
+
+    /// The same beside those that are known to be in it.
+    pub(super) fn beside_stored(plan: &Plan, confirmed: &[StoredObject], publication: &Publication) -> Self {
+        let published = publication.stored_entries().map(|entry| entry.name.clone()).collect();
+        Self { published, ..Self::beside(plan, confirmed, publication) }
+    }
+
+    fn playlists(&self, names: Option<&BTreeSet<String>>) -> BTreeSet<PlaylistId> {
+        match names {
+            Some(names) => playlists_of(&self.plan, names).collect(),
+            None => {
+                let mix = self.plan.mode.mixes().then_some(PlaylistId::Mix);
+                let confirmed = self.confirmed.iter().filter(|object| !object.kind.is_whole());
+                let known = confirmed.map(|object| object.playlist.clone());
+                mix.into_iter().chain(known).chain(self.playlists.iter().cloned()).collect()
+            }
+        }
+    }
+}
+
 impl InBucket {
     /// What the journal alone says.
-    pub(super) async fn noted(bucket: &Bucket, confirmed: &[StoredObject], publication: &Publication) -> Self {
+    pub(super) async fn noted(bucket: &Bucket, asked: &Question) -> Self {
         let (mut found, mut known, mut order) = (Self::default(), BTreeMap::new(), Vec::new());
-        for object in confirmed {
+        for object in &asked.confirmed {
             found.take_confirmed(object, &mut known, &mut order);
         }
         // Each is known whole, so nothing is asked.
-        found.look_at(bucket, known, order, publication).await.unwrap_or_default()
+        found.look_at(bucket, known, order, asked).await.unwrap_or_default()
     }
 
-    /// Looks; `confirmed` is what the journal says, `publication` what a checkpoint knows. An error says that another look may tell.
-    pub(super) async fn look(
-        bucket: &Bucket,
-        plan: &Plan,
-        confirmed: &[StoredObject],
-        publication: &Publication,
-    ) -> Result<Self, BucketError> {
+    /// Looks. An error says that another look may tell.
+    pub(super) async fn look(bucket: &Bucket, asked: &Question) -> Result<Self, BucketError> {
+        let plan = &asked.plan;
         let mut found = Self::default();
-        let listed = bucket.list_within(LOOK_TIME, &bucket.key(plan.sid.as_str()), MAX_KEYS).await;
-        match listed {
-            Ok(listed) => {
-                let name = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
-                found.names = Some(listed.iter().map(|listed| name(&listed.key)).collect());
-            }
+        match list(bucket, plan).await {
+            Ok(names) => found.names = Some(names),
             Err(error) if error.may_be_read_later() => return Err(error),
             Err(error) => tracing::info!(sid = %plan.sid, "what the bucket holds can't be listed: {error}"),
         }
         let mut known: BTreeMap<String, Known> = BTreeMap::new();
         let mut order = Vec::new();
-        for playlist in found.playlists(plan, confirmed, publication) {
+        for playlist in asked.playlists(found.names.as_ref()) {
             let Some(text) = read_playlist(bucket, plan, &playlist).await? else { continue };
+            found.is_read = true;
             found.ended = found.ended.max(text.ended.then(|| text.end()));
             for entry in text.entries.into_iter().filter(|entry| !text.gaps.contains(&entry.name)) {
                 order.push(entry.name.clone());
@@ -95,7 +131,7 @@ impl InBucket {
                 known.insert(segment.name.clone(), segment);
             }
         }
-        for object in confirmed {
+        for object in &asked.confirmed {
             found.take_confirmed(object, &mut known, &mut order);
         }
         for name in found.names.iter().flatten() {
@@ -106,7 +142,17 @@ impl InBucket {
                 known.insert(name.clone(), segment);
             }
         }
-        found.look_at(bucket, known, order, publication).await
+        found.look_at(bucket, known, order, asked).await
+    }
+
+    /// Whether it neither names its objects nor gives a playlist: nobody knows what it holds beside what the journal says.
+    pub(super) const fn is_blind(&self) -> bool {
+        self.names.is_none() && !self.is_read
+    }
+
+    /// Every name that is there; `None` where that could not be had.
+    pub(super) const fn names(&self) -> Option<&BTreeSet<String>> {
+        self.names.as_ref()
     }
 
     /// Looks at the segments that the publication does not know.
@@ -115,11 +161,10 @@ impl InBucket {
         bucket: &Bucket,
         mut known: BTreeMap<String, Known>,
         order: Vec<String>,
-        publication: &Publication,
+        asked: &Question,
     ) -> Result<Self, BucketError> {
-        let published: BTreeSet<&str> = publication.entries().map(|entry| entry.name.as_str()).collect();
         let wanted = order.into_iter().filter_map(|name| known.remove(&name));
-        let wanted: Vec<Known> = wanted.filter(|known| !published.contains(known.name.as_str())).collect();
+        let wanted: Vec<Known> = wanted.filter(|known| !asked.published.contains(&known.name)).collect();
         let looks = stream::iter(wanted).map(|known| known.look(bucket)).buffered(LOOKS_AT_ONCE);
         self.segments = looks.try_filter_map(|segment| async { Ok(segment) }).try_collect().await?;
         Ok(self)
@@ -132,21 +177,6 @@ impl InBucket {
         }
         let held = bucket.head_within(LOOK_TIME, &bucket.key(name)).await;
         held.ok().map(|held| held.is_some())
-    }
-
-    fn playlists(&self, plan: &Plan, confirmed: &[StoredObject], publication: &Publication) -> BTreeSet<PlaylistId> {
-        match &self.names {
-            Some(names) => {
-                let lists = names.iter().filter(|name| name.ends_with(".m3u8"));
-                lists.filter_map(|name| plan.file_named(name)).map(|(playlist, _)| playlist).collect()
-            }
-            None => {
-                let mix = plan.mode.mixes().then_some(PlaylistId::Mix);
-                let confirmed = confirmed.iter().filter(|object| !object.kind.is_whole());
-                let known = confirmed.map(|object| object.playlist.clone());
-                mix.into_iter().chain(known).chain(publication.playlists().cloned()).collect()
-            }
-        }
     }
 
     fn take_confirmed(&mut self, object: &StoredObject, known: &mut BTreeMap<String, Known>, order: &mut Vec<String>) {
@@ -203,7 +233,34 @@ pub(super) fn place(name: &str, bytes: &[u8]) -> Option<Entry> {
     Some(Entry { name: name.to_owned(), start: read.base, duration: read.duration() })
 }
 
-async fn read_playlist(bucket: &Bucket, plan: &Plan, playlist: &PlaylistId) -> Result<Option<Playlist>, BucketError> {
+/// The playlists whose files are among these names.
+pub(super) fn playlists_of(plan: &Plan, names: &BTreeSet<String>) -> impl Iterator<Item = PlaylistId> {
+    let lists = names.iter().filter(|name| name.ends_with(".m3u8"));
+    lists.filter_map(|name| plan.file_named(name)).map(|(playlist, _)| playlist)
+}
+
+/// The names of a recording's objects, also those with a prefix `bak<n>_`.
+pub(super) async fn list(bucket: &Bucket, plan: &Plan) -> Result<BTreeSet<String>, BucketError> {
+    let name = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
+    let listed = bucket.list_within(LOOK_TIME, &bucket.key(plan.sid.as_str()), MAX_KEYS).await?;
+    let mut names: BTreeSet<String> = listed.iter().map(|listed| name(&listed.key)).collect();
+    for number in 1..=MAX_PREFIXES {
+        let key = bucket.key(&format!("bak{number}_{}", plan.sid));
+        let listed = bucket.list_within(LOOK_TIME, &key, MAX_KEYS).await?;
+        names.extend(listed.iter().map(|listed| name(&listed.key)));
+        if listed.is_empty() {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// The text of a playlist in a bucket. An error says that another look may tell.
+pub(super) async fn read_playlist(
+    bucket: &Bucket,
+    plan: &Plan,
+    playlist: &PlaylistId,
+) -> Result<Option<Playlist>, BucketError> {
     let name = plan.stem(playlist).playlist();
     let got = bucket.get_within(LOOK_TIME, &bucket.key(&name), MAX_PLAYLIST_BYTES).await;
     let text = match got {

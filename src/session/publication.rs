@@ -5,6 +5,7 @@
 //! as long as it can have been.
 
 mod elsewhere;
+mod tail;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -276,6 +277,12 @@ impl Publication {
     /// All segments made, playlist by playlist.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.now.playlists.values().flat_map(|progress| progress.segments.iter().map(|(entry, _)| entry))
+    }
+
+    /// Those of them that are known to be in the bucket.
+    pub(super) fn stored_entries(&self) -> impl Iterator<Item = &Entry> {
+        let segments = self.now.playlists.values().flat_map(|progress| &progress.segments);
+        segments.filter(|(_, stored)| *stored).map(|(entry, _)| entry)
     }
 
     /// The segments of a playlist that are in the bucket, from `first` on as far as there is no hole.

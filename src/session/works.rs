@@ -2,6 +2,8 @@
 //! a live session and for one that is recovered from the journal.
 
 mod again;
+mod copies;
+mod doubt;
 mod failover;
 mod files;
 mod fixed;
@@ -24,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use self::again::Again;
+pub(super) use self::doubt::Answer;
+use self::doubt::Doubt;
 use self::failover::Failover;
 use self::files::Files;
 pub(super) use self::fixed::MAX_SEGMENT_BYTES;
@@ -77,6 +81,8 @@ pub(super) struct Works {
     promised: Vec<(String, Stored)>,
     /// While the recording is made again from its journal.
     again: Option<Again>,
+    /// While it goes on without its bucket's word.
+    doubt: Option<Doubt>,
     /// Since it goes on after its worker died.
     failover: Option<Failover>,
     files: Files,
@@ -118,6 +124,7 @@ impl Works {
             watch: Watch::default(),
             told: Told::default(),
             again: None,
+            doubt: None,
             failover: None,
             fixed: FixedSegments::default(),
             pauses: BTreeMap::new(),
@@ -376,7 +383,7 @@ impl Works {
             }
         }
         let kept = self.put_into_spool(name, kind, bytes).await?;
-        self.queue.submit(kept.clone());
+        self.hand_over(kept.clone());
         self.copy(&kept);
         Ok(())
     }
@@ -408,7 +415,7 @@ impl Works {
         self.unconfirmed.insert(name.to_owned(), Stored::of(ObjectKind::Segment, &silence));
         self.silenced.insert(name.to_owned());
         let kept = self.desk.spool.put_last_resort(name, silence).await?;
-        self.queue.submit(kept.clone());
+        self.hand_over(kept.clone());
         self.copy(&kept);
         Ok(())
     }
@@ -436,7 +443,7 @@ impl Works {
             tracing::debug!(%sid, name, code = fault.code, attempt, "an upload is tried again: {error}");
         }
         let now = (Instant::now(), (self.desk.clock)());
-        let news = self.watch.failed(error, attempt, &self.queue.progress(), now);
+        let news = self.watch.failed(error, attempt, &self.progress(), now);
         let expired = news.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));
         self.refresh();
         self.say(news.into_iter().chain(expired.then(event::sts_expired)).collect()).await;
@@ -474,7 +481,7 @@ impl Works {
         }
         let files: Vec<_> = self.listed_files();
         let (made, stored) = self.publication.counts();
-        let mut upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
+        let mut upload = self.watch.report(&self.progress(), self.desk.spool.memory_bytes());
         upload.backup = self.backup.report();
         self.desk.report.send_modify(|report| {
             report.files = files;

@@ -75,6 +75,7 @@ mod the_log_waits_for_its_database;
 mod the_worker_hears_its_signals;
 mod tokens_end_recordings;
 mod unreadable_tracks_are_told;
+mod what_only_the_backup_has_comes_home;
 mod whole_files_are_given_up_first;
 mod whole_files_lie_beside_the_playlists;
 mod whole_files_outlive_the_worker;

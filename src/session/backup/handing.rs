@@ -60,6 +60,17 @@ impl Backup {
         self.shelves.put(place);
     }
 
+    /// The segments of a playlist from this place on are others now: what of them is there, or on its way, is in no text any more.
+    pub(in crate::session) fn forget_from(&mut self, playlist: &PlaylistId, place: usize) {
+        self.shelves.forget_from(playlist, place);
+        let handed = self.using.iter_mut().flat_map(|using| using.handed.values_mut());
+        for belongs in handed {
+            if belongs.as_ref().is_some_and(|(of, at)| of == playlist && at.is_some_and(|at| at >= place)) {
+                *belongs = None;
+            }
+        }
+    }
+
     /// The places of the segments that are there and what the last text told, if another can be put: the playlist's init segment is
     /// there, and no text is on its way.
     pub(in crate::session) fn ready_for_text(

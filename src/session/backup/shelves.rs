@@ -29,6 +29,13 @@ impl Shelves {
         }
     }
 
+    /// The segments of a playlist from this place on are others now.
+    pub(in crate::session) fn forget_from(&mut self, playlist: &PlaylistId, place: usize) {
+        if let Some(shelf) = self.0.get_mut(playlist) {
+            shelf.segments.split_off(&place);
+        }
+    }
+
     /// What is there of a playlist, if anything is.
     pub(in crate::session) fn of(&self, playlist: &PlaylistId) -> Option<&Shelf> {
         self.0.get(playlist)

@@ -290,6 +290,7 @@ impl Replayed {
     /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. One with a second bucket waits no longer than until that is used. Where the recording ends, if the bucket has its end.
     async fn wait_for_bucket(&mut self) -> Result<Option<Ticks>, String> {
         if !self.works.is_bucket_unasked() {
+            self.works.tell_that_nobody_knows().await;
             return Ok(None);
         }
         let backup = self.works.desk().backup.as_ref().map(|means| means.settings.after);

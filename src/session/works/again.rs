@@ -14,7 +14,7 @@ use crate::callback::event::EventKey;
 use crate::codec::container::Container;
 use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
-use crate::session::in_bucket::{self, InBucket};
+use crate::session::in_bucket::{self, InBucket, Question};
 use crate::session::objects::Stored;
 use crate::session::plan::Plan;
 use crate::session::told::Told;
@@ -32,6 +32,8 @@ pub(super) struct Again {
     pub(super) heard: Heard,
     /// While the bucket did not say what it holds.
     pub(super) unasked: Option<Unasked>,
+    /// The bucket may not be read, which is not said yet.
+    pub(super) blind: bool,
 }
 
 /// What was found in the spool.
@@ -61,39 +63,77 @@ impl Works {
         }
         let spooled = self.look_into_spool(left).await;
         let again = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
-        self.again = Some(Again { left: again, heard: Heard::default(), unasked: None });
+        self.again = Some(Again { left: again, heard: Heard::default(), unasked: None, blind: false });
         self.settle_confirmed(&confirmed);
-        let bucket = self.queue.bucket();
-        let ended = match InBucket::look(&bucket, &self.desk.plan, &confirmed, &self.publication).await {
-            Ok(held) => self.take_held(held).await?,
+        let (bucket, asked) = (self.queue.bucket(), Question::beside(&self.desk.plan, &confirmed, &self.publication));
+        let (mut ended, mut home) = (None, None);
+        match InBucket::look(&bucket, &asked).await {
+            Ok(held) => {
+                home = held.names().cloned();
+                self.again.iter_mut().for_each(|again| again.blind = held.is_blind());
+                (ended, _) = self.take_held(held).await?;
+            }
             Err(error) => {
-                let noted = InBucket::noted(&bucket, &confirmed, &self.publication).await;
+                let noted = InBucket::noted(&bucket, &asked).await;
                 self.insert_fixed(noted.segments);
                 self.objects.extend(noted.inits);
-                self.is_unasked(confirmed, error);
-                None
+                self.is_unasked(confirmed.clone(), error);
             }
-        };
+        }
         self.insert_fixed(spooled.segments);
+        let copies = self.fetch_copies(home.as_ref(), &confirmed).await?;
         self.hear_again();
-        self.queue.resume(spooled.whole);
-        Ok(ended)
+        self.resume(spooled.whole);
+        self.resume(copies.objects);
+        Ok(ended.or(copies.ended.map(|ended| ended.max(self.fixed.end()))))
     }
 
-    /// Takes what the bucket holds; where the recording ends, if the bucket has its end.
-    pub(super) async fn take_held(&mut self, mut held: InBucket) -> Result<Option<Ticks>, Trouble> {
+    /// Takes what the bucket holds; where the recording ends, if the bucket has its end, and what of the spool it takes the place of.
+    pub(super) async fn take_held(
+        &mut self,
+        mut held: InBucket,
+    ) -> Result<(Option<Ticks>, Vec<FixedSegment>), Trouble> {
         self.settle_unconfirmed(&held).await?;
-        self.insert_fixed(std::mem::take(&mut held.segments));
+        let over = self.insert_fixed(std::mem::take(&mut held.segments));
         self.objects.extend(held.inits);
-        Ok(held.ended.map(|ended| ended.max(self.fixed.end())))
+        Ok((held.ended.map(|ended| ended.max(self.fixed.end())), over))
     }
 
-    fn insert_fixed(&mut self, segments: Vec<FixedSegment>) {
+    /// Those in whose place the bucket holds another one.
+    fn insert_fixed(&mut self, segments: Vec<FixedSegment>) -> Vec<FixedSegment> {
+        let mut over = Vec::new();
         for segment in segments {
-            if self.publication.end_of(&segment.playlist) <= segment.entry.start {
+            if self.publication.end_of(&segment.playlist) > segment.entry.start {
+                continue;
+            }
+            if segment.in_bucket {
+                let (entry, stored) = (segment.entry.clone(), segment.stored.clone());
+                let others = self.fixed.insert_over(segment).into_iter().flatten();
+                // What is the same need not be uploaded, and does no harm.
+                over.extend(others.filter(|other| other.entry != entry || other.stored.sha256 != stored.sha256));
+            } else {
                 self.fixed.insert(segment);
             }
         }
+        over
+    }
+
+    /// What is left in the spool without those that nobody needs, which are removed.
+    pub(super) async fn without_useless(
+        &mut self,
+        left: Vec<SpooledObject>,
+        useless: &[FixedSegment],
+    ) -> Vec<SpooledObject> {
+        let names: HashSet<&str> = useless.iter().map(|segment| segment.entry.name.as_str()).collect();
+        let (useless, left): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|object| names.contains(object.name.as_str()));
+        for object in useless {
+            self.again.iter_mut().for_each(|again| _ = again.left.remove(&object.name));
+            if let Err(error) = self.desk.spool.remove(&object).await {
+                tracing::warn!(sid = %self.desk.plan.sid, name = object.name, "a useless file stays in the spool: {error}");
+            }
+        }
+        left
     }
 
     /// Looks anew who was heard: what is final is known.
@@ -110,6 +150,9 @@ impl Works {
         self.add_fixed_playlists().await?;
         let again = self.again.take();
         self.pauses.clear();
+        let left = again.as_ref().and_then(|again| again.unasked.as_ref()).map(|unasked| unasked.left.clone());
+        // The journal knew everything that the bucket can have.
+        self.queue.resume(left.unwrap_or_default());
         if self.finished {
             self.close_fixed_playlists().await?;
         }
@@ -197,7 +240,7 @@ impl Works {
     }
 
     /// Takes out what a checkpoint calls unconfirmed and the spool has no more.
-    fn take_gone(&mut self) -> Vec<(String, Stored)> {
+    pub(super) fn take_gone(&mut self) -> Vec<(String, Stored)> {
         let left = self.again.as_ref().map(|again| &again.left);
         self.unconfirmed.extract_if(.., |name, _| left.is_none_or(|left| !left.contains_key(name))).collect()
     }
@@ -209,16 +252,24 @@ impl Works {
     }
 
     /// What is gone from the spool was confirmed, as far as nobody can tell: it leaves the spool for nothing else.
-    pub(super) fn settle_gone(&mut self) {
-        for (name, stored) in self.take_gone() {
+    pub(super) fn settle_as_confirmed(&mut self, gone: Vec<(String, Stored)>) {
+        for (name, stored) in gone {
             self.publication.stored(&name);
             self.objects.insert(name, stored);
         }
     }
 
-    /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.
     async fn settle_unconfirmed(&mut self, held: &InBucket) -> Result<(), SpoolError> {
         let gone = self.take_gone();
+        self.settle_gone_as(held, gone).await
+    }
+
+    /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.
+    pub(super) async fn settle_gone_as(
+        &mut self,
+        held: &InBucket,
+        gone: Vec<(String, Stored)>,
+    ) -> Result<(), SpoolError> {
         let bucket = self.queue.bucket();
         for (name, stored) in gone {
             if held.holds(&bucket, &name).await == Some(false) {

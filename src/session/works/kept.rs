@@ -79,7 +79,7 @@ impl KeptError {
 impl Works {
     /// Whether the whole recording can be put down: nothing that the core made is in memory only.
     pub(in crate::session) fn can_be_kept(&self) -> bool {
-        self.again.is_none() && self.fixed.is_empty() && self.desk.spool.memory_bytes() == 0
+        self.again.is_none() && !self.is_in_doubt() && self.fixed.is_empty() && self.desk.spool.memory_bytes() == 0
     }
 
     /// The whole recording; everything that the core has ready was shipped.

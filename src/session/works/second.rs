@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::Works;
+use super::doubt::Doubt;
 use super::files::Finished;
 use crate::fault::Explain;
 use crate::recording::PlaylistId;
@@ -23,10 +24,13 @@ pub(in crate::session) enum Next {
 }
 
 impl Works {
-    /// Waits for what there is to do about the second bucket; for ever when nothing is. Cancelling loses nothing.
+    /// Waits for what there is to do about the second bucket, or to learn of the first; for ever when nothing is. Cancelling loses nothing.
     pub(in crate::session) async fn backup_news(&mut self) -> News {
         let due = self.backup_due();
-        self.backup.next(due).await
+        tokio::select! {
+            news = self.backup.next(due) => news,
+            answer = Doubt::next(&mut self.doubt) => News::Held(answer),
+        }
     }
 
     /// Waits for that, or for the whole file that is being made. Cancelling loses nothing.
@@ -35,6 +39,7 @@ impl Works {
         tokio::select! {
             made = self.files.made() => Next::Made(made),
             news = self.backup.next(due) => Next::Backup(news),
+            answer = Doubt::next(&mut self.doubt) => Next::Backup(News::Held(answer)),
         }
     }
 
@@ -44,6 +49,7 @@ impl Works {
             News::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
             News::Due | News::Drained => {}
             News::Told(report) => self.backup_told(report).await,
+            News::Held(answer) => self.tend_doubt(answer).await,
             News::Proven => {
                 let playlists: Vec<_> = self.publication.playlists().cloned().collect();
                 playlists.iter().for_each(|playlist| self.copy_text(playlist));
@@ -65,6 +71,7 @@ impl Works {
 
     /// Hands over the final playlists ahead of their segments: the queue puts each after what it names.
     pub(in crate::session) async fn promise(&mut self) -> Result<(), SpoolError> {
+        self.end_doubt();
         for (playlist, name, text) in self.publication.promise() {
             let stored = Stored::of(ObjectKind::Playlist, text.as_bytes());
             self.publication.handed_over(&playlist, stored.sha256.clone());
@@ -94,7 +101,7 @@ impl Works {
 
     /// Ends the use of the second bucket, where the recording's own is well again or has everything.
     pub(in crate::session) async fn end_backup(&mut self, complete: bool) {
-        let (progress, now) = (self.queue.progress(), Instant::now());
+        let (progress, now) = (self.progress(), Instant::now());
         let said = if complete { self.backup.end(now) } else { self.backup.end_if_well(&progress, now) };
         if said.is_some() {
             tracing::info!(sid = %self.desk.plan.sid, "nothing is copied to the backup any more");
@@ -130,7 +137,7 @@ impl Works {
     }
 
     fn backup_due(&self) -> Option<Instant> {
-        if self.again.is_some() { None } else { self.backup.due(&self.queue.progress()) }
+        if self.again.is_some() { None } else { self.backup.due(&self.progress()) }
     }
 
     async fn begin_backup(&mut self) {
@@ -142,7 +149,7 @@ impl Works {
                 return self.backup.put_off(now);
             }
         };
-        let (progress, wall) = (self.queue.progress(), (self.desk.clock)());
+        let (progress, wall) = (self.progress(), (self.desk.clock)());
         let said = self.backup.begin(&self.desk.plan.folder(), self.desk.spool.clone(), &progress, (now, wall));
         tracing::warn!(sid = %self.desk.plan.sid, waiting = progress.waiting_objects, "what waits is copied to the backup");
         let playlists = self.publication.playlists();

@@ -2,30 +2,32 @@
 //!
 //! While it is out of reach the journal's word of it counts. Where the journal may be poorer than the bucket that is not enough: what is
 //! made now could take the place of what was confirmed. The recording then waits ([`crate::session::recovery`]): its bot is in the channel,
-//! what it hears is in the journal, nothing is made. Query and log say so. What is given up after that wait is only the certainty: no
-//! object is put over another, and one that lies in the same place as what was made still counts when the bucket is back
-//! ([`super::taken`]).
+//! what it hears is in the journal, nothing is made. Query and log say so. After that wait it goes on, and what it makes stays on the disk
+//! until the bucket has answered ([`super::doubt`]). Where the credentials may not read, nobody will ever know: the log says that too.
 
 use tokio::time::Instant;
 
 use super::Works;
 use super::again::Trouble;
+use super::doubt::Doubt;
 use crate::callback::event::{self, ErrorLevel, Module};
 use crate::fault::Explain;
-use crate::session::in_bucket::InBucket;
+use crate::session::in_bucket::{InBucket, Question};
 use crate::session::upload::STORAGE_CONFIGURATION;
 use crate::storage::journal::StoredObject;
-use crate::storage::{BucketError, UploadError};
+use crate::storage::{BucketError, SpooledObject, UploadError};
 use crate::units::Ticks;
 
 /// What is needed to ask again.
 #[derive(Debug)]
 pub(super) struct Unasked {
     /// The journal's word of what the bucket confirmed.
-    confirmed: Vec<StoredObject>,
+    pub(super) confirmed: Vec<StoredObject>,
     /// What the bucket, or the network, said last.
-    error: UploadError,
-    attempts: u32,
+    pub(super) error: UploadError,
+    pub(super) attempts: u32,
+    /// What an earlier run left in the spool: the bucket may hold something else in its place.
+    pub(super) left: Vec<SpooledObject>,
 }
 
 impl Works {
@@ -42,7 +44,7 @@ impl Works {
     pub(super) fn is_unasked(&mut self, confirmed: Vec<StoredObject>, error: BucketError) {
         tracing::warn!(sid = %self.desk.plan.sid, "what the bucket holds is not known: {error}");
         if let Some(again) = &mut self.again {
-            again.unasked = Some(Unasked { confirmed, error: error.into(), attempts: 1 });
+            again.unasked = Some(Unasked { confirmed, error: error.into(), attempts: 1, left: Vec::new() });
         }
     }
 
@@ -50,9 +52,12 @@ impl Works {
     pub(in crate::session) async fn ask_bucket(&mut self) -> Result<(bool, Option<Ticks>), Trouble> {
         let Some(unasked) = self.again.as_mut().and_then(|again| again.unasked.take()) else { return Ok((true, None)) };
         let bucket = self.queue.bucket();
-        match InBucket::look(&bucket, &self.desk.plan, &unasked.confirmed, &self.publication).await {
+        let asked = Question::beside(&self.desk.plan, &unasked.confirmed, &self.publication);
+        match InBucket::look(&bucket, &asked).await {
             Ok(held) => {
-                let ended = self.take_held(held).await?;
+                let (ended, over) = self.take_held(held).await?;
+                let left = self.without_useless(unasked.left, &over).await;
+                self.resume(left);
                 self.hear_again();
                 Ok((true, ended))
             }
@@ -63,6 +68,14 @@ impl Works {
                 }
                 Ok((false, None))
             }
+        }
+    }
+
+    /// Hands over what an earlier run left in the spool, or keeps it until the bucket says what it holds.
+    pub(super) fn resume(&mut self, left: Vec<SpooledObject>) {
+        match self.again.as_mut().and_then(|again| again.unasked.as_mut()) {
+            Some(unasked) => unasked.left.extend(left),
+            None => self.queue.resume(left),
         }
     }
 
@@ -79,7 +92,7 @@ impl Works {
     /// Brings what query says of the way to the bucket up to now.
     pub(in crate::session) fn look_at_wait(&mut self) {
         let Some(unasked) = self.again.as_ref().and_then(|again| again.unasked.as_ref()) else { return };
-        let (progress, now) = (self.queue.progress(), (Instant::now(), (self.desk.clock)()));
+        let (progress, now) = (self.progress(), (Instant::now(), (self.desk.clock)()));
         // What is to be said of it is said in words of its own.
         let _told = self.watch.failed(&unasked.error, unasked.attempts, &progress, now);
         let upload = self.watch.report(&progress, self.desk.spool.memory_bytes());
@@ -96,16 +109,32 @@ impl Works {
 
     /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
     pub(in crate::session) async fn wait_no_longer(&mut self) {
-        self.tell_wait(
-            "bucket_not_asked",
-            ErrorLevel::Major,
-            "the recording goes on without knowing; what only the bucket knows stays there, and may be in no playlist",
-        )
-        .await;
-        if let Some(again) = &mut self.again {
-            again.unasked = None;
+        let cut = !self.is_ts();
+        let what = if cut {
+            "the recording goes on without knowing; what it makes is kept on the disk and goes to the bucket when that has answered"
+        } else {
+            "the recording goes on without knowing; what only the bucket knows stays there, and may be in no playlist"
+        };
+        self.tell_wait("bucket_not_asked", ErrorLevel::Major, what).await;
+        let Some(unasked) = self.again.as_mut().and_then(|again| again.unasked.take()) else { return };
+        let gone = self.take_gone();
+        self.doubt = Some(Doubt::new(unasked, gone));
+        if !cut {
+            self.end_doubt();
         }
-        self.settle_gone();
+    }
+
+    /// The journal lacks a part of the recording, and the credentials of its bucket may not read: says once that what was confirmed there
+    /// may be in no playlist.
+    pub(in crate::session) async fn tell_that_nobody_knows(&mut self) {
+        if !self.again.as_mut().is_some_and(|again| std::mem::take(&mut again.blind)) {
+            return;
+        }
+        let text = "the worker's journal lacks a part of this recording, and the credentials of its bucket may not read or list; \
+                    segments that were confirmed and that the journal does not know stay in the bucket, and may be in no playlist";
+        tracing::error!(sid = %self.desk.plan.sid, "{text}");
+        let said = event::error(Module::Uploader, ErrorLevel::Major, STORAGE_CONFIGURATION, text);
+        self.say(vec![said.with("reason", "bucket_not_readable")]).await;
     }
 
     async fn tell_wait(&mut self, reason: &str, level: ErrorLevel, what: &str) {

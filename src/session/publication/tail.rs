@@ -1,0 +1,76 @@
+//! The end of a playlist, of which nothing is in the bucket, taken back: the bucket turns out to hold other segments there.
+
+use super::Publication;
+use crate::codec::playlist::Entry;
+use crate::recording::PlaylistId;
+
+/// What was taken back of a playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Tail {
+    /// The place of its first segment.
+    pub(in crate::session) first: usize,
+    /// Its segments, in order.
+    pub(in crate::session) entries: Vec<Entry>,
+    /// No more segments were to come.
+    pub(in crate::session) closed: bool,
+}
+
+impl Publication {
+    /// Takes back the segments behind the last one that is in the bucket. Until [`Self::tail_is_back`] no text is given out.
+    pub(in crate::session) fn take_tail(&mut self, playlist: &PlaylistId) -> Option<Tail> {
+        let progress = self.now.playlists.get_mut(playlist)?;
+        let first = progress.segments.iter().rposition(|(_, stored)| *stored).map_or(0, |last| last + 1);
+        let entries: Vec<Entry> = progress.segments.split_off(first).into_iter().map(|(entry, _)| entry).collect();
+        for entry in &entries {
+            if let Some(waiting) = self.now.waiting.remove(&entry.name) {
+                progress.stock.bytes_spooled -= waiting.size;
+            }
+            self.sizes.remove(&entry.name);
+        }
+        self.now.made -= entries.len() as u64;
+        progress.floor = usize::MAX;
+        let closed = std::mem::replace(&mut progress.closed, false);
+        Some(Tail { first, entries, closed })
+    }
+
+    /// What takes the tail's place was added. Whether a text can be given out: none is that does not name all that the bucket has.
+    pub(in crate::session) fn tail_is_back(&mut self, playlist: &PlaylistId, closed: bool) -> bool {
+        let once = self.plan.is_written_once();
+        let Some(progress) = self.now.playlists.get_mut(playlist) else { return false };
+        progress.floor = progress.segments.iter().rposition(|(_, stored)| *stored).map_or(0, |last| last + 1);
+        progress.closed = closed;
+        !self.promised && ((closed && progress.is_whole()) || (progress.sayable() > 0 && !once))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{MIX, publication, segment};
+    use super::*;
+
+    #[test]
+    fn a_tail_is_taken_back_and_no_text_is_given_out_before_it_names_what_is_there() {
+        let mut publication = publication();
+        let init = publication.begin(&MIX, 1);
+        let names: Vec<String> = (0..4).map(|index| publication.add(&segment(index))).collect();
+        publication.stored(&init);
+        publication.stored(&names[0]);
+        publication.close(&MIX);
+        let tail = publication.take_tail(&MIX).unwrap();
+        assert_eq!((tail.first, tail.entries.len(), tail.closed), (1, 3, true));
+        assert_eq!((publication.counts(), publication.place_of(&names[1])), ((1, 1), None));
+        let bytes = publication.stocks().map(|(_, stock)| stock.bytes_spooled).sum::<u64>();
+        assert_eq!(bytes, 0);
+        // The bucket has the third one, and one that is not ours where the second one was.
+        let other = Entry { name: "other.m4s".into(), ..tail.entries[0].clone() };
+        for entry in [&other, &tail.entries[1], &tail.entries[2]] {
+            publication.add_entry(&MIX, entry.clone(), 1);
+        }
+        assert_eq!(publication.stored(&names[2]).grown, None);
+        assert!(!publication.tail_is_back(&MIX, tail.closed), "the one before it is on its way");
+        assert_eq!(publication.stored("other.m4s").grown, Some(MIX));
+        assert!(publication.render(&MIX).unwrap().1.contains("other.m4s"));
+        assert_eq!(publication.stored(&names[3]).grown, Some(MIX));
+        assert!(publication.render(&MIX).unwrap().1.ends_with("#EXT-X-ENDLIST\n"));
+    }
+}
