@@ -42,16 +42,33 @@ pub(crate) enum Fault {
     NoSpool,
     /// One bit of each file that waited for the bucket.
     BitInSpool,
+    /// Reading what waited for the bucket gives EIO, and the journal's last file ends at this share of it.
+    UnreadableSpoolAndCut(f64),
     /// The whole folder as it was some seconds before.
     OldCopy,
+    /// The database as it was some seconds before, with everything else as it is.
+    OldStore,
+    /// Everything as it was some seconds before, but for the database.
+    NewStore,
+}
+
+impl Fault {
+    /// Whether something older is put back.
+    const fn needs_copy(self) -> bool {
+        matches!(self, Self::OldCopy | Self::OldStore | Self::NewStore)
+    }
 }
 
 /// Those that every run of the tests tries.
-const FEW: [Fault; 5] =
-    [Fault::BitInJournal(0.25), Fault::BitInHeaders, Fault::NoJournal, Fault::OldCopy, Fault::Nothing];
+const FEW: [[Fault; 2]; 4] = [
+    [Fault::BitInJournal(0.25), Fault::BitInHeaders],
+    [Fault::NoJournal, Fault::OldCopy],
+    [Fault::OldStore, Fault::NewStore],
+    [Fault::UnreadableSpoolAndCut(0.6), Fault::CutJournal(0.9)],
+];
 
 /// Those that have no place in a file.
-const OTHERS: [Fault; 8] = [
+const OTHERS: [Fault; 10] = [
     Fault::Nothing,
     Fault::BitInHeaders,
     Fault::NoJournal,
@@ -60,13 +77,16 @@ const OTHERS: [Fault; 8] = [
     Fault::NoSpool,
     Fault::BitInSpool,
     Fault::OldCopy,
+    Fault::OldStore,
+    Fault::NewStore,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals"));
-    for fault in FEW {
-        suffer(fault, 1, Wishes::default(), &mut random).await;
+    for [one, other] in FEW {
+        let mut others = StdRng::seed_from_u64(random.random());
+        tokio::join!(suffer(one, 1, Wishes::default(), &mut random), suffer(other, 1, Wishes::default(), &mut others),);
     }
     suffer(Fault::Nothing, 3, Wishes::default(), &mut random).await;
     // Where nothing can be put over, and with files that are made of segments that are kept.
@@ -100,8 +120,14 @@ async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone_w
 #[ignore = "long; make faults runs it"]
 async fn what_either_bucket_confirmed_is_final_while_copies_go_to_the_second() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, backup"));
-    let faults =
-        [Fault::Nothing, Fault::BitInJournal(0.5), Fault::NoJournal, Fault::BitInHeaders, Fault::UnreadableJournal];
+    let faults = [
+        Fault::Nothing,
+        Fault::BitInJournal(0.5),
+        Fault::NoJournal,
+        Fault::BitInHeaders,
+        Fault::UnreadableJournal,
+        Fault::OldCopy,
+    ];
     // Each waits a minute for the second bucket to be used.
     let all = faults.into_iter().zip([Make::Both, Make::Mix, Make::Individual].into_iter().cycle());
     let seeds: Vec<_> = all.map(|(fault, make)| (fault, make, random.random())).collect();
@@ -117,7 +143,8 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
     let bits = places.map(Fault::BitInJournal);
     let zeros = places.map(Fault::ZerosInJournal);
     let cuts = places.map(Fault::CutJournal);
-    let all = || bits.into_iter().chain(zeros).chain(cuts).chain(OTHERS);
+    let unreadable = [0.3, 0.7, 0.98].map(Fault::UnreadableSpoolAndCut);
+    let all = || bits.into_iter().chain(zeros).chain(cuts).chain(unreadable).chain(OTHERS);
     for fault in all() {
         for kills in [1, 3] {
             suffer(fault, kills, Wishes::default(), &mut random).await;
@@ -142,7 +169,7 @@ async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng)
     for kill in 0..kills {
         sleep(Duration::from_millis(random.random_range(4_000..5_000))).await;
         let copy = stage.place.data.with_extension("old");
-        if matches!(fault, Fault::OldCopy) {
+        if fault.needs_copy() {
             stage.worker().freeze().await;
             copy_dir(&stage.place.data, &copy);
             stage.worker().resume();
@@ -179,6 +206,12 @@ async fn suffer_away(fault: Fault, make: Make, seed: u64) {
     let what = format!("{fault:?}, backup, {make:?}");
     let mut stage = Stage::at(Place::with(Wishes { make, backup: true, ..Wishes::default() }).await, 1).await;
     sleep(Duration::from_secs(6)).await;
+    let copy = stage.place.data.with_extension("old");
+    if fault.needs_copy() {
+        stage.worker().freeze().await;
+        copy_dir(&stage.place.data, &copy);
+        stage.worker().resume();
+    }
     stage.place.gate.shut();
     let copies = stage.place.copies();
     for _ in 0..90 {
@@ -192,7 +225,7 @@ async fn suffer_away(fault: Fault, make: Make, seed: u64) {
     sleep(Duration::from_millis(300)).await;
     let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
     assert!(oracle.copied() > 30, "{what}: {} copies", oracle.copied());
-    damage(fault, &stage.place.data, Path::new("no copy"), &mut random);
+    damage(fault, &stage.place.data, &copy, &mut random);
     // Without a journal the bucket alone knows what it confirmed: it has to be there when it is asked.
     if matches!(fault, Fault::NoJournal | Fault::UnreadableJournal) {
         stage.place.gate.open();
@@ -265,11 +298,10 @@ pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng
             bytes.truncate(at(share, bytes.len()));
             std::fs::write(path, bytes).unwrap();
         }
-        Fault::UnreadableJournal => {
-            // The first page of a process is never there, so that reading it is an error of the device.
-            let path = last().0;
-            std::fs::remove_file(&path).unwrap();
-            std::os::unix::fs::symlink("/proc/self/mem", path).unwrap();
+        Fault::UnreadableJournal => make_unreadable(&last().0),
+        Fault::UnreadableSpoolAndCut(share) => {
+            files(&data.join("spool")).iter().for_each(|(path, _)| make_unreadable(path));
+            damage(Fault::CutJournal(share), data, copy, random);
         }
         Fault::FolderForJournal => {
             let path = last().0;
@@ -294,7 +326,34 @@ pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng
             std::fs::remove_dir_all(data).unwrap();
             std::fs::rename(copy, data).unwrap();
         }
+        Fault::OldStore => swap_store(copy, data),
+        Fault::NewStore => {
+            swap_store(data, copy);
+            damage(Fault::OldCopy, data, copy, random);
+        }
     }
+}
+
+/// Puts the database of one folder into another.
+fn swap_store(from: &Path, to: &Path) {
+    let store = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let is_store =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("recorder.db"));
+        entries.filter(is_store).collect()
+    };
+    store(to).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let files = store(from);
+    assert!(!files.is_empty(), "the database lies elsewhere");
+    for path in files {
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+/// The first page of a process is never there, so that reading it is an error of the device.
+fn make_unreadable(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", path).unwrap();
 }
 
 pub(crate) fn copy_dir(from: &Path, to: &Path) {
