@@ -9,7 +9,7 @@ mod secret_hash;
 mod time;
 
 pub use address::is_public;
-pub use events::{CHANNEL_EVENTS, EventTypes, RECORDING_EVENTS};
+pub use events::{CHANNEL_EVENTS, ChannelEventType, EventType, EventTypes, RECORDING_EVENTS};
 pub use ids::{AppId, ChannelSid, Cname, InvalidId, Sid, Ssrc, TrackId, Uid};
 pub use secret_hash::SecretHash;
 pub use time::{BootTime, TICKS_PER_MS, TICKS_PER_SECOND, Ticks, WallMs};

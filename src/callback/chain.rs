@@ -46,13 +46,15 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::callback::event;
+    use crate::callback::event::RecordingEvent;
     use crate::callback::samples;
     use crate::units::{AppId, WallMs};
 
     fn events() -> Vec<Event> {
         let app = AppId::new(&"a".repeat(32)).unwrap();
-        let new = [event::recorder_started(), event::uploader_started(), event::file_infos("p/é.m3u8")];
+        let listed = RecordingEvent::FileInfos { file_list: "p/é.m3u8".into() };
+        let new =
+            [RecordingEvent::RecorderStarted, RecordingEvent::UploaderStarted, listed].map(|event| event.encode());
         let line = |(number, new): (u64, &_)| Event {
             sequence: number,
             ..samples::line(&app, new, WallMs(1_700_000_000_000 + number), format!("{number:032x}"))

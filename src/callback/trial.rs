@@ -13,12 +13,12 @@ use super::settings::Target;
 use super::{Settings, samples};
 use crate::clock;
 use crate::fault::{Explain, Fault};
-use crate::units::{AppId, WallMs};
+use crate::units::{AppId, EventType};
 
 /// Test events under way at a time, of all apps.
 pub(super) const MAX_TRIALS: usize = 4;
 /// The event that is sent when nobody says which: the recorder is in the channel.
-pub const DEFAULT_TEST_EVENT: u16 = 40;
+pub const DEFAULT_TEST_EVENT: u16 = EventType::RecorderStarted.number();
 
 /// What came of a test event.
 #[derive(Debug)]
@@ -72,8 +72,8 @@ pub async fn test_once(target: &Target, app: &AppId, event_type: u16) -> Result<
 pub(super) async fn trial(clients: &Clients, target: &Target, app: &AppId, event_type: u16) -> Result<Trial, Untried> {
     let now = clock::now();
     let notice_id = format!("{:032x}", rand::random::<u128>());
-    let sample = samples::samples(now).into_iter().find(|sample| sample.event_type == event_type);
-    let sample = sample.ok_or(Untried::NoSuchEvent(event_type))?.with("test", true);
+    let sample = samples::samples(now).into_iter().find(|sample| sample.number() == event_type);
+    let sample = sample.ok_or(Untried::NoSuchEvent(event_type))?.encode().with("test", true);
     let body = body(&samples::line(app, &sample, now, notice_id.clone()), now);
     let begun = Instant::now();
     let outcome = attempt(clients, target, body.clone()).await;
@@ -82,6 +82,6 @@ pub(super) async fn trial(clients: &Clients, target: &Target, app: &AppId, event
 
 /// The numbers of what can be sent.
 fn sent() -> String {
-    let numbers: Vec<String> = samples::samples(WallMs(0)).iter().map(|one| one.event_type.to_string()).collect();
+    let numbers: Vec<String> = EventType::ALL.iter().map(|one| one.number().to_string()).collect();
     numbers.join(", ")
 }

@@ -16,11 +16,8 @@ use super::ids::uid_number;
 use super::news::{LeftReason, Person, RoomEvent, RoomNews};
 use super::platform::Platform;
 use super::roles::Role;
-use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
+use crate::units::{AppId, ChannelEventType, ChannelSid, Cname, Uid, WallMs};
 
-/// The vendor's numbers of a channel's begin and end.
-const CREATED: u16 = 101;
-const DESTROYED: u16 = 102;
 /// `clientType` of a cloud recorder.
 const CLOUD_RECORDING: u8 = 10;
 
@@ -84,26 +81,38 @@ impl ChannelEvent {
         Some(Self { app, cname, session, sequence, at, kind })
     }
 
-    /// The vendor's number for it.
-    pub const fn event_type(&self) -> u16 {
+    /// Which event it is.
+    pub const fn event_type(&self) -> ChannelEventType {
         match &self.kind {
-            ChannelEventKind::Created => CREATED,
-            ChannelEventKind::Destroyed { .. } => DESTROYED,
+            ChannelEventKind::Created => ChannelEventType::Created,
+            ChannelEventKind::Destroyed { .. } => ChannelEventType::Destroyed,
             ChannelEventKind::Joined(who) => match who.role {
-                Role::Host => 103,
-                Role::Audience => 105,
-                Role::User => 107,
+                Role::Host => ChannelEventType::HostJoined,
+                Role::Audience => ChannelEventType::AudienceJoined,
+                Role::User => ChannelEventType::UserJoined,
             },
             ChannelEventKind::Left { who, .. } => match who.role {
-                Role::Host => 104,
-                Role::Audience => 106,
-                Role::User => 108,
+                Role::Host => ChannelEventType::HostLeft,
+                Role::Audience => ChannelEventType::AudienceLeft,
+                Role::User => ChannelEventType::UserLeft,
             },
             ChannelEventKind::RoleChanged { role, .. } => match role {
-                Role::Host | Role::User => 111,
-                Role::Audience => 112,
+                Role::Host | Role::User => ChannelEventType::BecameHost,
+                Role::Audience => ChannelEventType::BecameAudience,
             },
         }
+    }
+
+    /// The vendor's number for it.
+    pub const fn number(&self) -> u16 {
+        self.event_type().number()
+    }
+
+    /// What makes it the same event after a crash. A room forgets everything with its server, so nothing that happened in it is made
+    /// again; but the next server ends the sessions of the one before ([`farewell`]), and each ends once.
+    pub fn identity(&self) -> Option<(ChannelSid, ChannelEventType)> {
+        let event_type = self.event_type();
+        event_type.is_once().then(|| (self.session.clone(), event_type))
     }
 
     /// The vendor's `payload`, its fields in the documented order.
@@ -261,11 +270,11 @@ mod tests {
     fn roles_and_kinds_have_their_numbers() {
         for (role, joined, left) in [(Role::Host, 103, 104), (Role::Audience, 105, 106), (Role::User, 107, 108)] {
             let who = person("7", role);
-            assert_eq!(event(ChannelEventKind::Joined(who.clone())).event_type(), joined);
-            assert_eq!(event(ChannelEventKind::Left { who, reason: LeftReason::Quit }).event_type(), left);
+            assert_eq!(event(ChannelEventKind::Joined(who.clone())).number(), joined);
+            assert_eq!(event(ChannelEventKind::Left { who, reason: LeftReason::Quit }).number(), left);
         }
         for (role, number) in [(Role::Host, 111), (Role::Audience, 112)] {
-            assert_eq!(event(ChannelEventKind::RoleChanged { uid: uid("7"), role }).event_type(), number);
+            assert_eq!(event(ChannelEventKind::RoleChanged { uid: uid("7"), role }).number(), number);
         }
     }
 
@@ -273,7 +282,7 @@ mod tests {
     fn there_is_an_example_of_each() {
         let app = AppId::new(&"a".repeat(32)).unwrap();
         let numbers: Vec<u16> =
-            ChannelEvent::samples(&app, WallMs(1_700_000_000_000)).iter().map(ChannelEvent::event_type).collect();
+            ChannelEvent::samples(&app, WallMs(1_700_000_000_000)).iter().map(ChannelEvent::number).collect();
         assert_eq!(numbers, CHANNEL_EVENTS);
     }
 

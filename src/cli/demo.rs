@@ -32,7 +32,7 @@ use super::serve::{Signals, Worker, development};
 use crate::channel_server::token::{MintLiveKit, mint_livekit};
 use crate::clock;
 use crate::config::{Config, LogFormat, PrivateUrl};
-use crate::units::{Cname, Uid, WallMs};
+use crate::units::{Cname, EventType, Uid, WallMs};
 
 /// The channel that the demo talks in.
 const CNAME: &str = "demo";
@@ -41,7 +41,17 @@ const CNAME: &str = "demo";
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Events that belong to a good recording (docs/protocol/agora.md section 5.1): in every mode the same.
-const STORY: [u16; 9] = [40, 30, 43, 42, 4, 33, 41, 31, 11];
+const STORY: [EventType; 9] = [
+    EventType::RecorderStarted,
+    EventType::UploaderStarted,
+    EventType::AudioStreamState,
+    EventType::RecorderSliceStart,
+    EventType::FileInfos,
+    EventType::UploadingProgress,
+    EventType::RecorderLeave,
+    EventType::Uploaded,
+    EventType::SessionExit,
+];
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -202,7 +212,7 @@ impl Stage {
         let called = clock::now();
         self.rest.stop(&self.cname, &running.started).await?;
         let answered = clock::now();
-        let exit = self.receiver.wait_for(&running.started.sid, 11, END_PATIENCE).await;
+        let exit = self.receiver.wait_for(&running.started.sid, EventType::SessionExit, END_PATIENCE).await;
         let exit_after = exit.map(|exit| exit.payload.sendts.saturating_sub(called.0));
         Ok(Stopped { running, called, answered, exit_after })
     }
@@ -255,9 +265,9 @@ impl Stage {
     /// Milliseconds from the answer to start until the first audio is on the timeline.
     fn first_audio(&self, stopped: &Stopped) -> Option<i64> {
         let callbacks = self.receiver.of(&stopped.running.started.sid);
-        let first = callbacks
-            .iter()
-            .find(|callback| callback.event_type == 43 && callback.payload.details["state"].as_i64() == Some(0))?;
+        let first = callbacks.iter().find(|callback| {
+            callback.is(EventType::AudioStreamState) && callback.payload.details["state"].as_i64() == Some(0)
+        })?;
         let details = &first.payload.details;
         let at = details["UtcMs"].as_i64().or_else(|| details["utcMs"].as_i64())?;
         Some(at - i64::try_from(stopped.running.answered.0).ok()?)

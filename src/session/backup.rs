@@ -27,15 +27,12 @@ use self::trouble::Trouble;
 use super::BackupSettings;
 use super::upload::UploadState;
 use super::works::Answer;
-use crate::callback::event::{self, Module};
+use crate::callback::event::{BackupState, RecordingEvent, Warning};
 use crate::fault::{Explain, Fault};
 use crate::recording::PlaylistId;
 use crate::storage::{Bucket, CopyQueue, Destination, KeyPrefix, Progress, SessionSpool, UploadReport, Uploader};
-use crate::store::NewEvent;
 use crate::units::WallMs;
 
-/// `warnCode`: uploaded to the backup (docs/protocol/agora.md section 5.1).
-pub(super) const TO_THE_BACKUP: u32 = 32;
 /// A use of an earlier run goes on after this time, or with the first attempt that fails.
 const RESUME_AFTER: Duration = Duration::from_secs(10);
 /// How far apart two attempts to find out what the bucket can do are.
@@ -198,7 +195,7 @@ impl Backup {
         spool: SessionSpool,
         progress: &Progress,
         (now, wall): (Instant, WallMs),
-    ) -> Option<NewEvent> {
+    ) -> Option<RecordingEvent> {
         let Means { uploader, .. } = self.means.clone()?;
         let bucket = self.means.as_ref()?.bucket(folder);
         let (queue, reports) = uploader.spawn_copies(bucket.clone(), spool);
@@ -217,9 +214,9 @@ impl Backup {
             proof,
         });
         let reason = progress.trouble.map_or("slow", |fault| fault.code);
-        let said = warning("begun", since).with("reason", reason);
-        let said = said.with("waitingObjects", progress.waiting_objects).with("waitingBytes", progress.waiting_bytes);
-        known.is_none().then_some(said)
+        let Progress { waiting_objects, waiting_bytes, .. } = *progress;
+        let begun = BackupState::Begun { reason, waiting_objects, waiting_bytes };
+        known.is_none().then(|| warning(since, begun))
     }
 
     /// It could not begin.
@@ -228,18 +225,18 @@ impl Backup {
     }
 
     /// Ends the use if the own bucket is well again; what is to be said of that.
-    pub(super) fn end_if_well(&mut self, progress: &Progress, now: Instant) -> Option<NewEvent> {
+    pub(super) fn end_if_well(&mut self, progress: &Progress, now: Instant) -> Option<RecordingEvent> {
         let after = self.means.as_ref()?.settings.after;
         let well = progress.trouble.is_none() && progress.oldest.is_none_or(|waits| now - waits < after);
         if well { self.end(now) } else { None }
     }
 
     /// Ends the use; what is to be said of that, if it was used.
-    pub(super) fn end(&mut self, now: Instant) -> Option<NewEvent> {
+    pub(super) fn end(&mut self, now: Instant) -> Option<RecordingEvent> {
         self.trouble.end();
         match (self.using.take(), self.resumed.take()) {
-            (Some(using), _) => Some(ended(using.since).with("lastedMs", millis(now - using.begun))),
-            (None, Some(since)) => Some(ended(since)),
+            (Some(using), _) => Some(ended(using.since, Some(millis(now - using.begun)))),
+            (None, Some(since)) => Some(ended(since, None)),
             (None, None) => None,
         }
     }
@@ -272,13 +269,13 @@ impl Backup {
     }
 
     /// An attempt to copy failed; what is to be said of it.
-    pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant) -> Option<NewEvent> {
+    pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant) -> Option<RecordingEvent> {
         let since = self.using.as_ref()?.since;
         self.trouble.failed(fault, attempts, now, since)
     }
 
     /// An attempt succeeded again; what is to be said of it.
-    pub(super) fn recovered(&mut self) -> Option<NewEvent> {
+    pub(super) fn recovered(&mut self) -> Option<RecordingEvent> {
         let since = self.using.as_ref()?.since;
         self.trouble.recovered(since)
     }
@@ -312,12 +309,12 @@ async fn proven(proof: &mut Option<AbortOnDropHandle<()>>) {
 }
 
 /// What is said when the own bucket has what it lacked.
-pub(super) fn ended(since: WallMs) -> NewEvent {
-    warning("ended", since)
+pub(super) const fn ended(since: WallMs, lasted_ms: Option<u64>) -> RecordingEvent {
+    warning(since, BackupState::Ended { lasted_ms })
 }
 
-fn warning(state: &str, since: WallMs) -> NewEvent {
-    event::warning(Module::Uploader, TO_THE_BACKUP).with("state", state).with("sinceMs", since.0)
+const fn warning(since: WallMs, state: BackupState) -> RecordingEvent {
+    RecordingEvent::Warning(Warning::Backup { since, state })
 }
 
 fn millis(time: Duration) -> u64 {
@@ -362,7 +359,7 @@ mod tests {
         let failing = Progress { trouble: Some(Fault::destination("bucket_busy", true)), ..waiting };
         assert_eq!(backup.due(&failing), Some(now));
         assert_eq!(backup.end_if_well(&failing, now), None);
-        let said = backup.end_if_well(&Progress::default(), now).unwrap();
+        let said = backup.end_if_well(&Progress::default(), now).unwrap().encode();
         assert_eq!((&said.details["state"], &said.details["sinceMs"]), (&"ended".into(), &7.into()));
         assert_eq!(backup.end_if_well(&Progress::default(), now), None, "once");
     }
@@ -375,7 +372,7 @@ mod tests {
         let spool = spool.session(&app, &crate::units::Sid::from_random([1; 16])).unwrap();
         let mut backup = backup();
         let old = Progress { oldest: Some(now), waiting_objects: 3, ..Progress::default() };
-        let begun = backup.begin(&KeyPrefix::default(), spool, &old, (now + AFTER, WallMs(5))).unwrap();
+        let begun = backup.begin(&KeyPrefix::default(), spool, &old, (now + AFTER, WallMs(5))).unwrap().encode();
         assert_eq!(
             begun.details.to_string(),
             r#"{"msgName":"cloud_recording_warning","module":1,"warnCode":32,"state":"begun","sinceMs":5,"reason":"slow","waitingObjects":3,"waitingBytes":0}"#
@@ -384,7 +381,7 @@ mod tests {
         assert_eq!(backup.end_if_well(&old, now + AFTER), None);
         let young = Progress { oldest: Some(now + AFTER), ..Progress::default() };
         assert_eq!(
-            backup.end_if_well(&young, now + 2 * AFTER - Duration::from_secs(1)).unwrap().details["lastedMs"],
+            backup.end_if_well(&young, now + 2 * AFTER - Duration::from_secs(1)).unwrap().encode().details["lastedMs"],
             299_000
         );
         assert_eq!(backup.report(), None);

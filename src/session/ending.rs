@@ -16,11 +16,10 @@ mod patience;
 
 use tokio::sync::mpsc;
 
-pub(super) use self::cause::{Cause, UNREACHED};
+pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
 pub(super) use self::nothing::{called_off, lost, never_entered};
 
-use self::cause::FILE_OPERATION;
 use self::event_log::{EventLog, sha256_hex};
 use self::patience::{HandedOver, Patience};
 use super::lines;
@@ -28,10 +27,12 @@ use super::live::Command;
 use super::presence::Presence;
 use super::works::{Next, Works};
 use super::{EndedBy, File, Report, State};
-use crate::callback::event::{self, ErrorLevel, ExitStatus, Module, PROGRESS_COMPLETE, UploadedFile};
+use crate::callback::event::{
+    ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, ExitStatus, Module, PROGRESS_COMPLETE, RecordingEvent, UploadedFile,
+};
 use crate::codec::names::{events_name, manifest_name};
 use crate::storage::{SpoolError, UploadReport};
-use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
+use crate::store::{Sealed, SessionState, SessionUpdate};
 use crate::units::Ticks;
 
 /// A recording whose core was told to finish.
@@ -114,10 +115,10 @@ impl Ending {
             report.failure = text.or_else(|| report.failure.take());
         });
         let shipped = self.works.caught_up().await;
-        let mut news: Vec<NewEvent> = failure.into_iter().map(|(event, _)| event).collect();
+        let mut news: Vec<RecordingEvent> = failure.into_iter().map(|(event, _)| event).collect();
         news.extend(self.audit());
         // An end that an earlier run began has said this already, with its own code.
-        news.push(event::recorder_leave(cause.leave_code()));
+        news.push(RecordingEvent::RecorderLeave(cause.leave_code()));
         let summary = Some(self.works.desk().summary());
         let update = SessionUpdate { state: Some(SessionState::Stopping), summary, ..SessionUpdate::default() };
         self.works.tell(update, news).await;
@@ -125,7 +126,7 @@ impl Ending {
     }
 
     /// The finished ledger has to add up: each packet has one fate, each moment one meaning. If it does not, nobody should trust it.
-    fn audit(&self) -> Option<NewEvent> {
+    fn audit(&self) -> Option<RecordingEvent> {
         let report = self.works.report();
         let wrong = report.ledger.audit(Some(Ticks::from_ms(report.duration_ms)));
         for what in &wrong {
@@ -133,8 +134,8 @@ impl Ending {
         }
         let what = wrong.first()?;
         let text = format!("the recording's ledger does not add up ({} places); the first: {what}", wrong.len());
-        let event = event::error(Module::Recorder, ErrorLevel::Medium, event::OWN_FAULT, &text);
-        Some(event.with("reason", event::LEDGER_INCONSISTENT))
+        let said = ErrorEvent::new(Module::Recorder, ErrorLevel::Medium, ErrorCode::OwnFault, text);
+        Some(RecordingEvent::Error(said.because(ErrorReason::LedgerInconsistent)))
     }
 
     /// Waits until everything is in a bucket, manifest and event log included.
@@ -206,10 +207,10 @@ impl Ending {
     async fn fail(&mut self, error: &SpoolError) {
         let text = error.to_string();
         self.works.end_doubt();
-        let said = event::error(Module::Uploader, ErrorLevel::Fatal, FILE_OPERATION, &text);
+        let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, &text);
         self.works.note(|report| _ = report.failure.get_or_insert(text));
         let update = SessionUpdate { summary: Some(self.works.desk().summary()), ..SessionUpdate::default() };
-        self.works.tell(update, vec![said]).await;
+        self.works.tell(update, vec![RecordingEvent::Error(said)]).await;
     }
 
     /// Says the last words and makes the state final.
@@ -219,27 +220,27 @@ impl Ending {
             self.works.end_backup(true).await;
             report.upload.backup = None;
         }
-        let verdict = serde_json::json!(report.verdict());
+        let verdict = Some(report.verdict());
         let mut news = Vec::new();
         match place {
             Whereabouts::Home => {
-                news.push(event::uploading_progress(PROGRESS_COMPLETE));
-                news.push(event::uploaded(&files_of(&report, &report.files)).with("verdict", verdict.clone()));
+                news.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
+                news.push(RecordingEvent::Uploaded { files: files_of(&report, &report.files), verdict });
             }
             Whereabouts::Away => {
                 if let Some(backup) = &mut report.upload.backup {
                     backup.away = true;
                 }
-                let files = self.works.begun_files();
-                news.push(event::backuped(&files_of(&report, &files)).with("verdict", verdict.clone()));
+                let files = files_of(&report, &self.works.begun_files());
+                news.push(RecordingEvent::Backuped { files, verdict });
             }
             Whereabouts::Broken => {}
         }
         let ended = place != Whereabouts::Broken && !self.works.told().is_fatal();
-        let (state, exit) =
+        let (state, status) =
             if ended { (State::Ended, ExitStatus::Normal) } else { (State::Failed, ExitStatus::Abnormal) };
-        let reason = report.ended_by.map(EndedBy::word);
-        news.push(event::session_exit(exit).with("verdict", verdict).with("endReason", reason));
+        let end_reason = report.ended_by.map(EndedBy::word);
+        news.push(RecordingEvent::SessionExit { status, verdict, end_reason });
         (report.state, report.ended) = (state, Some((self.works.desk().clock)()));
         self.works.desk().meters.recording_ended(state.word());
         self.works.tell(final_update(&report, Sealed::Keep), news).await;

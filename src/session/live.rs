@@ -19,7 +19,7 @@ use super::tape::Tape;
 use super::timebase::Timebase;
 use super::works::Works;
 use super::{Report, State, WallClock};
-use crate::callback::event::{self, LeaveCode};
+use crate::callback::event::{LeaveCode, RecordingEvent, StatusReason};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
 use crate::codec::names::manifest_name;
 use crate::codec::whole::Roll;
@@ -27,7 +27,7 @@ use crate::meters::Meters;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
 use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
-use crate::store::{NewEvent, SessionState, SessionUpdate, Store};
+use crate::store::{SessionState, SessionUpdate, Store};
 
 /// How long the first join may take.
 pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(15);
@@ -207,12 +207,13 @@ pub(super) async fn begun(works: &mut Works) {
 }
 
 /// Events 40 and 30, and 3 where the recording is not all that was asked for.
-fn first_news(plan: &Plan) -> Vec<NewEvent> {
-    let mut news = vec![event::recorder_started(), event::uploader_started()];
+fn first_news(plan: &Plan) -> Vec<RecordingEvent> {
+    let mut news = vec![RecordingEvent::RecorderStarted, RecordingEvent::UploaderStarted];
     if !plan.notes.is_empty() {
-        let notes: Vec<&str> = plan.notes.iter().map(|note| note.text()).collect();
-        let list = plan.report().files.first().map_or_else(String::new, |file| file.key.clone());
-        news.push(event::status_update(State::Recording.status(), plan.mode, &list).with("notes", notes));
+        let why = StatusReason::Notes(plan.notes.iter().map(|note| note.text()).collect());
+        let file_list = plan.report().files.first().map_or_else(String::new, |file| file.key.clone());
+        let (status, mode) = (State::Recording.status(), plan.mode);
+        news.push(RecordingEvent::StatusUpdate { status, mode, file_list, why });
     }
     news
 }

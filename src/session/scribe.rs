@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::WallClock;
 use crate::callback::Dispatcher;
+use crate::callback::event::RecordingEvent;
 use crate::fault::Explain;
 use crate::meters::Meters;
 use crate::store::{NewEvent, SessionUpdate, Store};
@@ -55,7 +56,8 @@ impl Scribe {
     }
 
     /// Changes the session's row and writes the events that tell of it, both or neither.
-    pub(super) async fn record(&self, update: SessionUpdate, events: Vec<NewEvent>) {
+    pub(super) async fn record(&self, update: SessionUpdate, events: Vec<RecordingEvent>) {
+        let events = events.iter().map(RecordingEvent::encode).collect();
         self.waiting.fetch_add(1, Ordering::AcqRel);
         self.entries
             .send(Entry::Write { update: Box::new(update), events })

@@ -7,19 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::Value;
-
-use super::backup::TO_THE_BACKUP;
-use crate::callback::event::{ErrorLevel, EventKey};
-use crate::store::{Event, NewEvent, Store, StoreError};
+use crate::callback::event::{EventKey, LoggedEvent, Mark, RecordingEvent};
+use crate::store::{Event, Store, StoreError};
 use crate::units::{Sid, WallMs};
-
-/// Numbers of events (docs/protocol/agora.md section 5.1).
-const ERROR: u16 = 1;
-const WARNING: u16 = 2;
-
-/// The state of event 43 that says that a stream arrives.
-const RECEIVING: u64 = 0;
 
 /// Events read from the store in one go.
 const PAGE: u32 = 1000;
@@ -36,7 +26,7 @@ pub(super) struct Told {
     /// Keys of what earlier runs logged, and of what happens once in a recording.
     known: HashSet<EventKey>,
     /// The last state of each uid, and when it began.
-    streams: HashMap<String, (u64, u64)>,
+    streams: HashMap<String, (bool, WallMs)>,
     /// When each uid was received, as earlier runs logged it.
     received: BTreeMap<String, Received>,
     fatal: bool,
@@ -58,13 +48,12 @@ impl Told {
 
     /// Takes note of a line of the log that an earlier run left.
     fn remember(&mut self, event: &Event) {
-        let details: Value = serde_json::from_str(&event.details).unwrap_or_default();
-        let key = EventKey::read(event.event_type, &details);
-        self.note(event.event_type, &details, key.as_ref());
-        if let Some(EventKey::StreamState { uid, state, at_ms }) = &key {
-            self.receive(uid, *state == RECEIVING, WallMs(*at_ms));
+        let logged = LoggedEvent::read(event.event_type, &event.details);
+        self.note(&logged);
+        if let Some(EventKey::StreamState { uid, receiving, at }) = &logged.key {
+            self.receive(uid, *receiving, *at);
         }
-        self.known.extend(key);
+        self.known.extend(logged.key);
     }
 
     fn receive(&mut self, uid: &str, receiving: bool, at: WallMs) {
@@ -84,12 +73,12 @@ impl Told {
     }
 
     /// Whether this is not in the log yet; it counts as logged from here on.
-    pub(super) fn is_news(&mut self, event: &NewEvent) -> bool {
-        let key = EventKey::of(event);
-        let news = key.as_ref().is_none_or(|key| !self.known.contains(key) && self.is_later(key));
+    pub(super) fn is_news(&mut self, event: &RecordingEvent) -> bool {
+        let event = LoggedEvent::from(event);
+        let news = event.key.as_ref().is_none_or(|key| !self.known.contains(key) && self.is_later(key));
         if news {
-            self.note(event.event_type, &event.details, key.as_ref());
-            self.known.extend(key.filter(EventKey::is_of_the_whole));
+            self.note(&event);
+            self.known.extend(event.key.filter(EventKey::is_of_the_whole));
         }
         news
     }
@@ -110,23 +99,19 @@ impl Told {
     }
 
     fn is_later(&self, key: &EventKey) -> bool {
-        let EventKey::StreamState { uid, state, at_ms } = key else { return true };
-        self.streams.get(uid).is_none_or(|(known, since)| known != state && at_ms >= since)
+        let EventKey::StreamState { uid, receiving, at } = key else { return true };
+        self.streams.get(uid).is_none_or(|(known, since)| known != receiving && at >= since)
     }
 
-    fn note(&mut self, event_type: u16, details: &Value, key: Option<&EventKey>) {
-        if event_type == ERROR {
-            self.fatal |= details["errorLevel"] == ErrorLevel::Fatal as u8;
+    fn note(&mut self, event: &LoggedEvent) {
+        match event.mark {
+            Some(Mark::Fatal) => self.fatal = true,
+            Some(Mark::BackupBegun(since)) => self.backup = Some(since),
+            Some(Mark::BackupEnded) => self.backup = None,
+            None => {}
         }
-        if event_type == WARNING && details["warnCode"] == TO_THE_BACKUP {
-            match details["state"].as_str() {
-                Some("begun") => self.backup = details["sinceMs"].as_u64().map(WallMs),
-                Some("ended") => self.backup = None,
-                _ => {}
-            }
-        }
-        if let Some(EventKey::StreamState { uid, state, at_ms }) = key {
-            self.streams.insert(uid.clone(), (*state, *at_ms));
+        if let Some(EventKey::StreamState { uid, receiving, at }) = &event.key {
+            self.streams.insert(uid.clone(), (*receiving, *at));
         }
     }
 }
@@ -134,15 +119,18 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::event::{self, Module};
+    use crate::callback::event::{
+        BackupState, ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, ExitStatus, LeaveCode, Module, StatusReason,
+        UploadWarning, Waiting, Warning,
+    };
     use crate::recording::{Mode, PlaylistId};
     use crate::store::canonical;
-    use crate::units::{AppId, Cname, Uid};
+    use crate::units::{AppId, Cname, EventType, Uid};
 
     /// The log that an earlier run left.
-    fn told(news: &[NewEvent]) -> Told {
+    fn told(news: &[RecordingEvent]) -> Told {
         let mut told = Told::default();
-        for (new, sequence) in news.iter().zip(0..) {
+        for (new, sequence) in news.iter().map(RecordingEvent::encode).zip(0..) {
             told.remember(&Event {
                 app: AppId::new(&"a".repeat(32)).unwrap(),
                 cname: Cname::new("room").unwrap(),
@@ -160,17 +148,29 @@ mod tests {
         told
     }
 
-    fn stream(receiving: bool, at: u64) -> NewEvent {
-        event::audio_stream_state(&Uid::new("7").unwrap(), receiving, WallMs(at))
+    fn stream(receiving: bool, at: u64) -> RecordingEvent {
+        RecordingEvent::AudioStreamState { uid: Uid::new("7").unwrap(), receiving, at: WallMs(at) }
+    }
+
+    fn listed(file: &str) -> RecordingEvent {
+        RecordingEvent::FileInfos { file_list: file.into() }
+    }
+
+    fn error(module: Module, level: ErrorLevel, code: ErrorCode, text: &str) -> ErrorEvent {
+        ErrorEvent::new(module, level, code, text)
     }
 
     #[test]
     fn what_is_made_again_is_not_news() {
-        let slice = event::recorder_slice_start(&PlaylistId::Mix, WallMs(1), WallMs(1));
-        let mut told = told(&[event::recorder_started(), slice.clone(), event::file_infos("a.m3u8")]);
-        assert!(!told.is_news(&slice) && !told.is_news(&event::file_infos("a.m3u8")));
-        assert!(told.is_news(&event::file_infos("b.m3u8")));
-        assert!(told.knows(&EventKey::Once(40)) && !told.knows(&EventKey::Once(41)));
+        let slice =
+            RecordingEvent::RecorderSliceStart { playlist: PlaylistId::Mix, start: WallMs(1), discontinue: WallMs(1) };
+        let mut told = told(&[RecordingEvent::RecorderStarted, slice.clone(), listed("a.m3u8")]);
+        assert!(!told.is_news(&slice) && !told.is_news(&listed("a.m3u8")));
+        assert!(told.is_news(&listed("b.m3u8")));
+        assert!(
+            told.knows(&EventKey::Once(EventType::RecorderStarted))
+                && !told.knows(&EventKey::Once(EventType::RecorderLeave))
+        );
     }
 
     #[test]
@@ -211,48 +211,69 @@ mod tests {
         assert!(told.is_news(&stream(false, 20)) && told.is_news(&stream(true, 20)));
     }
 
+    /// docs/events.md: an alarm is raised at its own rate, whatever an earlier run of the worker said (each kind over three runs).
     #[test]
     fn an_alarm_of_this_run_is_raised_whatever_an_earlier_run_said() {
-        let refused = event::error(Module::Uploader, ErrorLevel::Medium, 32, "denied").with("reason", "bucket_missing");
-        let misfit = event::status_update(5, Mode::Mix, "a.m3u8").with("reason", "already_started");
-        let recovered = event::warning(Module::Uploader, 31).with("state", "recovered");
-        let earlier = [refused.clone(), misfit.clone(), recovered.clone(), event::uploading_progress(5_000)];
-        let mut told = told(&earlier);
-        assert!(earlier.iter().all(|event| told.is_news(event)));
-        assert!(earlier.iter().all(|event| told.is_news(event)), "its own rate limits an alarm, not the log");
-        assert!(!told.is_fatal());
+        let alarm =
+            |level, code, reason| RecordingEvent::Error(error(Module::Uploader, level, code, "why").because(reason));
+        let waiting = Waiting { since: WallMs(7), objects: 1, bytes: 2 };
+        let recovered = UploadWarning::Recovered { reason: "bucket_missing", waiting, lasted_ms: 9 };
+        let earlier = [
+            alarm(ErrorLevel::Medium, ErrorCode::StorageConfiguration, ErrorReason::Upload("bucket_missing")),
+            alarm(ErrorLevel::Minor, ErrorCode::FileOperation, ErrorReason::SpoolInMemory),
+            alarm(ErrorLevel::Major, ErrorCode::FileOperation, ErrorReason::SpoolFull),
+            RecordingEvent::StatusUpdate {
+                status: 5,
+                mode: Mode::Mix,
+                file_list: "a.m3u8".into(),
+                why: StatusReason::Call("already_started"),
+            },
+            RecordingEvent::Warning(Warning::Upload(recovered)),
+            RecordingEvent::UploadingProgress(5_000),
+        ];
+        let mut log = Vec::new();
+        for run in 1..=3 {
+            let mut told = told(&log);
+            for alarm in earlier.iter().chain(&earlier) {
+                assert!(told.is_news(alarm), "run {run}: its own rate limits an alarm, not the log: {alarm:?}");
+                log.push(alarm.clone());
+            }
+            assert!(!told.is_fatal());
+        }
     }
 
     #[test]
     fn a_failure_is_logged_once_over_all_runs() {
-        let fatal = |text| event::error(Module::Uploader, ErrorLevel::Fatal, 51, text);
-        let late = event::error(Module::Platform, ErrorLevel::Major, event::UPLOAD_TIMEOUT, "late");
-        let given_up =
-            event::error(Module::Uploader, ErrorLevel::Minor, 51, "disk").with("reason", event::FILES_GIVEN_UP);
+        let fatal =
+            |text| RecordingEvent::Error(error(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, text));
+        let late = RecordingEvent::Error(error(Module::Platform, ErrorLevel::Major, ErrorCode::UploadTimeout, "late"));
+        let given_up = error(Module::Uploader, ErrorLevel::Minor, ErrorCode::FileOperation, "disk");
+        let given_up = RecordingEvent::Error(given_up.because(ErrorReason::FilesGivenUp));
         let mut told = told(&[fatal("no space left"), late.clone(), given_up.clone()]);
         assert!(told.is_fatal());
         for again in [fatal("no space left"), fatal("input/output error"), late, given_up] {
             assert!(!told.is_news(&again), "{again:?}");
         }
-        let other = event::error(Module::Platform, ErrorLevel::Fatal, 52, "gone");
+        let other = RecordingEvent::Error(error(Module::Platform, ErrorLevel::Fatal, ErrorCode::StartTimeout, "gone"));
         assert!(told.is_news(&other) && !told.is_news(&other), "a second fact is logged, once");
     }
 
     #[test]
     fn what_happens_once_is_not_logged_twice_with_another_word() {
-        let mut told = told(&[event::recorder_leave(event::LeaveCode::Stopped)]);
-        assert!(!told.is_news(&event::recorder_leave(event::LeaveCode::Interrupted)));
-        assert!(told.is_news(&event::session_exit(event::ExitStatus::Normal)));
-        assert!(!told.is_news(&event::session_exit(event::ExitStatus::Abnormal)));
+        let mut told = told(&[RecordingEvent::RecorderLeave(LeaveCode::Stopped)]);
+        assert!(!told.is_news(&RecordingEvent::RecorderLeave(LeaveCode::Interrupted)));
+        let exit = |status| RecordingEvent::SessionExit { status, verdict: None, end_reason: None };
+        assert!(told.is_news(&exit(ExitStatus::Normal)));
+        assert!(!told.is_news(&exit(ExitStatus::Abnormal)));
     }
 
     #[test]
     fn the_use_of_a_backup_is_known_until_its_end() {
-        let begun = event::warning(Module::Uploader, 32).with("state", "begun").with("sinceMs", 7);
-        let failing = event::warning(Module::Uploader, 32).with("state", "failing").with("sinceMs", 7);
-        let other = event::warning(Module::Uploader, 31).with("state", "recovered");
-        assert_eq!(told(&[begun.clone(), failing, other]).backup_since(), Some(WallMs(7)));
-        let ended = event::warning(Module::Uploader, 32).with("state", "ended").with("sinceMs", 7);
+        let backup = |state| RecordingEvent::Warning(Warning::Backup { since: WallMs(7), state });
+        let begun = backup(BackupState::Begun { reason: "slow", waiting_objects: 1, waiting_bytes: 2 });
+        let failing = backup(BackupState::Failing { reason: "bucket_busy" });
+        assert_eq!(told(&[begun.clone(), failing]).backup_since(), Some(WallMs(7)));
+        let ended = backup(BackupState::Ended { lasted_ms: None });
         assert_eq!(told(&[begun, ended]).backup_since(), None);
     }
 }

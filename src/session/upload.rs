@@ -10,23 +10,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::backup::BackupUse;
-use crate::callback::event::{self, ErrorLevel, Module};
+use crate::callback::event::{
+    ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent, UploadWarning, Waiting, Warning,
+};
 use crate::fault::{Explain, Fault};
 use crate::storage::{BucketError, Progress, UploadError};
-use crate::store::NewEvent;
 use crate::units::WallMs;
 
 /// How long an outage lasts before it is told.
 pub(super) const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// A fault that comes and goes is told again after this time.
 pub(super) const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
-
-/// The vendor's codes of module uploader (docs/protocol/agora.md section 5.1).
-pub(super) const STORAGE_CONFIGURATION: u32 = 32;
-const UPLOAD_FAILED: u32 = 47;
-pub(super) const FILE_OPERATION: u32 = 51;
-/// `warnCode`: uploaded to the customer's bucket again.
-pub(super) const RE_UPLOAD: u32 = 31;
 
 /// How uploads go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +113,7 @@ impl Watch {
         attempts: u32,
         progress: &Progress,
         (now, wall): (Instant, WallMs),
-    ) -> Option<NewEvent> {
+    ) -> Option<RecordingEvent> {
         let (fault, reason) = (error.fault(), error.to_string());
         let fresh =
             Outage { begun: now, since: wall, fault, reason: String::new(), attempts: 0, told: false, warned: false };
@@ -130,43 +124,49 @@ impl Watch {
             outage.told |= due;
             return due.then(|| {
                 self.told.insert(fault.code, now);
-                let said = event::error(Module::Uploader, ErrorLevel::Medium, vendor_code(error), &reason);
-                said.with("reason", fault.code)
+                let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Medium, vendor_code(error), reason);
+                RecordingEvent::Error(said.because(ErrorReason::Upload(fault.code)))
             });
         }
         if outage.warned || now - outage.begun < TOLD_AFTER {
             return None;
         }
         (outage.warned, outage.told) = (true, true);
-        Some(outage.warning("retrying", progress))
+        let (reason, waiting) = (fault.code, Some(outage.waiting(progress)));
+        Some(RecordingEvent::Warning(Warning::Upload(UploadWarning::Retrying { reason, waiting })))
     }
 
     /// An attempt succeeded again; what is to be said of it.
-    pub(super) fn recovered(&mut self, progress: &Progress, now: Instant) -> Option<NewEvent> {
+    pub(super) fn recovered(&mut self, progress: &Progress, now: Instant) -> Option<RecordingEvent> {
         let outage = self.outage.take().filter(|outage| outage.told)?;
-        let lasted = u64::try_from((now - outage.begun).as_millis()).unwrap_or(u64::MAX);
-        Some(outage.warning("recovered", progress).with("lastedMs", lasted))
+        let lasted_ms = u64::try_from((now - outage.begun).as_millis()).unwrap_or(u64::MAX);
+        let (reason, waiting) = (outage.fault.code, outage.waiting(progress));
+        Some(RecordingEvent::Warning(Warning::Upload(UploadWarning::Recovered { reason, waiting, lasted_ms })))
     }
 
     /// How the spool took the last object; what is to be said of it. `trouble` is what the disk said.
-    pub(super) fn spooled(&mut self, state: SpoolState, trouble: Option<&str>, now: Instant) -> Option<NewEvent> {
+    pub(super) fn spooled(&mut self, state: SpoolState, trouble: Option<&str>, now: Instant) -> Option<RecordingEvent> {
         if std::mem::replace(&mut self.spool, state) == state {
             return None;
         }
-        let (word, level, what) = match state {
+        let (reason, level, what) = match state {
             SpoolState::Ok => return None,
             SpoolState::Memory => {
-                ("spool_in_memory", ErrorLevel::Minor, "it goes on in memory, nothing is lost so far")
+                (ErrorReason::SpoolInMemory, ErrorLevel::Minor, "it goes on in memory, nothing is lost so far")
             }
-            SpoolState::Full => ("spool_full", ErrorLevel::Major, "memory is full too and sound is being lost"),
+            SpoolState::Full => {
+                (ErrorReason::SpoolFull, ErrorLevel::Major, "memory is full too and sound is being lost")
+            }
         };
+        let word = reason.word();
         if self.told.get(word).is_some_and(|at| now - *at < TOLD_AGAIN_AFTER) {
             return None;
         }
         self.told.insert(word, now);
         let trouble = trouble.unwrap_or("no answer");
         let text = format!("the disk of the data directory takes nothing ({trouble}); {what}; make room there");
-        Some(event::error(Module::Uploader, level, FILE_OPERATION, &text).with("reason", word))
+        let said = ErrorEvent::new(Module::Uploader, level, ErrorCode::FileOperation, text);
+        Some(RecordingEvent::Error(said.because(reason)))
     }
 
     /// For query.
@@ -193,22 +193,17 @@ impl Watch {
 }
 
 impl Outage {
-    fn warning(&self, state: &str, progress: &Progress) -> NewEvent {
-        event::warning(Module::Uploader, RE_UPLOAD)
-            .with("state", state)
-            .with("reason", self.fault.code)
-            .with("sinceMs", self.since.0)
-            .with("waitingObjects", progress.waiting_objects)
-            .with("waitingBytes", progress.waiting_bytes)
+    const fn waiting(&self, progress: &Progress) -> Waiting {
+        Waiting { since: self.since, objects: progress.waiting_objects, bytes: progress.waiting_bytes }
     }
 }
 
 /// What the vendor calls it.
-const fn vendor_code(error: &UploadError) -> u32 {
+const fn vendor_code(error: &UploadError) -> ErrorCode {
     match error {
-        UploadError::Bucket(BucketError::Refused { .. }) => UPLOAD_FAILED,
-        UploadError::Bucket(_) => STORAGE_CONFIGURATION,
-        UploadError::Spool(_) => FILE_OPERATION,
+        UploadError::Bucket(BucketError::Refused { .. }) => ErrorCode::UploadFailed,
+        UploadError::Bucket(_) => ErrorCode::StorageConfiguration,
+        UploadError::Spool(_) => ErrorCode::FileOperation,
     }
 }
 
@@ -235,17 +230,17 @@ mod tests {
     #[tokio::test]
     async fn what_somebody_has_to_change_is_named_once_and_at_once() {
         let (mut watch, now, wall) = (Watch::default(), Instant::now(), WallMs(5));
-        let said = watch.failed(&denied(), 1, &waiting(), (now, wall)).unwrap();
-        assert_eq!((said.event_type, &said.details["errorCode"]), (1, &STORAGE_CONFIGURATION.into()));
+        let said = watch.failed(&denied(), 1, &waiting(), (now, wall)).unwrap().encode();
+        assert_eq!((said.event_type, &said.details["errorCode"]), (1, &32.into()));
         assert_eq!(said.details["reason"], "bucket_access_denied");
         let hour = now + Duration::from_secs(300);
         assert_eq!(watch.failed(&denied(), 2, &waiting(), (hour, wall)), None);
-        let said = watch.failed(&expired(), 3, &waiting(), (hour, wall)).unwrap();
+        let said = watch.failed(&expired(), 3, &waiting(), (hour, wall)).unwrap().encode();
         assert_eq!(said.details["reason"], "sts_expired", "another reason is news");
         let report = watch.report(&waiting(), 0);
         assert_eq!((report.state, report.since_ms, report.attempts), (UploadState::Blocked, Some(wall), 3));
         assert_eq!((report.code.as_deref(), report.waiting_bytes), (Some("sts_expired"), 300));
-        let said = watch.recovered(&waiting(), hour).unwrap();
+        let said = watch.recovered(&waiting(), hour).unwrap().encode();
         assert_eq!(
             (said.event_type, &said.details["state"], &said.details["lastedMs"]),
             (2, &"recovered".into(), &300_000.into())
@@ -267,24 +262,24 @@ mod tests {
         assert_eq!(watch.recovered(&waiting(), now), None, "nobody heard of it");
         assert_eq!(watch.failed(&busy(), 1, &waiting(), (now, wall)), None);
         assert_eq!(watch.failed(&busy(), 7, &waiting(), at(59)), None);
-        let said = watch.failed(&busy(), 8, &waiting(), at(61)).unwrap();
+        let said = watch.failed(&busy(), 8, &waiting(), at(61)).unwrap().encode();
         assert_eq!(
             said.details.to_string(),
             r#"{"msgName":"cloud_recording_warning","module":1,"warnCode":31,"state":"retrying","reason":"bucket_busy","sinceMs":5,"waitingObjects":3,"waitingBytes":300}"#
         );
         assert_eq!(watch.failed(&busy(), 9, &waiting(), at(120)), None, "once an outage");
-        assert_eq!(watch.recovered(&waiting(), at(130).0).unwrap().details["state"], "recovered");
+        assert_eq!(watch.recovered(&waiting(), at(130).0).unwrap().encode().details["state"], "recovered");
     }
 
     #[tokio::test]
     async fn a_disk_that_takes_nothing_is_told_and_so_is_the_first_loss() {
         let (mut watch, now) = (Watch::default(), Instant::now());
         assert_eq!(watch.spooled(SpoolState::Ok, None, now), None);
-        let said = watch.spooled(SpoolState::Memory, Some("no space left"), now).unwrap();
+        let said = watch.spooled(SpoolState::Memory, Some("no space left"), now).unwrap().encode();
         assert_eq!((&said.details["errorCode"], &said.details["errorLevel"]), (&51.into(), &2.into()));
         assert!(said.details["errorMsg"].as_str().unwrap().contains("no space left"));
         assert_eq!(watch.spooled(SpoolState::Memory, Some("no space left"), now), None);
-        let said = watch.spooled(SpoolState::Full, Some("no space left"), now).unwrap();
+        let said = watch.spooled(SpoolState::Full, Some("no space left"), now).unwrap().encode();
         assert_eq!((&said.details["errorLevel"], &said.details["reason"]), (&4.into(), &"spool_full".into()));
         assert_eq!(watch.report(&Progress::default(), 7).spool, SpoolState::Full);
     }

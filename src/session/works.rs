@@ -48,13 +48,13 @@ use super::speech::Speech;
 use super::told::Told;
 use super::upload::{SpoolState, Watch};
 use super::{Health, Report, State};
-use crate::callback::event::{self, PROGRESS_COMPLETE};
+use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent, Warning};
 use crate::fault::Explain;
 use crate::recording::{Output, Pauses, PlaylistId, Recorder, Segment, Spec, TimedInput};
 use crate::storage::{
     Bucket, BucketError, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
 };
-use crate::store::{NewEvent, SessionUpdate};
+use crate::store::SessionUpdate;
 use crate::units::{Ticks, WallMs};
 
 /// How long a recording that is made again waits before it asks a full disk once more.
@@ -137,7 +137,7 @@ impl Works {
     }
 
     /// Says what was not said before.
-    pub(super) async fn tell(&mut self, update: SessionUpdate, mut news: Vec<NewEvent>) {
+    pub(super) async fn tell(&mut self, update: SessionUpdate, mut news: Vec<RecordingEvent>) {
         news.retain(|event| self.told.is_news(event));
         if !news.is_empty() || update != SessionUpdate::default() {
             self.desk.scribe.record(update, news).await;
@@ -200,11 +200,12 @@ impl Works {
                 }
                 Output::StreamState { uid, receiving, at } => {
                     self.speech.observe(&uid, receiving, at);
-                    self.say(vec![event::audio_stream_state(&uid, receiving, self.start.plus(at))]).await;
+                    let at = self.start.plus(at);
+                    self.say(vec![RecordingEvent::AudioStreamState { uid, receiving, at }]).await;
                 }
                 Output::Unreadable { uid, kind, number, at } => {
-                    let said = event::unreadable_track(&uid, kind, number, self.start.plus(at));
-                    self.say(said.into_iter().collect()).await;
+                    let said = Warning::unreadable_track(&uid, kind, number, self.start.plus(at));
+                    self.say(said.map(RecordingEvent::Warning).into_iter().collect()).await;
                 }
                 Output::Closed { playlist, .. } => {
                     self.add_fixed_rest(&playlist).await?;
@@ -346,8 +347,8 @@ impl Works {
             self.upload_playlist(&playlist).await?;
         }
         if let Some(playlist) = change.listed {
-            let key = self.desk.plan.file(&playlist).key;
-            self.say(vec![event::file_infos(&key)]).await;
+            let file_list = self.desk.plan.file(&playlist).key;
+            self.say(vec![RecordingEvent::FileInfos { file_list }]).await;
         }
         Ok(())
     }
@@ -446,7 +447,7 @@ impl Works {
         let news = self.watch.failed(error, attempt, &self.progress(), now);
         let expired = news.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));
         self.refresh();
-        self.say(news.into_iter().chain(expired.then(event::sts_expired)).collect()).await;
+        self.say(news.into_iter().chain(expired.then_some(RecordingEvent::StsExpired)).collect()).await;
     }
 
     /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,
@@ -460,7 +461,7 @@ impl Works {
         let share = stored * u64::from(PROGRESS_COMPLETE) / made.max(1);
         let share = u16::try_from(share).unwrap_or(PROGRESS_COMPLETE).min(PROGRESS_COMPLETE - 1);
         let update = SessionUpdate { summary: Some(self.desk.summary()), ..SessionUpdate::default() };
-        self.tell(update, vec![event::uploading_progress(share)]).await;
+        self.tell(update, vec![RecordingEvent::UploadingProgress(share)]).await;
     }
 
     /// Brings the report up to date, its ledger too.
@@ -470,7 +471,7 @@ impl Works {
         self.refresh();
     }
 
-    async fn say(&mut self, news: Vec<NewEvent>) {
+    async fn say(&mut self, news: Vec<RecordingEvent>) {
         self.tell(SessionUpdate::default(), news).await;
     }
 

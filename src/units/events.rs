@@ -1,7 +1,10 @@
 //! Which events: the vendor's numbers, and choices among them.
 
+mod numbers;
+
 use std::collections::BTreeSet;
 
+pub use numbers::{ChannelEventType, EventType};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Every recording event (productId 3) that the vendor has or had; what audio can't cause never comes

@@ -19,11 +19,11 @@ fn mark(event_type: u16) -> String {
 fn bodies() -> Vec<(u16, String)> {
     let app = AppId::new(&"0123456789abcdef".repeat(2)).unwrap();
     let recording = samples::samples(AT).into_iter().map(|sample| {
-        let line = samples::line(&app, &sample, AT, format!("{:032x}", sample.event_type));
-        (sample.event_type, body(&line, AT))
+        let line = samples::line(&app, &sample.encode(), AT, format!("{:032x}", sample.number()));
+        (sample.number(), body(&line, AT))
     });
     let channel = ChannelEvent::samples(&app, AT).into_iter().map(|event| {
-        let number = event.event_type();
+        let number = event.number();
         let notice = ChannelNotice {
             app: event.app.clone(),
             session: event.session.clone(),

@@ -19,7 +19,7 @@ pub(crate) fn notice(event: &ChannelEvent) -> NewChannelNotice {
     NewChannelNotice {
         app: event.app.clone(),
         session: event.session.clone(),
-        event_type: event.event_type(),
+        event_type: event.number(),
         payload: event.payload(),
     }
 }

@@ -1,6 +1,7 @@
 //! docs/protocol/agora.md section 5, HTTP and body: one test a row.
 
-use cloud_recorder::callback::{Dispatcher, event, signature};
+use cloud_recorder::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, Module, RecordingEvent};
+use cloud_recorder::callback::{Dispatcher, signature};
 use cloud_recorder::recording::Mode;
 use cloud_recorder::store::{NewSession, Store};
 use cloud_recorder::units::{RECORDING_EVENTS, WallMs};
@@ -16,7 +17,7 @@ async fn heard(mode: Mode, failures: &[Answer]) -> Vec<Attempt> {
     let store = Store::in_memory().await.unwrap();
     let app = app('a');
     let sid = start(&store, &NewSession { mode, ..new_session(&app, 1) }).await;
-    append(&store, &sid, event::recorder_started()).await;
+    append(&store, &sid, RecordingEvent::RecorderStarted).await;
     let _dispatcher = Dispatcher::spawn(store.clone(), settings(&[(&app, &receiver.url)])).unwrap();
     settled(&store, &[sid]).await;
     receiver.attempts()
@@ -91,8 +92,8 @@ fn service_types_are_those_of_the_table() {
         _ => 0,
     };
     for sample in cloud_recorder::callback::samples::samples(WallMs(1)) {
-        assert_eq!(sample.service_type, of(sample.event_type), "{}", sample.event_type);
-        assert!(RECORDING_EVENTS.contains(&sample.event_type));
+        assert_eq!(sample.encode().service_type, of(sample.number()), "{sample:?}");
+        assert!(RECORDING_EVENTS.contains(&sample.number()));
     }
 }
 
@@ -122,7 +123,8 @@ async fn only_the_time_of_the_attempt_changes() {
 /// The page's smallest observed shape.
 #[test]
 fn the_details_of_the_observed_envelope() {
-    let details = event::error(event::Module::Recorder, event::ErrorLevel::Fatal, 110, "").details;
+    let error = ErrorEvent::new(Module::Recorder, ErrorLevel::Fatal, ErrorCode::WrongToken, "");
+    let details = RecordingEvent::Error(error).encode().details;
     assert_eq!(
         details,
         json!({"msgName": "cloud_recording_error", "module": 0, "errorLevel": 5, "errorCode": 110, "stat": 0, "errorMsg": ""})

@@ -1,7 +1,8 @@
 //! The least that the vendor tells customers to subscribe to, 1, 11, 12, 31 and 40 (docs/protocol/agora.md section 5.1), and any other
 //! choice: what is not wanted is not sent, stays in the log, and changes neither number nor noticeId of the rest.
 
-use cloud_recorder::callback::{Dispatcher, Settings, event};
+use cloud_recorder::callback::event::{ExitStatus, RecordingEvent};
+use cloud_recorder::callback::{Dispatcher, Settings};
 use cloud_recorder::store::{DeliveryState, Store};
 use cloud_recorder::units::{AppId, EventTypes, Sid};
 use url::Url;
@@ -16,16 +17,20 @@ fn choosing(app: &AppId, url: &Url, wanted: &[u16]) -> Settings {
     settings
 }
 
+fn exit() -> RecordingEvent {
+    RecordingEvent::SessionExit { status: ExitStatus::Normal, verdict: None, end_reason: None }
+}
+
 /// 40, 30, 33, 33, 31, 11.
 async fn story(store: &Store, app: &AppId, number: u8) -> Sid {
     let sid = start(store, &new_session(app, number)).await;
     let story = [
-        event::recorder_started(),
-        event::uploader_started(),
-        event::uploading_progress(1),
-        event::uploading_progress(2),
-        event::uploaded(&[]),
-        event::session_exit(event::ExitStatus::Normal),
+        RecordingEvent::RecorderStarted,
+        RecordingEvent::UploaderStarted,
+        RecordingEvent::UploadingProgress(1),
+        RecordingEvent::UploadingProgress(2),
+        RecordingEvent::Uploaded { files: Vec::new(), verdict: None },
+        exit(),
     ];
     for new in story {
         append(store, &sid, new).await;
@@ -61,7 +66,7 @@ async fn who_wants_nothing_is_asked_nothing() {
     let sids = [story(&store, &app, 1).await, story(&store, &app, 2).await];
     let dispatcher = Dispatcher::spawn(store.clone(), choosing(&app, &receiver.url, &[])).unwrap();
     settled(&store, &sids).await;
-    append(&store, &sids[0], event::session_exit(event::ExitStatus::Normal)).await;
+    append(&store, &sids[0], exit()).await;
     dispatcher.nudge(&app);
     settled(&store, &sids).await;
     assert!(receiver.attempts().is_empty());
@@ -75,7 +80,7 @@ async fn a_choice_counts_for_what_waits_already_and_not_for_what_was_passed_over
     let dispatcher = Dispatcher::spawn(store.clone(), choosing(&app, &receiver.url, &[40])).unwrap();
     settled(&store, std::slice::from_ref(&sid)).await;
     dispatcher.shutdown().await;
-    append(&store, &sid, event::uploading_progress(3)).await;
+    append(&store, &sid, RecordingEvent::UploadingProgress(3)).await;
     let _dispatcher = Dispatcher::spawn(store.clone(), settings(&[(&app, &receiver.url)])).unwrap();
     settled(&store, std::slice::from_ref(&sid)).await;
     let numbers: Vec<u64> = receiver.heard(sid.as_str()).iter().map(|attempt| attempt.sequence()).collect();

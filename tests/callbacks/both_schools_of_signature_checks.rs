@@ -1,5 +1,9 @@
-use cloud_recorder::callback::{Dispatcher, event, signature};
-use cloud_recorder::recording::{Mode, PlaylistId};
+use cloud_recorder::callback::event::{
+    ErrorCode, ErrorEvent, ErrorLevel, ExitStatus, LeaveCode, Module, PROGRESS_COMPLETE, RecordingEvent, StatusReason,
+    UploadWarning, UploadedFile, Warning,
+};
+use cloud_recorder::callback::{Dispatcher, signature};
+use cloud_recorder::recording::{Mode, PlaylistId, Verdict};
 use cloud_recorder::store::Store;
 use cloud_recorder::units::{Uid, WallMs};
 use secrecy::SecretString;
@@ -17,23 +21,32 @@ async fn every_event_passes_the_check_over_raw_bytes_and_the_one_over_reprinted_
     let uid = Uid::new("комната \"1\"/\\ 🎙").unwrap();
     let (mix, individual) = (PlaylistId::Mix, PlaylistId::Individual(uid.clone()));
     let file =
-        |playlist| event::UploadedFile {
-            file_name: "дорога/to \u{2028}/a.m3u8".into(), playlist, slice_start: now()
-        };
+        |playlist| UploadedFile { file_name: "дорога/to \u{2028}/a.m3u8".into(), playlist, slice_start: now() };
+    let refused = "отказ: \"no\"\n\u{7f}\u{1}";
+    let refused = ErrorEvent::new(Module::Uploader, ErrorLevel::Major, ErrorCode::UploadFailed, refused);
+    let slice = |playlist, discontinue| RecordingEvent::RecorderSliceStart { playlist, start: now(), discontinue };
+    let (verdict, end_reason) = (Some(Verdict::Complete), Some("stopped"));
     let news = [
-        event::error(event::Module::Uploader, event::ErrorLevel::Major, 47, "отказ: \"no\"\n\u{7f}\u{1}"),
-        event::warning(event::Module::Uploader, 31),
-        event::status_update(5, Mode::Individual, ""),
-        event::file_infos("p/a.m3u8"),
-        event::session_exit(event::ExitStatus::Normal).with("verdict", "complete").with("42", 4.25),
-        event::uploader_started(),
-        event::uploaded(&[file(mix.clone()), file(individual.clone())]),
-        event::uploading_progress(event::PROGRESS_COMPLETE),
-        event::recorder_started(),
-        event::recorder_leave(event::LeaveCode::Idle),
-        event::recorder_slice_start(&mix, now(), WallMs(now().0 - 1)),
-        event::recorder_slice_start(&individual, now(), now()),
-        event::audio_stream_state(&uid, false, now()),
+        RecordingEvent::Error(refused).encode(),
+        RecordingEvent::Warning(Warning::Upload(UploadWarning::Retrying { reason: "bucket_busy", waiting: None }))
+            .encode(),
+        RecordingEvent::StatusUpdate {
+            status: 5,
+            mode: Mode::Individual,
+            file_list: String::new(),
+            why: StatusReason::Notes(Vec::new()),
+        }
+        .encode(),
+        RecordingEvent::FileInfos { file_list: "p/a.m3u8".into() }.encode(),
+        RecordingEvent::SessionExit { status: ExitStatus::Normal, verdict, end_reason }.encode().with("42", 4.25),
+        RecordingEvent::UploaderStarted.encode(),
+        RecordingEvent::Uploaded { files: vec![file(mix.clone()), file(individual.clone())], verdict: None }.encode(),
+        RecordingEvent::UploadingProgress(PROGRESS_COMPLETE).encode(),
+        RecordingEvent::RecorderStarted.encode(),
+        RecordingEvent::RecorderLeave(LeaveCode::Idle).encode(),
+        slice(mix, WallMs(now().0 - 1)).encode(),
+        slice(individual, now()).encode(),
+        RecordingEvent::AudioStreamState { uid, receiving: false, at: now() }.encode(),
     ];
     let count = news.len();
     for new in news {

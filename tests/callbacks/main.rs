@@ -14,6 +14,7 @@ mod both_schools_of_signature_checks;
 mod channel_events_have_a_lane_of_their_own;
 mod dead_letters_stay_visible;
 mod every_failure_is_outlived;
+mod logs_of_older_versions_are_read;
 mod node;
 mod one_start_wins;
 mod receiver;

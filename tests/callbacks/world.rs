@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use cloud_recorder::callback::{Schedule, Settings, Target, event};
+use cloud_recorder::callback::event::RecordingEvent;
+use cloud_recorder::callback::{Schedule, Settings, Target};
 use cloud_recorder::recording::Mode;
 use cloud_recorder::store::{Binding, DeliveryState, Event, NewEvent, NewResource, NewSession, Store};
 use cloud_recorder::units::{AppId, Cname, EventTypes, Sid, Uid, WallMs};
@@ -58,13 +59,13 @@ pub(crate) async fn start(store: &Store, new: &NewSession) -> Sid {
 pub(crate) async fn happen(store: &Store, sid: &Sid, count: u16) -> Vec<Event> {
     let mut events = Vec::new();
     for progress in 0..count {
-        events.push(append(store, sid, event::uploading_progress(progress)).await);
+        events.push(append(store, sid, RecordingEvent::UploadingProgress(progress)).await);
     }
     events
 }
 
-pub(crate) async fn append(store: &Store, sid: &Sid, new: NewEvent) -> Event {
-    store.append_event(sid, new, now()).await.unwrap()
+pub(crate) async fn append(store: &Store, sid: &Sid, new: impl Into<NewEvent>) -> Event {
+    store.append_event(sid, new.into(), now()).await.unwrap()
 }
 
 /// Settings for these receivers: waits of a few milliseconds, and a receiver that does not answer within a second is late.

@@ -21,7 +21,7 @@ impl Told {
     /// The next event's number and payload.
     async fn payload(&mut self) -> (u16, Value) {
         let event = self.next().await;
-        (event.event_type(), event.payload())
+        (event.number(), event.payload())
     }
 }
 
@@ -45,7 +45,7 @@ async fn a_call_is_created_joined_left_and_destroyed() {
     let mut told = Told(house.server.channel_events());
     let alice = join(&house, "4711", "sdk=js&os=macOS").await;
     let created = told.next().await;
-    assert_eq!((created.event_type(), created.app.clone()), (101, app()));
+    assert_eq!((created.number(), created.app.clone()), (101, app()));
     let session = created.session.as_str();
     assert!(session.len() == 32 && session.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
     assert_eq!(created.payload().as_object().unwrap().keys().collect::<Vec<_>>(), ["channelName", "ts"]);
@@ -61,7 +61,7 @@ async fn a_call_is_created_joined_left_and_destroyed() {
     assert_eq!((number, &left["reason"], left["duration"].is_u64()), (108, &json!(1), true));
     assert!(left["clientSeq"].as_u64() > joined["clientSeq"].as_u64());
     let destroyed = told.next().await;
-    assert_eq!((destroyed.event_type(), &destroyed.payload()["lastUid"]), (102, &json!(4711)));
+    assert_eq!((destroyed.number(), &destroyed.payload()["lastUid"]), (102, &json!(4711)));
     assert_eq!(destroyed.session, created.session);
 
     let _again = join(&house, "4711", "").await;
@@ -77,7 +77,7 @@ async fn a_show_has_hosts_and_audience() {
     let mut told = Told(house.server.channel_events());
     let host = join(&house, "1", "profile=live&role=host&sdk=swift&os=iOS").await;
     let mut guest = join(&house, "guest", "role=audience&sdk=android&os=Android").await;
-    assert_eq!(told.next().await.event_type(), 101);
+    assert_eq!(told.next().await.number(), 101);
     let (number, payload) = told.payload().await;
     assert_eq!((number, &payload["platform"]), (103, &json!(2)));
     let (number, payload) = told.payload().await;
@@ -96,9 +96,9 @@ async fn a_show_has_hosts_and_audience() {
         last = payload["clientSeq"].as_u64().unwrap();
     }
     quit(host).await;
-    assert_eq!(told.next().await.event_type(), 104);
+    assert_eq!(told.next().await.number(), 104);
     quit(guest).await;
-    assert_eq!(told.next().await.event_type(), 106);
+    assert_eq!(told.next().await.number(), 106);
 }
 
 /// The reasons: 2 lost, 3 removed, 4 server, 5 the same uid again. (12 is in `rights_end_in_time`, 1 above, 10 below.)
@@ -147,7 +147,7 @@ async fn a_recorder_is_told_by_its_client_type() {
     let mut told = Told(house.server.channel_events());
     let _bot = Client::with_token(&house, &recorder_token("recorder-1")).await;
     let _alice = Client::join(&house, "alice").await;
-    assert_eq!(told.next().await.event_type(), 101);
+    assert_eq!(told.next().await.number(), 101);
     let (number, payload) = told.payload().await;
     assert_eq!((number, &payload["platform"], &payload["clientType"]), (107, &json!(6), &json!(10)));
     let (number, payload) = told.payload().await;

@@ -4,18 +4,15 @@
 //! recording (leave, exit, fatal errors). Each of these has a key. An alarm of this run has none: that an earlier run
 //! raised the same alarm in the same words is no reason to be silent, so it is limited by its own rate only.
 
-use serde_json::Value;
-
-use super::{
-    ErrorLevel, FILES_GIVEN_UP, LEDGER_INCONSISTENT, Module, PROGRESS_COMPLETE, UNREADABLE_TRACK, UPLOAD_TIMEOUT,
-};
-use crate::store::NewEvent;
+use super::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, PROGRESS_COMPLETE, RecordingEvent, Warning};
+use crate::recording::{Cause, PlaylistId, Source};
+use crate::units::{EventType, WallMs};
 
 /// The key of an event within its recording. Two events with one key are one event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EventKey {
-    /// Happens once in a recording: the event's number.
-    Once(u16),
+    /// Happens once in a recording.
+    Once(EventType),
     /// Event 1 about the recording as a whole: that it failed, that its end takes too long, that no more whole files are made.
     Failure {
         /// Which part says so.
@@ -25,23 +22,14 @@ pub enum EventKey {
         /// The word for it, where it has one.
         reason: Option<String>,
     },
-    /// Event 1 or 2 about a stretch of the timeline that follows from the journal's inputs, by its `reason` and `fromMs`.
-    Stretch {
-        /// The event's number.
-        event_type: u16,
-        /// Why.
-        reason: String,
-        /// Wall time of its beginning.
-        from_ms: u64,
-    },
     /// Event 2 about a track that can't be read.
     Unreadable {
         /// Whose track.
         uid: String,
         /// What it sounds from.
-        source: String,
+        source: Source,
         /// Why it can't be read.
-        reason: String,
+        reason: Cause,
         /// Which of the uid's tracks of this kind.
         number: u64,
     },
@@ -49,108 +37,128 @@ pub enum EventKey {
     Listed(String),
     /// Event 12: from when to when there was no worker.
     Failover {
-        /// Wall time of the last input before.
-        interrupted_ms: u64,
-        /// Wall time of the first input after.
-        resumed_ms: u64,
+        /// The last input before.
+        interrupted: WallMs,
+        /// The first input after.
+        resumed: WallMs,
     },
-    /// Event 42: the playlist, by its `streamUid` and `source`, and the slice's start.
+    /// Event 42: the playlist, and the slice's start.
     SliceStart {
-        /// `0` for the mix.
-        uid: String,
-        /// Of a further source of the uid.
-        source: Option<String>,
-        /// Wall time.
-        start_ms: u64,
+        /// Which.
+        playlist: PlaylistId,
+        /// When the slice starts.
+        start: WallMs,
     },
     /// Event 43.
     StreamState {
         /// Whose stream.
         uid: String,
-        /// 0 or 1.
-        state: u64,
-        /// Wall time.
-        at_ms: u64,
+        /// Whether it arrives.
+        receiving: bool,
+        /// Since when.
+        at: WallMs,
     },
 }
 
 impl EventKey {
-    /// The key of an event that is about to be logged; none for an alarm.
-    pub fn of(event: &NewEvent) -> Option<Self> {
-        Self::read(event.event_type, &event.details)
-    }
-
-    /// The key of an event as the log has it.
-    pub fn read(event_type: u16, details: &Value) -> Option<Self> {
-        let number = |field: &str| details[field].as_u64();
-        let text = |field: &str| details[field].as_str().map(str::to_owned);
-        match event_type {
-            1 if is_failure(details) => {
-                Some(Self::Failure { module: number("module")?, code: number("errorCode")?, reason: text("reason") })
-            }
-            2 if details["module"] == Module::Recorder as u8 && details["warnCode"] == UNREADABLE_TRACK => {
-                Some(Self::Unreadable {
-                    uid: text("streamUid")?,
-                    source: text("trackSource")?,
-                    reason: text("reason")?,
-                    number: number("number")?,
-                })
-            }
-            1 | 2 => Some(Self::Stretch { event_type, reason: text("reason")?, from_ms: number("fromMs")? }),
-            4 => Some(Self::Listed(text("fileList")?)),
-            11 | 30 | 31 | 32 | 40 | 41 => Some(Self::Once(event_type)),
-            12 => Some(Self::Failover {
-                interrupted_ms: number("interruptedUtcMs")?,
-                resumed_ms: number("resumedUtcMs")?,
-            }),
-            33 => (number("progress") == Some(PROGRESS_COMPLETE.into())).then_some(Self::Once(event_type)),
-            42 => Some(Self::SliceStart {
-                uid: text("streamUid")?,
-                source: text("source"),
-                start_ms: number("startUtcMs")?,
-            }),
-            43 => {
-                let (uid, state, at_ms) = (text("streamUid")?, number("state")?, number("utcMs")?);
-                Some(Self::StreamState { uid, state, at_ms })
-            }
-            _ => None,
-        }
-    }
-
     /// Whether one run of the worker can make it more than once; the rest each run makes once by itself.
     pub const fn is_of_the_whole(&self) -> bool {
-        matches!(self, Self::Once(_) | Self::Failure { .. } | Self::Stretch { .. } | Self::Unreadable { .. })
+        matches!(self, Self::Once(_) | Self::Failure { .. } | Self::Unreadable { .. })
     }
 }
 
-fn is_failure(details: &Value) -> bool {
-    details["errorLevel"] == ErrorLevel::Fatal as u8
-        || details["errorCode"] == UPLOAD_TIMEOUT
-        || details["reason"] == FILES_GIVEN_UP
-        || details["reason"] == LEDGER_INCONSISTENT
+impl RecordingEvent {
+    /// What makes it the same event in a later run; none for an alarm.
+    pub fn identity(&self) -> Option<EventKey> {
+        match self {
+            Self::Error(error) => failure(error),
+            Self::Warning(Warning::UnreadableTrack { uid, source, reason, number, .. }) => Some(EventKey::Unreadable {
+                uid: uid.as_str().to_owned(),
+                source: *source,
+                reason: *reason,
+                number: *number,
+            }),
+            Self::FileInfos { file_list } => Some(EventKey::Listed(file_list.clone())),
+            Self::SessionFailover { resumed, interrupted, .. } => {
+                Some(EventKey::Failover { interrupted: *interrupted, resumed: *resumed })
+            }
+            Self::UploadingProgress(progress) if *progress < PROGRESS_COMPLETE => None,
+            Self::SessionExit { .. }
+            | Self::UploaderStarted
+            | Self::Uploaded { .. }
+            | Self::Backuped { .. }
+            | Self::UploadingProgress(_)
+            | Self::RecorderStarted
+            | Self::RecorderLeave(_) => Some(EventKey::Once(self.event_type())),
+            Self::RecorderSliceStart { playlist, start, .. } => {
+                Some(EventKey::SliceStart { playlist: playlist.clone(), start: *start })
+            }
+            Self::AudioStreamState { uid, receiving, at } => {
+                Some(EventKey::StreamState { uid: uid.as_str().to_owned(), receiving: *receiving, at: *at })
+            }
+            Self::Warning(Warning::Upload(_) | Warning::Backup { .. })
+            | Self::StatusUpdate { .. }
+            | Self::StsExpired => None,
+        }
+    }
+}
+
+fn failure(ErrorEvent { module, level, code, reason, .. }: &ErrorEvent) -> Option<EventKey> {
+    let reason = reason.map(ErrorReason::word);
+    is_of_the_recording(*level as u64, *code as u64, reason).then(|| EventKey::Failure {
+        module: *module as u64,
+        code: *code as u64,
+        reason: reason.map(str::to_owned),
+    })
+}
+
+/// Whether an error is about the recording as a whole, rather than an alarm.
+pub(super) fn is_of_the_recording(level: u64, code: u64, reason: Option<&str>) -> bool {
+    let reasons = [ErrorReason::FilesGivenUp, ErrorReason::LedgerInconsistent, ErrorReason::NotRejoined];
+    level == ErrorLevel::Fatal as u64
+        || code == ErrorCode::UploadTimeout as u64
+        || reasons.iter().any(|known| reason == Some(known.word()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{self as event, error, warning};
+    use super::super::{
+        BackupState, ErrorCode, ErrorEvent, ExitStatus, LeaveCode, Module, StatusReason, UploadWarning,
+    };
     use super::*;
-    use crate::recording::{Coding, Mode, PlaylistId, Source, TrackKind};
-    use crate::units::{Uid, WallMs};
+    use crate::recording::{Coding, Mode, TrackKind, Verdict};
+    use crate::units::Uid;
+
+    fn error(module: Module, level: ErrorLevel, code: ErrorCode, message: &str) -> RecordingEvent {
+        RecordingEvent::Error(ErrorEvent::new(module, level, code, message))
+    }
+
+    fn because(level: ErrorLevel, code: ErrorCode, reason: ErrorReason) -> RecordingEvent {
+        RecordingEvent::Error(ErrorEvent::new(Module::Uploader, level, code, "").because(reason))
+    }
 
     #[test]
     fn alarms_have_no_key() {
-        let refused = error(Module::Uploader, ErrorLevel::Medium, 32, "denied").with("reason", "bucket_access_denied");
-        let full = error(Module::Uploader, ErrorLevel::Major, 51, "no space").with("reason", "spool_full");
+        let upload = |state| RecordingEvent::Warning(Warning::Upload(state));
         for alarm in [
-            refused,
-            full,
-            warning(Module::Uploader, 31).with("state", "retrying").with("sinceMs", 7),
-            warning(Module::Uploader, 32).with("state", "begun").with("sinceMs", 7),
-            event::status_update(5, Mode::Mix, "a.m3u8").with("reason", "already_started"),
-            event::uploading_progress(5_000),
-            event::sts_expired(),
+            because(ErrorLevel::Medium, ErrorCode::StorageConfiguration, ErrorReason::Upload("bucket_access_denied")),
+            because(ErrorLevel::Minor, ErrorCode::FileOperation, ErrorReason::SpoolInMemory),
+            because(ErrorLevel::Major, ErrorCode::FileOperation, ErrorReason::SpoolFull),
+            because(ErrorLevel::Medium, ErrorCode::StorageConfiguration, ErrorReason::WaitsForBucket("bucket_busy")),
+            because(ErrorLevel::Major, ErrorCode::StorageConfiguration, ErrorReason::BucketNotAsked("bucket_busy")),
+            upload(UploadWarning::Retrying { reason: "bucket_busy", waiting: None }),
+            upload(UploadWarning::NameTaken { file_name: "a.m4s".into() }),
+            RecordingEvent::Warning(Warning::Backup { since: WallMs(7), state: BackupState::Recovered }),
+            RecordingEvent::StatusUpdate {
+                status: 5,
+                mode: Mode::Mix,
+                file_list: "a.m3u8".into(),
+                why: StatusReason::Call("already_started"),
+            },
+            RecordingEvent::UploadingProgress(5_000),
+            RecordingEvent::StsExpired,
         ] {
-            assert_eq!(EventKey::of(&alarm), None, "{alarm:?}");
+            assert_eq!(alarm.identity(), None, "{alarm:?}");
         }
     }
 
@@ -158,50 +166,50 @@ mod tests {
     fn what_is_made_again_has_the_same_key_whatever_else_it_says() {
         let uid = Uid::new("7").unwrap();
         let track = |source, coding, number, from| {
-            event::unreadable_track(&uid, TrackKind { source, coding }, number, WallMs(from)).unwrap()
+            let kind = TrackKind { source, coding };
+            RecordingEvent::Warning(Warning::unreadable_track(&uid, kind, number, WallMs(from)).unwrap())
         };
+        let exit = |status, verdict| RecordingEvent::SessionExit { status, verdict: Some(verdict), end_reason: None };
+        let slice = |playlist, start, discontinue| RecordingEvent::RecorderSliceStart {
+            playlist,
+            start: WallMs(start),
+            discontinue: WallMs(discontinue),
+        };
+        let stream = |receiving| RecordingEvent::AudioStreamState { uid: uid.clone(), receiving, at: WallMs(5) };
+        let listed = |name: &str| RecordingEvent::FileInfos { file_list: name.into() };
         let pairs = [
             (track(Source::Microphone, Coding::Encrypted, 1, 5), track(Source::Microphone, Coding::Encrypted, 1, 6)),
-            (event::recorder_leave(event::LeaveCode::Stopped), event::recorder_leave(event::LeaveCode::Interrupted)),
+            (RecordingEvent::RecorderLeave(LeaveCode::Stopped), RecordingEvent::RecorderLeave(LeaveCode::Interrupted)),
+            (exit(ExitStatus::Normal, Verdict::Complete), exit(ExitStatus::Abnormal, Verdict::Partial)),
+            (slice(PlaylistId::Mix, 5, 5), slice(PlaylistId::Mix, 5, 3)),
             (
-                event::session_exit(event::ExitStatus::Normal).with("verdict", "complete"),
-                event::session_exit(event::ExitStatus::Abnormal).with("verdict", "partial"),
-            ),
-            (
-                event::recorder_slice_start(&PlaylistId::Mix, WallMs(5), WallMs(5)),
-                event::recorder_slice_start(&PlaylistId::Mix, WallMs(5), WallMs(3)),
-            ),
-            (
-                error(Module::Uploader, ErrorLevel::Fatal, 51, "no space left"),
-                error(Module::Uploader, ErrorLevel::Fatal, 51, "input/output error"),
-            ),
-            (
-                warning(Module::Platform, 1).with("reason", "worker_stalled").with("fromMs", 9).with("lastedMs", 5),
-                warning(Module::Platform, 1).with("reason", "worker_stalled").with("fromMs", 9).with("lastedMs", 6),
+                error(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, "no space left"),
+                error(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, "input/output error"),
             ),
         ];
         for (one, again) in pairs {
-            assert_eq!(EventKey::of(&one), EventKey::of(&again));
-            assert!(EventKey::of(&one).is_some(), "{one:?}");
+            assert_eq!(one.identity(), again.identity());
+            assert!(one.identity().is_some(), "{one:?}");
         }
         let others = [
-            event::recorder_slice_start(&PlaylistId::Mix, WallMs(6), WallMs(6)),
-            event::recorder_slice_start(&PlaylistId::Individual(uid.clone()), WallMs(5), WallMs(5)),
-            event::audio_stream_state(&uid, true, WallMs(5)),
-            event::audio_stream_state(&uid, false, WallMs(5)),
-            event::file_infos("a.m3u8"),
-            event::file_infos("b.m3u8"),
-            error(Module::Uploader, ErrorLevel::Fatal, 51, ""),
-            error(Module::Recorder, ErrorLevel::Fatal, 52, ""),
-            error(Module::Platform, ErrorLevel::Major, UPLOAD_TIMEOUT, ""),
-            error(Module::Uploader, ErrorLevel::Minor, 51, "").with("reason", FILES_GIVEN_UP).with("fromMs", 1),
-            event::uploading_progress(PROGRESS_COMPLETE),
+            slice(PlaylistId::Mix, 6, 6),
+            slice(PlaylistId::Individual(uid.clone()), 5, 5),
+            stream(true),
+            stream(false),
+            listed("a.m3u8"),
+            listed("b.m3u8"),
+            error(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, ""),
+            error(Module::Recorder, ErrorLevel::Fatal, ErrorCode::StartTimeout, ""),
+            error(Module::Platform, ErrorLevel::Major, ErrorCode::UploadTimeout, ""),
+            because(ErrorLevel::Minor, ErrorCode::FileOperation, ErrorReason::FilesGivenUp),
+            because(ErrorLevel::Major, ErrorCode::StartTimeout, ErrorReason::NotRejoined),
+            RecordingEvent::UploadingProgress(PROGRESS_COMPLETE),
             track(Source::Microphone, Coding::Encrypted, 1, 5),
             track(Source::Microphone, Coding::Encrypted, 2, 5),
             track(Source::ScreenAudio, Coding::Encrypted, 1, 5),
             track(Source::Microphone, Coding::Unsupported, 1, 5),
         ];
-        let keys: Vec<_> = others.iter().map(|event| EventKey::of(event).unwrap()).collect();
+        let keys: Vec<_> = others.iter().map(|event| event.identity().unwrap()).collect();
         let different: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(different.len(), keys.len(), "{keys:?}");
     }

@@ -5,35 +5,35 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{CREATED, DESTROYED, reason_number};
+use super::reason_number;
 use crate::channel_server::news::LeftReason;
-use crate::units::WallMs;
+use crate::units::{ChannelEventType, WallMs};
 
 /// What has to be told to end a session in good order at `now`: a leave of everybody who is told to be there, then the end of the
-/// channel. `told` are the numbers and payloads of its events so far, in order.
-pub fn farewell(told: &[(u16, Value)], now: WallMs) -> Vec<(u16, Value)> {
-    let mut there: BTreeMap<String, (u16, &Value)> = BTreeMap::new();
+/// channel. `told` are the types and payloads of its events so far, in order.
+pub fn farewell(told: &[(ChannelEventType, Value)], now: WallMs) -> Vec<(ChannelEventType, Value)> {
+    let mut there: BTreeMap<String, (ChannelEventType, &Value)> = BTreeMap::new();
     let (mut channel, mut last) = (Value::Null, Value::Null);
-    for (number, payload) in told {
+    for (event_type, payload) in told {
         channel.clone_from(&payload["channelName"]);
         let Some(account) = payload["account"].as_str() else { continue };
         last.clone_from(&payload["uid"]);
-        match number {
-            103 | 105 | 107 => _ = there.insert(account.to_owned(), (number + 1, payload)),
-            104 | 106 | 108 => _ = there.remove(account),
-            111 | 112 => {
-                if let Some((leave, _)) = there.get_mut(account) {
-                    *leave = if *number == 111 { 104 } else { 106 };
+        match (event_type, event_type.leave_after()) {
+            (ChannelEventType::BecameHost | ChannelEventType::BecameAudience, Some(leave)) => {
+                if let Some((known, _)) = there.get_mut(account) {
+                    *known = leave;
                 }
             }
-            _ => {}
+            (_, Some(leave)) => _ = there.insert(account.to_owned(), (leave, payload)),
+            (_, None) => _ = there.remove(account),
         }
     }
-    if told.iter().all(|(number, _)| *number != CREATED) || told.iter().any(|(number, _)| *number == DESTROYED) {
+    let has = |event_type| told.iter().any(|(one, _)| *one == event_type);
+    if !has(ChannelEventType::Created) || has(ChannelEventType::Destroyed) {
         return Vec::new();
     }
     let seconds = now.0 / 1000;
-    let mut news: Vec<(u16, Value)> = Vec::new();
+    let mut news: Vec<(ChannelEventType, Value)> = Vec::new();
     for ((leave, join), clock) in there.values().zip(now.0..) {
         let joined = join["ts"].as_u64().unwrap_or(seconds);
         let mut payload = Map::new();
@@ -51,7 +51,7 @@ pub fn farewell(told: &[(u16, Value)], now: WallMs) -> Vec<(u16, Value)> {
         last.clone_from(&join["uid"]);
         news.push((*leave, Value::Object(payload)));
     }
-    news.push((DESTROYED, json!({ "channelName": channel, "lastUid": last, "ts": seconds })));
+    news.push((ChannelEventType::Destroyed, json!({ "channelName": channel, "lastUid": last, "ts": seconds })));
     news
 }
 
@@ -59,25 +59,29 @@ pub fn farewell(told: &[(u16, Value)], now: WallMs) -> Vec<(u16, Value)> {
 mod tests {
     use super::*;
 
-    fn join(number: u16, account: &str) -> (u16, Value) {
+    fn told(number: u16, payload: Value) -> (ChannelEventType, Value) {
+        (ChannelEventType::of(number).unwrap(), payload)
+    }
+
+    fn join(number: u16, account: &str) -> (ChannelEventType, Value) {
         let payload = json!({
             "channelName": "room", "uid": 7, "platform": 7, "clientSeq": 5, "ts": 1_000, "account": account,
         });
-        (number, payload)
+        told(number, payload)
     }
 
     #[test]
     fn everybody_who_is_there_leaves_as_what_they_are_and_the_channel_ends() {
-        let told = [
-            (101, json!({ "channelName": "room", "ts": 1_000 })),
+        let log = [
+            told(101, json!({ "channelName": "room", "ts": 1_000 })),
             join(103, "host"),
             join(105, "guest"),
             join(107, "gone"),
             join(108, "gone"),
             join(111, "guest"),
         ];
-        let news = farewell(&told, WallMs(1_600_500));
-        assert_eq!(news.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [104, 104, 102]);
+        let news = farewell(&log, WallMs(1_600_500));
+        assert_eq!(news.iter().map(|(event_type, _)| event_type.number()).collect::<Vec<_>>(), [104, 104, 102]);
         assert_eq!(
             news[0].1.to_string(),
             r#"{"channelName":"room","uid":7,"platform":7,"clientSeq":1600500,"reason":4,"duration":600,"ts":1600,"account":"guest"}"#
@@ -88,8 +92,8 @@ mod tests {
 
     #[test]
     fn what_is_over_is_told_nothing_more() {
-        let created = (101, json!({ "channelName": "room", "ts": 1 }));
-        let over = [created.clone(), (102, json!({ "channelName": "room", "lastUid": 7, "ts": 9 }))];
+        let created = told(101, json!({ "channelName": "room", "ts": 1 }));
+        let over = [created.clone(), told(102, json!({ "channelName": "room", "lastUid": 7, "ts": 9 }))];
         assert!(farewell(&over, WallMs(5)).is_empty());
         assert!(farewell(&[join(107, "x")], WallMs(5)).is_empty(), "its beginning was never told");
         assert_eq!(farewell(&[created], WallMs(5)).len(), 1);

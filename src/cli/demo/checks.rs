@@ -9,7 +9,7 @@ use super::sound::Sound;
 use super::talkers::{Talked, VOICES, Voice};
 use crate::cli::verify::{self, Place};
 use crate::codec::playlist::Playlist;
-use crate::units::WallMs;
+use crate::units::{EventType, WallMs};
 
 /// How far from a join or a leave by the wall clock a voice may begin or end, in seconds: the handshakes of a subscriber.
 const EDGE: f64 = 1.5;
@@ -123,12 +123,14 @@ impl Listened {
 }
 
 /// The log of a recording: complete, in order, with the events that belong to a good one.
-pub(super) fn callbacks(name: &str, callbacks: &[Callback], expected: &[u16]) -> Vec<Check> {
+pub(super) fn callbacks(name: &str, callbacks: &[Callback], expected: &[EventType]) -> Vec<Check> {
     let sequences: Vec<_> = callbacks.iter().map(|callback| callback.payload.sequence).collect();
     let in_order = sequences.iter().copied().eq(0..sequences.len() as u64);
     let types: Vec<_> = callbacks.iter().map(|callback| callback.event_type).collect();
-    let missing: Vec<_> = expected.iter().filter(|wanted| !types.contains(wanted)).collect();
-    let errors = callbacks.iter().filter(|callback| callback.event_type == 1).map(|callback| &callback.payload.details);
+    let missing: Vec<_> =
+        expected.iter().map(|wanted| wanted.number()).filter(|wanted| !types.contains(wanted)).collect();
+    let errors =
+        callbacks.iter().filter(|callback| callback.is(EventType::Error)).map(|callback| &callback.payload.details);
     let errors: Vec<_> = errors.map(Value::to_string).collect();
     vec![
         Check::new(format!("{name}: callbacks in order, none missing"), in_order, format!("{types:?}")),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::callback::signature;
-use crate::units::Sid;
+use crate::units::{EventType, Sid};
 
 /// Callbacks that are kept at most; a demo has some dozens.
 const MAX_KEPT: usize = 10_000;
@@ -25,6 +25,12 @@ pub(super) struct Callback {
     pub(super) event_type: u16,
     pub(super) notice_id: String,
     pub(super) payload: Payload,
+}
+
+impl Callback {
+    pub(super) fn is(&self, event_type: EventType) -> bool {
+        self.event_type == event_type.number()
+    }
 }
 
 /// The part of a callback's payload that the demo reads.
@@ -76,11 +82,11 @@ impl Receiver {
     }
 
     /// Waits for an event of this type; `None` when it does not come in time.
-    pub(super) async fn wait_for(&self, sid: &Sid, event_type: u16, patience: Duration) -> Option<Callback> {
+    pub(super) async fn wait_for(&self, sid: &Sid, event_type: EventType, patience: Duration) -> Option<Callback> {
         let mut count = self.shared.count.subscribe();
         let found = async {
             loop {
-                if let Some(callback) = self.of(sid).into_iter().find(|callback| callback.event_type == event_type) {
+                if let Some(callback) = self.of(sid).into_iter().find(|callback| callback.is(event_type)) {
                     return Some(callback);
                 }
                 count.changed().await.ok()?;

@@ -1,6 +1,7 @@
 //! Takes the channel server's events to the store, from where their receivers get them; at first the ends of sessions that an earlier
 //! run of the worker was killed in.
 
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -8,10 +9,8 @@ use crate::callback::Intake;
 use crate::channel_server::{ChannelEvent, ChannelEvents, Missed, farewell};
 use crate::clock;
 use crate::store::{ChannelNotice, NewChannelNotice, Standing, Store, StoreError};
-use crate::units::{AppId, ChannelSid};
+use crate::units::{AppId, ChannelEventType, ChannelSid};
 
-/// The end of a channel.
-const DESTROYED: u16 = 102;
 /// Sessions of one app that are ended for an earlier run: more rooms than one server opens.
 const MAX_ENDED: u32 = 2_000;
 /// Events of one session that are looked at.
@@ -43,10 +42,11 @@ impl ChannelNews {
 /// Tells the ends of this app's channel sessions that an earlier run did not come to tell, where the app wants to hear of ends.
 /// To be called before anybody can join.
 pub(super) async fn end_earlier(store: &Store, intake: &Intake, app: &AppId) -> Result<(), StoreError> {
-    if !intake.wants(app, DESTROYED) {
+    let destroyed = ChannelEventType::Destroyed.number();
+    if !intake.wants(app, destroyed) {
         return Ok(());
     }
-    for session in store.channel_sessions_without(app, DESTROYED, MAX_ENDED).await? {
+    for session in store.channel_sessions_without(app, destroyed, MAX_ENDED).await? {
         let new = ends(store, app, &session).await?.into_iter();
         let new: Vec<_> = new.filter(|notice| intake.wants(app, notice.event_type)).collect();
         store.append_channel_notices(&new, clock::now()).await?;
@@ -59,11 +59,18 @@ async fn ends(store: &Store, app: &AppId, session: &ChannelSid) -> Result<Vec<Ne
     let told = store.letters::<ChannelNotice>(app, Standing::All, sid, None, MAX_LOOKED_AT).await?;
     let told: Vec<_> = told
         .into_iter()
-        .map(|one| (one.event.event_type, serde_json::from_str(&one.event.payload).unwrap_or_default()))
+        .filter_map(|one| {
+            let event_type = ChannelEventType::of(one.event.event_type)?;
+            Some((event_type, serde_json::from_str(&one.event.payload).unwrap_or_default()))
+        })
         .collect();
     let news = farewell(&told, clock::now()).into_iter();
-    let notice =
-        |(event_type, payload)| NewChannelNotice { app: app.clone(), session: session.clone(), event_type, payload };
+    let notice = |(event_type, payload): (ChannelEventType, Value)| NewChannelNotice {
+        app: app.clone(),
+        session: session.clone(),
+        event_type: event_type.number(),
+        payload,
+    };
     Ok(news.map(notice).collect())
 }
 
@@ -86,7 +93,7 @@ async fn pump(mut events: ChannelEvents, intake: Intake, stop: CancellationToken
 
 fn take(intake: &Intake, next: Result<ChannelEvent, Missed>) {
     match next {
-        Ok(event) if intake.wants(&event.app, event.event_type()) => _ = intake.offer(notice(&event)),
+        Ok(event) if intake.wants(&event.app, event.number()) => _ = intake.offer(notice(&event)),
         Ok(_) => {}
         Err(Missed(count)) => intake.lost(count),
     }
@@ -96,7 +103,7 @@ fn notice(event: &ChannelEvent) -> NewChannelNotice {
     NewChannelNotice {
         app: event.app.clone(),
         session: event.session.clone(),
-        event_type: event.event_type(),
+        event_type: event.number(),
         payload: event.payload(),
     }
 }

@@ -14,16 +14,14 @@ use super::digest::{self, Digest, MAX_DIGEST};
 use super::manifest::{Manifest, events_beside, word};
 use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
+use crate::units::EventType;
 
 /// Largest event log in bytes.
 const MAX_LOG: usize = 256 << 20;
 
-/// The event that says that the session is over.
-const SESSION_EXIT: u16 = 11;
-/// The one that says that everything is in the bucket.
-const UPLOADED: u16 = 31;
 /// What may follow the session's exit: news of uploads, up to their end.
-const ON_THE_WAY_HOME: [u16; 5] = [1, 2, 4, 33, UPLOADED];
+const ON_THE_WAY_HOME: [EventType; 5] =
+    [EventType::Error, EventType::Warning, EventType::FileInfos, EventType::UploadingProgress, EventType::Uploaded];
 
 /// The log's last lines, and then the digest, are written right after the recording's end: how often what lacks them is read again, and
 /// the pause before each.
@@ -35,6 +33,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 struct Line {
     event_type: u16,
     payload: Payload,
+}
+
+impl Line {
+    fn is(&self, event_type: EventType) -> bool {
+        self.event_type == event_type.number()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,8 +138,10 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
     match (exit(lines), lines.last()) {
         (_, None) => said.push("it holds no events".into()),
         (None, Some(line)) => said.push(format!(
-            "its last event is number {}, of type {}, and not the session's exit (type {SESSION_EXIT}): the log is cut short",
-            line.payload.sequence, line.event_type
+            "its last event is number {}, of type {}, and not the session's exit (type {}): the log is cut short",
+            line.payload.sequence,
+            line.event_type,
+            EventType::SessionExit.number()
         )),
         (Some(exit), _) => {
             let (told, own) = (exit.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
@@ -151,10 +157,11 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
 
 /// The session's exit, if it is the last word, or the last but for those of a way home that came to its end.
 fn exit(lines: &[Line]) -> Option<&Line> {
-    let place = lines.iter().rposition(|line| line.event_type == SESSION_EXIT)?;
+    let place = lines.iter().rposition(|line| line.is(EventType::SessionExit))?;
     let after = &lines[place + 1..];
-    let home = after.iter().any(|line| line.event_type == UPLOADED);
-    let fits = after.iter().all(|line| ON_THE_WAY_HOME.contains(&line.event_type)) && (home || after.is_empty());
+    let home = after.iter().any(|line| line.is(EventType::Uploaded));
+    let on_the_way = |line: &Line| ON_THE_WAY_HOME.iter().any(|event_type| line.is(*event_type));
+    let fits = after.iter().all(on_the_way) && (home || after.is_empty());
     fits.then(|| &lines[place])
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::warning;
+use crate::callback::event::{BackupState, RecordingEvent};
 use crate::fault::Fault;
 use crate::session::upload::{TOLD_AFTER, TOLD_AGAIN_AFTER, UploadState};
-use crate::store::NewEvent;
 use crate::units::WallMs;
 
 /// How copying fails, while it does.
@@ -31,7 +31,13 @@ struct Outage {
 
 impl Trouble {
     /// An attempt failed; what is to be said of it.
-    pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant, since: WallMs) -> Option<NewEvent> {
+    pub(super) fn failed(
+        &mut self,
+        fault: Fault,
+        attempts: u32,
+        now: Instant,
+        since: WallMs,
+    ) -> Option<RecordingEvent> {
         let outage = self.now.get_or_insert(Outage { begun: now, fault, attempts, told: false });
         (outage.fault, outage.attempts) = (fault, attempts);
         let patience = if fault.retry { TOLD_AFTER } else { Duration::ZERO };
@@ -41,12 +47,12 @@ impl Trouble {
         }
         outage.told = true;
         self.told.insert(fault.code, now);
-        Some(warning("failing", since).with("reason", fault.code))
+        Some(warning(since, BackupState::Failing { reason: fault.code }))
     }
 
     /// An attempt succeeded again; what is to be said of it.
-    pub(super) fn recovered(&mut self, since: WallMs) -> Option<NewEvent> {
-        self.now.take().filter(|outage| outage.told).map(|_| warning("recovered", since))
+    pub(super) fn recovered(&mut self, since: WallMs) -> Option<RecordingEvent> {
+        self.now.take().filter(|outage| outage.told).map(|_| warning(since, BackupState::Recovered))
     }
 
     /// Nothing is copied any more.
@@ -78,7 +84,7 @@ mod tests {
         assert_eq!(trouble.failed(busy, 1, now, since), None);
         assert_eq!(trouble.recovered(since), None, "nobody heard of it");
         assert_eq!(trouble.failed(busy, 1, now, since), None);
-        let said = trouble.failed(busy, 2, now + TOLD_AFTER, since).unwrap();
+        let said = trouble.failed(busy, 2, now + TOLD_AFTER, since).unwrap().encode();
         assert_eq!(
             said.details.to_string(),
             r#"{"msgName":"cloud_recording_warning","module":1,"warnCode":32,"state":"failing","sinceMs":5,"reason":"bucket_busy"}"#
@@ -86,7 +92,7 @@ mod tests {
         assert_eq!(trouble.failed(busy, 3, now + 2 * TOLD_AFTER, since), None);
         assert!(trouble.failed(denied, 4, now + 2 * TOLD_AFTER, since).is_some(), "another reason is news");
         assert_eq!(trouble.report(), (UploadState::Blocked, Some("bucket_access_denied"), 4));
-        assert_eq!(trouble.recovered(since).unwrap().details["state"], "recovered");
+        assert_eq!(trouble.recovered(since).unwrap().encode().details["state"], "recovered");
         assert_eq!(trouble.report(), (UploadState::Ok, None, 0));
         assert_eq!(
             trouble.failed(denied, 1, now + 3 * TOLD_AFTER, since),

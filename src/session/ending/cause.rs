@@ -1,18 +1,9 @@
 //! Why a recording is over, and what is said of it.
 
-use crate::callback::event::{self, ErrorLevel, LeaveCode, Module};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, LeaveCode, Module, RecordingEvent};
 use crate::channel::{EndReason, JoinError};
 use crate::session::EndedBy;
 use crate::storage::SpoolError;
-use crate::store::NewEvent;
-
-/// The vendor's codes (docs/protocol/agora.md sections 3 and 5.1).
-pub(super) const TOKEN_EXPIRED: u32 = 109;
-pub(super) const WRONG_TOKEN: u32 = 110;
-pub(super) const FILE_OPERATION: u32 = 51;
-pub(super) const START_TIMEOUT: u32 = 52;
-/// The recorder did not get back into its channel.
-pub(in crate::session) const UNREACHED: u32 = START_TIMEOUT;
 
 /// Why a recording is over.
 #[derive(Debug)]
@@ -76,16 +67,16 @@ impl Cause {
     }
 
     /// What went wrong, if anything did: event 1 and the words for people.
-    pub(super) fn failure(&self) -> Option<(NewEvent, String)> {
+    pub(super) fn failure(&self) -> Option<(RecordingEvent, String)> {
         let (module, code, text) = match self {
             Self::Left(_) | Self::Deleted | Self::Channel(EndReason::ChannelClosed) | Self::Before => return None,
-            Self::Channel(reason) => (Module::Recorder, START_TIMEOUT, reason.to_string()),
+            Self::Channel(reason) => (Module::Recorder, ErrorCode::StartTimeout, reason.to_string()),
             Self::TokenExpired => {
                 let text = "the token that the recording was started with has expired, and with it the right to be in the channel; \
                             a token must outlive its recording";
-                (Module::Recorder, TOKEN_EXPIRED, text.to_owned())
+                (Module::Recorder, ErrorCode::TokenExpired, text.to_owned())
             }
-            Self::Broken(error) => (Module::Uploader, FILE_OPERATION, error.to_string()),
+            Self::Broken(error) => (Module::Uploader, ErrorCode::FileOperation, error.to_string()),
             Self::Unreached(error) => {
                 let text = format!("the worker stopped, and when it was back the recorder could not rejoin: {error}");
                 (Module::Recorder, join_code(error), text)
@@ -93,10 +84,11 @@ impl Cause {
             Self::Away => {
                 let text = "the worker was away for so long that the recording was not taken up again; what it had received \
                             is kept";
-                (Module::Platform, START_TIMEOUT, text.to_owned())
+                (Module::Platform, ErrorCode::StartTimeout, text.to_owned())
             }
         };
-        Some((event::error(module, ErrorLevel::Fatal, code, &text), text))
+        let said = ErrorEvent::new(module, ErrorLevel::Fatal, code, &text);
+        Some((RecordingEvent::Error(said), text))
     }
 }
 
@@ -111,6 +103,6 @@ pub(super) const fn ended_by(code: LeaveCode) -> EndedBy {
 }
 
 /// The vendor's code for a join that failed.
-pub(super) const fn join_code(error: &JoinError) -> u32 {
-    if matches!(error, JoinError::Refused(_)) { WRONG_TOKEN } else { START_TIMEOUT }
+pub(super) const fn join_code(error: &JoinError) -> ErrorCode {
+    if matches!(error, JoinError::Refused(_)) { ErrorCode::WrongToken } else { ErrorCode::StartTimeout }
 }

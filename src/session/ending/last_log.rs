@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::event_log::EventLog;
 use super::files_of;
-use crate::callback::event::{self, PROGRESS_COMPLETE};
+use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent};
 use crate::codec::names::{digest_name, events_name, manifest_name};
 use crate::fault::Explain;
 use crate::session::backup;
@@ -20,7 +20,7 @@ use crate::session::told::Told;
 use crate::session::upload::Watch;
 use crate::session::works::name_taken;
 use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
-use crate::store::{NewEvent, Sealed, SessionUpdate, StoreError};
+use crate::store::{Sealed, SessionUpdate, StoreError};
 
 /// What the last words need of a recording that is over.
 pub(in crate::session) struct LastLog {
@@ -73,10 +73,10 @@ impl LastLog {
         let mut report = self.desk.report.borrow().clone();
         let since = report.upload.backup.as_ref().map(|backup| backup.since_ms);
         report.come_home();
-        let verdict = serde_json::json!(report.verdict());
-        let mut news: Vec<NewEvent> = since.map(backup::ended).into_iter().collect();
-        news.push(event::uploading_progress(PROGRESS_COMPLETE));
-        news.push(event::uploaded(&files_of(&report, &report.files)).with("verdict", verdict));
+        let mut news: Vec<_> = since.map(|since| backup::ended(since, None)).into_iter().collect();
+        news.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
+        let files = files_of(&report, &report.files);
+        news.push(RecordingEvent::Uploaded { files, verdict: Some(report.verdict()) });
         let summary = serde_json::to_value(&report).expect("a report has string keys and finite numbers only");
         let ended = Some((self.desk.clock)());
         self.desk
@@ -119,7 +119,7 @@ impl LastLog {
                 self.watch.recovered(&self.queue.progress(), Instant::now())
             }
             UploadReport::Taken { object, .. } => {
-                let said = name_taken(&self.desk.plan.key(&object.name));
+                let said = name_taken(self.desk.plan.key(&object.name));
                 self.queue.let_go(object);
                 Some(said)
             }
@@ -133,13 +133,13 @@ impl LastLog {
     }
 
     /// A playlist is in the bucket; what is to be said of that when it is for the first time.
-    fn listed(&self, name: &str) -> Option<NewEvent> {
+    fn listed(&self, name: &str) -> Option<RecordingEvent> {
         let key = self.desk.plan.key(name);
         let first = self.desk.report.send_if_modified(|report| {
             let file = report.files.iter_mut().find(|file| file.key == key && !file.playable);
             file.map(|file| file.playable = true).is_some()
         });
-        first.then(|| event::file_infos(&key))
+        first.then(|| RecordingEvent::FileInfos { file_list: key })
     }
 
     fn refresh(&self) {

@@ -4,27 +4,25 @@ use tokio::sync::mpsc;
 
 use super::cause::{ended_by, join_code};
 use super::final_update;
-use crate::callback::event::{self, ErrorLevel, ExitStatus, LeaveCode, Module};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ExitStatus, LeaveCode, Module, RecordingEvent};
 use crate::channel::JoinError;
 use crate::session::lines;
 use crate::session::live::{Command, Desk};
 use crate::session::told::Told;
 use crate::session::{EndedBy, State};
 use crate::storage::{UploadQueue, UploadReport};
-use crate::store::{NewEvent, Sealed, SessionState, SessionUpdate};
-
-use super::cause::FILE_OPERATION;
+use crate::store::{Sealed, SessionState, SessionUpdate};
 
 /// A stop came before the bot was in the channel.
 pub(in crate::session) async fn called_off(desk: Desk, code: LeaveCode) {
-    over(desk, State::Ended, None, ended_by(code), vec![event::recorder_leave(code)]).await;
+    over(desk, State::Ended, None, ended_by(code), vec![RecordingEvent::RecorderLeave(code)]).await;
 }
 
 /// The bot did not get into the channel.
 pub(in crate::session) async fn never_entered(desk: Desk, error: &JoinError) {
     let text = error.to_string();
-    let said = event::error(Module::Recorder, ErrorLevel::Fatal, join_code(error), &text);
-    over(desk, State::Failed, Some(text), EndedBy::JoinFailed, vec![said]).await;
+    let said = ErrorEvent::new(Module::Recorder, ErrorLevel::Fatal, join_code(error), &text);
+    over(desk, State::Failed, Some(text), EndedBy::JoinFailed, vec![RecordingEvent::Error(said)]).await;
 }
 
 /// The worker died in the middle, and what it had received can't be read back: what the spool holds is all that there is.
@@ -40,7 +38,8 @@ pub(in crate::session) async fn lost(
         (report.state, report.failure) = (State::Stopping, Some(text.to_owned()));
     });
     let mut told = Told::load(&desk.store, &desk.plan.sid).await.unwrap_or_default();
-    let said = event::error(Module::Platform, ErrorLevel::Fatal, FILE_OPERATION, text);
+    let said = ErrorEvent::new(Module::Platform, ErrorLevel::Fatal, ErrorCode::FileOperation, text);
+    let said = RecordingEvent::Error(said);
     let news = if told.is_news(&said) { vec![said] } else { Vec::new() };
     let update = SessionUpdate {
         state: Some(SessionState::Stopping),
@@ -66,12 +65,13 @@ pub(in crate::session) async fn lost(
 }
 
 /// Writes the end of a recording whose spool is empty.
-async fn over(desk: Desk, state: State, failure: Option<String>, why: EndedBy, mut news: Vec<NewEvent>) {
+async fn over(desk: Desk, state: State, failure: Option<String>, why: EndedBy, mut news: Vec<RecordingEvent>) {
     let mut report = desk.report.borrow().clone();
     (report.state, report.failure, report.ended) = (state, failure, Some((desk.clock)()));
     (report.idle, report.ended_by) = (None, report.ended_by.or(Some(why)));
-    let exit = if state == State::Ended { ExitStatus::Normal } else { ExitStatus::Abnormal };
-    news.push(event::session_exit(exit).with("endReason", report.ended_by.map(EndedBy::word)));
+    let status = if state == State::Ended { ExitStatus::Normal } else { ExitStatus::Abnormal };
+    let end_reason = report.ended_by.map(EndedBy::word);
+    news.push(RecordingEvent::SessionExit { status, verdict: None, end_reason });
     desk.meters.recording_ended(state.word());
     desk.scribe.record(final_update(&report, Sealed::Forget), news).await;
     desk.scribe.flush().await;

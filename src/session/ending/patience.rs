@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::callback::event::{self, ErrorLevel, Module, UPLOAD_TIMEOUT};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, Module, RecordingEvent};
 use crate::session::live::Command;
 use crate::session::presence::Presence;
 use crate::session::works::{Position, Works};
@@ -79,9 +79,9 @@ impl Patience {
     async fn late(&mut self, works: &mut Works) {
         self.end = None;
         works.note(|report| _ = report.failure.get_or_insert_with(|| LATE.to_owned()));
-        let said = event::error(Module::Platform, ErrorLevel::Major, UPLOAD_TIMEOUT, LATE);
+        let said = ErrorEvent::new(Module::Platform, ErrorLevel::Major, ErrorCode::UploadTimeout, LATE);
         let update = SessionUpdate { summary: Some(works.desk().summary()), ..SessionUpdate::default() };
-        works.tell(update, vec![said]).await;
+        works.tell(update, vec![RecordingEvent::Error(said)]).await;
     }
 
     fn keep(&mut self, works: &Works, presence: &Presence) {

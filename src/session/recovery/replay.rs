@@ -20,7 +20,7 @@ use crate::session::works::{Kept, Position, Works};
 use crate::session::{IdleKind, Report, ending, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
-use crate::units::{Ticks, WallMs};
+use crate::units::{EventType, Ticks, WallMs};
 
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
 const BATCH: usize = 64;
@@ -31,7 +31,7 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Nothing that ends this much and a segment behind the journal's end can have been confirmed, if the worker died where the journal ends.
 const UNKNOWN_AFTER: Duration = Duration::from_secs(4);
 /// The event that says that the bot is in the channel.
-const RECORDER_STARTED: EventKey = EventKey::Once(40);
+const RECORDER_STARTED: EventKey = EventKey::Once(EventType::RecorderStarted);
 
 /// A recording as its journal has it.
 pub(super) struct Replayed {

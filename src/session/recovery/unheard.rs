@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::replay::Replayed;
 use super::returning::end;
-use crate::callback::event::{self, ErrorLevel, LeaveCode, Module};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, LeaveCode, Module, RecordingEvent};
 use crate::recording::{Input, TimedInput};
-use crate::session::ending::{Cause, UNREACHED};
+use crate::session::ending::Cause;
 use crate::session::live::Command;
 use crate::session::running::finish;
 use crate::session::tape::Tape;
@@ -76,7 +76,8 @@ impl Unheard {
             "the worker stopped, and the recorder was not back in its channel when the recording was stopped {seconds} s later \
              ({why}); what was said meanwhile is missing"
         );
-        let said = event::error(Module::Recorder, ErrorLevel::Major, UNREACHED, &text).with("reason", "not_rejoined");
+        let said = ErrorEvent::new(Module::Recorder, ErrorLevel::Major, ErrorCode::StartTimeout, text);
+        let said = RecordingEvent::Error(said.because(ErrorReason::NotRejoined));
         replayed.works.tell(SessionUpdate::default(), vec![said]).await;
     }
 }

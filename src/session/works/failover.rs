@@ -2,9 +2,8 @@
 //! call thought.
 
 use super::Works;
-use crate::callback::event;
+use crate::callback::event::{RecordingEvent, StatusReason};
 use crate::recording::PlaylistId;
-use crate::store::NewEvent;
 use crate::units::Ticks;
 
 /// The time without a worker, and the playlists whose first slice after it was told.
@@ -20,20 +19,20 @@ impl Works {
     pub(in crate::session) async fn failed_over(&mut self, from: Ticks, to: Ticks) {
         let to = to.max(from);
         self.failover = Some(Failover { from, to, told: Vec::new() });
-        let said = event::session_failover(&self.desk.plan.uid, self.start.plus(to), self.start.plus(from));
-        self.say(vec![said]).await;
+        let (resumed, interrupted) = (self.start.plus(to), self.start.plus(from));
+        self.say(vec![RecordingEvent::SessionFailover { uid: self.desk.plan.uid.clone(), resumed, interrupted }]).await;
     }
 
     /// Event 3: a call did not fit what the recording is doing.
     pub(in crate::session) async fn misfit(&mut self, why: &'static str) {
         let report = self.report();
-        let list = report.files.first().map_or("", |file| &file.key);
-        let said = event::status_update(report.state.status(), report.mode, list).with("reason", why);
-        self.say(vec![said]).await;
+        let file_list = report.files.into_iter().next().map_or_else(String::new, |file| file.key);
+        let (status, mode, why) = (report.state.status(), report.mode, StatusReason::Call(why));
+        self.say(vec![RecordingEvent::StatusUpdate { status, mode, file_list, why }]).await;
     }
 
     /// Event 42, for the first slice of a playlist and for the first one after a time without a worker.
-    pub(super) fn slice_start(&mut self, playlist: &PlaylistId, from: Ticks, end: Ticks) -> Option<NewEvent> {
+    pub(super) fn slice_start(&mut self, playlist: &PlaylistId, from: Ticks, end: Ticks) -> Option<RecordingEvent> {
         let start = self.start.plus(from);
         let mut discontinue = (from == Ticks::ZERO).then_some(start);
         if let Some(Failover { from, to, told }) = &mut self.failover
@@ -43,6 +42,7 @@ impl Works {
             told.push(playlist.clone());
             discontinue = discontinue.or_else(|| Some(self.start.plus(*from)));
         }
-        discontinue.map(|discontinue| event::recorder_slice_start(playlist, start, discontinue))
+        let playlist = playlist.clone();
+        discontinue.map(|discontinue| RecordingEvent::RecorderSliceStart { playlist, start, discontinue })
     }
 }

@@ -14,11 +14,10 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Stored, Works};
-use crate::callback::event::{self, ErrorLevel, FILES_GIVEN_UP, Module};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::codec::whole::{FileType, Roll};
 use crate::recording::PlaylistId;
 use crate::session::live::Desk;
-use crate::session::upload::FILE_OPERATION;
 use crate::session::{File, FilePart, Note, whole};
 use crate::storage::{Kept, ObjectKind, SessionSpool, SpoolError, SpooledObject, UploadQueue};
 use crate::units::Ticks;
@@ -253,8 +252,8 @@ impl Works {
                 report.notes.push(Note::FilesGivenUp);
             }
         });
-        let said = event::error(Module::Uploader, ErrorLevel::Minor, FILE_OPERATION, &text);
-        self.say(vec![said.with("reason", FILES_GIVEN_UP)]).await;
+        let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Minor, ErrorCode::FileOperation, text);
+        self.say(vec![RecordingEvent::Error(said.because(ErrorReason::FilesGivenUp))]).await;
     }
 }
 

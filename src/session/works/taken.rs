@@ -10,20 +10,17 @@ use bytes::Bytes;
 
 use super::Works;
 use super::fixed::MAX_SEGMENT_BYTES;
-use crate::callback::event::{self, Module};
+use crate::callback::event::{RecordingEvent, UploadWarning, Warning};
 use crate::recording::Segment;
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::{LOOK_TIME, place};
 use crate::session::objects::Stored;
 use crate::session::publication::Change;
-use crate::session::upload::RE_UPLOAD;
 use crate::storage::{Confirmed, Held, ObjectKind, Proof, SpoolError, SpooledObject};
-use crate::store::NewEvent;
 
 /// What is said of a name that is taken; `key` is the whole one.
-pub(in crate::session) fn name_taken(key: &str) -> NewEvent {
-    let said = event::warning(Module::Uploader, RE_UPLOAD).with("state", "name_taken");
-    said.with("reason", "bucket_taken").with("fileName", key)
+pub(in crate::session) const fn name_taken(file_name: String) -> RecordingEvent {
+    RecordingEvent::Warning(Warning::Upload(UploadWarning::NameTaken { file_name }))
 }
 
 impl Works {
@@ -47,7 +44,7 @@ impl Works {
             }
         };
         self.queue.let_go(object);
-        self.say(vec![name_taken(&self.desk.plan.key(&name))]).await;
+        self.say(vec![name_taken(self.desk.plan.key(&name))]).await;
         self.react(change).await?;
         self.came_home(backup_place);
         // The ledger may have learned that more is kept, and nothing else may happen until the manifest is written.

@@ -10,10 +10,9 @@ use tokio::time::Instant;
 use super::Works;
 use super::again::Trouble;
 use super::doubt::Doubt;
-use crate::callback::event::{self, ErrorLevel, Module};
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::fault::Explain;
 use crate::session::in_bucket::{InBucket, Question};
-use crate::session::upload::STORAGE_CONFIGURATION;
 use crate::storage::journal::StoredObject;
 use crate::storage::{BucketError, SpooledObject, UploadError};
 use crate::units::Ticks;
@@ -82,7 +81,7 @@ impl Works {
     /// The recording waits for its bucket: event 1, and what query says.
     pub(in crate::session) async fn tell_that_it_waits(&mut self) {
         self.tell_wait(
-            "waits_for_bucket",
+            ErrorReason::WaitsForBucket,
             ErrorLevel::Medium,
             "the recording is heard and kept on the disk, and nothing of it is made until then",
         )
@@ -115,7 +114,7 @@ impl Works {
         } else {
             "the recording goes on without knowing; what only the bucket knows stays there, and may be in no playlist"
         };
-        self.tell_wait("bucket_not_asked", ErrorLevel::Major, what).await;
+        self.tell_wait(ErrorReason::BucketNotAsked, ErrorLevel::Major, what).await;
         let Some(unasked) = self.again.as_mut().and_then(|again| again.unasked.take()) else { return };
         let gone = self.take_gone();
         self.doubt = Some(Doubt::new(unasked, gone));
@@ -133,19 +132,19 @@ impl Works {
         let text = "the worker's journal lacks a part of this recording, and the credentials of its bucket may not read or list; \
                     segments that were confirmed and that the journal does not know stay in the bucket, and may be in no playlist";
         tracing::error!(sid = %self.desk.plan.sid, "{text}");
-        let said = event::error(Module::Uploader, ErrorLevel::Major, STORAGE_CONFIGURATION, text);
-        self.say(vec![said.with("reason", "bucket_not_readable")]).await;
+        let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Major, ErrorCode::StorageConfiguration, text);
+        self.say(vec![RecordingEvent::Error(said.because(ErrorReason::BucketNotReadable))]).await;
     }
 
-    async fn tell_wait(&mut self, reason: &str, level: ErrorLevel, what: &str) {
+    async fn tell_wait(&mut self, reason: fn(&'static str) -> ErrorReason, level: ErrorLevel, what: &str) {
         let Some(unasked) = self.again.as_ref().and_then(|again| again.unasked.as_ref()) else { return };
         let (fault, cause) = (unasked.error.fault(), unasked.error.to_string());
         let text = format!(
             "the worker's journal lacks a part of this recording, and its bucket can't be asked what it holds ({cause}); {what}"
         );
         tracing::error!(sid = %self.desk.plan.sid, "{text}");
-        let said = event::error(Module::Uploader, level, STORAGE_CONFIGURATION, &text);
-        self.say(vec![said.with("reason", reason).with("cause", fault.code)]).await;
+        let said = ErrorEvent::new(Module::Uploader, level, ErrorCode::StorageConfiguration, text);
+        self.say(vec![RecordingEvent::Error(said.because(reason(fault.code)))]).await;
         self.look_at_wait();
     }
 }
