@@ -1,5 +1,6 @@
 //! How a uid does at present.
 
+use super::TrackKind;
 use crate::units::{Ticks, Uid};
 
 /// How one uid does: of those that are to be recorded and are in the channel.
@@ -13,4 +14,6 @@ pub struct Health {
     /// -127 for silence. From the decoded sound where there is a mix, else from the audio levels (RFC 6464) that packets carry.
     /// `None`: neither has been seen.
     pub level_dbfs: Option<f32>,
+    /// What it publishes at present and can't be read, muted or not, in the order of publication.
+    pub unreadable: Vec<TrackKind>,
 }

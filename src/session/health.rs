@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::publication::Publication;
-use crate::recording::{self, PlaylistId, SourceId};
+use crate::recording::{self, Cause, PlaylistId, Source, SourceId, TrackKind};
 use crate::units::{Ticks, Uid};
 
 /// How a recording does.
@@ -33,6 +33,25 @@ pub struct UidHealth {
     /// The files of the playlists of its further sources.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<SourceId, Stock>,
+    /// What it publishes at present and can't be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableTrack>,
+}
+
+/// A publication that can't be read: what it says is missing while it is not muted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadableTrack {
+    /// What its sound comes from.
+    pub track_source: Source,
+    /// Why it can't be read.
+    pub reason: Cause,
+}
+
+impl UnreadableTrack {
+    fn of(kind: TrackKind) -> Option<Self> {
+        Some(Self { track_source: kind.source, reason: kind.coding.unreadable()? })
+    }
 }
 
 impl UidHealth {
@@ -64,6 +83,7 @@ impl Health {
             uid: uid.uid,
             stock: None,
             sources: BTreeMap::new(),
+            unreadable: uid.unreadable.into_iter().filter_map(UnreadableTrack::of).collect(),
         };
         let mut health = Self { uids: uids.into_iter().map(uid).collect(), mix: None };
         health.restock(publication);
@@ -85,6 +105,7 @@ impl Health {
     pub(super) fn hush(&mut self) {
         for uid in &mut self.uids {
             (uid.last_packet_age_ms, uid.level_dbfs) = (None, None);
+            uid.unreadable.clear();
         }
         self.uids.retain(|uid| uid.stocks().next().is_some());
     }
@@ -127,6 +148,7 @@ impl Health {
                 level_dbfs: None,
                 stock: None,
                 sources: BTreeMap::new(),
+                unreadable: Vec::new(),
             };
             self.uids.insert(place, new);
             place
@@ -156,7 +178,12 @@ mod tests {
         let (start, duration, bytes) = (Ticks::ZERO, Ticks::from_secs(6), Bytes::from_static(b"segment"));
         publication.add(&Segment { playlist: own, index: 0, start, duration, bytes });
         publication.stored(&init);
-        let heard = |name, last_packet| recording::Health { uid: uid(name), last_packet, level_dbfs: Some(-20.0) };
+        let heard = |name, last_packet| recording::Health {
+            uid: uid(name),
+            last_packet,
+            level_dbfs: Some(-20.0),
+            unreadable: Vec::new(),
+        };
         let now = Ticks::from_secs(10);
         let uids = vec![heard("5", Some(Ticks::from_ms(9_980))), heard("8", None)];
         let mut health = Health::at(now, uids, &publication);

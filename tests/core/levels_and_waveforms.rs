@@ -47,7 +47,8 @@ fn taken_up(recorder: &Recorder) -> Recorder {
 /// Name, arrival of the last packet in ms, level.
 fn health(recorder: &Recorder) -> Vec<(String, Option<u64>, Option<f32>)> {
     assert_eq!(taken_up(recorder).health(), recorder.health());
-    let told = |Health { uid, last_packet, level_dbfs }| (uid.to_string(), last_packet.map(Ticks::as_ms), level_dbfs);
+    let told =
+        |Health { uid, last_packet, level_dbfs, .. }| (uid.to_string(), last_packet.map(Ticks::as_ms), level_dbfs);
     recorder.health().into_iter().map(told).collect()
 }
 

@@ -47,6 +47,15 @@ async fn beside_a_talker_it_is_missing_and_told_once() {
     publish(&stage, 0, "8", 2, Coding::Encrypted).await;
     publish(&stage, 0, "9", 3, Coding::Unsupported).await;
     stage.talk(&mut [Talker::new(1, 440.0)], 0, 5_000).await;
+    let known = world.query(&task).await.body;
+    assert_eq!(known["verdict"], "partial", "{known:#}");
+    let told_of = |part: &str| known[part]["uids"].as_array().unwrap().clone();
+    let unreadable: Vec<Value> = told_of("health").iter().map(|uid| uid["unreadable"].clone()).collect();
+    let track = |reason: &str| json!([{ "trackSource": "microphone", "reason": reason }]);
+    assert_eq!(unreadable, [Value::Null, track("encrypted"), track("unsupported_codec")], "{known:#}");
+    for (account, reason) in told_of("ledger").iter().skip(1).zip(["encrypted", "unsupported_codec"]) {
+        assert!(account["causesMs"][reason].as_u64() == account["missingMs"].as_u64(), "{account:#}");
+    }
     assert_eq!(world.stop(&task).await.status, StatusCode::OK);
     let over = world.over(&task).await;
     assert_eq!(over["verdict"], "partial", "{over:#}");

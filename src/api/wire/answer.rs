@@ -240,6 +240,9 @@ fn health(report: &Report) -> Value {
             let sources = uid.sources.iter().map(|(source, known)| (source.to_string(), stock(*known)));
             entry["sources"] = Value::Object(sources.collect());
         }
+        if !uid.unreadable.is_empty() {
+            entry["unreadable"] = json!(uid.unreadable);
+        }
         entry
     };
     let total = report.health.total();

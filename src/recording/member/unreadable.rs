@@ -170,6 +170,11 @@ impl Member {
         oldest
     }
 
+    /// What it publishes and can't be read.
+    pub(in crate::recording) fn unreadable(&self) -> Vec<TrackKind> {
+        self.unreadable.tracks.iter().map(|track| track.kind).collect()
+    }
+
     /// It publishes something from `source` that can be read: what was there before the worker's restart has gone.
     pub(in crate::recording) fn can_be_read(&mut self, source: Source) {
         self.unreadable.tracks.retain(|track| track.id.is_some() || track.kind.source != source);

@@ -45,7 +45,7 @@ impl Recorder {
             let level_dbfs = sources.iter().filter_map(level).reduce(f32::max);
             let listed = member.selected && member.presence.now().present;
             let last_packet = last_packet.map(|at| Ticks(at as u64));
-            listed.then(|| Health { uid: uid.clone(), last_packet, level_dbfs })
+            listed.then(|| Health { uid: uid.clone(), last_packet, level_dbfs, unreadable: member.unreadable() })
         };
         self.uids.iter().filter_map(health).collect()
     }

@@ -248,6 +248,10 @@ fn health() -> Value {
         "additionalProperties": stock.clone(),
         "propertyNames": source(),
     });
+    let unreadable = object([
+        must("trackSource", one_of(&["unspecified", "microphone", "screen_audio"], "What it comes from")),
+        must("reason", one_of(&["encrypted", "unsupported_codec"], "Why")),
+    ]);
     let uid = object([
         must("uid", text("Who")),
         must("lastPacketAgeMs", or_null(count("Since the last packet with sound arrived"))),
@@ -255,6 +259,10 @@ fn health() -> Value {
         must("bytesSafe", or_null(count("Of the own playlist, in the bucket"))),
         must("bytesSpooled", or_null(count("Of the own playlist, not in the bucket yet"))),
         may("sources", sources),
+        may(
+            "unreadable",
+            list(unreadable, "What it publishes at present and can't be read; missing while it is not muted"),
+        ),
     ]);
     object([
         must("uids", list(uid, "Who is to be recorded and is in the channel, or has a playlist")),
@@ -406,6 +414,7 @@ fn cause() -> Value {
         "encrypted",
         "unsupported_codec",
         "recovered_fec",
+        "too_many_sources",
     ];
     one_of(&causes, "Why")
 }
