@@ -5,6 +5,7 @@
 //! Nothing of the protocol leaves this folder.
 
 mod address;
+mod agents;
 mod backoff;
 mod leave;
 mod media_socket;
@@ -20,6 +21,7 @@ mod token;
 mod tracks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use livekit_protocol::signal_response::Message;
@@ -37,6 +39,9 @@ use super::{Channel, ChannelHandle, JoinError, JoinRequest, MediaPath};
 pub use address::AddressError;
 pub use membership::REJOIN_LIMIT;
 pub use talker::Talker;
+
+/// How long a bot that joins in any case asks the server API first.
+const LOOK_BEFORE_JOIN: Duration = Duration::from_secs(2);
 
 /// Where a LiveKit server is and what opens it.
 #[derive(Clone, Debug)]
@@ -76,15 +81,32 @@ impl LiveKitChannel {
     pub fn new(settings: Settings) -> Result<Self, AddressError> {
         let Settings { url, api_key, api_secret, idle_room } = settings;
         let address = Address::parse(&url)?;
-        let api = ServerApi::new(address.participants()).map_err(|error| AddressError::Invalid(error.to_string()))?;
+        let api = ServerApi::new(address.api()).map_err(|error| AddressError::Invalid(error.to_string()))?;
         Ok(Self { address, api_key, api_secret, idle_room, api })
     }
 
-    /// The bot's way in: into the room, unless it stays outside of an empty one.
-    async fn enter(&self, room: &str, passes: &Passes) -> Result<Entrance, JoinError> {
+    /// The bot's way in: into the room, unless it stays outside of an empty one. Agents are kept out of a room that the join makes only
+    /// where the server API is in reach to let them in later.
+    async fn enter(&self, room: &str, passes: &mut Passes) -> Result<Entrance, JoinError> {
         let now = crate::clock::now();
-        if self.idle_room == IdleRoom::Watch && !self.api.is_somebody_in(room, &passes.mint_for_api(room, now)).await? {
-            return Ok(Entrance::Outside);
+        let token = passes.mint_for_api(room, now);
+        let look = self.api.is_somebody_in(room, &token);
+        let seen = match self.idle_room {
+            IdleRoom::Watch => look.await,
+            IdleRoom::Hold => tokio::time::timeout(LOOK_BEFORE_JOIN, look)
+                .await
+                .unwrap_or_else(|_| Err(JoinError::Unreachable(format!("no answer within {LOOK_BEFORE_JOIN:?}")))),
+        };
+        match (self.idle_room, seen) {
+            (IdleRoom::Watch, Ok(false)) => {
+                passes.keep_agents_out();
+                return Ok(Entrance::Outside);
+            }
+            (IdleRoom::Watch, Err(error)) => return Err(error),
+            (_, Ok(_)) => passes.keep_agents_out(),
+            (IdleRoom::Hold, Err(error)) => {
+                tracing::debug!(room, %error, "no server API: a room that the bot makes sets off the server's agents");
+            }
         }
         let (socket, first) = Socket::open(self.address.join(), passes.mint(room, now)).await?;
         match first {
@@ -103,7 +125,7 @@ impl Channel for LiveKitChannel {
         let mut passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity);
         let waiting = Waiting::new(self.idle_room, self.api.clone(), request.idle);
         passes.hold(waiting.empty_timeout());
-        let entrance = tokio::time::timeout(request.patience, self.enter(&room, &passes))
+        let entrance = tokio::time::timeout(request.patience, self.enter(&room, &mut passes))
             .await
             .map_err(|_| JoinError::Unreachable(format!("no answer within {:?}", request.patience)))??;
         let (outbox, news) = Outbox::new();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Path;
 use axum::extract::ws::{Message as Frame, WebSocketUpgrade};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{any, post};
 use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings};
@@ -18,7 +19,8 @@ use cloud_recorder::units::Sid;
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
-    DisconnectReason, JoinResponse, LeaveRequest, ListParticipantsResponse, ParticipantInfo, SignalResponse, TrackInfo,
+    AgentDispatch, CreateAgentDispatchRequest, DeleteAgentDispatchRequest, DisconnectReason, JoinResponse,
+    LeaveRequest, ListAgentDispatchResponse, ListParticipantsResponse, ParticipantInfo, SignalResponse, TrackInfo,
     TrackType, participant_info,
 };
 use prost::Message as _;
@@ -47,6 +49,12 @@ struct State {
     /// The claims of each join's token.
     joins: Vec<Value>,
     looks: usize,
+    /// The agents that the room wants.
+    wanted: Vec<AgentDispatch>,
+    /// What was asked about agents.
+    asked: Vec<&'static str>,
+    /// So many calls for agents fail.
+    failures: usize,
 }
 
 impl Script {
@@ -54,12 +62,16 @@ impl Script {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let script = Self { address, state: Arc::default(), words: broadcast::Sender::new(8) };
-        let (signalling, list) = (script.clone(), script.clone());
+        let (signalling, list, agents) = (script.clone(), script.clone(), script.clone());
         let router = Router::new()
             .route("/rtc", any(async move |headers: HeaderMap, upgrade| signalling.join(&headers, upgrade)))
             .route(
                 "/twirp/livekit.RoomService/ListParticipants",
                 post(async move |headers: HeaderMap, _: Bytes| list.look(&headers)),
+            )
+            .route(
+                "/twirp/livekit.AgentDispatchService/{name}",
+                post(async move |Path(name): Path<String>, body: Bytes| agents.dispatch(&name, &body)),
             );
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         script
@@ -68,7 +80,12 @@ impl Script {
     fn join(&self, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> impl IntoResponse + use<> {
         let people = {
             let mut state = self.state.lock().unwrap();
-            state.joins.push(claims(headers));
+            let claims = claims(headers);
+            let name = claims["roomConfig"]["agents"][0]["agentName"].as_str().unwrap_or_default().to_owned();
+            if state.joins.is_empty() {
+                state.wanted.push(AgentDispatch { id: "AD_1".to_owned(), agent_name: name, ..Default::default() });
+            }
+            state.joins.push(claims);
             state.people.clone()
         };
         let mut words = self.words.subscribe();
@@ -95,6 +112,36 @@ impl Script {
         let mut state = self.state.lock().unwrap();
         state.looks += 1;
         ListParticipantsResponse { participants: state.people.clone() }.encode_to_vec()
+    }
+
+    fn dispatch(&self, name: &str, body: &[u8]) -> (StatusCode, Vec<u8>) {
+        let mut state = self.state.lock().unwrap();
+        match name {
+            "ListDispatch" => {
+                state.asked.push("list");
+                let list = ListAgentDispatchResponse { agent_dispatches: state.wanted.clone() };
+                (StatusCode::OK, list.encode_to_vec())
+            }
+            "DeleteDispatch" => {
+                state.asked.push("delete");
+                let id = DeleteAgentDispatchRequest::decode(body).unwrap().dispatch_id;
+                match state.wanted.iter().position(|wanted| wanted.id == id) {
+                    Some(at) => (StatusCode::OK, state.wanted.remove(at).encode_to_vec()),
+                    None => (StatusCode::NOT_FOUND, br#"{"code":"not_found"}"#.to_vec()),
+                }
+            }
+            _ => {
+                assert_eq!(CreateAgentDispatchRequest::decode(body).unwrap().agent_name, "");
+                state.asked.push("create");
+                let fails = state.failures > 0;
+                state.failures = state.failures.saturating_sub(1);
+                if fails { (StatusCode::SERVICE_UNAVAILABLE, Vec::new()) } else { (StatusCode::OK, Vec::new()) }
+            }
+        }
+    }
+
+    fn asked(&self) -> Vec<&'static str> {
+        self.state.lock().unwrap().asked.clone()
     }
 
     async fn bot(&self, idle_room: IdleRoom) -> ChannelHandle {
@@ -179,7 +226,7 @@ async fn a_held_room_is_made_again_once_and_then_watched() {
     until(&mut bot, |news| left(news, "alice")).await;
     let told = until(&mut bot, |news| *news == News::Inside).await;
     assert!(!told.iter().any(is_trouble) && closed.elapsed() >= Duration::from_secs(1), "{told:?}");
-    assert_eq!((server.joins(), server.looks()), (2, 0));
+    assert_eq!(server.joins(), 2);
     assert!((IDLE.as_secs()..=IDLE.as_secs() + 10).contains(&server.empty_timeout()), "{}", server.empty_timeout());
 
     // The server does not keep it, whatever it was asked.
@@ -200,6 +247,31 @@ async fn a_held_room_is_made_again_once_and_then_watched() {
     server.ends(DisconnectReason::RoomClosed);
     until(&mut bot, |news| *news == News::Inside).await;
     assert_eq!(server.joins(), 4);
+}
+
+#[tokio::test]
+async fn agents_are_called_by_one_bot_once_a_member_is_there() {
+    let server = Script::open().await;
+    server.state.lock().unwrap().failures = 1;
+    let _waiting = server.bot(IdleRoom::Hold).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(server.asked().is_empty(), "nobody is there");
+    server.enters("alice", 0);
+    let mut first = server.bot(IdleRoom::Hold).await;
+    until(&mut first, |news| joined(news, "alice")).await;
+    let asked = async |last: &str| {
+        while server.asked().last() != Some(&last) || server.asked().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.asked()
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, asked("create")).await.unwrap(), ["list", "delete", "create"]);
+    let mut second = server.bot(IdleRoom::Watch).await;
+    until(&mut second, |news| joined(news, "alice")).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let asked = server.asked();
+    assert_eq!(asked.iter().filter(|asked| **asked == "delete").count(), 1, "{asked:?}");
+    assert_eq!(asked.iter().filter(|asked| **asked == "create").count(), 2, "once more, since it failed: {asked:?}");
 }
 
 #[tokio::test]

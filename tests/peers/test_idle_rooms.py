@@ -8,15 +8,44 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
+from peers.agents import AgentWorker
 from peers.holes import heard_throughout, ledger
 from peers.livekit_server import BINARY, KEY, LiveKitServer
-from peers.places import LOOPBACK
+from peers.places import HLS_JS, LOOPBACK
 from peers.product import ELSEWHERE, WATCHING, Product, customer_of
 from peers.program import wait_for
 
 # How soon this server closes a room that everybody left, and one that nobody came to.
 DEPARTURE, EMPTY = 2, 3
 ABSENT = 0.005
+
+# Plays a playlist to its end, sixteen times as fast as it is, by hls.js or by the browser's own player.
+PLAY = """
+(async ([player, url]) => {
+  const audio = new Audio();
+  const told = (name) => new Promise((tell) => audio.addEventListener(name, tell, { once: true }));
+  const trouble = new Promise((_, fail) => {
+    audio.addEventListener("error", () => fail(audio.error.message));
+    setTimeout(() => fail(`it stands at ${audio.currentTime} of ${audio.duration} s`), 20_000);
+    window.tell = fail;
+  });
+  // From another origin the browser takes pieces of objects only with leave.
+  audio.crossOrigin = "anonymous";
+  audio.muted = true;
+  const ended = told("ended"), ready = told("canplay");
+  if (player === "hls.js") {
+    const hls = new Hls({ enableWorker: false, startPosition: 0 });
+    hls.on(Hls.Events.ERROR, (_, data) => window.tell(`${data.type}: ${data.details}`));
+    hls.loadSource(url);
+    hls.attachMedia(audio);
+  } else audio.src = url;
+  await Promise.race([ready, trouble]);
+  audio.playbackRate = 16;
+  await audio.play();
+  await Promise.race([ended, trouble]);
+  return audio.currentTime;
+})(%s)
+"""
 
 
 class Webhooks:
@@ -75,6 +104,10 @@ def details(recording):
     return requests.get(url, auth=customer_of(recording.app), timeout=10).json()
 
 
+def plays_to_its_end(page, player, url, seconds):
+    assert abs(page.eval(PLAY % json.dumps([player, url])) - seconds) < 0.1, (player, url)
+
+
 def heard_whole(answer):
     """Whether next to nothing is missing: a busy machine sends a packet late now and then."""
     return all(uid["missingMs"] <= 100 and "recorder_outside" not in uid["causesMs"] for uid in answer["ledger"]["uids"])
@@ -88,12 +121,15 @@ def idle(recording):
 
 
 def test_a_held_room_is_heard_from_the_first_word(waiting, hasty, crowd, receiver, room, webhooks, tmp_path):
+    everywhere, beside_members = (AgentWorker(crowd, hasty, kind) for kind in ("ROOM", "PARTICIPANT"))
     each = waiting.record(room, "individual", app=ELSEWHERE, maxIdleTime=60)
     assert idle(each)["recorder"] == "inside"
     time.sleep(EMPTY + 2)
     assert hasty.participants(room), "nobody came yet, and the room lasts as long as the recording waits"
+    assert everywhere.sent_to(room) == [], "no agent is sent into a room that only a recorder opened"
     alice = crowd.join(hasty.url, hasty.token(room, "alice"), tone=440)
     first = hasty.room(room).sid
+    wait_for("the agents to be sent to the member", lambda: everywhere.sent_to(room) == [""] and beside_members.sent_to(room) == ["alice"])
     wait_for("the recording to be no more idle", lambda: idle(each) is None)
     time.sleep(4)
     alice.leave()
@@ -104,6 +140,7 @@ def test_a_held_room_is_heard_from_the_first_word(waiting, hasty, crowd, receive
     time.sleep(EMPTY + DEPARTURE + 2)
     assert idle(each)["recorder"] == "inside"
     assert hasty.room(room).sid == again.sid, "it is made again once"
+    assert everywhere.sent_to(room) == [""], "no agent is sent into a room that the recorder made again"
     bob = crowd.join(hasty.url, hasty.token(room, "bob"), tone=660)
     came = time.time()
     time.sleep(5)
@@ -115,6 +152,7 @@ def test_a_held_room_is_heard_from_the_first_word(waiting, hasty, crowd, receive
     _, start, _ = heard_throughout(recorded, playlist, "bob", 660, bob)
     assert start - (came - playlist.start) < 0.5, "from the first word"
     assert not [gap for gap in ledger(recorded, "bob") if gap[2] == "recorder_outside"]
+    assert (everywhere.sent_to(room), beside_members.sent_to(room)) == (["", ""], ["alice", "bob"])
     assert webhooks.of(room) == ["room_started", "room_finished", "room_started"]
     receiver.wait(each.sid, 11)
     receiver.check(each.sid)
@@ -183,9 +221,11 @@ def test_a_deleted_room_is_left_alone_until_somebody_comes_back(waiting, hasty, 
 
 
 def test_a_recording_that_nobody_comes_back_to_ends_as_idle(waiting, hasty, crowd, room):
-    both = [waiting.record(room, "mix", app=app, maxIdleTime=6) for app in (ELSEWHERE, WATCHING)]
+    apps = (ELSEWHERE, ELSEWHERE, WATCHING)
+    both = [waiting.record(room, "mix", app=app, maxIdleTime=6) for app in apps]
+    agents = AgentWorker(crowd, hasty, "ROOM")
     alice = crowd.join(hasty.url, hasty.token(room, "alice"), tone=440)
-    wait_for("the recorders to be in the room", lambda: len(hasty.participants(room)) == 3)
+    wait_for("the recorders to be in the room", lambda: len(hasty.participants(room)) == 4)
     time.sleep(3)
     alice.leave()
     left = time.time()
@@ -196,10 +236,11 @@ def test_a_recording_that_nobody_comes_back_to_ends_as_idle(waiting, hasty, crow
         length = left - known["startedMs"] / 1000 + 6
         assert abs(known["durationMs"] / 1000 - length) < 1.5, (known["durationMs"], length)
     assert time.time() - left > 5.5
+    assert agents.sent_to(room) == [""], "one recorder of several lets the agents in"
     wait_for("the room to be closed", lambda: hasty.room(room) is None, seconds=25)
 
 
-def test_the_embedded_server_closes_its_room_and_the_recording_waits(waiting, crowd, receiver, room, tmp_path):
+def test_the_embedded_server_closes_its_room_and_the_recording_waits(waiting, browser, crowd, receiver, room, tmp_path):
     each = waiting.record(room, "individual", maxIdleTime=120)
     alice = crowd.join(waiting.url, waiting.token(room, "alice"), tone=440)
     time.sleep(12)
@@ -217,5 +258,13 @@ def test_the_embedded_server_closes_its_room_and_the_recording_waits(waiting, cr
     sound, start, _ = heard_throughout(recorded, playlist, "bob", 660, bob)
     assert start - (came - playlist.start) < 0.5, "from the first word"
     assert sound.level(660, 0.5, came - playlist.start - 1.5) < ABSENT
+    page = browser.open(f"{waiting.origin}/room", anyOrigin=True)
+    page.eval(f"{HLS_JS.read_text()};0")
+    for name in ("alice", "bob"):
+        playlist = recorded.individual(name)
+        assert playlist.path.read_text().count("#EXT-X-BYTERANGE") > 5, "an absence is listed in pieces of few objects"
+        for player in ("hls.js", "its own"):
+            plays_to_its_end(page, player, waiting.bucket.address(f"{each.prefix}/{playlist.path.name}"), playlist.seconds)
+    page.close()
     receiver.wait(each.sid, 11)
     receiver.check(each.sid)

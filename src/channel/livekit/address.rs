@@ -53,13 +53,13 @@ impl Address {
         url
     }
 
-    /// Where the server API lists the participants of a room.
-    pub(super) fn participants(&self) -> Url {
+    /// Where the server API is; a call's service and name follow.
+    pub(super) fn api(&self) -> Url {
         let mut url = self.0.clone();
         let scheme = if url.scheme() == "wss" { "https" } else { "http" };
         url.set_scheme(scheme).expect("both are schemes with a host");
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop().extend(["twirp", "livekit.RoomService", "ListParticipants"]);
+            path.pop().extend(["twirp", ""]);
         }
         url
     }
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn the_server_api_is_beside_the_socket() {
-        let list = |text: &str| String::from(Address::parse(text).unwrap().participants());
-        assert_eq!(list("ws://127.0.0.1:7880"), "http://127.0.0.1:7880/twirp/livekit.RoomService/ListParticipants");
-        assert_eq!(list("https://h/lk/"), "https://h/lk/twirp/livekit.RoomService/ListParticipants");
+        let api = |text: &str| String::from(Address::parse(text).unwrap().api());
+        assert_eq!(api("ws://127.0.0.1:7880"), "http://127.0.0.1:7880/twirp/");
+        assert_eq!(api("https://h/lk/"), "https://h/lk/twirp/");
     }
 
     #[test]

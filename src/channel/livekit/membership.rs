@@ -177,7 +177,9 @@ impl Membership {
 
     /// Begins a membership: the first one, or one that replaces another.
     async fn enter(&mut self, join: JoinResponse) {
-        self.room_sid = join.room.map(|room| room.sid).unwrap_or_default();
+        let room_sid = join.room.map(|room| room.sid).unwrap_or_default();
+        self.waiting.agents_came &= room_sid == self.room_sid;
+        self.room_sid = room_sid;
         self.sid = join.participant.map(|participant| participant.sid).unwrap_or_default();
         self.ice_servers = join.ice_servers;
         self.timers.joined(join.ping_interval, join.ping_timeout);
@@ -340,6 +342,7 @@ impl Membership {
             self.tell(News::Input(input)).await;
         }
         self.waiting.follow(self.members.is_empty());
+        self.let_agents_in();
         self.bind();
     }
 

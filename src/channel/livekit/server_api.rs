@@ -1,10 +1,10 @@
-//! The server API of a LiveKit server, as far as a bot that waits outside needs it: is somebody there? (RoomService over Twirp, protobuf
-//! bodies; docs/protocol/livekit.md section 2.)
+//! The server API of a LiveKit server, as far as a bot needs it: is somebody there? (Twirp with protobuf bodies;
+//! docs/protocol/livekit.md section 2.)
 
 use std::time::Duration;
 
 use livekit_protocol::{ListParticipantsRequest, ListParticipantsResponse, ParticipantInfo, participant_info};
-use prost::Message as _;
+use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::channel::JoinError;
 
-/// How long one look may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read, in bytes: a list of some ten thousand participants.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -26,43 +26,55 @@ const NOT_FOUND: &[u8] = b"not_found";
 #[derive(Clone, Debug)]
 pub(super) struct ServerApi {
     http: Client,
-    participants: Url,
+    base: Url,
 }
 
 impl ServerApi {
-    /// `participants` is where the list of a room's participants is asked for.
-    pub(super) fn new(participants: Url) -> Result<Self, reqwest::Error> {
+    /// `base` is where its services are.
+    pub(super) fn new(base: Url) -> Result<Self, reqwest::Error> {
         let builder = || {
             Client::builder()
                 .redirect(Policy::none())
                 .no_proxy()
-                .timeout(LOOK_TIMEOUT)
+                .timeout(CALL_TIMEOUT)
                 .pool_max_idle_per_host(1)
                 .user_agent(concat!("cloud-recorder/", env!("CARGO_PKG_VERSION")))
         };
         // Without TLS no certificates have to be looked for.
-        let encrypted = participants.scheme() == "https";
+        let encrypted = base.scheme() == "https";
         let http = if encrypted { builder().build()? } else { builder().tls_certs_only([]).build()? };
-        Ok(Self { http, participants })
+        Ok(Self { http, base })
     }
 
     /// Whether somebody is in the room who keeps it open and is seen by its members. There is nobody in a room that does not exist.
     pub(super) async fn is_somebody_in(&self, room: &str, token: &SecretString) -> Result<bool, JoinError> {
-        let body = ListParticipantsRequest { room: room.to_owned() }.encode_to_vec();
-        let request = self.http.post(self.participants.clone()).bearer_auth(token.expose_secret()).body(body);
+        let request = ListParticipantsRequest { room: room.to_owned() };
+        let list: Option<ListParticipantsResponse> = self.call("RoomService/ListParticipants", &request, token).await?;
+        Ok(list.is_some_and(|list| list.participants.iter().any(counts)))
+    }
+
+    /// The answer to a call, `Service/Name`; `None` where what it is about does not exist.
+    pub(super) async fn call<Q: Message, A: Message + Default>(
+        &self,
+        name: &str,
+        question: &Q,
+        token: &SecretString,
+    ) -> Result<Option<A>, JoinError> {
+        let url = self.base.join(&format!("livekit.{name}")).map_err(|error| JoinError::Protocol(error.to_string()))?;
+        let request = self.http.post(url).bearer_auth(token.expose_secret()).body(question.encode_to_vec());
         let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"));
         let unreachable = |error: reqwest::Error| JoinError::Unreachable(error.without_url().to_string());
         let mut answer = request.send().await.map_err(unreachable)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(JoinError::Protocol("the list of participants is too long".to_owned()));
+                return Err(JoinError::Protocol("its server API says too much".to_owned()));
             }
             bytes.extend_from_slice(&chunk);
         }
         match answer.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND if bytes.windows(NOT_FOUND.len()).any(|part| part == NOT_FOUND) => return Ok(false),
+            StatusCode::NOT_FOUND if bytes.windows(NOT_FOUND.len()).any(|part| part == NOT_FOUND) => return Ok(None),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(JoinError::Refused("its server API refuses the app's key".to_owned()));
             }
@@ -71,9 +83,8 @@ impl ServerApi {
             }
             status => return Err(JoinError::Protocol(format!("its server API answers {status}"))),
         }
-        let list = ListParticipantsResponse::decode(bytes.as_slice())
-            .map_err(|error| JoinError::Protocol(format!("the list of participants can't be read: {error}")))?;
-        Ok(list.participants.iter().any(counts))
+        let answer = A::decode(bytes.as_slice());
+        answer.map(Some).map_err(|error| JoinError::Protocol(format!("its server API can't be read: {error}")))
     }
 }
 
@@ -98,7 +109,7 @@ mod tests {
     /// What a server that answers this makes of a look.
     async fn look(status: &str, body: &[u8]) -> Result<bool, JoinError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}/list", listener.local_addr().unwrap())).unwrap();
+        let url = Url::parse(&format!("http://{}/api/", listener.local_addr().unwrap())).unwrap();
         let answer = [format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -109,7 +120,11 @@ mod tests {
         });
         let seen = ServerApi::new(url).unwrap().is_somebody_in("room", &"token".to_owned().into()).await;
         let asked = server.await.unwrap();
-        assert!(asked.starts_with("POST /list ") && asked.contains("authorization: Bearer token"), "{asked}");
+        assert!(
+            asked.starts_with("POST /api/livekit.RoomService/ListParticipants ")
+                && asked.contains("authorization: Bearer token"),
+            "{asked}"
+        );
         seen
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use super::agents::NOBODY;
 use crate::channel::jwt::{self, Validity};
 use crate::units::WallMs;
 
@@ -26,11 +27,13 @@ pub(super) struct Passes {
     refreshed: Option<SecretString>,
     /// How long a room that our join makes lasts without a member.
     empty_timeout: Option<Duration>,
+    /// No agent is sent into a room that our join makes.
+    keeps_agents_out: bool,
 }
 
 impl Passes {
     pub(super) fn new(api_key: String, api_secret: SecretString, identity: String) -> Self {
-        Self { api_key, api_secret, identity, refreshed: None, empty_timeout: None }
+        Self { api_key, api_secret, identity, refreshed: None, empty_timeout: None, keeps_agents_out: false }
     }
 
     /// Whose passes they are.
@@ -53,7 +56,7 @@ impl Passes {
                 hidden: true,
                 recorder: true,
             },
-            room_config: self.empty_timeout.map(RoomConfig::lasting),
+            room_config: self.empty_timeout.map(|time| RoomConfig::lasting(time, self.keeps_agents_out)),
         };
         jwt::mint(&claims, &self.api_secret).into()
     }
@@ -72,6 +75,16 @@ impl Passes {
     /// From here on a room that our join makes lasts so long without a member. Where it is there already, nothing changes.
     pub(super) fn hold(&mut self, empty_timeout: Duration) {
         self.empty_timeout = Some(empty_timeout);
+    }
+
+    /// From here on no agent is sent into a room that our join makes: see [`super::agents`].
+    pub(super) fn keep_agents_out(&mut self) {
+        self.keeps_agents_out = true;
+    }
+
+    /// Whether agents may wait for a word of ours.
+    pub(super) fn keeps_agents_out(&self) -> bool {
+        self.keeps_agents_out
     }
 
     /// Keeps a pass that the server sent; it may know grants that we don't.
@@ -110,12 +123,22 @@ struct Claims<'a> {
 #[serde(rename_all = "camelCase")]
 struct RoomConfig {
     empty_timeout: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agents: Option<[Agent; 1]>,
 }
 
 impl RoomConfig {
-    fn lasting(time: Duration) -> Self {
-        Self { empty_timeout: u32::try_from(time.as_secs()).unwrap_or(u32::MAX) }
+    fn lasting(time: Duration, keeps_agents_out: bool) -> Self {
+        let empty_timeout = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        Self { empty_timeout, agents: keeps_agents_out.then_some([Agent { agent_name: NOBODY }]) }
     }
+}
+
+/// An agent that the room wants.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Agent {
+    agent_name: &'static str,
 }
 
 #[derive(Serialize)]
@@ -177,6 +200,9 @@ mod tests {
         let secret = "secret".to_owned().into();
         let claims: Value = jwt::verify(passes.mint("room", NOW).expose_secret(), &secret).unwrap();
         assert_eq!(claims["roomConfig"], json!({"emptyTimeout": 130}));
+        passes.keep_agents_out();
+        let claims: Value = jwt::verify(passes.mint("room", NOW).expose_secret(), &secret).unwrap();
+        assert_eq!(claims["roomConfig"], json!({"emptyTimeout": 130, "agents": [{"agentName": NOBODY}]}));
         let claims: Value = jwt::verify(passes.mint_for_api("room", NOW).expose_secret(), &secret).unwrap();
         assert_eq!(claims["video"], json!({"room": "room", "roomAdmin": true}));
         assert_eq!(claims["exp"], 1_700_000_060);

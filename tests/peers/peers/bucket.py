@@ -46,6 +46,10 @@ class Bucket:
     def get(self, key):
         return self.s3.get_object(Bucket=self.name, Key=key)["Body"].read()
 
+    def address(self, key):
+        """Where everybody may read an object, if the bucket allows that."""
+        return f"{self.endpoint}/{self.name}/{key}"
+
     def fetch(self, prefix, folder):
         """Everything of one recording as files; returns what is in it."""
         folder.mkdir(parents=True, exist_ok=True)

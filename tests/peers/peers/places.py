@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parents[3]
 KEPT = ROOT / "target" / "peers"
 PRODUCT = ROOT / "target" / "debug" / "cloud-recorder"
 SCREENS = KEPT / "screens"
+HLS_JS = ROOT / "src" / "console" / "web" / "node_modules" / "hls.js" / "dist" / "hls.light.min.js"
 LOOPBACK = "127.0.0.1"
 
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::recovery::Recovery;
 use super::{Exit, Membership};
 use crate::channel::livekit::IdleRoom;
+use crate::channel::livekit::agents;
 use crate::channel::livekit::server_api::ServerApi;
 use crate::channel::livekit::signal::Socket;
 use crate::channel::livekit::tracks::Tracks;
@@ -52,11 +53,13 @@ pub(in crate::channel::livekit) struct Waiting {
     pub(super) absent: Option<Instant>,
     /// Whose sound can't be heard yet though the bot is in the room, and since when.
     pub(super) unheard: Vec<(String, Instant)>,
+    /// Agents were let into the present room.
+    pub(super) agents_came: bool,
 }
 
 impl Waiting {
     pub(in crate::channel::livekit) const fn new(policy: IdleRoom, api: ServerApi, patience: Duration) -> Self {
-        Self { policy, api, patience, empty: None, held: false, absent: None, unheard: Vec::new() }
+        Self { policy, api, patience, empty: None, held: false, absent: None, unheard: Vec::new(), agents_came: false }
     }
 
     /// How long a room that the bot's join makes now has to last without a member.
@@ -136,6 +139,16 @@ impl Membership {
     pub(super) fn is_of_the_closed_room(&self, join: &JoinResponse) -> bool {
         let known = |sid: &str| !sid.is_empty() && sid == self.room_sid;
         self.waiting.absent.is_some() && join.room.as_ref().is_some_and(|room| known(&room.sid))
+    }
+
+    /// Lets the server's agents into the room of the first member, if a bot made it. The room goes on without waiting for it.
+    pub(super) fn let_agents_in(&mut self) {
+        if self.members.is_empty() || self.waiting.agents_came || !self.passes.keeps_agents_out() {
+            return;
+        }
+        self.waiting.agents_came = true;
+        let token = self.passes.mint_for_api(&self.room, crate::clock::now());
+        tokio::spawn(agents::let_in(self.waiting.api.clone(), self.room.clone(), token));
     }
 
     async fn pause(&self, time: Duration) -> Result<(), Exit> {
