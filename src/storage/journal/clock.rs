@@ -1,7 +1,7 @@
 //! Clock records: what a reader has to know again after damage, and where a session's time lies on the machine's (layout in [`super`]).
 
 use super::cursor::{Cursor, put_varint};
-use crate::units::{BootTime, Sid, TICKS_PER_SECOND, Ticks};
+use crate::units::{BootTime, Sid, TICKS_PER_MS, TICKS_PER_SECOND, Ticks};
 
 /// Longest time of a session between two clock records, in ticks, while it has records: 1 s.
 pub(super) const CLOCK_TICKS: u64 = TICKS_PER_SECOND;
@@ -13,6 +13,16 @@ pub struct Clock {
     pub ticks: Ticks,
     /// The machine's, when the session's record with this time was appended.
     pub time: BootTime,
+}
+
+impl Clock {
+    /// Of two notes, `self` the earlier one, the one that tells better where the session's time lies on the machine's. A record is appended
+    /// some time after what it tells of, longer on a busy machine, so within one run of the machine that is the one with the least delay.
+    pub(super) fn or_better(self, later: Self) -> Self {
+        let offset = |clock: &Self| i128::from(clock.time.ms) * i128::from(TICKS_PER_MS) - i128::from(clock.ticks.0);
+        let same = self.time.boot == later.time.boot;
+        if same && offset(&self) <= offset(&later) { self } else { later }
+    }
 }
 
 /// What a clock record says.
@@ -57,6 +67,18 @@ const fn digit(letter: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_late_tells_less() {
+        let clock = |second: u64, boot: u8, ms: u64| Clock {
+            ticks: Ticks::from_secs(second),
+            time: BootTime { boot: [boot; 16], ms },
+        };
+        let (first, late, soon) = (clock(1, 7, 501_010), clock(2, 7, 502_300), clock(3, 7, 503_002));
+        assert_eq!(first.or_better(late), first);
+        assert_eq!(first.or_better(late).or_better(soon), soon);
+        assert_eq!(soon.or_better(clock(4, 8, 20_000)), clock(4, 8, 20_000), "the machine was started anew");
+    }
 
     #[test]
     fn a_clock_survives_the_round_trip() {

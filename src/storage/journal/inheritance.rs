@@ -29,6 +29,8 @@ pub(super) struct Inherited {
     pub(super) begun: Option<Place>,
     /// Its last clock record.
     pub(super) clock: Option<Clock>,
+    /// The one that tells best where the session's time lies on the machine's, in the machine's last run.
+    pub(super) anchor: Option<Clock>,
     /// What the bucket confirmed since its last beginning, in order.
     pub(super) stored: Vec<StoredObject>,
 }
@@ -93,6 +95,7 @@ impl Inheritance {
             inherited.spec = inherited.spec.take().or(found.spec);
             inherited.begun = found.begun.map(|end| Place { file: file.number, end }).or(inherited.begun);
             inherited.clock = found.clock.or(inherited.clock);
+            inherited.anchor = scan::better(inherited.anchor, found.anchor);
             if found.begun.is_some() {
                 inherited.stored.clear();
             }

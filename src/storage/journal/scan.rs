@@ -32,6 +32,8 @@ pub(super) struct Found {
     pub(super) begun: Option<u64>,
     /// The last clock record that knew the machine's time.
     pub(super) clock: Option<Clock>,
+    /// The one that tells best where the session's time lies on the machine's.
+    pub(super) anchor: Option<Clock>,
     /// What the bucket confirmed since `begun`, in order.
     pub(super) stored: Vec<StoredObject>,
 }
@@ -80,8 +82,10 @@ impl Scan {
                     self.add(std::mem::take(numbered));
                 }
                 numbered.sid = Some(sid);
-                let known = clock.time.boot != BootTime::UNKNOWN.boot;
-                numbered.found.clock = Some(clock).filter(|_| known).or(numbered.found.clock);
+                if clock.time.boot != BootTime::UNKNOWN.boot {
+                    numbered.found.clock = Some(clock);
+                    numbered.found.anchor = Some(numbered.found.anchor.map_or(clock, |known| known.or_better(clock)));
+                }
             }
             kind::CHECKPOINT | kind::CHECKPOINT_COPY => {
                 let part = Part::read(kind, &mut body)?;
@@ -101,11 +105,20 @@ impl Scan {
 
     fn add(&mut self, Numbered { sid, found, .. }: Numbered) {
         let Some(sid) = sid else { return };
-        let Found { spec, begun, clock, stored } = found;
+        let Found { spec, begun, clock, anchor, stored } = found;
         let all = self.sessions.entry(sid).or_default();
         all.spec = spec.or_else(|| all.spec.take());
         all.begun = all.begun.max(begun);
         all.clock = clock.or(all.clock);
+        all.anchor = better(all.anchor, anchor);
         all.stored.extend(stored);
+    }
+}
+
+/// The better one of two anchors, the later one second.
+pub(super) fn better(earlier: Option<Clock>, later: Option<Clock>) -> Option<Clock> {
+    match (earlier, later) {
+        (Some(earlier), Some(later)) => Some(earlier.or_better(later)),
+        (earlier, later) => later.or(earlier),
     }
 }

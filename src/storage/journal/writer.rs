@@ -168,9 +168,9 @@ impl Writer {
         self.0.shared.state().know(spec);
     }
 
-    /// The last time that earlier runs noted on both clocks, the session's and the machine's.
+    /// A time that earlier runs noted on both clocks, the session's and the machine's: the one that was noted with the least delay.
     pub fn inherited_clock(&self, sid: &Sid) -> Option<Clock> {
-        self.0.shared.inheritance.sessions.get(sid)?.clock
+        self.0.shared.inheritance.sessions.get(sid)?.anchor
     }
 
     /// Whether the session should append a [`Record::Checkpoint`] now: its start or last checkpoint is in an older file than the one
