@@ -49,12 +49,10 @@ impl FixedSegments {
         if segment.entry.duration == Ticks::ZERO || self.len() >= MAX_FIXED {
             return false;
         }
-        let of_playlist = self.0.entry(segment.playlist.clone()).or_default();
-        let before = of_playlist.range(..segment.entry.end()).next_back();
-        if before.is_some_and(|(_, before)| before.entry.end() > segment.entry.start) {
+        if self.overlaps(&segment) {
             return false;
         }
-        of_playlist.insert(segment.entry.start, segment);
+        self.0.entry(segment.playlist.clone()).or_default().insert(segment.entry.start, segment);
         true
     }
 
@@ -72,6 +70,12 @@ impl FixedSegments {
             over.extend(places.iter().filter_map(|at| known.remove(at)));
         }
         self.insert(segment).then_some(over)
+    }
+
+    /// Whether another one lies in the place of this one.
+    pub(super) fn overlaps(&self, segment: &FixedSegment) -> bool {
+        let before = self.0.get(&segment.playlist).and_then(|known| known.range(..segment.entry.end()).next_back());
+        before.is_some_and(|(_, before)| before.entry.end() > segment.entry.start)
     }
 
     /// The playlists that have any.

@@ -80,10 +80,11 @@ impl Works {
                 self.is_unasked(confirmed.clone(), error);
             }
         }
-        self.insert_fixed(spooled.segments);
+        let over = self.insert_fixed(spooled.segments);
+        let whole = self.without_useless(spooled.whole, &over).await;
         let copies = self.fetch_copies(home.as_ref(), &confirmed).await?;
         self.hear_again();
-        self.resume(spooled.whole);
+        self.resume(whole);
         self.resume(copies.objects);
         Ok(ended.or(copies.ended.map(|ended| ended.max(self.fixed.end()))))
     }
@@ -99,7 +100,7 @@ impl Works {
         Ok((held.ended.map(|ended| ended.max(self.fixed.end())), over))
     }
 
-    /// Those in whose place the bucket holds another one.
+    /// Inserts final segments behind what a checkpoint knows; those of the spool in whose place another one lies.
     fn insert_fixed(&mut self, segments: Vec<FixedSegment>) -> Vec<FixedSegment> {
         let mut over = Vec::new();
         for segment in segments {
@@ -111,6 +112,8 @@ impl Works {
                 let others = self.fixed.insert_over(segment).into_iter().flatten();
                 // What is the same need not be uploaded, and does no harm.
                 over.extend(others.filter(|other| other.entry != entry || other.stored.sha256 != stored.sha256));
+            } else if self.fixed.overlaps(&segment) {
+                over.push(segment);
             } else {
                 self.fixed.insert(segment);
             }

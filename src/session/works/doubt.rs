@@ -21,7 +21,7 @@ use crate::fault::Explain;
 use crate::recording::{PlaylistId, Segment};
 use crate::session::in_bucket::{InBucket, Question};
 use crate::session::objects::Stored;
-use crate::storage::{BucketError, Progress, SpoolError, SpooledObject, UploadError};
+use crate::storage::{BucketError, ObjectKind, Progress, SpoolError, SpooledObject, UploadError};
 
 /// How far apart two questions to the bucket are.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -141,7 +141,12 @@ impl Works {
 
     /// Takes what the bucket holds into the playlists, and hands over the rest.
     async fn settle_doubt(&mut self, held: InBucket) -> Result<(), SpoolError> {
-        let Some(Doubt { known, made, gone, .. }) = self.doubt.take() else { return Ok(()) };
+        let Some(Doubt { mut known, made, gone, .. }) = self.doubt.take() else { return Ok(()) };
+        // Each playlist is given out anew, and an older text must not follow that.
+        let texts: Vec<_> = known.left.extract_if(.., |object| object.kind == ObjectKind::Playlist).collect();
+        for text in texts {
+            self.forget_spooled(Some(text.clone()), &text.name).await;
+        }
         let mut left: HashMap<String, SpooledObject> =
             known.left.iter().chain(&made).map(|object| (object.name.clone(), object.clone())).collect();
         let settled = self.settle_around(held, gone, &mut left).await;
