@@ -57,6 +57,9 @@ pub(super) const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// The largest signalling message, in bytes. A client's offer with many sections has about 20 000.
 pub(super) const MAX_SIGNAL_BYTES: usize = 256 * 1024;
 
+/// What a signalling socket reads at once, in bytes: it keeps a buffer of this size. Longer messages take several reads.
+pub(super) const SIGNAL_READ_BYTES: usize = 4 * 1024;
+
 /// The largest session description, in bytes.
 pub(super) const MAX_SDP_BYTES: usize = 128 * 1024;
 

@@ -103,14 +103,14 @@ impl LiveRoom {
     /// A new member.
     pub(super) async fn join(
         self: &Arc<Self>,
-        mux: &UdpMux,
+        mux: &Arc<UdpMux>,
         uid: Uid,
         pass: Pass,
         client: Client,
         place: Place,
     ) -> Result<Seat, NoSeat> {
         let member = MemberId::new();
-        let publisher = Publisher::open(mux, member.clone(), Arc::downgrade(self)).await?;
+        let publisher = Publisher::new(Arc::clone(mux), member.clone(), Arc::downgrade(self));
         let publisher = Arc::new(tokio::sync::Mutex::new(publisher));
         let (subscriber, data) =
             Subscriber::open(mux, member.clone(), Arc::downgrade(self), self.limits.answer_within, client.rust_core)

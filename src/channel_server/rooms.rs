@@ -22,7 +22,7 @@ use crate::units::{AppId, Cname, Uid};
 /// The open rooms.
 #[derive(Debug)]
 pub(super) struct Rooms {
-    mux: UdpMux,
+    mux: Arc<UdpMux>,
     book: Book,
     limits: Limits,
     places: Places,
@@ -34,7 +34,7 @@ pub(super) struct Rooms {
 impl Rooms {
     pub(super) fn new(mux: UdpMux, book: Book, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
-            mux,
+            mux: Arc::new(mux),
             book,
             limits,
             places: Places::new(limits),
@@ -168,7 +168,7 @@ impl Rooms {
         &self.limits
     }
 
-    pub(super) const fn mux(&self) -> &UdpMux {
+    pub(super) fn mux(&self) -> &UdpMux {
         &self.mux
     }
 

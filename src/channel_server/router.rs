@@ -18,7 +18,7 @@ use livekit_protocol::leave_request::Action;
 use serde::Deserialize;
 use tokio_util::task::TaskTracker;
 
-use super::limits::MAX_SIGNAL_BYTES;
+use super::limits::{MAX_SIGNAL_BYTES, SIGNAL_READ_BYTES};
 use super::live::NoSeat;
 
 use super::platform::Platform;
@@ -127,6 +127,7 @@ async fn join(
     upgrade
         .max_message_size(MAX_SIGNAL_BYTES)
         .max_frame_size(MAX_SIGNAL_BYTES)
+        .read_buffer_size(SIGNAL_READ_BYTES)
         .on_upgrade(move |socket| door.sockets.track_future(serve(socket)))
 }
 

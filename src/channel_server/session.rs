@@ -31,7 +31,7 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, refresher: Refr
         let alive = tokio::select! {
             () = seat.lost.cancelled() => false,
             message = seat.messages.recv() => match message {
-                Some(message) => write(&mut socket, encode(message)).await,
+                Some(message) => write(&mut socket, encode(*message)).await,
                 None => return close(socket).await,
             },
             frame = socket.recv() => match frame {
@@ -39,7 +39,8 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, refresher: Refr
                 Some(Ok(Frame::Close(_))) => return drain(socket).await,
                 Some(Ok(frame)) => {
                     deadline = Instant::now() + silence;
-                    read(&seat, frame).await;
+                    // Boxed: making a peer connection is a future of 20 KB, which every socket would hold for its life.
+                    Box::pin(read(&seat, frame)).await;
                     true
                 }
                 Some(Err(_)) | None => false,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::world::until;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cloud-recorder");
+
 /// How long a worker that was told to stop may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,16 +23,23 @@ pub(crate) struct Binary {
 impl Binary {
     /// Starts it with this configuration, logs and all into files of `folder`, and waits until it serves.
     pub(crate) async fn serve(folder: &Path, config: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.envs(environment.iter().copied());
+        Self::run(folder, config, command).await
+    }
+
+    /// The same of a worker that may open `files` files at most, and can't raise that.
+    pub(crate) async fn serve_with(files: u32, folder: &Path, config: &Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh", PROGRAM]);
+        Self::run(folder, config, command).await
+    }
+
+    async fn run(folder: &Path, config: &Path, mut command: Command) -> Self {
         let number = (0..).find(|number| !log(folder, *number, "out").exists()).unwrap();
         let file = |kind: &str| File::create(log(folder, number, kind)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_cloud-recorder"))
-            .args(["serve", "--config"])
-            .arg(config)
-            .envs(environment.iter().copied())
-            .stdout(file("out"))
-            .stderr(file("err"))
-            .spawn()
-            .unwrap();
+        let child =
+            command.args(["serve", "--config"]).arg(config).stdout(file("out")).stderr(file("err")).spawn().unwrap();
         let mut binary = Self { child, url: String::new(), out: log(folder, number, "out") };
         until(async || std::fs::read_to_string(&binary.out).unwrap().contains("\nData ").then_some(())).await;
         binary.url = binary.said("REST API");
@@ -42,6 +51,13 @@ impl Binary {
         let said = std::fs::read_to_string(&self.out).unwrap();
         let line = said.lines().find(|line| line.starts_with(what)).unwrap();
         format!("http://{}", line.split("http://").nth(1).unwrap().split('/').next().unwrap())
+    }
+
+    /// Its private memory in KiB: no file's pages, nothing that was given back.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends it a signal (`-HUP`).

@@ -51,6 +51,7 @@ mod every_state_is_named;
 mod keys_that_may_not_read_say_so;
 mod letters_get_a_second_chance;
 mod lost_recordings_are_found;
+mod members_cost_little_memory;
 mod metrics_name_what_happens;
 mod names_that_lead_inside_get_nothing;
 mod no_secret_is_written_anywhere;

@@ -21,6 +21,9 @@ use crate::channel::JoinError;
 /// The largest message that is read, in bytes: a list of some ten thousand members.
 const MAX_MESSAGE_LEN: usize = 8 * 1024 * 1024;
 
+/// What the socket reads at once, in bytes: it keeps a buffer of this size. Longer messages take several reads.
+const READ_BYTES: usize = 8 * 1024;
+
 /// How long a message may take to leave; a socket that is stuck for longer is dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -49,8 +52,10 @@ impl Socket {
             // Fails only where the process has chosen its provider already, which is as good.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
-        let config =
-            WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_LEN)).max_frame_size(Some(MAX_MESSAGE_LEN));
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE_LEN))
+            .max_frame_size(Some(MAX_MESSAGE_LEN))
+            .read_buffer_size(READ_BYTES);
         let (stream, _) = connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
         let mut socket = Self(stream);
         let first = socket.next().await.map_err(|Lost(why)| JoinError::Protocol(why))?;

@@ -29,7 +29,8 @@ pub(super) struct Link {
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    outbox: mpsc::Sender<Message>,
+    /// A queue has room for 32 messages at once, and a message is 900 bytes long: boxed, an empty queue costs less than one.
+    outbox: mpsc::Sender<Box<Message>>,
     pub(super) lost: CancellationToken,
 }
 
@@ -42,7 +43,7 @@ pub(in crate::channel_server) struct Seat {
     pub(in crate::channel_server) member: MemberId,
     pub(in crate::channel_server) publisher: SharedPublisher,
     /// What to send; ends when the member is gone.
-    pub(in crate::channel_server) messages: mpsc::Receiver<Message>,
+    pub(in crate::channel_server) messages: mpsc::Receiver<Box<Message>>,
     /// Cancelled when the socket is to end without a word: the member came back on another one, or this one is too slow.
     pub(in crate::channel_server) lost: CancellationToken,
     pub(super) epoch: u64,
@@ -55,14 +56,14 @@ impl std::fmt::Debug for Link {
 }
 
 impl Socket {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Box<Message>>) {
         let (outbox, messages) = mpsc::channel(MAX_OUTBOX);
         (Self { outbox, lost: CancellationToken::new() }, messages)
     }
 
     /// A socket that can't keep up is lost; its member may come back and gets everything anew.
     pub(super) fn tell(&self, message: Message) {
-        if self.outbox.try_send(message).is_err() {
+        if self.outbox.try_send(Box::new(message)).is_err() {
             self.lost.cancel();
         }
     }

@@ -1,4 +1,6 @@
 //! The connection on which a member publishes: the client offers, we answer.
+//!
+//! It is made when the client first has something to say on it: who only listens never does, and a peer connection takes 90 KB.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -21,9 +23,14 @@ use crate::channel_server::udp_mux::UdpMux;
 
 /// A member's publishing connection.
 pub(in crate::channel_server) struct Publisher {
-    connection: Connection,
+    mux: Arc<UdpMux>,
     owner: MemberId,
     room: Weak<LiveRoom>,
+    open: Option<Open>,
+}
+
+struct Open {
+    connection: Connection,
     _inbound: AbortOnDropHandle<()>,
 }
 
@@ -35,15 +42,21 @@ pub(in crate::channel_server) struct Answer {
 }
 
 impl Publisher {
-    pub(in crate::channel_server) async fn open(
-        mux: &UdpMux,
-        owner: MemberId,
-        room: Weak<LiveRoom>,
-    ) -> Result<Self, PeerError> {
-        let (arrivals, arriving) = mpsc::channel(MAX_ARRIVALS);
-        let (connection, _) = Connection::open(mux, arrivals).await?;
-        let inbound = tokio::spawn(take_up(arriving, owner.clone(), Weak::clone(&room)));
-        Ok(Self { connection, owner, room, _inbound: AbortOnDropHandle::new(inbound) })
+    pub(in crate::channel_server) const fn new(mux: Arc<UdpMux>, owner: MemberId, room: Weak<LiveRoom>) -> Self {
+        Self { mux, owner, room, open: None }
+    }
+
+    async fn connection(&mut self) -> Result<&mut Connection, PeerError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let (arrivals, arriving) = mpsc::channel(MAX_ARRIVALS);
+                let (connection, _) = Connection::open(&self.mux, arrivals).await?;
+                let inbound = tokio::spawn(take_up(arriving, self.owner.clone(), Weak::clone(&self.room)));
+                Open { connection, _inbound: AbortOnDropHandle::new(inbound) }
+            }
+        };
+        Ok(&mut self.open.insert(open).connection)
     }
 
     pub(in crate::channel_server) async fn answer(&mut self, offer: &str) -> Result<Answer, PeerError> {
@@ -53,13 +66,14 @@ impl Publisher {
             sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone()))).collect();
         let level = audio_level_id(offer);
         let offer = RTCSessionDescription::offer(sdp::sanitized(offer))?;
-        self.connection.set_remote(offer).await?;
-        let answer = self.connection.pc.create_answer(None).await?;
+        let connection = self.connection().await?;
+        connection.set_remote(offer).await?;
+        let answer = connection.pc.create_answer(None).await?;
+        let sdp = connection.describe(answer).await?;
         let wanted = |mid: &str| {
             let track = sections.iter().find(|section| section.mid == mid)?.track.as_deref()?;
             Some(self.room.upgrade()?.opus_wishes(&self.owner, track))
         };
-        let sdp = self.connection.describe(answer).await?;
         let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
         if let Some(room) = self.room.upgrade() {
             let red = sdp::red_payload_type(&sdp);
@@ -69,7 +83,10 @@ impl Publisher {
     }
 
     pub(in crate::channel_server) async fn candidate(&mut self, json: &str) {
-        self.connection.candidate(json).await;
+        match self.connection().await {
+            Ok(connection) => connection.candidate(json).await,
+            Err(error) => tracing::debug!(member = %self.owner, %error, "no connection for a candidate"),
+        }
     }
 }
 
