@@ -48,6 +48,7 @@ mod every_attempt_can_be_seen;
 mod every_end_has_a_reason;
 mod every_odd_request_of_real_callers;
 mod every_state_is_named;
+mod few_open_files_are_enough;
 mod keys_that_may_not_read_say_so;
 mod letters_get_a_second_chance;
 mod lost_recordings_are_found;
