@@ -1,9 +1,9 @@
 //! From one publisher to all who hear it. Sequence numbers and timestamps stay the sender's, so that a listener sees real loss
 //! and real gaps; SSRC and payload type become the listener's, extensions are dropped. A packet with redundancy goes to who takes RED as
-//! it is, and to everybody else as the Opus packet that it would have been without.
+//! it is, and to everybody else as the Opus packet that it would have been without, behind those before it that were lost.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures_util::FutureExt;
 use rtc::rtp::Packet;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use super::red::{self, Red};
+use super::red::{self, History, Red};
 use crate::channel::peer::OPUS_PAYLOAD_TYPE;
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::room::Label;
@@ -25,6 +25,8 @@ pub(in crate::channel_server) struct Publication {
     /// Cancelled when the track is over.
     pub(in crate::channel_server) over: CancellationToken,
     listeners: RwLock<Arc<[Arc<Listener>]>>,
+    /// What was sent on as plain Opus, from the first packet on.
+    history: Mutex<Option<History>>,
 }
 
 /// One listener's end of a track.
@@ -41,7 +43,14 @@ const NO_RED: u8 = 0xff;
 
 impl Publication {
     pub(in crate::channel_server) fn new(sid: TrackSid, owner: MemberId, label: Label) -> Self {
-        Self { sid, owner, label, over: CancellationToken::new(), listeners: RwLock::new(Arc::new([])) }
+        Self {
+            sid,
+            owner,
+            label,
+            over: CancellationToken::new(),
+            listeners: RwLock::new(Arc::new([])),
+            history: Mutex::default(),
+        }
     }
 
     pub(super) fn add(&self, listener: &Arc<Listener>) {
@@ -65,10 +74,25 @@ impl Publication {
             tracing::trace!(track = %self.sid, "not a packet of RED; passed over");
             return;
         }
+        let (recovered, new) = self.recover(packet, unpacked.as_ref());
         let listeners = Arc::clone(&self.listeners.read().expect("nothing panics while it holds the listeners"));
         for listener in listeners.iter() {
-            listener.write(packet, unpacked.as_ref());
+            let plain = !listener.takes(unpacked.as_ref());
+            if plain {
+                recovered.iter().for_each(|earlier| listener.write(earlier, None));
+            }
+            if new || !plain {
+                listener.write(packet, unpacked.as_ref());
+            }
         }
+    }
+
+    /// The packets before this one that it brings, and whether it is new itself, for who takes no RED.
+    fn recover(&self, packet: &Packet, unpacked: Option<&Red>) -> (Vec<Packet>, bool) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = history.get_or_insert_with(|| History::since(packet));
+        let recovered = unpacked.map(|red| history.recover(packet, red)).unwrap_or_default();
+        (recovered, history.send(packet))
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Listener>>)) {
@@ -106,13 +130,17 @@ impl Listener {
 }
 
 impl Listener {
-    /// The packet as the listener gets it. The blocks of a packet with redundancy name payload types, which have to be the listener's.
+    /// Whether it gets the packet with its redundancy. The blocks name payload types, which have to be the listener's.
+    fn takes(&self, unpacked: Option<&Red>) -> bool {
+        let (opus, red) = (self.opus.load(Ordering::Relaxed), self.red.load(Ordering::Relaxed));
+        red != NO_RED && unpacked.is_some_and(|unpacked| unpacked.payload_type == Some(opus))
+    }
+
+    /// The packet as the listener gets it.
     fn own(&self, packet: &Packet, unpacked: Option<&Red>) -> Packet {
         let (opus, red) = (self.opus.load(Ordering::Relaxed), self.red.load(Ordering::Relaxed));
         match unpacked {
-            Some(Red { payload_type, .. }) if red != NO_RED && *payload_type == Some(opus) => {
-                readdressed(packet, self.ssrc, red)
-            }
+            Some(_) if self.takes(unpacked) => readdressed(packet, self.ssrc, red),
             Some(Red { primary, .. }) => Packet { payload: primary.clone(), ..readdressed(packet, self.ssrc, opus) },
             None => readdressed(packet, self.ssrc, opus),
         }
