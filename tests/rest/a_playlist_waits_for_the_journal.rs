@@ -11,16 +11,22 @@ use crate::write_once::{Policy, WriteOnce};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_bucket_cannot_be_read() {
-    record(true).await;
+    record(true, "fmp4").await;
+}
+
+#[cfg(feature = "aac")]
+#[tokio::test(flavor = "multi_thread")]
+async fn and_in_ts_too() {
+    record(true, "ts").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn and_goes_on_where_it_can() {
-    record(false).await;
+    record(false, "fmp4").await;
 }
 
 /// A recording whose journal refuses everything.
-async fn record(write_only: bool) {
+async fn record(write_only: bool, container: &str) {
     let world = World::with(Wishes { journal_buffer_bytes: 0, ..Wishes::default() }).await;
     let mut client = world.client();
     if write_only {
@@ -29,6 +35,7 @@ async fn record(write_only: bool) {
         client["storageConfig"]["extensionParams"]["endpoint"] = json!(bucket.endpoint);
     }
     client["recordingConfig"]["alsoIndividual"] = json!(true);
+    client["recordingFileConfig"]["container"] = json!(container);
     let resource = world.acquire("room", "1").await;
     let started = world.start(&resource, "mix", "room", "1", &client).await;
     assert_eq!(started.status, StatusCode::OK, "{}", started.body);
@@ -47,7 +54,8 @@ async fn record(write_only: bool) {
     let stopped = world.stop(&task).await;
     assert_eq!((stopped.status, &stopped.body["verdict"]), (StatusCode::OK, &json!("complete")), "{}", stopped.body);
     let text = std::fs::read_to_string(&mix).unwrap();
-    assert!(text.ends_with("#EXT-X-ENDLIST\n") && text.matches(".m4s\n").count() >= 3, "{text}");
+    let ending = if container == "ts" { ".ts\n" } else { ".m4s\n" };
+    assert!(text.ends_with("#EXT-X-ENDLIST\n") && text.matches(ending).count() >= 3, "{text}");
     until(async || (world.spooled() == 0).then_some(())).await;
     media::verify(&world.objects().join("rec").join(format!("{}_room_manifest.json", task.sid)));
 }
