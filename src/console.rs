@@ -8,6 +8,7 @@
 //! page that says so.
 
 mod dev;
+mod document;
 mod error;
 mod home;
 mod pages;

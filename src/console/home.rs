@@ -1,21 +1,13 @@
 //! The first page, at `/`: what this server has for people and programs, and where.
 //!
-//! Static HTML and a style sheet from this binary: no script, no credentials, no name of an app.
-
-use std::borrow::Cow;
-use std::sync::Arc;
+//! It holds no credentials and no name of an app.
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
-use axum::routing::get;
 
-use super::pages::Pages;
-use super::policy::STATIC;
+use super::document;
 
 const PAGE: &str = include_str!("pages/home.html");
-const STYLE: &str = include_str!("pages/home.css");
+const STYLE: &str = concat!(include_str!("web/src/palette.css"), include_str!("pages/home.css"));
 
 /// What a person on the development server is told.
 const DEVELOPMENT: &str = "This is a development server: the voice room needs no credentials, and the terminal that it was started in shows \
@@ -24,34 +16,21 @@ const DEVELOPMENT: &str = "This is a development server: the voice room needs no
 const OTHERS: &str =
     "The voice room asks for a channel token and for REST credentials; whoever runs this server has them.";
 
-struct Home {
-    pages: Pages,
-    html: String,
-}
-
 /// The routes `/` and `/home.css`.
 pub(super) fn router(development: bool) -> Router {
     let whose = if development { DEVELOPMENT } else { OTHERS };
     let html = PAGE.replace("{{version}}", env!("CARGO_PKG_VERSION")).replace("{{whose}}", whose);
-    let home = Home { pages: Pages::new(STATIC.to_owned()), html };
-    Router::new().route("/", get(index)).route("/home.css", get(style)).with_state(Arc::new(home))
-}
-
-async fn index(State(home): State<Arc<Home>>, request: HeaderMap) -> Response {
-    home.pages.answer("index.html", Cow::Owned(home.html.clone().into_bytes()), &request)
-}
-
-async fn style(State(home): State<Arc<Home>>, request: HeaderMap) -> Response {
-    home.pages.answer("home.css", Cow::Borrowed(STYLE.as_bytes()), &request)
+    document::router("/", html, "/home.css", STYLE)
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::{Request, StatusCode, header};
+    use axum::http::{HeaderMap, Request, StatusCode, header};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
+    use super::super::policy::STATIC;
     use super::*;
 
     async fn get(path: &str) -> (StatusCode, HeaderMap, String) {

@@ -8,39 +8,18 @@ mod operations;
 mod page;
 mod prose;
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::{Redirect, Response};
+use axum::response::Redirect;
 use axum::routing::get;
 use serde_json::Value;
 
-use super::pages::Pages;
-use super::policy::STATIC;
+use super::document;
 
-const STYLE: &str = include_str!("pages/reference.css");
-
-/// What the routes serve.
-struct Reference {
-    pages: Pages,
-    html: String,
-}
+const STYLE: &str = concat!(include_str!("web/src/palette.css"), include_str!("pages/reference.css"));
 
 /// The routes `/docs` and below it, for this OpenAPI document.
-pub(super) fn router(document: &Value) -> Router {
-    let reference = Reference { pages: Pages::new(STATIC.to_owned()), html: page::render(document) };
-    Router::new()
-        .route("/docs", get(index))
-        .route("/docs/", get(to_index))
-        .route("/docs/reference.css", get(style))
-        .with_state(Arc::new(reference))
-}
-
-async fn index(State(reference): State<Arc<Reference>>, request: HeaderMap) -> Response {
-    reference.pages.answer("index.html", Cow::Owned(reference.html.clone().into_bytes()), &request)
+pub(super) fn router(openapi: &Value) -> Router {
+    document::router("/docs", page::render(openapi), "/docs/reference.css", STYLE).route("/docs/", get(to_index))
 }
 
 /// The page's links are relative to `/docs`.
@@ -48,18 +27,15 @@ async fn to_index() -> Redirect {
     Redirect::permanent("../docs")
 }
 
-async fn style(State(reference): State<Arc<Reference>>, request: HeaderMap) -> Response {
-    reference.pages.answer("reference.css", Cow::Borrowed(STYLE.as_bytes()), &request)
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::{Request, StatusCode, header};
+    use axum::http::{HeaderMap, Request, StatusCode, header};
     use http_body_util::BodyExt;
     use serde_json::json;
     use tower::ServiceExt;
 
+    use super::super::policy::STATIC;
     use super::*;
 
     fn document() -> Value {

@@ -1,5 +1,5 @@
 // Bundles the voice room page into ../dist, which the binary embeds.
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const dist = new URL("../dist/", import.meta.url);
@@ -15,6 +15,8 @@ await build({
   banner: { js: "/* Contains livekit-client (LiveKit, Inc.) and hls.js (Dailymotion), both under the Apache License, Version 2.0. */" },
   logLevel: "warning",
 });
-await copyFile("src/room.css", new URL("room.css", dist));
+// As they are: a bundler that knows these targets would take light-dark() apart.
+const styles = await Promise.all(["palette", "room"].map((name) => readFile(`src/${name}.css`, "utf8")));
+await writeFile(new URL("room.css", dist), styles.join(""));
 // Last: its presence and age tell make that the page is built.
 await copyFile("src/room.html", new URL("index.html", dist));
