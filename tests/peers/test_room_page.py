@@ -114,6 +114,29 @@ def test_join_talk_record_and_listen(development, browser, firefox, room):
         page.close()
 
 
+def test_a_recording_in_ts_is_heard_while_it_grows_and_afterwards(tmp_path, browser, room):
+    server = DevelopmentServer(tmp_path, 'container = "ts"')
+    page = open_room(browser, server.origin, hertz=440)
+    page.join(room, "alice")
+    page.publish()
+    page.click("record")
+    wait_for("the growing playlist to play", lambda: page.shown("player") and state(page)["duration"])
+    assert page.eval(LISTEN % 440) > -60, "the growing playlist is silent"
+    page.click("record")
+    wait_for("the recording to finish", lambda: page.text("recording") == "Finished.", seconds=40)
+    bucket = server.program.log.parent / "data" / "bucket"
+    media = {file.suffix for file in bucket.rglob("*") if file.suffix in (".ts", ".m4s", ".mp4")}
+    assert media == {".ts"}, "it is in TS"
+    page.eval("document.querySelector('#files button').click()")
+    wait_for("the finished playlist", lambda: (state(page)["duration"] or 0) > 2 and not state(page)["failed"])
+    assert page.eval(LISTEN % 440) > -60, "the finished playlist is silent"
+    page.eval("void (audio.currentTime = audio.duration - 1)")
+    wait_for("the end of the recording", lambda: state(page)["ended"])
+    assert not state(page)["failed"] and not page.shown("problem") and not troubles(page), page.log
+    page.close()
+    server.stop()
+
+
 def troubles(page):
     return [line for line in page.log if line.startswith(("uncaught", "error"))]
 

@@ -9,7 +9,8 @@ from .program import Program
 
 
 class DevelopmentServer:
-    def __init__(self, folder):
+    def __init__(self, folder, app_keys=""):
+        """`app_keys` are more lines for the app in the configuration that the server made itself."""
         self.origin = f"http://{LOOPBACK}:{free_port()}"
         env = {
             "CLOUD_RECORDER__SERVER__LISTEN": self.origin.removeprefix("http://"),
@@ -20,6 +21,11 @@ class DevelopmentServer:
         self.program = Program(
             "cloud-recorder", [PRODUCT, "serve", "--data-dir", folder / "data"], folder / "development.log", self._answers, env
         ).start()
+        if app_keys:
+            self.stop()
+            file = folder / "data" / "development.toml"
+            file.write_text(file.read_text().replace("[apps.storage]", f"{app_keys}\n[apps.storage]"))
+            self.program.start()
 
     def _answers(self):
         try:
