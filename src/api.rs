@@ -26,6 +26,7 @@ mod health;
 mod metrics;
 mod once;
 pub mod openapi;
+mod paging;
 mod path;
 mod rate;
 mod recordings;

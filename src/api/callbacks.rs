@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::calls::page_limit;
 use super::error::{Failure, Refusal};
+use super::paging::page_limit;
 use super::wire::fields::BadField;
 use crate::callback::{DEFAULT_TEST_EVENT, Untried};
 use crate::session::{Error, MAX_REDELIVERED, Sessions};

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::error::Failure;
+use super::paging::page_limit;
 use super::path::{Action, Door, Target};
 use super::wire::fields::BadField;
 use super::wire::{Claimed, acquire, answer, digest, start, task};
@@ -17,9 +18,6 @@ use super::{body, callbacks, health, once, recordings};
 use crate::callback;
 use crate::session::{Error, IdempotencyKey, Once, Report, ResourceId, Sessions, Stopped, TaskRef};
 use crate::units::{AppId, Sid};
-
-/// Entries of a list in one answer.
-const MAX_PAGE: u32 = 500;
 
 /// Answers a call that is allowed for `app`.
 pub(crate) async fn answer(sessions: &Sessions, app: AppId, target: Target<'_>, head: &Parts, body: Body) -> Response {
@@ -102,13 +100,6 @@ async fn redeliver(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value
 
 async fn test_callback(sessions: &Sessions, app: &AppId, body: Body) -> Result<Value, Failure> {
     callbacks::test(sessions, app, &body::json(body).await?).await
-}
-
-/// How many entries a page may have: as asked, 1 to [`MAX_PAGE`].
-pub(super) fn page_limit(asked: Option<&str>) -> Result<u32, BadField> {
-    let Some(text) = asked.filter(|text| !text.is_empty()) else { return Ok(MAX_PAGE) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    limit.ok_or_else(|| BadField::new("limit", format!("must be a number from 1 to {MAX_PAGE}")))
 }
 
 /// A call on a started task: its sid finds it, the rest of the path is only compared.

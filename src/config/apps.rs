@@ -1,7 +1,7 @@
 //! `[[apps]]`: the tenants.
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use super::shown;
@@ -72,6 +72,12 @@ pub struct SecretHashes(pub Vec<SecretHash>);
 impl SecretHashes {
     const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Serialize for SecretHashes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        shown::secret(self, serializer)
     }
 }
 

@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use super::Config;
-use super::apps::SecretHashes;
 use super::text::PrivateUrl;
 
 /// What stands for a secret until its line becomes a comment.
@@ -65,12 +64,6 @@ impl Serialize for PrivateUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let beginning = format!("{}://{}/", self.0.scheme(), self.0.host_str().unwrap_or_default());
         serializer.serialize_str(&(beginning + HIDDEN))
-    }
-}
-
-impl Serialize for SecretHashes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(HIDDEN)
     }
 }
 

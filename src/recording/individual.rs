@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::FRAME;
 use super::hole::Piece;
 use super::presence::Presence;
 use super::segmenter::Segmenter;
-use super::timeline::FRAME;
 use super::{Output, PlaylistId};
 use crate::codec::{fmp4, opus};
 use crate::units::Ticks;

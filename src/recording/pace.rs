@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::FRAME;
 use super::stream::Queued;
-use super::timeline::FRAME;
 use crate::codec::opus;
 use crate::units::Ticks;
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Due, Fate};
+use super::grid::FRAME;
 use super::hole::{Hole, Kind, Last, Piece};
 use super::presence::{GRACE, Presence, Why};
 use super::stream::Queued;
-use super::timeline::FRAME;
 use super::{Cause, Coding};
 use crate::codec::opus;
 use crate::units::{Ticks, TrackId};

@@ -12,22 +12,15 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::attendance::Attendance;
+use super::grid::{FRAME, LOOKAHEAD, MAX_A_STEP, STEP};
 use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
 use super::source::MAX_SOURCES;
 use super::strays::Strays;
 use super::stretches::Stretches;
-use super::timeline::{FRAME, MAX_A_STEP};
 use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput, TrackKind};
 use crate::units::{Ticks, TrackId, Uid};
-
-/// How far behind `now` the core works: the time in which a packet may come late and still find its place. A packet whose
-/// place is undecided can hold its playlist back by another 1.7 s.
-pub const LOOKAHEAD: Ticks = Ticks::from_secs(2);
-
-/// The grid on which the core works.
-pub(super) const STEP: Ticks = Ticks::from_ms(100);
 
 /// Fewer steps than these are taken one by one.
 const SHORTEST_SKIP: i64 = Ticks::from_secs(10).0 as i64;

@@ -18,6 +18,7 @@ pub(super) use self::parting::Parted;
 pub(super) use self::turn::Clash;
 use self::turn::{Heads, Turn};
 use super::account::{Account, Due, Fate};
+use super::grid::{FRAME, LOOKAHEAD, MAX_A_STEP, STEP};
 use super::hole::{self, Kind, Last, Piece};
 use super::pace::{Pace, Step};
 use super::pen::{By, Next, Pen, SHORTEST, STALL};
@@ -27,16 +28,10 @@ use super::stream::{Offer, Taken};
 use super::voice::{LONG_PAUSE, Voices};
 use super::{Cause, Coding, Packet, TrackKind};
 use crate::codec::opus::{self, PacketError};
-use crate::units::{Ticks, TrackId};
-
-/// The usual frame, and how far a packet may be from its place: 20 ms.
-pub(super) const FRAME: i64 = Ticks::from_ms(20).0 as i64;
+use crate::units::TrackId;
 
 /// The most that the cursor stays behind the present.
-const MAX_BEHIND: i64 = super::recorder::LOOKAHEAD.0 as i64 + WINDOW + 2 * super::recorder::STEP.0 as i64;
-
-/// The most that is written in one step: a uid that publishes after hours is caught up with in several.
-pub(super) const MAX_A_STEP: i64 = Ticks::from_secs(1_200).0 as i64;
+const MAX_BEHIND: i64 = LOOKAHEAD.0 as i64 + WINDOW + 2 * STEP.0 as i64;
 
 /// See the module's documentation.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -212,7 +207,7 @@ impl Timeline {
         let behind = now - self.pen.cursor;
         self.voices.iter().all(|voice| voice.stream.is_empty())
             && self.pen.is_silent()
-            && behind <= super::recorder::LOOKAHEAD.0 as i64 + super::source::MAX_SOURCES as i64 * FRAME
+            && behind <= LOOKAHEAD.0 as i64 + super::source::MAX_SOURCES as i64 * FRAME
     }
 
     /// Writes everything that belongs before `end`; as [`Timeline::step`].

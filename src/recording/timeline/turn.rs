@@ -8,7 +8,8 @@ use super::super::account::Fate;
 use super::super::regime::Place;
 use super::super::stream::Queued;
 use super::super::voice::{MAX_VOICES, Voice};
-use super::{FRAME, Timeline};
+use super::Timeline;
+use crate::recording::grid::FRAME;
 use crate::units::TrackId;
 
 /// Two tracks of a timeline sound at once.
