@@ -9,9 +9,6 @@
 //! A part of the API is a file in `paths`, what its bodies look like one in `shapes`.
 
 #[cfg(test)]
-#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
-mod check;
-#[cfg(test)]
 mod kept_true;
 mod operation;
 mod paths;

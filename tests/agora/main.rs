@@ -8,17 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-#[path = "../rest/binary.rs"]
-#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
-mod binary;
-#[path = "../rest/channel.rs"]
-#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
-mod channel;
-#[path = "../rest/talker.rs"]
-mod talker;
-#[path = "../rest/world.rs"]
-#[allow(dead_code, reason = "shared with the REST scenarios, which use all of it")]
-mod world;
+use test_support::{binary, channel, talker, world};
 
 mod contract;
 mod readers;

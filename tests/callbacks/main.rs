@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use test_support::receiver;
+
 mod a_dead_receiver_costs_others_nothing;
 mod agora_events_are_documented;
 mod agora_events_channel;
@@ -17,7 +19,6 @@ mod every_failure_is_outlived;
 mod logs_of_older_versions_are_read;
 mod node;
 mod one_start_wins;
-mod receiver;
 mod receiver_fails_and_recovers;
 mod redirects_are_not_followed;
 mod restart_loses_nothing;

@@ -3,11 +3,9 @@
 use cloud_recorder::api::openapi;
 use reqwest::{Client, Method};
 use serde_json::Value;
+use test_support::check;
 
 use crate::house::{CREDENTIALS, House};
-
-#[path = "../../src/api/openapi/check.rs"]
-mod check;
 
 /// The status and the JSON of an answer, which every answer is and carries an id with; it is as the OpenAPI document has it.
 pub(crate) async fn call(house: &House, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use test_support::{receiver, write_once};
+
 mod checks;
 mod crowd;
 mod disk;
@@ -15,9 +17,6 @@ mod forge;
 mod gate;
 mod oracle;
 mod place;
-#[path = "../callbacks/receiver.rs"]
-#[allow(dead_code, reason = "shared with the callback scenarios, which use all of it")]
-mod receiver;
 mod rest;
 mod sounds;
 mod stage;
@@ -26,9 +25,6 @@ mod tail;
 mod upgrade;
 mod watcher;
 mod worker;
-#[path = "../storage/write_once.rs"]
-#[allow(dead_code, reason = "shared with the storage tests, which use all of it")]
-mod write_once;
 mod yardstick;
 
 mod a_drain_hands_recordings_over;

@@ -2,18 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-mod binary;
-mod channel;
+use test_support::{binary, channel, receiver, talker, world, write_once};
+
 mod echoing_bucket;
 mod media;
 mod needles;
-#[path = "../callbacks/receiver.rs"]
-#[allow(dead_code, reason = "shared with the callback scenarios, which use all of it")]
-mod receiver;
-mod talker;
-mod world;
-#[path = "../storage/write_once.rs"]
-mod write_once;
 
 mod a_backup_takes_over;
 mod a_bucket_that_fails_loses_nothing;

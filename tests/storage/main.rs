@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use test_support::write_once;
+
 mod a_destination_is_proven;
 mod answers_that_are_thinned_out;
 mod embedded_bucket;
@@ -23,5 +25,4 @@ mod uploads_outlive_faults;
 mod versitygw_takes_a_recording;
 mod whole_files_are_streamed;
 mod wire;
-mod write_once;
 mod write_once_buckets;

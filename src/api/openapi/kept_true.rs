@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use test_support::check::Judge;
 
-use super::check::Judge;
 use super::shapes::example;
 use super::{DOCUMENT, TEXT};
 use crate::api::path::{self, Action, Target};

@@ -10,7 +10,7 @@ const FRAME: u32 = 960;
 
 /// A sender with its own clock and sequence.
 #[derive(Debug)]
-pub(crate) struct Talker {
+pub struct Talker {
     track: TrackId,
     frequency: f32,
     encoder: Encoder,
@@ -20,13 +20,13 @@ pub(crate) struct Talker {
 
 impl Talker {
     /// Sends a sine of `frequency` hertz on `track`.
-    pub(crate) fn new(track: u32, frequency: f32) -> Self {
+    pub fn new(track: u32, frequency: f32) -> Self {
         let encoder = Encoder::new(1, 48_000, 5).unwrap();
         Self { track: TrackId(track), frequency, encoder, sequence: 60_000, phase: 0 }
     }
 
     /// The packet of the frame at `ms` on its own clock.
-    pub(crate) fn next_packet(&mut self, ms: u64) -> Packet {
+    pub fn next_packet(&mut self, ms: u64) -> Packet {
         let sample = |index: u32| {
             let seconds = (self.phase + index) as f32 / 48_000.0;
             0.3 * (std::f32::consts::TAU * self.frequency * seconds).sin()

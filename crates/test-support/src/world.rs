@@ -34,17 +34,14 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use url::Url;
 
-use self::documented::assert_documented;
 use crate::channel::{Door, Script, Stage};
-
-#[path = "documented.rs"]
-mod documented;
+use crate::documented::assert_documented;
 
 /// The app that scenarios call for, and another tenant.
-pub(crate) const APP: &str = "0123456789abcdef0123456789abcdef";
-pub(crate) const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
+pub const APP: &str = "0123456789abcdef0123456789abcdef";
+pub const OTHER_APP: &str = "ffffffffffffffffffffffffffffffff";
 /// The bucket of every scenario.
-pub(crate) const BUCKET: &str = "calls";
+pub const BUCKET: &str = "calls";
 const ACCESS_KEY: &str = "access";
 const SECRET_KEY: &str = "secret";
 /// Waiting recordings may leave this much; no scenario comes near.
@@ -57,42 +54,42 @@ const BACKUP: &str = "backup";
 
 /// What differs between scenarios.
 #[derive(Clone, Debug)]
-pub(crate) struct Wishes {
-    pub(crate) max_sessions: usize,
+pub struct Wishes {
+    pub max_sessions: usize,
     /// The same for all apps together.
-    pub(crate) worker_sessions: usize,
+    pub worker_sessions: usize,
     /// Of each app; none is no limit.
-    pub(crate) requests_per_second: Option<u32>,
-    pub(crate) private_endpoints: bool,
+    pub requests_per_second: Option<u32>,
+    pub private_endpoints: bool,
     /// Whose pages may call for the app.
-    pub(crate) origins: Vec<String>,
-    pub(crate) callbacks: Option<Url>,
+    pub origins: Vec<String>,
+    pub callbacks: Option<Url>,
     /// How callbacks are delivered.
-    pub(crate) news: callback::Settings,
+    pub news: callback::Settings,
     /// Which of them.
-    pub(crate) events: EventTypes,
+    pub events: EventTypes,
     /// How far wall time is ahead when the worker starts.
-    pub(crate) ahead: Duration,
+    pub ahead: Duration,
     /// What the first bots find.
-    pub(crate) doors: Vec<Door>,
-    pub(crate) upload_patience: Duration,
+    pub doors: Vec<Door>,
+    pub upload_patience: Duration,
     /// After which time the second bucket is used; without one there is none.
-    pub(crate) backup: Option<Duration>,
+    pub backup: Option<Duration>,
     /// Where the second bucket is reached, if not directly.
-    pub(crate) backup_endpoint: Option<String>,
+    pub backup_endpoint: Option<String>,
     /// The sealing key: these two digits, again and again.
-    pub(crate) seal_key: &'static str,
+    pub seal_key: &'static str,
     /// What the spool is written to.
-    pub(crate) files: Arc<dyn Files>,
-    pub(crate) spool: SpoolLimits,
+    pub files: Arc<dyn Files>,
+    pub spool: SpoolLimits,
     /// Bytes that wait for the journal; with none it refuses everything.
-    pub(crate) journal_buffer_bytes: usize,
+    pub journal_buffer_bytes: usize,
     /// Bytes of a journal file.
-    pub(crate) journal_file_bytes: u64,
+    pub journal_file_bytes: u64,
     /// The apps' default storage.
-    pub(crate) storage: Option<cloud_recorder::storage::Destination>,
+    pub storage: Option<cloud_recorder::storage::Destination>,
     /// How long whole files are.
-    pub(crate) roll: Roll,
+    pub roll: Roll,
 }
 
 impl Default for Wishes {
@@ -130,16 +127,16 @@ impl Wishes {
 }
 
 /// What outlives a worker: its folder, and the customer's bucket.
-pub(crate) struct Place {
+pub struct Place {
     dir: TempDir,
     bucket: BucketServer,
 }
 
 /// A worker at its place.
-pub(crate) struct World {
-    pub(crate) channel: Script,
-    pub(crate) store: Store,
-    pub(crate) sessions: Sessions,
+pub struct World {
+    pub channel: Script,
+    pub store: Store,
+    pub sessions: Sessions,
     api: Router,
     place: Arc<Place>,
     ahead_ms: Arc<AtomicU64>,
@@ -147,14 +144,14 @@ pub(crate) struct World {
 
 /// An answer of the API.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
 }
 
 impl Place {
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bucket = BucketServer::bind(bucket_server::Settings {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -171,7 +168,7 @@ impl Place {
     }
 
     /// The journal's files.
-    pub(crate) fn journal(&self) -> Vec<PathBuf> {
+    pub fn journal(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.dir.path().join("journal")).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.extension().is_some()).collect();
         files.sort();
@@ -179,7 +176,7 @@ impl Place {
     }
 
     /// A storageConfig for its bucket.
-    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+    pub fn storage(&self, prefix: &[&str]) -> Value {
         json!({
             "vendor": 11, "region": 0, "bucket": BUCKET, "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY,
             "fileNamePrefix": prefix, "extensionParams": { "endpoint": self.bucket.endpoint() },
@@ -187,17 +184,17 @@ impl Place {
     }
 
     /// What waits for buckets.
-    pub(crate) fn spool(&self) -> PathBuf {
+    pub fn spool(&self) -> PathBuf {
         self.dir.path().join("spool")
     }
 
     /// Where the bucket's objects lie.
-    pub(crate) fn objects(&self) -> PathBuf {
+    pub fn objects(&self) -> PathBuf {
         self.dir.path().join("buckets").join(BUCKET)
     }
 
     /// Where the second bucket's objects lie.
-    pub(crate) fn copies(&self) -> PathBuf {
+    pub fn copies(&self) -> PathBuf {
         self.dir.path().join("buckets").join(BACKUP)
     }
 
@@ -214,16 +211,16 @@ impl Place {
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(Wishes::default()).await
     }
 
-    pub(crate) async fn with(wishes: Wishes) -> Self {
+    pub async fn with(wishes: Wishes) -> Self {
         Self::at(Arc::new(Place::new().await), wishes).await
     }
 
     /// A worker, or another run of it, at this place.
-    pub(crate) async fn at(place: Arc<Place>, wishes: Wishes) -> Self {
+    pub async fn at(place: Arc<Place>, wishes: Wishes) -> Self {
         let dir = place.dir.path();
         let store = Store::open(&dir.join("store.sqlite")).await.unwrap();
         let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
@@ -234,26 +231,26 @@ impl World {
     }
 
     /// The stage of a recording, once its bot is in the channel.
-    pub(crate) async fn stage(&self, task: &Task) -> Stage {
+    pub async fn stage(&self, task: &Task) -> Stage {
         until(async || self.channel.find(&task.sid)).await
     }
 
     /// How many bots came in.
-    pub(crate) fn joins(&self) -> usize {
+    pub fn joins(&self) -> usize {
         self.channel.joins()
     }
 
     /// Lets wall time jump ahead.
-    pub(crate) fn pass(&self, time: Duration) {
+    pub fn pass(&self, time: Duration) {
         self.ahead_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Calls the API as the app's server does.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+    pub async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         self.call_as("key:secret", method, path, body).await
     }
 
-    pub(crate) async fn call_as(&self, pair: &str, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+    pub async fn call_as(&self, pair: &str, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
         let request = request.header("content-type", "application/json;charset=utf-8");
@@ -261,12 +258,12 @@ impl World {
     }
 
     /// The doors of the worker.
-    pub(crate) fn router(&self) -> Router {
+    pub fn router(&self) -> Router {
         self.api.clone()
     }
 
     /// Sends a request as it is. Every answer has to be a JSON object with a request id, and as the OpenAPI document has it.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let response = self.api.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
@@ -278,16 +275,16 @@ impl World {
         Answer { status: head.status, headers: head.headers, body }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, Body::empty()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, body.to_string()).await
     }
 
     /// Acquires a resource.
-    pub(crate) async fn acquire(&self, cname: &str, uid: &str) -> String {
+    pub async fn acquire(&self, cname: &str, uid: &str) -> String {
         let body = json!({ "cname": cname, "uid": uid, "clientRequest": {} });
         let answer = self.post(&format!("/v1/apps/{APP}/cloud_recording/acquire"), body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -295,13 +292,13 @@ impl World {
     }
 
     /// Starts with this clientRequest.
-    pub(crate) async fn start(&self, resource: &str, mode: &str, cname: &str, uid: &str, client: &Value) -> Answer {
+    pub async fn start(&self, resource: &str, mode: &str, cname: &str, uid: &str, client: &Value) -> Answer {
         let path = format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/mode/{mode}/start");
         self.post(&path, json!({ "cname": cname, "uid": uid, "clientRequest": client })).await
     }
 
     /// Acquires and starts; the recording.
-    pub(crate) async fn record(&self, mode: &str, cname: &str, uid: &str, client: &Value) -> Task {
+    pub async fn record(&self, mode: &str, cname: &str, uid: &str, client: &Value) -> Task {
         let resource = self.acquire(cname, uid).await;
         let answer = self.start(&resource, mode, cname, uid, client).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -309,52 +306,52 @@ impl World {
         Task { cname: cname.into(), uid: uid.into(), mode: mode.into(), resource, sid }
     }
 
-    pub(crate) async fn query(&self, task: &Task) -> Answer {
+    pub async fn query(&self, task: &Task) -> Answer {
         self.get(&task.path("query")).await
     }
 
-    pub(crate) async fn stop(&self, task: &Task) -> Answer {
+    pub async fn stop(&self, task: &Task) -> Answer {
         self.post(&task.path("stop"), task.body(&json!({}))).await
     }
 
     /// A storageConfig for the scenario's bucket.
-    pub(crate) fn storage(&self, prefix: &[&str]) -> Value {
+    pub fn storage(&self, prefix: &[&str]) -> Value {
         self.place.storage(prefix)
     }
 
     /// A plain clientRequest into the scenario's bucket.
-    pub(crate) fn client(&self) -> Value {
+    pub fn client(&self) -> Value {
         json!({ "recordingConfig": { "channelType": 1, "streamTypes": 0 }, "storageConfig": self.storage(&["rec"]) })
     }
 
     /// Where the bucket's objects lie.
-    pub(crate) fn objects(&self) -> PathBuf {
+    pub fn objects(&self) -> PathBuf {
         self.place.objects()
     }
 
     /// The worker's database.
-    pub(crate) fn database(&self) -> PathBuf {
+    pub fn database(&self) -> PathBuf {
         self.place.dir.path().join("store.sqlite")
     }
 
     /// The folder that stands for the worker's disk when it is looked at.
-    pub(crate) fn disk(&self) -> PathBuf {
+    pub fn disk(&self) -> PathBuf {
         self.place.dir.path().join("disk")
     }
 
     /// What waits for buckets.
-    pub(crate) fn spooled(&self) -> usize {
+    pub fn spooled(&self) -> usize {
         std::fs::read_dir(self.place.dir.path().join("spool")).unwrap().count()
     }
 
     /// A recording's log, in order.
-    pub(crate) async fn log(&self, task: &Task) -> Vec<Value> {
+    pub async fn log(&self, task: &Task) -> Vec<Value> {
         let answer = self.get(&format!("/v1/apps/{APP}/recordings/{}/events", task.sid)).await;
         answer.body["events"].as_array().unwrap().clone()
     }
 
     /// Waits until a recording is over; what `…/recordings/{sid}` says then.
-    pub(crate) async fn over(&self, task: &Task) -> Value {
+    pub async fn over(&self, task: &Task) -> Value {
         let path = format!("/v1/apps/{APP}/recordings/{}", task.sid);
         until(async || {
             let body = self.get(&path).await.body;
@@ -366,27 +363,27 @@ impl World {
 
 /// A started recording, as its caller knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Task {
-    pub(crate) cname: String,
-    pub(crate) uid: String,
-    pub(crate) mode: String,
-    pub(crate) resource: String,
-    pub(crate) sid: String,
+pub struct Task {
+    pub cname: String,
+    pub uid: String,
+    pub mode: String,
+    pub resource: String,
+    pub sid: String,
 }
 
 impl Task {
-    pub(crate) fn path(&self, action: &str) -> String {
+    pub fn path(&self, action: &str) -> String {
         let Self { resource, sid, mode, .. } = self;
         format!("/v1/apps/{APP}/cloud_recording/resourceid/{resource}/sid/{sid}/mode/{mode}/{action}")
     }
 
-    pub(crate) fn body(&self, client: &Value) -> Value {
+    pub fn body(&self, client: &Value) -> Value {
         json!({ "cname": self.cname, "uid": self.uid, "clientRequest": client })
     }
 }
 
 /// A run of a worker that dies at the end of the story: whatever it was about to do is not done.
-pub(crate) fn run_that_dies<T, F: Future<Output = T>>(
+pub fn run_that_dies<T, F: Future<Output = T>>(
     place: &Arc<Place>,
     wishes: Wishes,
     story: impl FnOnce(World) -> F,
@@ -399,14 +396,14 @@ pub(crate) fn run_that_dies<T, F: Future<Output = T>>(
 }
 
 /// A line of the log in the bucket as the API has it: without the hash of the line before.
-pub(crate) fn unchained(line: &str) -> Value {
+pub fn unchained(line: &str) -> Value {
     let mut line: Value = serde_json::from_str(line).unwrap();
     assert!(line.as_object_mut().unwrap().shift_remove("prev").is_some(), "{line}");
     line
 }
 
 /// Waits until something is there.
-pub(crate) async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
+pub async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     let found = tokio::time::timeout(HANG_LIMIT, async {
         loop {
             if let Some(found) = check().await {

@@ -16,7 +16,7 @@ const MAX_BODY: usize = 64 << 20;
 
 /// How the bucket says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
+pub enum Policy {
     /// 403 for each PUT of a key that is there, whatever its condition.
     Denies,
     /// 412 for such a PUT with `If-None-Match: *`, 403 for one without.
@@ -24,14 +24,13 @@ pub(crate) enum Policy {
     /// As before, and 403 for each PUT without the condition, of new keys too.
     RequiresCondition,
     /// No write-once bucket: it lets nobody read or list, and everything be put, with the condition that nothing is there if a PUT has it.
-    #[allow(dead_code, reason = "the test binaries that share this file do not all use it")]
     WriteOnly,
 }
 
 /// The bucket. It is gone when the runtime is.
 #[derive(Clone)]
-pub(crate) struct WriteOnce {
-    pub(crate) endpoint: String,
+pub struct WriteOnce {
+    pub endpoint: String,
     store: String,
     policy: Policy,
     http: reqwest::Client,
@@ -42,7 +41,7 @@ pub(crate) struct WriteOnce {
 
 impl WriteOnce {
     /// In front of the store at this endpoint.
-    pub(crate) async fn start(store: &str, policy: Policy) -> Self {
+    pub async fn start(store: &str, policy: Policy) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bucket = Self {
             endpoint: format!("http://{}", listener.local_addr().unwrap()),
@@ -58,12 +57,12 @@ impl WriteOnce {
     }
 
     /// What was put through it, by path (`/bucket/key`).
-    pub(crate) async fn held(&self) -> BTreeMap<String, Vec<u8>> {
+    pub async fn held(&self) -> BTreeMap<String, Vec<u8>> {
         self.held.lock().await.clone()
     }
 
     /// Method and path of what it refused, in order.
-    pub(crate) fn refused(&self) -> Vec<String> {
+    pub fn refused(&self) -> Vec<String> {
         self.refused.lock().unwrap().clone()
     }
 

@@ -10,11 +10,11 @@ const WORDS: [&str; 2] = ["description", "propertyNames"];
 
 /// The document, as a judge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Judge<'a>(pub(crate) &'a Value);
+pub struct Judge<'a>(pub &'a Value);
 
 impl<'a> Judge<'a> {
     /// What is wrong with an answer to `method path`.
-    pub(crate) fn answer(
+    pub fn answer(
         self,
         (method, path): (&str, &str),
         (status, body): (u16, &Value),
@@ -47,7 +47,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The operation that a call is one of; of several paths the one with the fewest parameters.
-    pub(crate) fn operation(self, method: &str, path: &str) -> Option<&'a Value> {
+    pub fn operation(self, method: &str, path: &str) -> Option<&'a Value> {
         let path = ["/na/", "/eu/", "/ap/", "/cn/"].iter().find_map(|region| path.strip_prefix(region)).unwrap_or(path);
         let parts = parts(path);
         let fits = |template: &str| {
@@ -61,7 +61,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What is wrong with a value, place by place.
-    pub(crate) fn value(self, schema: &Value, value: &Value) -> Vec<String> {
+    pub fn value(self, schema: &Value, value: &Value) -> Vec<String> {
         let mut problems = Vec::new();
         self.look(schema, value, "body", &mut problems);
         problems
@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What a reference names.
-    pub(crate) fn resolve(self, reference: &str) -> &'a Value {
+    pub fn resolve(self, reference: &str) -> &'a Value {
         let pointer = reference.strip_prefix('#').expect("references stay within the document");
         self.0.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
     }

@@ -7,31 +7,29 @@ use std::time::Duration;
 
 use crate::world::until;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cloud-recorder");
-
 /// How long a worker that was told to stop may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `cloud-recorder serve`. It is killed when dropped.
-pub(crate) struct Binary {
+pub struct Binary {
     child: Child,
     /// `http://127.0.0.1:port`
-    pub(crate) url: String,
+    pub url: String,
     out: PathBuf,
 }
 
 impl Binary {
     /// Starts it with this configuration, logs and all into files of `folder`, and waits until it serves.
-    pub(crate) async fn serve(folder: &Path, config: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(PROGRAM);
+    pub async fn serve(folder: &Path, config: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
         command.envs(environment.iter().copied());
         Self::run(folder, config, command).await
     }
 
     /// The same of a worker that may open `files` files at most, and can't raise that.
-    pub(crate) async fn serve_with(files: u32, folder: &Path, config: &Path) -> Self {
+    pub async fn serve_with(files: u32, folder: &Path, config: &Path) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh", PROGRAM]);
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]).arg(program());
         Self::run(folder, config, command).await
     }
 
@@ -47,27 +45,27 @@ impl Binary {
     }
 
     /// `http://address:port` of one of the things that it said it serves.
-    pub(crate) fn said(&self, what: &str) -> String {
+    pub fn said(&self, what: &str) -> String {
         let said = std::fs::read_to_string(&self.out).unwrap();
         let line = said.lines().find(|line| line.starts_with(what)).unwrap();
         format!("http://{}", line.split("http://").nth(1).unwrap().split('/').next().unwrap())
     }
 
     /// Its private memory in KiB: no file's pages, nothing that was given back.
-    pub(crate) fn memory_kib(&self) -> u64 {
+    pub fn memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends it a signal (`-HUP`).
-    pub(crate) fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
     }
 
     /// Tells it to stop, and waits until it has.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.signal("-TERM");
         let mut waited = Duration::ZERO;
         while self.child.try_wait().unwrap().is_none() {
@@ -84,6 +82,12 @@ impl Drop for Binary {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Cargo builds it beside the folder of the test that runs.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("cloud-recorder")
 }
 
 fn log(folder: &Path, number: u32, kind: &str) -> PathBuf {

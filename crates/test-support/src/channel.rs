@@ -19,7 +19,7 @@ const QUEUE: usize = 65_536;
 
 /// What happens when a bot comes.
 #[derive(Clone, Debug)]
-pub(crate) enum Door {
+pub enum Door {
     /// It is let in after this long.
     Slow(Duration),
     /// Its token is refused.
@@ -32,7 +32,7 @@ pub(crate) enum Door {
 
 /// All channels of an app; every bot gets a stage of its own.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Script(Arc<Mutex<State>>);
+pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,31 +42,31 @@ struct State {
 
 /// One bot's place, from the other side.
 #[derive(Clone, Debug)]
-pub(crate) struct Stage {
+pub struct Stage {
     news: mpsc::Sender<(Instant, News)>,
-    pub(crate) selection: watch::Receiver<Selection>,
+    pub selection: watch::Receiver<Selection>,
     /// When the bot came in.
-    pub(crate) origin: Instant,
+    pub origin: Instant,
 }
 
 impl Script {
     /// The next bot finds this door; later ones an open one.
-    pub(crate) fn next_door(&self, door: Door) {
+    pub fn next_door(&self, door: Door) {
         self.0.lock().unwrap().doors.push_back(door);
     }
 
     /// The stage of a recording whose bot is in.
-    pub(crate) fn stage(&self, sid: &str) -> Stage {
+    pub fn stage(&self, sid: &str) -> Stage {
         self.find(sid).expect("the bot is in the channel")
     }
 
     /// The same, if it is in.
-    pub(crate) fn find(&self, sid: &str) -> Option<Stage> {
+    pub fn find(&self, sid: &str) -> Option<Stage> {
         self.0.lock().unwrap().stages.get(&Sid::new(sid).unwrap()).cloned()
     }
 
     /// How many bots came in.
-    pub(crate) fn joins(&self) -> usize {
+    pub fn joins(&self) -> usize {
         self.0.lock().unwrap().stages.len()
     }
 }
@@ -107,41 +107,41 @@ impl Channel for Script {
 
 impl Stage {
     /// Something happens, this long after the bot came in. It may be told before its time: sessions go by the time told.
-    pub(crate) async fn at(&self, ms: u64, input: Input) {
+    pub async fn at(&self, ms: u64, input: Input) {
         let arrival = self.origin + Duration::from_millis(ms);
         self.news.send((arrival, News::Input(input))).await.unwrap();
     }
 
     /// The adapter tells something, this long after the bot came in.
-    pub(crate) async fn tell(&self, ms: u64, news: News) {
+    pub async fn tell(&self, ms: u64, news: News) {
         self.news.send((self.instant(ms), news)).await.unwrap();
     }
 
     /// This long after the bot came in.
-    pub(crate) fn instant(&self, ms: u64) -> Instant {
+    pub fn instant(&self, ms: u64) -> Instant {
         self.origin + Duration::from_millis(ms)
     }
 
     /// The way to the channel breaks; the last sign of life was earlier.
-    pub(crate) async fn down(&self, ms: u64, since_ms: u64) {
+    pub async fn down(&self, ms: u64, since_ms: u64) {
         let at = |ms: u64| self.origin + Duration::from_millis(ms);
         self.news.send((at(ms), News::Down { since: at(since_ms) })).await.unwrap();
     }
 
     /// A member joins and publishes.
-    pub(crate) async fn enter(&self, ms: u64, uid: &str, track: u32) {
+    pub async fn enter(&self, ms: u64, uid: &str, track: u32) {
         let uid = Uid::new(uid).unwrap();
         self.at(ms, Input::Joined { uid: uid.clone() }).await;
         self.at(ms, Input::TrackAdded { track: TrackId(track), uid, muted: false, kind: TrackKind::default() }).await;
     }
 
     /// A member leaves.
-    pub(crate) async fn leave(&self, ms: u64, uid: &str) {
+    pub async fn leave(&self, ms: u64, uid: &str) {
         self.at(ms, Input::Left { uid: Uid::new(uid).unwrap() }).await;
     }
 
     /// Some members talk, all from `from_ms` to `to_ms`.
-    pub(crate) async fn talk(&self, talkers: &mut [Talker], from_ms: u64, to_ms: u64) {
+    pub async fn talk(&self, talkers: &mut [Talker], from_ms: u64, to_ms: u64) {
         for ms in (from_ms..to_ms).step_by(20) {
             for talker in talkers.iter_mut() {
                 let packet = talker.next_packet(ms);
@@ -151,12 +151,12 @@ impl Stage {
     }
 
     /// The membership is over.
-    pub(crate) async fn end(&self, reason: EndReason) {
+    pub async fn end(&self, reason: EndReason) {
         self.news.send((Instant::now(), News::Ended(reason))).await.unwrap();
     }
 
     /// The bot is gone.
-    pub(crate) async fn left(&self) {
+    pub async fn left(&self) {
         self.news.closed().await;
     }
 }

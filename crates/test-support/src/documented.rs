@@ -4,12 +4,11 @@ use axum::http::{HeaderMap, StatusCode};
 use cloud_recorder::api::openapi;
 use serde_json::Value;
 
-#[path = "../../src/api/openapi/check.rs"]
-mod check;
+use crate::check::Judge;
 
 /// Fails when the document does not have this answer: call, status, headers, or a field of its body.
-pub(crate) fn assert_documented(call: (&str, &str), status: StatusCode, headers: &HeaderMap, body: &Value) {
-    let judge = check::Judge(&openapi::DOCUMENT);
+pub fn assert_documented(call: (&str, &str), status: StatusCode, headers: &HeaderMap, body: &Value) {
+    let judge = Judge(&openapi::DOCUMENT);
     if let Err(problem) = judge.answer(call, (status.as_u16(), body), |name| headers.contains_key(name)) {
         panic!("{problem}\nIs it right? Then src/api/openapi has to say so.");
     }

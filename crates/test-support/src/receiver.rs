@@ -20,7 +20,7 @@ use url::Url;
 
 /// What the receiver does with one request.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Answers with this status.
     Status(u16),
     /// Answers with a redirect.
@@ -37,31 +37,31 @@ pub(crate) enum Answer {
 
 /// One attempt as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) json: Value,
+pub struct Attempt {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub json: Value,
 }
 
 impl Attempt {
-    pub(crate) fn sid(&self) -> &str {
+    pub fn sid(&self) -> &str {
         self.json["sid"].as_str().unwrap()
     }
 
-    pub(crate) fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> u64 {
         self.json["payload"]["sequence"].as_u64().unwrap()
     }
 
-    pub(crate) fn notice_id(&self) -> &str {
+    pub fn notice_id(&self) -> &str {
         self.json["noticeId"].as_str().unwrap()
     }
 }
 
 /// The receiver. It is gone when dropped.
 #[derive(Debug)]
-pub(crate) struct Receiver {
-    pub(crate) url: Url,
+pub struct Receiver {
+    pub url: Url,
     state: Arc<Mutex<State>>,
     _tasks: JoinSet<()>,
 }
@@ -75,22 +75,22 @@ struct State {
 
 impl Receiver {
     /// Answers the first requests as the script says and all others with 200.
-    pub(crate) async fn scripted(script: &[Answer]) -> Self {
+    pub async fn scripted(script: &[Answer]) -> Self {
         Self::bind(script, Answer::Status(200)).await
     }
 
     /// Answers every request the same way.
-    pub(crate) async fn always(answer: Answer) -> Self {
+    pub async fn always(answer: Answer) -> Self {
         Self::bind(&[], answer).await
     }
 
     /// Every attempt so far, in the order of arrival.
-    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+    pub fn attempts(&self) -> Vec<Attempt> {
         self.state.lock().unwrap().attempts.clone()
     }
 
     /// The attempts for one session, without the repeated ones: what a receiver that looks at noticeIds keeps.
-    pub(crate) fn heard(&self, sid: &str) -> Vec<Attempt> {
+    pub fn heard(&self, sid: &str) -> Vec<Attempt> {
         let mut heard: Vec<Attempt> = Vec::new();
         for attempt in self.attempts() {
             if attempt.sid() == sid && heard.iter().all(|known| known.notice_id() != attempt.notice_id()) {
@@ -101,7 +101,7 @@ impl Receiver {
     }
 
     /// Every sequence has one noticeId, and every noticeId one sequence, over all attempts for one session.
-    pub(crate) fn assert_stable_notice_ids(&self) {
+    pub fn assert_stable_notice_ids(&self) {
         let mut known: HashMap<(String, u64), String> = HashMap::new();
         for attempt in self.attempts() {
             let place = (attempt.sid().to_owned(), attempt.sequence());
