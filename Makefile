@@ -9,7 +9,7 @@ PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
 .NOTPARALLEL:
-.PHONY: help demo test faults setup setup-demo page reference check fmt lint doc unit peers clean-peers
+.PHONY: help demo test faults setup setup-demo page tools reference check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -17,7 +17,7 @@ help: ## List the commands
 demo: setup-demo page ## Record three talkers end to end in one process and check the result
 	$(CARGO) run --release --locked -- demo
 
-test: setup page lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
+test: setup page tools lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, poorer journals, servers that fail for minutes; two hours on two free cores
 	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core every_packet_has_one_fate
@@ -55,6 +55,9 @@ doc: ## Build the documentation, warnings are errors
 
 unit: ## Unit and scenario tests
 	PROPTEST_RNG_SEED=$(SEED) RECOVERY_SEED=$(SEED) $(CARGO) test $(TESTED)
+
+tools: ## Put what the peers tests need into target/peers; the storage tests use its S3 server
+	tests/peers/setup.sh
 
 peers: page ## Real browsers, SDKs, a real LiveKit server and a real S3 server against the built binary
 	# Built as the tests build it: a plain build has other dependency features and would compile most of the tree anew.

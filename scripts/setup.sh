@@ -65,6 +65,10 @@ fi
 
 [ "$(node_major)" -ge 18 ] || fail "node $(node --version) is too old: the page needs Node 18 or newer."
 if [ "$purpose" = test ]; then
+    if [ -n "${STRICT:-}" ]; then
+        have go || fail "STRICT: Go 1.26 or newer is not here, which builds the LiveKit server and the S3 server of tests/peers."
+        [ "$(id -u)" -eq 0 ] && losetup -f >/dev/null || fail "STRICT: no root, or no loop device, which tests/recovery mounts disks with."
+    fi
     [ "$(node_major)" -ge 20 ] || fail "node $(node --version) is too old: the browser tests need Node 20 or newer."
     [ -n "$(find_python)" ] || fail "the peers tests need Python 3.10 or newer with venv; none was found."
     cargo fmt --version >/dev/null 2>&1 || fail "rustfmt is not here: run 'rustup component add rustfmt'."

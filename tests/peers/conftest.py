@@ -22,6 +22,15 @@ def pytest_sessionfinish(session, exitstatus):
     session.config.outcome = int(exitstatus)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Where STRICT is set, as in continuous integration, a test that is skipped has failed: a green run has tested everything."""
+    report = yield
+    if os.environ.get("STRICT") and report.skipped:
+        report.outcome, report.longrepr = "failed", f"STRICT allows no skipping: {report.longrepr}"
+    return report
+
+
 def pytest_unconfigure(config):
     """Leaves before the SDK's native threads notice that Python is gone: they would abort the process after a good run."""
     if hasattr(config, "outcome"):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts what the peers tests need into target/peers, where it is kept between runs: a Python environment, Node packages, and,
-# built from source with Go, a LiveKit server and versitygw. Without Go the tests that need these two are skipped.
+# built from source with Go, a LiveKit server and versitygw. Without Go the tests that need these two are skipped, or fail with STRICT.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/peers
@@ -43,5 +43,6 @@ build versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0 versitygw
 for program in livekit-server versitygw; do
     if [ ! -x "$kept/bin/$program" ]; then
         echo "#### peers: NO $program: install Go 1.26 or newer; the tests against it will be SKIPPED ####" >&2
+        [ -z "${STRICT:-}" ] || exit 1
     fi
 done

@@ -158,9 +158,9 @@ impl Drop for Disk {
     }
 }
 
-/// Says loudly that a test is skipped.
+/// Says loudly that a test has no such disk.
 pub(crate) fn skipped(test: &str) {
-    println!("#### SKIPPED: {test}: mounting a disk needs root and a loop device ####");
+    test_support::skipped(test, "mounting a disk needs root and a loop device");
 }
 
 /// Whether a command can be run and succeeds.

@@ -67,19 +67,16 @@ pub(crate) enum Store {
     WriteOnce,
     /// The same behind a proxy that lets nobody read.
     WriteOnly,
-    /// versitygw, which `CLOUD_RECORDER_VERSITYGW` names.
+    /// versitygw, where `test_support::versitygw` finds it.
     Versitygw,
 }
 
 impl Store {
-    /// Whether it can be had here.
-    pub(crate) fn is_here(self) -> bool {
-        self != Self::Versitygw || std::env::var_os(VERSITYGW).is_some()
+    /// Whether it can be had here; else the test is skipped.
+    pub(crate) fn is_here(self, test: &str) -> bool {
+        self != Self::Versitygw || test_support::versitygw(test).is_some()
     }
 }
-
-/// Names the binary.
-const VERSITYGW: &str = "CLOUD_RECORDER_VERSITYGW";
 
 /// See the module.
 pub(crate) struct Place {
@@ -297,7 +294,7 @@ impl Drop for Place {
 /// versitygw over this folder, with the bucket in it.
 async fn start_gateway(dir: &Path) -> (Gateway, SocketAddr) {
     std::fs::create_dir_all(dir.join(BUCKET)).unwrap();
-    let binary = std::env::var(VERSITYGW).expect("the test asked whether it is here");
+    let binary = test_support::versitygw("a recording into versitygw").expect("the test asked whether it is here");
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(binary);
     command.env("ROOT_ACCESS_KEY", BUCKET_KEYS.0).env("ROOT_SECRET_KEY", BUCKET_KEYS.1);

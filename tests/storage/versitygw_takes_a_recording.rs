@@ -1,7 +1,6 @@
 //! A real S3 server takes a recording, is killed in the middle and started again: nothing is missing.
 //!
-//! `CLOUD_RECORDER_VERSITYGW` names the binary (docs/protocol/storage.md section 3 says how it is built); without it the test says that it
-//! is skipped.
+//! docs/protocol/storage.md section 3 says how the server is built; `test_support::versitygw` finds it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -43,10 +42,7 @@ pub(crate) async fn until_it_answers(client: &aws_sdk_s3::Client) {
 
 #[tokio::test]
 async fn killed_in_the_middle() {
-    let Ok(binary) = std::env::var("CLOUD_RECORDER_VERSITYGW") else {
-        eprintln!("SKIPPED: a real S3 server takes a recording (set CLOUD_RECORDER_VERSITYGW to versitygw's path)");
-        return;
-    };
+    let Some(binary) = test_support::versitygw("a real S3 server takes a recording") else { return };
     let dir = tempfile::tempdir().unwrap();
     let objects_dir = dir.path().join("objects");
     std::fs::create_dir(&objects_dir).unwrap();

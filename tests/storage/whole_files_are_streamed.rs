@@ -84,10 +84,7 @@ async fn into_the_embedded_bucket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn into_a_real_s3_server() {
-    let Ok(binary) = std::env::var("CLOUD_RECORDER_VERSITYGW") else {
-        eprintln!("SKIPPED: a real S3 server takes a whole file (set CLOUD_RECORDER_VERSITYGW to versitygw's path)");
-        return;
-    };
+    let Some(binary) = test_support::versitygw("a real S3 server takes a whole file") else { return };
     let dir = tempfile::tempdir().unwrap();
     let objects = dir.path().join("objects");
     std::fs::create_dir(&objects).unwrap();

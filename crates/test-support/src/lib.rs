@@ -13,3 +13,7 @@ pub mod receiver;
 pub mod talker;
 pub mod world;
 pub mod write_once;
+
+mod strict;
+
+pub use strict::{skipped, versitygw};
