@@ -10,8 +10,6 @@ use tokio::runtime::Runtime;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
 const AWAY: u64 = 12;
 
 #[test]
@@ -58,7 +56,7 @@ async fn talk(world: &World, task: &Task, hertz: f32) {
     let stage = world.stage(task).await;
     stage.enter(0, "7", 1).await;
     stage.talk(&mut [Talker::new(1, hertz)], 0, 6000).await;
-    tokio::time::sleep(DURABLE).await;
+    world.durable(task).await;
 }
 
 /// The details of the events with this number.

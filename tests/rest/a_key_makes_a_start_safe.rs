@@ -12,10 +12,8 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::channel::Door;
-use crate::world::{APP, Answer, OTHER_APP, Place, Wishes, World, run_that_dies, until};
+use crate::world::{APP, Answer, OTHER_APP, Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +152,8 @@ fn a_key_outlives_the_worker() {
     let (sid, client) = run_that_dies(&place, Wishes::default(), async |world: World| {
         let resource = world.acquire("room", "1").await;
         let sid = start(&world, "k", &resource, &world.client()).await.body["sid"].clone();
-        tokio::time::sleep(DURABLE).await;
+        let (cname, uid, mode) = ("room".to_owned(), "1".to_owned(), "mix".to_owned());
+        world.durable(&Task { cname, uid, mode, resource, sid: sid.as_str().unwrap().to_owned() }).await;
         (sid, world.client())
     });
     run_that_dies(&place, Wishes::default(), async |world: World| {

@@ -10,8 +10,6 @@ use tokio::runtime::Runtime;
 use crate::talker::Talker;
 use crate::world::{APP, Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
 /// How long the worker is away, beside what the test takes.
 const AWAY: Duration = Duration::from_secs(12);
 
@@ -48,7 +46,7 @@ impl Scene {
                 until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(3)).then_some(()))
                     .await;
             }
-            tokio::time::sleep(DURABLE).await;
+            world.durable(&task).await;
             task
         });
         std::fs::remove_dir_all(place.journal()[0].parent().unwrap()).unwrap();

@@ -13,9 +13,6 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(2500);
-
 #[test]
 fn a_recording_goes_on_under_its_sid() {
     goes_on(&Wishes::default());
@@ -39,10 +36,10 @@ fn goes_on(wishes: &Wishes) {
         let mut talker = [Talker::new(1, 440.0)];
         stage.talk(&mut talker, 0, 8000).await;
         // A batch is on the disk and its file full: what comes now finds a checkpoint due.
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         stage.talk(&mut talker, 8000, 9000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         (task.clone(), playlists(&world, &task))
     });
     assert_eq!(before.len(), 2);
@@ -113,7 +110,14 @@ fn dies_again_and_again(wishes: &Wishes) {
             let stage = world.stage(&task).await;
             stage.enter(0, "7", 1).await;
             stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
-            tokio::time::sleep(if short { Duration::from_millis(20) } else { DURABLE }).await;
+            if short {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            } else {
+                // The first run has its playlist in the bucket (event 4) before it dies.
+                let begun = |log: Vec<Value>| log.iter().any(|event| event["eventType"] == 4).then_some(());
+                until(async || begun(world.log(&task).await)).await;
+                world.durable(&task).await;
+            }
             task
         }));
     }

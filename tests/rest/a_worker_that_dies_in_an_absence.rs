@@ -17,8 +17,8 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
+/// For so long nothing may come to the bucket.
+const QUIET: Duration = Duration::from_millis(500);
 /// When uid 7 comes, how long it talks each time, and when it has left, as 8 has before it; milliseconds.
 const FROM_MS: u64 = 2_000;
 const TALK_MS: u64 = 3_000;
@@ -82,16 +82,17 @@ fn dies(death: Death, wishes: &Wishes) -> Value {
         stage.leave(LEFT_MS, "7").await;
         pass(&stage, 20_000).await;
         stored(&world, &task, 5).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         let there = media(&world.objects().join("rec")).len();
         pass(&stage, BACK_MS - 1_000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
+        tokio::time::sleep(QUIET).await;
         assert_eq!(media(&world.objects().join("rec")).len(), there, "nothing while nothing happens");
         if death != Death::InTheAbsence {
             talks(&stage, BACK_MS, 440.0).await;
             // The absence is in two playlists.
             stored(&world, &task, 7).await;
-            tokio::time::sleep(DURABLE).await;
+            world.durable(&task).await;
         }
         let before = media(&world.objects().join("rec"));
         (task, before)

@@ -13,8 +13,6 @@ use tokio::time::Instant;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
 /// When the member left, and `maxIdleTime`, in milliseconds.
 const LEFT_MS: u64 = 2_000;
 const IDLE_MS: u64 = 60_000;
@@ -31,7 +29,7 @@ fn dies_while_idle(outside: &Runtime) -> (Arc<Place>, Task) {
         stage.talk(&mut [Talker::new(1, 440.0)], 0, LEFT_MS).await;
         stage.leave(LEFT_MS, "7").await;
         until(async || Some(world.query(&task).await.body).filter(|body| body["idle"].is_object())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     (place, task)

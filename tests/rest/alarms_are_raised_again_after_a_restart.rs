@@ -12,9 +12,6 @@ use tokio::runtime::Runtime;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 #[test]
 fn a_bucket_that_refuses_again_and_a_call_that_does_not_fit_again_are_logged_again() {
     let outside = Runtime::new().unwrap();
@@ -22,7 +19,7 @@ fn a_bucket_that_refuses_again_and_a_call_that_does_not_fit_again_are_logged_aga
     let task = run_that_dies(&place, Wishes::default(), async |world: World| {
         let task = world.record("mix", "room", "1", &world.client()).await;
         trouble(&world, &task, 1).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     let ahead = Duration::from_secs(15);

@@ -13,8 +13,6 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
 /// `maxIdleTime`, in milliseconds.
 const IDLE_MS: u64 = 5_000;
 /// The worker is away for an hour.
@@ -83,7 +81,7 @@ fn dies_in_the_middle() -> (Runtime, Arc<Place>, Task) {
         stage.enter(0, "7", 1).await;
         stage.talk(&mut [Talker::new(1, 440.0)], 0, 9000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(2)).then_some(())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     (outside, place, task)

@@ -12,9 +12,6 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{APP, Place, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 #[test]
 fn what_does_not_open_waits_for_the_right_key() {
     let outside = Runtime::new().unwrap();
@@ -24,7 +21,7 @@ fn what_does_not_open_waits_for_the_right_key() {
         let stage = world.stage(&task).await;
         stage.enter(0, "7", 1).await;
         stage.talk(&mut [Talker::new(1, 440.0)], 0, 5000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
 

@@ -15,9 +15,6 @@ use crate::channel::Door;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 #[test]
 fn a_stop_ends_what_is_on_its_way_back() {
     let (outside, place, task) = dies_in_the_middle();
@@ -99,7 +96,7 @@ fn an_update_reaches_the_bot_that_comes_back() {
         stage.talk(&mut [Talker::new(1, 440.0), Talker::new(2, 660.0)], 0, 4000).await;
         assert_eq!(select(&world, &task, "7").await, StatusCode::OK);
         until(async || (*stage.selection.borrow() == only("7")).then_some(())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
     });
     run_that_dies(&place, Wishes::default(), async |world: World| {
         assert_eq!(*world.stage(&task).await.selection.borrow(), only("7"));
@@ -136,7 +133,7 @@ fn dies_in_the_middle() -> (Runtime, Arc<Place>, Task) {
         let stage = world.stage(&task).await;
         stage.enter(0, "7", 1).await;
         stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     (outside, place, task)

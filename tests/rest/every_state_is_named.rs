@@ -13,9 +13,6 @@ use crate::channel::Door;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_says_where_it_is_in_its_life() {
     let world = World::new().await;
@@ -63,7 +60,7 @@ fn a_recording_on_its_way_back_says_so() {
     let place = Arc::new(outside.block_on(Place::new()));
     let task = run_that_dies(&place, Wishes::default(), async |world: World| {
         let task = world.record("mix", "room", "1", &world.client()).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     let doors = vec![Door::Slow(Duration::from_secs(30))];

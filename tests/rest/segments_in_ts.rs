@@ -15,9 +15,6 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{Place, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(2500);
-
 fn client(world: &World) -> Value {
     let mut client = world.client();
     client["recordingConfig"]["alsoIndividual"] = json!(true);
@@ -90,10 +87,10 @@ fn what_a_worker_left_is_gone_on_with_byte_for_byte() {
         stage.enter(0, "7", 1).await;
         let mut talker = [Talker::new(1, 440.0)];
         stage.talk(&mut talker, 0, 8000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         stage.talk(&mut talker, 8000, 9000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         (task.clone(), files(&world.objects().join("rec"), ".ts"))
     });
     assert!(before.len() >= 6, "{:?}", before.keys());

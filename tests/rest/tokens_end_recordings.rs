@@ -12,9 +12,6 @@ use tokio::runtime::Runtime;
 use crate::talker::Talker;
 use crate::world::{Place, Wishes, World, run_that_dies};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 fn client(world: &World, token: &str) -> Value {
     let mut client = world.client();
     client["token"] = json!(token);
@@ -67,7 +64,7 @@ fn a_token_that_expired_while_the_worker_was_away_ends_the_recording_too() {
         let stage = world.stage(&task).await;
         stage.enter(0, "7", 1).await;
         stage.talk(&mut [Talker::new(1, 440.0)], 0, 3000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     let later = Wishes { ahead: Duration::from_secs(120), ..Wishes::default() };

@@ -14,9 +14,6 @@ use crate::channel::Stage;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 async fn publish(stage: &Stage, ms: u64, name: &str, track: u32, coding: Coding) {
     let (uid, kind) = (Uid::new(name).unwrap(), TrackKind { source: Source::Microphone, coding });
     stage.at(ms, Input::Joined { uid: uid.clone() }).await;
@@ -88,7 +85,7 @@ fn a_track_that_is_met_again_after_a_restart_is_not_told_again() {
         let task = world.record("mix", "room", "1", &world.client()).await;
         publish(&world.stage(&task).await, 0, "8", 1, Coding::Encrypted).await;
         until(async || of(&world, &task, 2).await.first().map(|_| ())).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     let ahead = Duration::from_secs(10);

@@ -14,9 +14,6 @@ use crate::media::{self, tone};
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1500);
-
 #[test]
 fn files_are_whole_after_a_crash() {
     dies_and_returns(&Wishes { roll: Roll { length: Ticks::from_secs(5), ..Roll::default() }, ..Wishes::default() });
@@ -62,7 +59,7 @@ fn a_file_that_was_on_its_way_arrives_after_the_crash_and_is_not_named_before() 
         .await;
         let named = query["fileList"].as_array().unwrap().iter().any(is_first);
         assert!(!named, "segments do not wait for it, and nobody names it: {query}");
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         task
     });
     std::fs::remove_dir(obstacle(&task)).unwrap();
@@ -110,7 +107,7 @@ fn dies_and_returns(wishes: &Wishes) {
             stage.enter(0, "7", 1).await;
             let mut talker = [Talker::new(1, 440.0)];
             stage.talk(&mut talker, 0, 7000).await;
-            tokio::time::sleep(DURABLE).await;
+            world.durable(&task).await;
             stage.talk(&mut talker, 7000, 8000).await;
             until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
             task

@@ -117,6 +117,11 @@ impl Stage {
         self.news.send((self.instant(ms), news)).await.unwrap();
     }
 
+    /// Whether the recording has taken all that was told.
+    pub fn is_taken(&self) -> bool {
+        self.news.capacity() == self.news.max_capacity()
+    }
+
     /// This long after the bot came in.
     pub fn instant(&self, ms: u64) -> Instant {
         self.origin + Duration::from_millis(ms)

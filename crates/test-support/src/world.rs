@@ -49,6 +49,12 @@ const SPOOL_LIMIT: u64 = 1 << 30;
 /// A limit for tests that would otherwise hang; no result depends on it.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long the journal gathers before it writes: a scenario need not wait for what it journals.
+const JOURNAL_GROUP_TIME: Duration = Duration::from_millis(5);
+
+/// How long uploads and events that follow from what is journaled take, and more.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// The app's second bucket, for scenarios that use it.
 const BACKUP: &str = "backup";
 
@@ -138,6 +144,7 @@ pub struct World {
     pub store: Store,
     pub sessions: Sessions,
     api: Router,
+    journal: Writer,
     place: Arc<Place>,
     ahead_ms: Arc<AtomicU64>,
 }
@@ -226,13 +233,24 @@ impl World {
         let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
         wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
-        let sessions = open(&place, &store, &channel, &ahead_ms, &wishes).await;
-        Self { channel, store, api: router(&sessions, &wishes), sessions, place, ahead_ms }
+        let (sessions, journal) = open(&place, &store, &channel, &ahead_ms, &wishes).await;
+        Self { channel, store, api: router(&sessions, &wishes), sessions, journal, place, ahead_ms }
     }
 
     /// The stage of a recording, once its bot is in the channel.
     pub async fn stage(&self, task: &Task) -> Stage {
         until(async || self.channel.find(&task.sid)).await
+    }
+
+    /// Waits until what the recording's bot was told so far is in the journal, on the disk, and what follows from it has settled.
+    pub async fn durable(&self, task: &Task) {
+        let stage = self.stage(task).await;
+        until(async || stage.is_taken().then_some(())).await;
+        // The recording answers when it is done with what it has taken.
+        assert_eq!(self.query(task).await.status, StatusCode::OK);
+        self.journal.flush().await.unwrap();
+        // What follows from it is under way: a write of SQLite's thread would land after the death of this run, and beside the next one.
+        tokio::time::sleep(SETTLING).await;
     }
 
     /// How many bots came in.
@@ -427,7 +445,13 @@ fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
     api::complete(api::router(state), sessions.meters().clone())
 }
 
-async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<AtomicU64>, wishes: &Wishes) -> Sessions {
+async fn open(
+    place: &Place,
+    store: &Store,
+    channel: &Script,
+    ahead_ms: &Arc<AtomicU64>,
+    wishes: &Wishes,
+) -> (Sessions, Writer) {
     let dir = place.dir.path();
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
@@ -454,18 +478,23 @@ async fn open(place: &Place, store: &Store, channel: &Script, ahead_ms: &Arc<Ato
     let news = callback::Settings { targets: targets.collect(), meters: meters.clone(), ..wishes.news.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
-    let limits = Limits { buffer_bytes: wishes.journal_buffer_bytes, file_bytes: wishes.journal_file_bytes };
+    let limits = Limits {
+        buffer_bytes: wishes.journal_buffer_bytes,
+        file_bytes: wishes.journal_file_bytes,
+        group_time: JOURNAL_GROUP_TIME,
+    };
     let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
     // The embedded bucket ends a PUT whose sender died, so nothing lands late.
     let patience = Patience { doubt: Duration::from_millis(100), ..Patience::default() };
+    let journal = Writer::with_limits(dir.join("journal"), limits).unwrap();
     let backing = Backing {
         dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
         store: store.clone(),
         sealer: Sealer::from_hex(&wishes.seal_key.repeat(32).into()).unwrap(),
-        journal: Writer::with_limits(dir.join("journal"), limits).unwrap(),
+        journal: journal.clone(),
         spool: Spool::open_on(Arc::clone(&wishes.files), dir.join("spool"), wishes.spool.clone()).unwrap(),
         disk: DiskWatch::new(disk, 0),
         uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience).with_meters(meters)),
     };
-    Sessions::open(settings, backing).await.unwrap()
+    (Sessions::open(settings, backing).await.unwrap(), journal)
 }

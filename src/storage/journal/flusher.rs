@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::batch::Batch;
 use super::disk::{Disk, Refusal, Usage};
-use super::writer::{GROUP_TIME, Shared};
+use super::writer::Shared;
 
 /// Wait after the disk refused a batch.
 const RETRY_TIME: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ async fn gather(shared: &Shared, taken: Instant) {
         shared.news.notified().await;
         first = Instant::now();
     }
-    let deadline = first + GROUP_TIME;
+    let deadline = first + shared.group_time;
     while !hurried() && timeout_at(deadline, shared.news.notified()).await.is_ok() {}
 }
 

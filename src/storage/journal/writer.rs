@@ -1,6 +1,6 @@
 //! The worker's log: one for all sessions, so that one fsync a group serves them all.
 //!
-//! [`Writer::append`] only copies into a bounded buffer. A task writes the buffer out [`GROUP_TIME`] after its first byte came
+//! [`Writer::append`] only copies into a bounded buffer. A task writes the buffer out [`Limits::group_time`] after its first byte came
 //! and syncs it; while nothing comes, no timer runs. A log is a row of files, each a journal of its own; a new one begins at
 //! [`Limits::file_bytes`].
 //!
@@ -28,10 +28,10 @@ use crate::fault::{Explain, Fault};
 use crate::recording::Spec;
 use crate::units::Sid;
 
-/// Longest time between an append and the begin of its fsync.
+/// What [`Limits::group_time`] is, unless a test says otherwise.
 pub const GROUP_TIME: Duration = Duration::from_millis(250);
 
-/// How much a log holds in memory and in one file.
+/// How much a log holds in memory and in one file, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes that wait for the disk, checkpoints left out; with this many or more, what comes on top is refused. As many again may be under
@@ -39,12 +39,14 @@ pub struct Limits {
     pub buffer_bytes: usize,
     /// A file ends when it holds this many bytes beside checkpoints, and at least as many as it has of checkpoints.
     pub file_bytes: u64,
+    /// Longest time between an append and the begin of its fsync.
+    pub group_time: Duration,
 }
 
 impl Default for Limits {
-    /// 16 MiB, two seconds of a thousand talkers; 64 MiB.
+    /// 16 MiB, two seconds of a thousand talkers; 64 MiB; [`GROUP_TIME`].
     fn default() -> Self {
-        Self { buffer_bytes: 16 << 20, file_bytes: 64 << 20 }
+        Self { buffer_bytes: 16 << 20, file_bytes: 64 << 20, group_time: GROUP_TIME }
     }
 }
 
@@ -111,12 +113,13 @@ impl Writer {
         let state = Mutex::new(Pending::new(dir, limits, &inheritance));
         let disk = Disk::new(medium, inheritance.files.iter().map(|left| (left.file.number, left.bytes)).collect());
         let synced = watch::Sender::new(Synced { usage: disk.usage(), ..Synced::default() });
-        let shared = Arc::new(Shared { state, inheritance, news: Notify::new(), synced });
+        let shared =
+            Arc::new(Shared { state, group_time: limits.group_time, inheritance, news: Notify::new(), synced });
         tokio::spawn(flusher::run(Arc::clone(&shared), disk));
         Ok(Self(Arc::new(Handle { shared, _lock: lock })))
     }
 
-    /// Appends a record; on the disk within [`GROUP_TIME`] and an fsync. A session's first record is [`Record::Started`], unless
+    /// Appends a record; on the disk within [`Limits::group_time`] and an fsync. A session's first record is [`Record::Started`], unless
     /// an earlier worker's log holds it. Never waits.
     pub fn append(&self, record: &Record) -> Result<(), AppendError> {
         let shared = &self.0.shared;
@@ -211,6 +214,8 @@ impl Writer {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<Pending>,
+    /// See [`Limits`].
+    pub(super) group_time: Duration,
     pub(super) inheritance: Inheritance,
     pub(super) news: Notify,
     pub(super) synced: watch::Sender<Synced>,

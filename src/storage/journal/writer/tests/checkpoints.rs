@@ -4,7 +4,7 @@ use super::sick::after_a_kill;
 use super::*;
 use crate::storage::journal::checkpoint::MAX_DOUBLED_BYTES;
 
-const SMALL: Limits = Limits { buffer_bytes: 1 << 20, file_bytes: 5_000 };
+const SMALL: Limits = Limits { buffer_bytes: 1 << 20, file_bytes: 5_000, group_time: GROUP_TIME };
 
 fn numbers(dir: &Path) -> Vec<u64> {
     log::files(dir).unwrap().into_iter().map(|file| file.number).collect()

@@ -282,7 +282,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let (dir, disk) = (tempfile::tempdir().unwrap(), Sick::default());
-            let writer = disk.open(dir.path(), Limits { buffer_bytes: 20_000, file_bytes: 8_000 });
+            let writer = disk.open(dir.path(), Limits { buffer_bytes: 20_000, file_bytes: 8_000, ..Limits::default() });
             let mut story = Story { disk, writer, taken: Vec::new(), synced: Vec::new(), said: 0 };
             story.append(started("a"));
             for step in steps {

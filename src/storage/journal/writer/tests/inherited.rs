@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::storage::journal::HEADER_BYTES;
 
-const SMALL: Limits = Limits { buffer_bytes: 1 << 20, file_bytes: 2_000 };
+const SMALL: Limits = Limits { buffer_bytes: 1 << 20, file_bytes: 2_000, group_time: GROUP_TIME };
 
 fn sids(digits: &[&str]) -> BTreeSet<Sid> {
     digits.iter().map(|digit| spec(digit).sid).collect()

@@ -33,7 +33,7 @@ fn recover(dir: &Path, log: &Log, harm: &Harm) -> (Vec<Record>, Vec<JournalError
     let inheritance = Inheritance::survey(dir).unwrap();
     let state = Mutex::new(Pending::new(dir, Limits::default(), &inheritance));
     let (news, synced) = (Notify::new(), watch::Sender::default());
-    let shared = Arc::new(Shared { state, inheritance, news, synced });
+    let shared = Arc::new(Shared { state, group_time: GROUP_TIME, inheritance, news, synced });
     let (mut records, mut errors) = (Vec::new(), Vec::new());
     for record in Replay::new(shared, &DIGITS.map(|digit| spec(digit).sid).into()) {
         match record {
