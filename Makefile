@@ -35,9 +35,8 @@ page: $(PAGE) ## Build the web pages that the binary embeds
 $(PAGE): $(PAGE_SOURCES)
 	scripts/page.sh
 
-reference: ## Write docs/openapi.json and docs/config.md anew; tests fail while they are stale
+reference: ## Write docs/config.md anew; a test fails while it is stale
 	$(CARGO) build --locked --features aac
-	target/debug/cloud-recorder reference openapi >docs/openapi.json
 	target/debug/cloud-recorder reference config >docs/config.md
 
 check: fmt lint ## Quick checks before a commit

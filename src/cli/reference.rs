@@ -24,7 +24,7 @@ enum What {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match args.what {
-        What::Openapi => output::line(format_args!("{:#}", *openapi::DOCUMENT))?,
+        What::Openapi => output::line(format_args!("{}", openapi::TEXT.trim_end()))?,
         What::Config => output::line(format_args!("{}", config::reference()?.trim_end_matches('\n')))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,9 +1,8 @@
 //! A caller of the channel management API.
 
-use cloud_recorder::api::openapi;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use test_support::check;
+use test_support::documented::JUDGE;
 
 use crate::house::{CREDENTIALS, House};
 
@@ -20,7 +19,7 @@ pub(crate) async fn call(house: &House, method: Method, path: &str, body: Option
     assert!(answer.headers().contains_key("x-request-id"));
     let (status, body) = (answer.status().as_u16(), answer.json().await.unwrap());
     // Headers are the business of the door that checks credentials, which is another one here.
-    let documented = check::Judge(&openapi::DOCUMENT).answer((&called.0, &called.1), (status, &body), |_| true);
+    let documented = JUDGE.answer((&called.0, &called.1), (status, &body), |_| true);
     documented.unwrap_or_else(|problem| panic!("{problem}"));
     (status, body)
 }

@@ -111,15 +111,16 @@ def schemathesis(product, document, settings, calls):
 
 def strict(document):
     """The document with every answer closed: a field that it does not name is an error."""
-    shapes = document["components"]["schemas"]
+    parts = document["components"]
     found, rest = set(), [operation["responses"] for item in document["paths"].values() for operation in item.values()]
     while rest:
         value = rest.pop()
         rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
         reference = value.get("$ref") if isinstance(value, dict) else None
-        if isinstance(reference, str) and reference.startswith("#/components/schemas/") and reference not in found:
+        if isinstance(reference, str) and reference.startswith("#/components/") and reference not in found:
             found.add(reference)
-            rest.append(shapes[reference.rsplit("/", 1)[-1]])
+            part, name = reference.split("/")[2:]
+            rest.append(parts[part][name])
         if isinstance(value, dict) and isinstance(value.get("properties"), dict) and value.get("type") == "object":
             value.setdefault("additionalProperties", False)
     assert len(found) > 10

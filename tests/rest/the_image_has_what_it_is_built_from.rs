@@ -49,7 +49,17 @@ fn read_by_the_build() -> BTreeSet<PathBuf> {
     let list = std::fs::read_to_string(folder.join(name).with_extension("d")).unwrap();
     let made = format!("{}: ", newest.file_name().unwrap().to_str().unwrap());
     let files = list.lines().find_map(|line| line.split_once(&made)).unwrap().1;
-    files.split(' ').filter_map(|file| root().join(file).strip_prefix(root()).ok().map(plain)).collect()
+    let files = files.split(' ').filter_map(|file| root().join(file).strip_prefix(root()).ok().map(plain));
+    // What build.rs made is no source.
+    files.filter(|file| !file.starts_with("target")).collect()
+}
+
+/// The files that build.rs names as its sources; the page is made in the image.
+fn read_by_the_build_script() -> Vec<PathBuf> {
+    let script = std::fs::read_to_string(root().join("build.rs")).unwrap();
+    let files: Vec<_> = script.split('"').filter(|text| root().join(text).is_file()).map(PathBuf::from).collect();
+    assert!(files.contains(&PathBuf::from("docs/openapi.yaml")), "{files:?}");
+    files
 }
 
 /// Without the way up and down again.
@@ -71,6 +81,7 @@ fn every_file_that_the_build_reads_is_copied() {
     assert!(read.contains(Path::new("deploy/cloud-recorder.toml")), "included text is among them: {read:?}");
     assert!(read.iter().any(|file| file.starts_with("src/store/migrations")), "and so are migrations");
     read.extend(["Cargo.toml", "Cargo.lock", "build.rs"].map(PathBuf::from));
+    read.extend(read_by_the_build_script());
     let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
     for target in ["bin", "bench", "example", "test"].iter().filter_map(|kind| manifest.get(*kind)) {
         let paths = target.as_array().unwrap().iter().filter_map(|target| target.get("path"));

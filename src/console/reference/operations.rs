@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::fields;
 use super::prose::{escaped, line, paragraphs, path};
 
-/// An operation as an article. References to parameters and headers are looked up in the document.
+/// An operation as an article. References to parameters, answers and examples are looked up in the document.
 pub(super) fn article(document: &Value, template: &str, method: &str, operation: &Value) -> String {
     let text = |key: &str| operation[key].as_str().unwrap_or_default();
     let method = escaped(method);
@@ -22,8 +22,8 @@ pub(super) fn article(document: &Value, template: &str, method: &str, operation:
         path = path(template),
         about = paragraphs(text("description")),
         parameters = parameters(document, operation),
-        body = body(&operation["requestBody"]),
-        answers = answers(&operation["responses"]),
+        body = body(document, &operation["requestBody"]),
+        answers = answers(document, &operation["responses"]),
     )
 }
 
@@ -55,18 +55,19 @@ fn parameters(document: &Value, operation: &Value) -> String {
     html
 }
 
-fn body(body: &Value) -> String {
+fn body(document: &Value, body: &Value) -> String {
     let content = &body["content"]["application/json"];
     if content.is_null() {
         return String::new();
     }
-    let (kind, examples) = (fields::kind(&content["schema"]), examples(content));
+    let (kind, examples) = (fields::kind(&content["schema"]), examples(document, content));
     format!("<h4>Body</h4>\n<p>{kind}</p>\n{examples}")
 }
 
-fn answers(responses: &Value) -> String {
+fn answers(document: &Value, responses: &Value) -> String {
     let mut html = String::from("<h4>Answers</h4>\n");
     for (status, response) in responses.as_object().into_iter().flatten() {
+        let response = resolved(document, response);
         let about = line(response["description"].as_str().unwrap_or_default());
         let headers: Vec<String> =
             response["headers"].as_object().into_iter().flatten().map(|(name, _)| escaped(name)).collect();
@@ -82,7 +83,7 @@ fn answers(responses: &Value) -> String {
                     "<p>{} <span class=\"kind\">{}</span></p>\n{}",
                     fields::kind(&content["schema"]),
                     escaped(media),
-                    examples(content)
+                    examples(document, content)
                 )
             })
             .collect();
@@ -95,10 +96,10 @@ fn answers(responses: &Value) -> String {
     html
 }
 
-fn examples(content: &Value) -> String {
+fn examples(document: &Value, content: &Value) -> String {
     let one = content.get("example").map(|value| ("example", value));
     let many = content["examples"].as_object().into_iter().flatten();
-    let many = many.map(|(name, example)| (name.as_str(), &example["value"]));
+    let many = many.map(|(name, example)| (name.as_str(), &resolved(document, example)["value"]));
     one.into_iter().chain(many).map(|(name, value)| example(name, value)).collect()
 }
 
