@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use cloud_recorder::channel::EndReason;
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::channel::Door;
 use crate::talker::Talker;
@@ -30,10 +31,12 @@ async fn a_recording_says_where_it_is_in_its_life() {
     let lost = Task { resource: String::new(), sid: "0".repeat(32), ..task.clone() };
     expect(&world, &lost, StatusCode::NOT_FOUND, "unknown").await;
 
-    world.channel.next_door(Door::Slow(Duration::from_millis(2300)));
+    let open = Arc::new(Notify::new());
+    world.channel.next_door(Door::Held(Arc::clone(&open)));
     let answer = world.start(&task.resource, "mix", "room", "1", &world.client()).await;
     task.sid = answer.body["sid"].as_str().unwrap().to_owned();
     expect(&world, &task, StatusCode::OK, "starting").await;
+    open.notify_one();
     until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
     expect(&world, &Task { sid: "0".repeat(32), ..task.clone() }, StatusCode::NOT_FOUND, "unknown").await;
 

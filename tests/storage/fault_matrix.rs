@@ -126,7 +126,7 @@ async fn expired_credentials_wait_for_fresh_ones_and_these_are_used_at_once() {
     const FRESH: &str = "fresh-token";
     // Waits so long that only the update can explain that it goes on.
     let patient = RetryPolicy { first: Duration::from_millis(1), longest: Duration::from_secs(3600) };
-    let mut rig = Rig::new(1, patient).await;
+    let mut rig = Rig::patient(1, patient).await;
     rig.recording.go_on(3).await;
     rig.until(|told| told.confirmed >= 6).await;
     rig.proxy.set(Fault::Expired(FRESH));
@@ -149,7 +149,7 @@ async fn expired_credentials_wait_for_fresh_ones_and_these_are_used_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_off_by_an_hour_costs_one_attempt_each() {
     for seconds in [3600, -3600] {
-        let mut rig = Rig::new(1, RETRY).await;
+        let mut rig = Rig::patient(1, RETRY).await;
         rig.proxy.set(Fault::Ahead(seconds));
         rig.recording.go_on(3).await;
         rig.until(|told| told.confirmed >= 8).await;

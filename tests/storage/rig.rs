@@ -28,6 +28,12 @@ pub(crate) const PATIENCE: Patience = Patience {
     longest_attempt: Duration::from_secs(5),
     doubt: Duration::from_millis(500),
 };
+/// For faults that answer: an attempt has all the time that a busy machine takes, so that its outcome is the store's word.
+const PATIENT: Patience = Patience {
+    attempt: Duration::from_secs(60),
+    longest_attempt: Duration::from_secs(60),
+    doubt: Duration::from_millis(500),
+};
 /// A limit for tests that would otherwise hang; no result depends on it.
 const HANG_LIMIT: Duration = Duration::from_secs(120);
 
@@ -60,13 +66,22 @@ pub(crate) struct Told {
 
 impl Rig {
     pub(crate) async fn new(seed: u64, retry: RetryPolicy) -> Self {
+        Self::with(seed, retry, PATIENCE).await
+    }
+
+    /// A rig whose upload calls nothing silent: what it says is what the store answers, on a slow machine too.
+    pub(crate) async fn patient(seed: u64, retry: RetryPolicy) -> Self {
+        Self::with(seed, retry, PATIENT).await
+    }
+
+    async fn with(seed: u64, retry: RetryPolicy, patience: Patience) -> Self {
         let server = Server::start().await;
         let inner = Wire::to(&server.server.endpoint()).await;
         let proxy = Proxy::start(inner.endpoint.clone(), server.client(), seed).await;
         let outer = Wire::to(&proxy.endpoint).await;
         let spool = Spool::open(server.dir.path().join("spool"), u64::MAX).unwrap();
         let session = spool.session(&app(), &Sid::from_random([1; 16])).unwrap();
-        let uploader = Uploader::new(retry, seed).with_patience(PATIENCE);
+        let uploader = Uploader::new(retry, seed).with_patience(patience);
         let bucket = Bucket::connect(&destination(&outer.endpoint, BUCKET, ACCESS_KEY, SECRET_KEY));
         // As at start: what the store can do is known from here on.
         bucket.prove().await.unwrap();

@@ -9,7 +9,7 @@ use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, Join
 use cloud_recorder::recording::{Input, Selection, TrackKind};
 use cloud_recorder::units::{Cname, Sid, TrackId, Uid, WallMs};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::talker::Talker;
@@ -22,6 +22,8 @@ const QUEUE: usize = 65_536;
 pub enum Door {
     /// It is let in after this long.
     Slow(Duration),
+    /// It is let in when the test says so.
+    Held(Arc<Notify>),
     /// Its token is refused.
     Refuses,
     /// Its token is refused after this long.
@@ -78,6 +80,7 @@ impl Channel for Script {
         match door {
             None => {}
             Some(Door::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(Door::Held(open)) => open.notified().await,
             Some(Door::SlowlyRefuses(pause)) => {
                 tokio::time::sleep(pause).await;
                 return Err(JoinError::Refused("invalid token".into()));
