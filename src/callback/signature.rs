@@ -1,8 +1,6 @@
 //! A callback's signatures (docs/protocol/agora.md section 5): HMAC over the raw body, keyed with the app's callback secret, in
 //! lower-case hexadecimal digits.
 
-use std::fmt::Write;
-
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
@@ -18,7 +16,7 @@ pub fn v1(secret: &SecretString, body: &[u8]) -> String {
     let mut mac =
         Hmac::<Sha1>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
-    hex(&mac.finalize().into_bytes())
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// HMAC-SHA256: 64 digits.
@@ -26,14 +24,7 @@ pub fn v2(secret: &SecretString, body: &[u8]) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
-    hex(&mac.finalize().into_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
+    hex::encode(mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

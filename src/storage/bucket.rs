@@ -188,7 +188,3 @@ impl Bucket {
         Place { destination: &self.destination, action }
     }
 }
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -92,15 +92,8 @@ impl Explain for SealError {
 impl Sealer {
     /// With a key of 64 hexadecimal digits.
     pub fn from_hex(key: &SecretString) -> Result<Self, SealError> {
-        let digits = key.expose_secret().trim().as_bytes();
-        if digits.len() != 2 * KEY_BYTES {
-            return Err(SealError::Key);
-        }
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let nibble = |digit: u8| char::from(digit).to_digit(16).ok_or(SealError::Key);
-            *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).map_err(|_| SealError::Key)?;
-        }
+        hex::decode_to_slice(key.expose_secret().trim(), bytes.as_mut_slice()).map_err(|_| SealError::Key)?;
         Ok(Self { cipher: XChaCha20Poly1305::new(Key::from_slice(bytes.as_slice())) })
     }
 
@@ -168,7 +161,7 @@ impl std::fmt::Debug for Sealer {
 /// Writes a random key beside the path and links it there, so that nobody ever reads half a key.
 fn make_key_file(path: &Path) -> io::Result<()> {
     let key = Zeroizing::new(rand::random::<[u8; KEY_BYTES]>());
-    let digits: Zeroizing<String> = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+    let digits: Zeroizing<String> = Zeroizing::new(hex::encode(key.as_slice()));
     let draft = path.with_extension(format!("{:016x}.draft", rand::random::<u64>()));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = file.write_all(digits.as_bytes()).and_then(|()| file.sync_all());

@@ -118,16 +118,14 @@ text_id!(
 impl Sid {
     /// A session id from 16 random bytes; the caller brings the randomness.
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(text.into())
+        Self(hex::encode(bytes).into())
     }
 }
 
 impl ChannelSid {
     /// A channel session's id from 16 random bytes; the caller brings the randomness.
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        let text: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-        Self(text.into())
+        Self(hex::encode_upper(bytes).into())
     }
 }
 

@@ -39,7 +39,7 @@ impl SecretHash {
 
 impl fmt::Display for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}:{}:{}", hex(&self.salt), hex(&self.digest))
+        write!(f, "{SCHEME}:{}:{}", hex::encode(self.salt), hex::encode(self.digest))
     }
 }
 
@@ -66,24 +66,15 @@ impl FromStr for SecretHash {
 
 fn digest(salt: [u8; SALT_BYTES], secret: &[u8]) -> [u8; DIGEST_BYTES] {
     let mut digest = Sha256::new();
-    digest.update(hex(&salt));
+    digest.update(hex::encode(salt));
     digest.update(b":");
     digest.update(secret);
     digest.finalize().into()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }
 

@@ -281,7 +281,7 @@ impl Maker {
                 whole::write(kind, channels, serial, kept.len(), &|number| kept.read(number), out)
             };
             let (object, file) = spool.make(&name, what, segments.clone(), recipe).await?;
-            let sha256 = file.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hex::encode(file.sha256);
             part.files.push(Made { kind, name, stored: Stored { kind: what, size: file.size, sha256 } });
             objects.push(object);
         }

@@ -87,7 +87,7 @@ impl Works {
 impl Stored {
     /// What the journal says that the bucket holds.
     pub(in crate::session) fn of_record(object: &StoredObject) -> Self {
-        let sha256 = object.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(object.sha256);
         Self { kind: object.kind, size: object.size, sha256 }
     }
 }
@@ -95,12 +95,7 @@ impl Stored {
 /// 64 hexadecimal digits as bytes.
 fn parse_sha256(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }
 

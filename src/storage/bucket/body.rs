@@ -9,7 +9,6 @@ use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::hex;
 use crate::storage::spool::SpooledFile;
 
 /// Bytes of a file that are in memory while it is sent, beside what the connection holds.
@@ -73,7 +72,7 @@ impl Body {
     /// Left to itself the client signs no body that it would have to read twice, and a store that knows no checksums would have no
     /// way to see that it was altered.
     pub(super) fn signature(&self) -> Signature {
-        Signature(hex(self.sha256()))
+        Signature(hex::encode(self.sha256()))
     }
 }
 

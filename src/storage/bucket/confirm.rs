@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::body::Body;
 use super::error::{Action, cant_read};
 use super::put::Answer;
-use super::{Bucket, BucketError, Held, Proof, hex};
+use super::{Bucket, BucketError, Held, Proof};
 
 /// The pause before the second look, twice as long before each next one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ impl Bucket {
 
     async fn compare(&self, key: &str, body: &Body, answer: &Answer, held: &Held) -> Result<Seen, BucketError> {
         if let Some(theirs) = &held.sha256 {
-            let same = *theirs == hex(body.sha256());
+            let same = *theirs == hex::encode(body.sha256());
             return Ok(if same { Seen::Proven(Proof::Checksum) } else { Seen::Differs });
         }
         // The version that the store took.

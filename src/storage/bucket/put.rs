@@ -15,7 +15,7 @@ use super::abilities::{Abilities, Checksums};
 use super::address::Addressed;
 use super::body::Body;
 use super::error::{Action, cant_read, is_precondition, needs_md5, refuses_checksums, refuses_condition};
-use super::{Bucket, BucketError, Confirmed, Held, Proof, hex};
+use super::{Bucket, BucketError, Confirmed, Held, Proof};
 use crate::storage::destination::Encryption;
 use crate::storage::spool::ObjectKind;
 
@@ -124,7 +124,7 @@ impl Bucket {
     /// Whether what is there is what was to be put.
     async fn judge(&self, key: &str, body: &Body, held: Held, earlier: Earlier) -> Result<Confirmed, BucketError> {
         let proof = match (&held.sha256, &held.etag) {
-            (Some(theirs), _) => (*theirs == hex(body.sha256())).then_some(Proof::Checksum),
+            (Some(theirs), _) => (*theirs == hex::encode(body.sha256())).then_some(Proof::Checksum),
             (None, Some(etag)) if self.is_md5(etag, body).await? => Some(Proof::ETag),
             // Says nothing about the bytes; ours were sent.
             (None, etag) if earlier == Earlier::MayBeThere && etag.as_ref().is_none_or(|etag| !is_digest(etag)) => {
@@ -272,7 +272,7 @@ impl Bucket {
 
     pub(super) async fn is_md5(&self, etag: &str, body: &Body) -> Result<bool, BucketError> {
         Ok(is_digest(etag)
-            && etag.eq_ignore_ascii_case(&hex(&body.md5().await.map_err(|error| self.unread(&error))?)))
+            && etag.eq_ignore_ascii_case(&hex::encode(&body.md5().await.map_err(|error| self.unread(&error))?)))
     }
 
     /// What was to be sent could not be read; nothing was sent.
@@ -283,7 +283,7 @@ impl Bucket {
 }
 
 fn confirmed(body: &Body, proof: Proof) -> Confirmed {
-    Confirmed { size: body.len(), sha256: hex(body.sha256()), proof }
+    Confirmed { size: body.len(), sha256: hex::encode(body.sha256()), proof }
 }
 
 /// Whether it was refused for good, so that another form of the request may be taken.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::address::Addressed;
 use super::error::{Action, cant_read};
 use super::put::plain_etag;
-use super::{Bucket, BucketError, Confirmed, hex};
+use super::{Bucket, BucketError, Confirmed};
 
 /// Keys in one page of a list: the protocol's own limit.
 const PAGE_KEYS: usize = 1000;
@@ -222,7 +222,7 @@ fn whole_length(range: &str) -> Option<u64> {
 }
 
 fn digest(theirs: &str) -> Option<String> {
-    BASE64.decode(theirs).ok().map(|theirs| hex(&theirs))
+    BASE64.decode(theirs).ok().map(|theirs| hex::encode(&theirs))
 }
 
 fn size(said: Option<i64>) -> u64 {

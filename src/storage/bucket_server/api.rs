@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 
 use super::conditions::{check_read, ended, for_write};
-use super::files::{Files, hex};
+use super::files::Files;
 use super::listing::{self, Line, Page};
 use super::meta::{Headers, Meta};
 use super::multipart;
@@ -162,7 +162,7 @@ impl S3 for Api {
             content_type: input.content_type,
             metadata: input.metadata,
         };
-        let meta = Meta { etag: hex(&sums.md5), sums: sums.checksum.into(), headers, ..Meta::default() };
+        let meta = Meta { etag: hex::encode(&sums.md5), sums: sums.checksum.into(), headers, ..Meta::default() };
         let (bucket, key) = (input.bucket, input.key);
         let meta = ended(on(&self.0, move |files| files.put(&bucket, &key, &bytes, meta, &condition)).await?)?;
         let sums = meta.checksum();

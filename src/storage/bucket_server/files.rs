@@ -256,11 +256,7 @@ fn meta_of(file: File, id: FileId) -> io::Result<Meta> {
         }
     }
     let sums = summer.finish();
-    Ok(Meta { etag: hex(&sums.md5), file: id, sums: sums.checksum.into(), ..Meta::default() })
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(Meta { etag: hex::encode(&sums.md5), file: id, sums: sums.checksum.into(), ..Meta::default() })
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
