@@ -9,7 +9,7 @@ PAGE := src/console/dist/index.html
 PAGE_SOURCES := $(shell find src/console/web -type f -not -path '*/node_modules/*')
 
 .NOTPARALLEL:
-.PHONY: help demo test faults setup setup-demo page tools reference check fmt lint doc unit peers clean-peers
+.PHONY: help demo test dist faults setup setup-demo page tools reference check fmt lint doc unit peers clean-peers
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -18,6 +18,11 @@ demo: setup-demo page ## Record three talkers end to end in one process and chec
 	$(CARGO) run --release --locked -- demo
 
 test: setup page tools lint doc unit peers ## Everything: format, clippy, docs, unit, scenario, browser and SDK tests
+
+dist: page ## The release binary in target/dist, stripped, with its debug information beside it
+	$(CARGO) build --profile dist --locked --bin cloud-recorder
+	cd target/dist && objcopy --only-keep-debug cloud-recorder cloud-recorder.debug
+	cd target/dist && objcopy --strip-all --add-gnu-debuglink=cloud-recorder.debug cloud-recorder stripped && mv stripped cloud-recorder
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, poorer journals, servers that fail for minutes; two hours on two free cores
 	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core every_packet_has_one_fate

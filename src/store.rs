@@ -23,6 +23,7 @@ mod kicking_rules;
 mod letters;
 mod line;
 mod listing;
+mod migrations;
 mod resources;
 mod retention;
 mod rows;
@@ -81,7 +82,7 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("src/store/migrations").run(&writer).await?;
+        migrations::migrator().run(&writer).await?;
         let readers = pool(READERS).connect_with(options).await?;
         Ok(Self { writer, readers })
     }
@@ -90,7 +91,7 @@ impl Store {
     pub async fn in_memory() -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
         let writer = pool(1).connect_with(options).await?;
-        sqlx::migrate!("src/store/migrations").run(&writer).await?;
+        migrations::migrator().run(&writer).await?;
         Ok(Self { readers: writer.clone(), writer })
     }
 

@@ -66,6 +66,7 @@ pub(crate) fn client(endpoint: &str, access_key: &str, secret_key: &str) -> Clie
         .endpoint_url(endpoint)
         .force_path_style(true)
         .region(Region::new("us-east-1"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled());
     Client::from_conf(config.build())
 }
