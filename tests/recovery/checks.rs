@@ -293,10 +293,11 @@ impl Verdict {
             .map(|gap| (wall(&gap["from"]), wall(&gap["to"]), gap["cause"].as_str().unwrap_or("none").to_owned()))
             .collect();
         for kill in &self.told.kills.0.clone() {
-            let middle = kill.ready.map_or(kill.at, |ready| kill.at.midpoint(ready));
-            // The last packet before the kill may hold sound of a frame behind it.
-            let dead = middle.max(kill.at + FRAME_MS + READ_MS);
-            let named = gaps.iter().any(|(from, to, cause)| *from <= dead && dead < *to && cause == "worker_restart");
+            // The last packet before the kill may hold sound of a frame behind it, and the bot may be back before its worker answers.
+            let dead = kill.at + FRAME_MS + READ_MS;
+            let answered = kill.ready.unwrap_or(dead).max(dead);
+            let named =
+                gaps.iter().any(|(from, to, cause)| *from <= answered && dead < *to && cause == "worker_restart");
             if !named {
                 self.wrong(format!("{voice:?}: the ledger has no worker_restart at {} ms: {gaps:?}", dead - start));
             }

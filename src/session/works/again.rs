@@ -86,7 +86,7 @@ impl Works {
         self.hear_again();
         self.resume(whole);
         self.resume(copies.objects);
-        Ok(ended.or(copies.ended.map(|ended| ended.max(self.fixed.end()))))
+        Ok(ended.or_else(|| copies.ended.map(|ended| ended.max(self.fixed.end()))))
     }
 
     /// Takes what the bucket holds; where the recording ends, if the bucket has its end, and what of the spool it takes the place of.

@@ -66,14 +66,14 @@ impl Doubt {
     }
 
     /// What waits for the bucket's word counts as waiting for the bucket.
-    fn add_to(&self, progress: Progress) -> Progress {
+    fn add_to(&self, progress: &Progress) -> Progress {
         let waiting = || self.known.left.iter().chain(&self.made);
         Progress {
             waiting_objects: progress.waiting_objects + waiting().count() as u64,
             waiting_bytes: progress.waiting_bytes + waiting().map(|object| object.size).sum::<u64>(),
             oldest: Some(progress.oldest.map_or(self.since, |oldest| oldest.min(self.since))),
             trouble: Some(self.known.error.fault()),
-            ..progress
+            ..progress.clone()
         }
     }
 }
@@ -87,7 +87,10 @@ impl Works {
     /// How far the way to the bucket is.
     pub(super) fn progress(&self) -> Progress {
         let progress = self.queue.progress();
-        self.doubt.as_ref().map_or_else(|| progress.clone(), |doubt| doubt.add_to(progress.clone()))
+        match &self.doubt {
+            Some(doubt) => doubt.add_to(&progress),
+            None => progress,
+        }
     }
 
     /// Hands a spooled object over to the bucket, or keeps it back until that says what it holds.
