@@ -60,11 +60,13 @@ impl Fault {
 }
 
 /// Those that every run of the tests tries.
-const FEW: [[Fault; 2]; 4] = [
-    [Fault::BitInJournal(0.25), Fault::BitInHeaders],
-    [Fault::NoJournal, Fault::OldCopy],
-    [Fault::OldStore, Fault::NewStore],
-    [Fault::UnreadableSpoolAndCut(0.6), Fault::CutJournal(0.9)],
+const FEW: [Fault; 6] = [
+    Fault::BitInJournal(0.25),
+    Fault::BitInHeaders,
+    Fault::NoJournal,
+    Fault::OldCopy,
+    Fault::NewStore,
+    Fault::UnreadableSpoolAndCut(0.6),
 ];
 
 /// Those that have no place in a file.
@@ -84,9 +86,8 @@ const OTHERS: [Fault; 10] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals"));
-    for [one, other] in FEW {
-        let mut others = StdRng::seed_from_u64(random.random());
-        tokio::join!(suffer(one, 1, Wishes::default(), &mut random), suffer(other, 1, Wishes::default(), &mut others),);
+    for fault in FEW {
+        suffer(fault, 1, Wishes::default(), &mut random).await;
     }
     suffer(Fault::Nothing, 3, Wishes::default(), &mut random).await;
     // Where nothing can be put over, and with files that are made of segments that are kept.
