@@ -288,6 +288,9 @@ impl LiveRoom {
     fn start_negotiated(self: &Arc<Self>, state: &mut State, member: &MemberId, cid: &str) {
         let Some(negotiated) = state.links.get(member).map(|link| &link.negotiated) else { return };
         let (mid, red) = (negotiated.mids.get(cid).cloned(), negotiated.red.is_some());
+        if mid.as_ref().is_some_and(|mid| negotiated.refused.contains(mid)) {
+            state.room.cant_take(member, cid);
+        }
         if let Some(started) = mid.and_then(|mid| state.room.start_track(member, cid, &mid, red)) {
             self.start(state, member, started);
         }

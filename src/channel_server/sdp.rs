@@ -168,6 +168,17 @@ const fn parameters(wishes: OpusWishes) -> &'static str {
     }
 }
 
+/// The sections of sound that the answer refuses, by their media ids: they hold no Opus. Nothing will come in them, and that is no
+/// silence.
+pub(super) fn refused(offer: &str, answer: &str) -> HashSet<String> {
+    let (asked, settled) = (split(offer).1, split(answer).1);
+    let refused = asked.iter().zip(&settled).filter_map(|(asked, settled)| {
+        let is_sound = asked.first()?.starts_with("m=audio ");
+        attribute(asked, "mid:").filter(|_| is_sound && !rejected(asked) && rejected(settled)).map(str::to_owned)
+    });
+    refused.collect()
+}
+
 /// The payload type of RED that the description settles on, if it does.
 pub(super) fn red_payload_type(sdp: &str) -> Option<u8> {
     split(sdp).1.iter().find_map(|section| payload_type(section, "red")?.parse().ok())
@@ -324,6 +335,15 @@ mod tests {
         assert_eq!(replaced.matches("a=candidate:").count(), 2);
         assert!(replaced.contains("a=candidate:1 1 udp 2130706431 203.0.113.9 7882 typ host\r\n"));
         assert!(replaced.contains("a=candidate:2 1 udp 2130706175 127.0.0.1 7882 typ host\r\n"));
+    }
+
+    #[test]
+    fn a_section_that_the_answer_refuses_is_told() {
+        let section =
+            |port: u8, mid: u8, rest: &str| format!("m=audio {port} UDP/TLS/RTP/SAVPF {rest}\r\na=mid:{mid}\r\n");
+        let offer = format!("v=0\r\n{}{}{}", section(9, 0, "111 8"), section(9, 1, "8"), section(0, 2, "8"));
+        let answer = format!("v=0\r\n{}{}{}", section(9, 0, "111"), section(0, 1, "0"), section(0, 2, "0"));
+        assert_eq!(refused(&offer, &answer), HashSet::from(["1".to_owned()]));
     }
 
     #[test]

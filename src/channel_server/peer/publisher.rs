@@ -2,7 +2,7 @@
 //!
 //! It is made when the client first has something to say on it: who only listens never does, and a peer connection takes 90 KB.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
@@ -64,7 +64,7 @@ impl Publisher {
         let sending = sections.iter().filter(|section| section.sends_audio());
         let mids: HashMap<_, _> =
             sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone()))).collect();
-        let level = audio_level_id(offer);
+        let (level, asked) = (audio_level_id(offer), offer);
         let offer = RTCSessionDescription::offer(sdp::sanitized(offer))?;
         let connection = self.connection().await?;
         connection.set_remote(offer).await?;
@@ -76,8 +76,8 @@ impl Publisher {
         };
         let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
         if let Some(room) = self.room.upgrade() {
-            let red = sdp::red_payload_type(&sdp);
-            room.negotiated(&self.owner, Negotiated { mids, level, red });
+            let (red, refused) = (sdp::red_payload_type(&sdp), sdp::refused(asked, &sdp));
+            room.negotiated(&self.owner, Negotiated { mids, level, red, refused });
         }
         Ok(Answer { sdp, sections })
     }
@@ -99,6 +99,8 @@ pub(in crate::channel_server) struct Negotiated {
     pub(in crate::channel_server) level: Option<u8>,
     /// The payload type of RED.
     pub(in crate::channel_server) red: Option<u8>,
+    /// The media ids of sections that can't be taken: they hold no Opus.
+    pub(in crate::channel_server) refused: HashSet<String>,
 }
 
 async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: Weak<LiveRoom>) {

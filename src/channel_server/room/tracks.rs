@@ -17,6 +17,9 @@ use crate::channel_server::places::{AppFull, Place};
 use crate::channel_server::sdp::OpusWishes;
 use crate::channel_server::token::Grants;
 
+/// What the codec of a track is called that can't be taken.
+const REFUSED_CODEC: &str = "audio/refused";
+
 /// What a listener's connection has to call a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::channel_server) struct Label {
@@ -95,6 +98,15 @@ impl Room {
         self.start(id, at, cid, Some(mid), red)
     }
 
+    /// The announced track that the client calls `cid` holds no Opus: nothing of it will be heard, and others, the recorder above all, are
+    /// told that it is of another codec.
+    pub(in crate::channel_server) fn cant_take(&mut self, id: &MemberId, cid: &str) {
+        let Some(member) = self.member_mut(id) else { return };
+        for track in member.tracks.iter_mut().filter(|track| !track.live && track.cid == cid) {
+            name_codec(&mut track.info, REFUSED_CODEC);
+        }
+    }
+
     /// Media arrives that the client calls `cid`. Answers with the live track it belongs to, which may be started by it: the one
     /// of this id, or, for clients that rewrite ids, the only one that still waits.
     pub(in crate::channel_server) fn media(
@@ -120,7 +132,7 @@ impl Room {
         let uid = member.uid.clone();
         let track = member.tracks.get_mut(at)?;
         track.live = true;
-        if !red {
+        if !red && track.info.mime_type == MIME_TYPE_RED {
             name_codec(&mut track.info, &messages::opus().mime);
         }
         cid.clone_into(&mut track.cid);

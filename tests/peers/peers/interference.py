@@ -1,4 +1,4 @@
-"""A way between one client and a channel server that can be cut, or hold media back: signalling and UDP.
+"""A way between one client and a channel server that can be cut, hold media back, or lose some: signalling and UDP.
 
 The client sees the server's candidates with the ports of this way, and the server sees none of the client's, so that all media take it.
 Signalling is version 0 of LiveKit's protocol; a client that asks for version 1 is told that there is none.
@@ -25,7 +25,7 @@ class Interference:
         """`target` is the port of the server's signalling."""
         self.target, self.port = target, free_port()
         self.ways = {}
-        self.held = None
+        self.held = self.every = None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -42,6 +42,10 @@ class Interference:
     def mend(self):
         """Everything passes again. Datagrams of meanwhile are lost; what was said over signalling is late."""
         self._run(self._set(True))
+
+    def lose(self, every):
+        """From now on one in so many of the client's packets of sound is lost, however often it is sent."""
+        self.every = every
 
     def hold(self):
         """Keeps the client's RTP back until [release]."""
@@ -187,6 +191,8 @@ class Way(asyncio.DatagramProtocol):
             self.upstream[address] = up = Up(self, address)
             asyncio.ensure_future(asyncio.get_running_loop().create_datagram_endpoint(lambda: up, sock=_socket()))
         up = self.upstream[address]
+        if self.between.every and is_rtp(data) and int.from_bytes(data[2:4], "big") % self.between.every == 0:
+            return
         if self.between.held is not None and is_rtp(data):
             self.between.held.append((up.send, data))
         else:

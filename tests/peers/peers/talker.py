@@ -7,7 +7,7 @@ import time
 import numpy
 from livekit import rtc
 
-from . import staircase
+from . import staircase, voice
 from .sound import RATE
 
 FRAME = RATE // 50
@@ -27,10 +27,10 @@ class Crowd:
     def run(self, coroutine, seconds=30):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
-    def join(self, url, token, tone=None, staircase=False, turns=None, **options):
+    def join(self, url, token, tone=None, staircase=False, turns=None, voiced=False, **options):
         async def enter():
             # On the loop: the SDK binds a room to the loop that it is made on.
-            talker = Talker(self, tone, staircase, turns)
+            talker = Talker(self, tone, staircase, turns, voiced)
             await talker.enter(url, token, **options)
             return talker
 
@@ -46,9 +46,9 @@ class Crowd:
 
 
 class Talker:
-    def __init__(self, crowd, tone, staircase=False, turns=None):
+    def __init__(self, crowd, tone, staircase=False, turns=None, voiced=False):
         """`turns`: speaks in these stretches alone, in seconds after the publication, and sends nothing in between."""
-        self.crowd, self.tone, self.staircase, self.turns = crowd, tone, staircase, turns
+        self.crowd, self.tone, self.staircase, self.turns, self.voiced = crowd, tone, staircase, turns, voiced
         self.room = rtc.Room(loop=crowd.loop)
         self.source = self.publication = self.voice = self.shared = None
         self.left = None
@@ -61,17 +61,23 @@ class Talker:
         self.room.on("participant_connected", lambda member: self.seen.add(member.identity))
         self.room.on("reconnected", lambda: setattr(self, "connects", self.connects + 1))
 
-    async def enter(self, url, token, dtx=True, red=True):
-        await self.room.connect(url, token)
+    async def enter(self, url, token, dtx=True, red=True, bit_rate=None, secret=None):
+        """`secret`: end-to-end encrypted with it."""
+        options = rtc.RoomOptions()
+        if secret:
+            options.encryption = rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=secret))
+        await self.room.connect(url, token, options)
         self.connects += 1
         self.seen |= {member.identity for member in self.room.remote_participants.values()}
-        if self.tone or self.staircase:
-            await self._publish(dtx, red)
+        if self.tone or self.staircase or self.voiced:
+            await self._publish(dtx, red, bit_rate)
 
-    async def _publish(self, dtx, red):
+    async def _publish(self, dtx, red, bit_rate):
         self.source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
         self.track = rtc.LocalAudioTrack.create_audio_track("voice", self.source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=dtx, red=red)
+        if bit_rate:
+            options.audio_encoding.max_bitrate = bit_rate
         self.publication = await self.room.local_participant.publish_track(self.track, options)
         self.voice = asyncio.ensure_future(self._speak())
 
@@ -89,6 +95,8 @@ class Talker:
             spoken = now
             if self.staircase:
                 sound = staircase.samples(begin + position / RATE, FRAME)
+            elif self.voiced:
+                sound = voice.samples(position, FRAME)
             else:
                 sound = 0.25 * numpy.sin(2 * numpy.pi * self.tone * (position + numpy.arange(FRAME)) / RATE)
             samples = (32767 * sound).astype("<i2").tobytes()
