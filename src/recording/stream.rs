@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use self::anew::{Anew, Weighed};
+use self::anew::{Anew, Newest, Weighed};
 use self::clock::Clock;
 use super::Packet;
 use super::baseline::Baseline;
@@ -149,8 +149,11 @@ impl Stream {
 
     /// Offers a packet of so much sound that arrived at `arrival`, which never decreases.
     pub(super) fn offer_as(&mut self, packet: &Packet, sound: Result<Ticks, PacketError>, arrival: i64) -> Offer {
-        let sequence = self.sequences.unwrap(packet.sequence);
-        let time = self.times.unwrap(packet.timestamp);
+        let before = self.anew.of_before(packet.sequence, packet.timestamp, arrival);
+        let before = before.filter(|_| !self.clock.is_foreign());
+        let (sequence, time) = before
+            .map(|before| (before.sequence, before.time))
+            .unwrap_or_else(|| (self.sequences.unwrap(packet.sequence), self.times.unwrap(packet.timestamp)));
         let (duration, malformed) = match sound {
             Ok(duration) => (duration.0 as i64, None),
             Err(PacketError::Empty) => (0, None),
@@ -162,15 +165,17 @@ impl Stream {
             Queued { sequence, time, arrival, level, payload, duration, malformed: malformed_packet, media: time };
         if duration > 0 {
             let last = self.queue.iter().rfind(|queued| queued.duration > 0);
-            let newest =
-                last.map(|last| (last.sequence, last.time + last.duration)).or_else(|| self.taken.zip(self.end));
+            let newest = last
+                .map(|last| Newest::of(last.sequence, last.time + last.duration, last.arrival))
+                .or_else(|| Some(Newest::of(self.taken?, self.end?, self.heard.unwrap_or(arrival))));
             if self.is_copy(&queued) {
                 return Offer::Duplicate;
             }
-            let weighed = if self.was_awaited(&queued) {
+            let weighed = if before.is_some() || self.was_awaited(&queued) {
                 Weighed::Known(queued)
             } else {
-                self.anew.weigh(queued, newest, self.clock.is_foreign())
+                let offset = self.clock.offset().zip(self.baseline.recent()).map(|(media, lag)| media + lag);
+                self.anew.weigh(queued, newest, offset, self.clock.is_foreign())
             };
             match weighed {
                 Weighed::Known(known) => queued = known,
@@ -187,7 +192,8 @@ impl Stream {
             }
             let media = self.clock.late(sequence, time);
             let lag = self.baseline.floor(arrival).or_else(|| self.baseline.recent()).unwrap_or(arrival - media);
-            return Offer::Late { place: media + lag, duration };
+            let place = before.and_then(|before| before.place).unwrap_or(media + lag);
+            return Offer::Late { place, duration };
         }
         let place = self.queue.iter().rposition(|queued| queued.sequence <= sequence).map_or(0, |before| before + 1);
         if place > 0 && self.queue[place - 1].sequence == sequence {

@@ -79,6 +79,11 @@ fn format_2_is_taken_up_in_mid_speech_and_the_recording_goes_on() {
     taken_up(2);
 }
 
+#[test]
+fn format_3_is_taken_up_in_mid_speech_and_the_recording_goes_on() {
+    taken_up(3);
+}
+
 fn taken_up(version: u8) {
     let (story, annas, bens) = story();
     for mode in [Mode::Mix, Mode::Individual, Mode::Both] {

@@ -4,7 +4,7 @@ use cloud_recorder::recording::Mode;
 
 use crate::any_story_holds::check_ledger;
 use crate::crash::gaps;
-use crate::world::{Dice, FRAME, MS, SECOND, Story, Talker, spec};
+use crate::world::{Dice, FRAME, MS, SECOND, Sent, Story, Talker, spec};
 
 #[test]
 fn nothing_is_lost_whatever_the_jump() {
@@ -26,6 +26,55 @@ fn nothing_is_lost_whatever_the_jump() {
             let what = format!("back by {back}, clock by {clock} s: {:?} {:?}", account.packets, gaps(account));
             assert_eq!(account.packets.placed as usize, sent.len(), "{what}");
             assert_eq!((account.missing_ms, account.concealed_ms), (0, 0), "{what}");
+            recording.assert_all_in_place("7", &sent, 30 * MS);
+        }
+    }
+}
+
+/// What a sender may do at once: how far its sequence jumps back, and its clock, in seconds.
+const CHANGES: [(u16, f64); 11] = [
+    (0, -40_000.0),
+    (0, -700.0),
+    (0, -300.0),
+    (0, -5.0),
+    (0, 5.0),
+    (0, 700.0),
+    (0, 40_000.0),
+    (100, 0.0),
+    (100, 40_000.0),
+    (500, -40_000.0),
+    (5_000, 40_000.0),
+];
+
+#[test]
+fn copies_of_packets_from_before_the_jump_are_copies() {
+    for (back, clock) in CHANGES {
+        for (count, later) in [(1, 200), (16, 200), (40, 200), (40, 5_000), (40, 60_000)] {
+            let mut talker = Talker::new(1, 7);
+            talker.sequence = 2_000;
+            let mut sent = talker.talk(SECOND, 10 * SECOND);
+            talker.sequence = talker.sequence.wrapping_sub(back);
+            talker.rtp = (talker.rtp + clock * SECOND as f64).rem_euclid(4_294_967_296.0);
+            let before = sent.len();
+            sent.extend(talker.talk(10 * SECOND, 80 * SECOND));
+            // All at once, as a network does that had lost its way; one of them was lost before.
+            let echo = sent[before - count - 1..before - 1].to_vec();
+            let arrival = 10 * SECOND + later * MS;
+            let lost = sent.remove(before - count - 1);
+            let mut story = Story::default();
+            story.joins(0, "7", 1).hears(sent.clone()).hears(echo.into_iter().map(|sent| Sent { arrival, ..sent }));
+            let recording = story.record(spec(Mode::Individual), 81 * SECOND);
+            check_ledger(&recording, 81 * SECOND);
+            let account = recording.account("7");
+            let what = format!("back by {back}, clock by {clock} s, {count} after {later} ms: {:?}", account.packets);
+            let in_time = later < 1_000;
+            let late = u64::from(!in_time);
+            if in_time {
+                sent.push(lost);
+            }
+            assert_eq!(account.packets.placed as usize, sent.len(), "{what}");
+            assert_eq!((account.packets.duplicate as usize, account.packets.late), (count - 1, late), "{what}");
+            assert_eq!(account.missing_ms + account.concealed_ms, 20 * late, "{what}");
             recording.assert_all_in_place("7", &sent, 30 * MS);
         }
     }

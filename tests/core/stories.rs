@@ -42,12 +42,20 @@ pub(crate) struct Network {
     pub(crate) copies_percent: u64,
     /// Of the dice.
     pub(crate) seed: u64,
+    /// Stretches that come again, all at once: which of a thousand parts of the story they follow, and how many packets.
+    pub(crate) echoes: Vec<(usize, usize)>,
 }
 
 /// From a good one to a bad one.
 pub(crate) fn network() -> impl Strategy<Value = Network> {
-    (0..15_u64, 0..90_u64, 0..20_u64, any::<u64>()).prop_map(|(loss_percent, jitter_ms, copies_percent, seed)| {
-        Network { loss_percent, jitter_ms, copies_percent, seed }
+    let echoes = proptest::collection::vec((0..1_000_usize, 1..60_usize), 0..3);
+    let network = (0..15_u64, 0..90_u64, 0..20_u64, any::<u64>(), echoes);
+    network.prop_map(|(loss_percent, jitter_ms, copies_percent, seed, echoes)| Network {
+        loss_percent,
+        jitter_ms,
+        copies_percent,
+        seed,
+        echoes,
     })
 }
 
@@ -98,6 +106,13 @@ pub(crate) fn play(name: &str, first: u32, acts: &[(Act, u64)], network: &Networ
     copies.retain(|_| dice.below(100) < network.copies_percent);
     for copy in &mut copies {
         copy.arrival += dice.below(800) * MS;
+    }
+    for (place, count) in &network.echoes {
+        let behind = all.len() * place / 1_000;
+        if let Some(at) = all[..behind].iter().map(|sent| sent.arrival).max() {
+            let echo = all[behind.saturating_sub(*count)..behind].iter();
+            copies.extend(echo.map(|sent| Sent { arrival: at + 300 * MS, ..sent.clone() }));
+        }
     }
     story.hears(all.clone()).hears(copies);
     (story, all, now + 3 * SECOND)

@@ -32,7 +32,10 @@ pub(super) const VERSION_1: Fields = &[
 
 /// What format 2 had.
 pub(super) const VERSION_2: Fields =
-    &[("Recorder", 15), ("Member", 11), ("Pen", 6), ("Voice", 7), ("Stream", 13), ("Account", 8)];
+    &[("Recorder", 15), ("Member", 11), ("Pen", 6), ("Voice", 7), ("Stream", 13), ("Anew", 2), ("Account", 8)];
+
+/// What format 3 had.
+pub(super) const VERSION_3: Fields = &[("Anew", 2)];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

@@ -195,6 +195,11 @@ impl Clock {
         self.last.map(|last| last.media + last.duration)
     }
 
+    /// Media time less RTP time of the last packet taken.
+    pub(super) fn offset(&self) -> Option<i64> {
+        self.last.map(|last| last.media - last.time)
+    }
+
     /// The media time of a packet whose successors were taken.
     pub(super) fn late(&self, sequence: i64, time: i64) -> i64 {
         match self.last {
