@@ -79,7 +79,11 @@ proptest! {
         // What comes of a track that is gone already has no account.
         let gone = if delay > 0 && acts.iter().any(|(act, _)| matches!(act, Act::Rejoin)) { packets.received } else { 0 };
         prop_assert!(gone + packets.placed + packets.late + packets.left_out + packets.superseded + packets.malformed
-            + packets.before_start + packets.after_end + packets.overflow >= sent.len() as u64 - packets.duplicate, "{packets:?}");
+            + packets.before_start + packets.after_end + packets.overflow + packets.duplicate >= sent.len() as u64, "{packets:?}");
+
+        // Where RTP times mean nothing, a stretch that comes again may be that of a sender that counts anew.
+        let placed_twice = matches!(clock, Clock::Right) && packets.placed > sent.len() as u64;
+        prop_assert!(!placed_twice, "{packets:?}");
 
         // Of what reached the recorder, what is not there is missing with its cause.
         let lost_here = account.samples.late + account.samples.superseded + account.samples.overflow;
@@ -178,9 +182,8 @@ proptest! {
         let ledger = &recording.ledger;
         let sum = |number: fn(&TrackLedger) -> u64| ledger.uids.iter().map(number).sum::<u64>();
         prop_assert_eq!(sum(|entry| entry.packets.received), (sound.len() + silent.len()) as u64);
-        // Where tracks of one kind part, a packet may come too late for where it goes. It is told.
         let late = sum(|entry| entry.packets.late);
-        prop_assert!(late <= sources.len() as u64, "{ledger:?}");
+        prop_assert!(late == 0, "{ledger:?}");
         let kept = sum(|entry| entry.packets.placed + entry.packets.superseded);
         prop_assert_eq!(kept + late, sum(|entry| entry.packets.received));
         let playlists: Vec<_> = recording.playlists().filter(|playlist| **playlist != PlaylistId::Mix).cloned().collect();

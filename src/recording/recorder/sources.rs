@@ -9,6 +9,7 @@
 //! * A source that is published again, or is back after the worker's restart, goes on where it was.
 
 use super::{MAX_UIDS, Recorder};
+use crate::recording::grid::FRAME;
 use crate::recording::member::{MAX_TRACKS, Member};
 use crate::recording::timeline::Clash;
 use crate::recording::{MAX_SOURCES, Source, SourceId, TrackKind};
@@ -83,9 +84,12 @@ impl Recorder {
         let goes = self.members[source].that_goes(clash);
         let kind = self.members[source].kind_of(goes);
         let uid = self.members[source].uid.clone();
-        // Only those behind it are not written further than it is.
-        let free =
-            |index: &usize| *index > source && self.is_of(*index, kind) && self.members[*index].tracks.is_empty();
+        // It is written next, and not so far yet that what comes would be late.
+        let free = |index: &usize| {
+            let member = &self.members[*index];
+            let in_time = member.written().is_none_or(|written| written <= clash.from + FRAME / 2);
+            *index > source && in_time && self.is_of(*index, kind) && member.tracks.is_empty()
+        };
         let free = self.sources_of(&uid).into_iter().find(free);
         let Some(target) = free.or_else(|| self.another(&uid, kind)) else {
             return false;

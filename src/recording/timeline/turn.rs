@@ -8,7 +8,8 @@ use super::super::account::Fate;
 use super::super::regime::Place;
 use super::super::stream::Queued;
 use super::super::voice::{MAX_VOICES, Voice};
-use super::Timeline;
+use super::{Timeline, length_of};
+use crate::codec::opus;
 use crate::recording::grid::FRAME;
 use crate::units::TrackId;
 
@@ -17,6 +18,8 @@ use crate::units::TrackId;
 pub(in crate::recording) struct Clash {
     /// Where the packet belongs that shows it.
     pub(in crate::recording) at: i64,
+    /// Where the first packet of either belongs.
+    pub(in crate::recording) from: i64,
     /// Its track.
     pub(in crate::recording) track: TrackId,
     /// The other one.
@@ -88,13 +91,19 @@ impl Timeline {
             let goes_on = current.is_some_and(|track| voices.of_track(track).any(|other| other.goes_on(place.at)));
             return if goes_on || beside.is_some() { Turn::Aside(None) } else { Turn::Write };
         }
-        let clash = |other, written| Turn::Clash(Clash { at: place.at, track: voice.track, other, written });
+        let clash = |other, from: i64, written| {
+            let from = from.min(place.at);
+            Turn::Clash(Clash { at: place.at, from, track: voice.track, other, written })
+        };
         if let Some(other) = voices.beside(voice).find(|other| other.sounded_until > place.at + FRAME / 2) {
-            return clash(other.track, true);
+            return clash(other.track, place.at, true);
+        }
+        if let Some(other) = current.filter(|_| self.is_written_over(packet, place)) {
+            return clash(other, place.at, true);
         }
         let unfinished = |track: &TrackId| voices.of_track(*track).any(|other| other.stream.sounds());
-        match beside.or_else(|| current.filter(unfinished)) {
-            Some(other) => clash(other, false),
+        match beside.or_else(|| current.filter(unfinished).map(|track| (track, place.at))) {
+            Some((other, from)) => clash(other, from, false),
             None => Turn::Write,
         }
     }
@@ -118,15 +127,22 @@ impl Timeline {
         }
     }
 
-    /// A track whose first packet sounds and would begin before the end of this one.
-    fn sounding_beside(&self, voice: &Voice, packet: &Queued, place: Place, heads: &Heads) -> Option<TrackId> {
+    /// Whether what was written last reaches too far into a packet's place for it to be written: packets lie up to half a frame from theirs.
+    fn is_written_over(&self, packet: &Queued, place: Place) -> bool {
+        let over = self.pen.cursor - place.at;
+        let last = self.pen.last.as_ref().filter(|last| last.end == self.pen.cursor && !opus::is_dtx(&last.packet));
+        over > FRAME.max(packet.duration) / 2 && last.is_some_and(|last| over <= length_of(last) + FRAME / 2)
+    }
+
+    /// A track whose first packet sounds and would begin before the end of this one, and where.
+    fn sounding_beside(&self, voice: &Voice, packet: &Queued, place: Place, heads: &Heads) -> Option<(TrackId, i64)> {
         // What is silent would be written at the cursor, and lie in the way of what sounds from there on.
         let at = if packet.sounds() { place.at } else { place.at.max(self.pen.cursor) };
         let end = at + packet.duration - FRAME / 2;
         let beside = |(index, other): (usize, Place)| {
             let known = self.voices.get(index).filter(|_| other.at < end)?;
-            let other = self.voices.beside(voice).find(|beside| beside.id == known.id)?;
-            other.stream.peek().filter(|packet| packet.sounds()).map(|_| other.track)
+            let beside = self.voices.beside(voice).find(|beside| beside.id == known.id)?;
+            beside.stream.peek().filter(|packet| packet.sounds()).map(|_| (beside.track, other.at))
         };
         heads.iter().find_map(beside)
     }
