@@ -143,7 +143,7 @@ impl Oracle {
             }
         }
         let left: Vec<_> =
-            self.before.keys().filter(|name| name.ends_with(".m4s") && !named.contains(name.as_str())).collect();
+            self.before.keys().filter(|name| is_segment(name) && !named.contains(name.as_str())).collect();
         assert!(left.is_empty(), "{what}: no playlist names {left:?}");
     }
 
@@ -197,6 +197,11 @@ impl Oracle {
             Some(voice) => format!("{sid}_{room}__uid_s_{}__uid_e_audio.m3u8", voice.uid()),
         }
     }
+}
+
+/// Media of either container; init segments too.
+fn is_segment(name: &str) -> bool {
+    name.ends_with(".m4s") || name.ends_with(".ts")
 }
 
 fn segments(text: &str) -> Vec<&str> {

@@ -51,6 +51,8 @@ pub(crate) struct Wishes {
     pub(crate) store: Store,
     /// MP4 and Ogg files beside the playlists.
     pub(crate) whole_files: bool,
+    /// AAC in MPEG-TS in place of Opus in MP4.
+    pub(crate) ts: bool,
     /// Which playlists.
     pub(crate) make: Make,
     /// A second bucket, used after a minute.
@@ -241,6 +243,7 @@ callback_secret = "{CALLBACK_SECRET}"
 channel = {{ livekit = {{ url = "{channel}", api_key = "{key}", api_secret = "{channel_secret}" }} }}
 max_recordings = 1000
 allow_private_endpoints = true
+container = "{container}"
 [apps.storage]
 vendor = 11
 bucket = "{BUCKET}"
@@ -259,6 +262,7 @@ endpoint = "{endpoint}"
             access_key = BUCKET_KEYS.0,
             secret_key = BUCKET_KEYS.1,
             endpoint = self.endpoint,
+            container = if wishes.ts { "ts" } else { "fmp4" },
             backup = if wishes.backup { self.backup_text() } else { String::new() },
         )
     }

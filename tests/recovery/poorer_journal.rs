@@ -103,6 +103,26 @@ async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone()
     }
 }
 
+/// A segment in MPEG-TS is made of packets of two segments of the core, which are cut around what is final.
+#[cfg(feature = "aac")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_bucket_confirmed_is_final_in_ts() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, ts"));
+    suffer(Fault::BitInJournal(0.25), 1, Wishes { ts: true, ..Wishes::default() }, &mut random).await;
+}
+
+#[cfg(feature = "aac")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; make faults runs it"]
+async fn what_the_bucket_confirmed_is_final_in_ts_whatever_is_damaged() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, ts, long"));
+    let some = [Fault::BitInJournal(0.3), Fault::ZerosInJournal(0.6), Fault::CutJournal(0.5)];
+    let stores = [Store::Embedded, Store::WriteOnce, Store::WriteOnly];
+    for (fault, store) in some.into_iter().chain(OTHERS).zip(stores.into_iter().cycle()) {
+        suffer(fault, 2, Wishes { ts: true, store, ..Wishes::default() }, &mut random).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long; make faults runs it"]
 async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone_whatever_is_damaged() {

@@ -121,7 +121,7 @@ fn sid_in(root: &Path) -> String {
 pub(crate) fn media(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
-    let media = named.filter(|(name, _)| [".m4s", ".mp4", ".ogg"].iter().any(|end| name.ends_with(end)));
+    let media = named.filter(|(name, _)| [".m4s", ".ts", ".mp4", ".ogg"].iter().any(|end| name.ends_with(end)));
     media.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
