@@ -7,7 +7,7 @@ use std::process::Command;
 
 use cloud_recorder::callback::event::{EventKey, LoggedEvent};
 use cloud_recorder::store::{Event, Store};
-use cloud_recorder::units::EventType;
+use cloud_recorder::units::{EventType, Sid};
 
 const CASES: [&str; 8] = [
     "6109b9e/killed",
@@ -31,8 +31,12 @@ async fn log(case: &str) -> Vec<Event> {
     let unpacked = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status().unwrap();
     assert!(unpacked.success(), "{case}");
     let store = Store::open(&dir.path().join("data/recorder.db")).await.unwrap();
-    let open = store.sessions_open().await.unwrap();
-    store.events(&open[0].session.sid, None, 1000).await.unwrap()
+    // What it made is named for it, in the spool or in the bucket.
+    let folders = ["data/spool", "buckets/calls"].map(|folder| dir.path().join(folder));
+    let names = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+    let names = names.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.get(..32)).map(str::to_owned));
+    let sid = names.into_iter().find_map(|name| Sid::new(&name).ok()).unwrap();
+    store.events(&sid, None, 1000).await.unwrap()
 }
 
 #[tokio::test]
