@@ -117,7 +117,8 @@ async fn what_the_bucket_confirmed_is_final_in_ts() {
 async fn what_the_bucket_confirmed_is_final_in_ts_whatever_is_damaged() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, ts, long"));
     let some = [Fault::BitInJournal(0.3), Fault::ZerosInJournal(0.6), Fault::CutJournal(0.5)];
-    let stores = [Store::Embedded, Store::WriteOnce, Store::WriteOnly];
+    // Where nobody can read, what a cut journal no longer tells is told by nothing.
+    let stores = [Store::Embedded, Store::WriteOnce];
     for (fault, store) in some.into_iter().chain(OTHERS).zip(stores.into_iter().cycle()) {
         suffer(fault, 2, Wishes { ts: true, store, ..Wishes::default() }, &mut random).await;
     }
