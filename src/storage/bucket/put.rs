@@ -272,7 +272,7 @@ impl Bucket {
 
     pub(super) async fn is_md5(&self, etag: &str, body: &Body) -> Result<bool, BucketError> {
         Ok(is_digest(etag)
-            && etag.eq_ignore_ascii_case(&hex::encode(&body.md5().await.map_err(|error| self.unread(&error))?)))
+            && etag.eq_ignore_ascii_case(&hex::encode(body.md5().await.map_err(|error| self.unread(&error))?)))
     }
 
     /// What was to be sent could not be read; nothing was sent.

@@ -162,7 +162,7 @@ impl S3 for Api {
             content_type: input.content_type,
             metadata: input.metadata,
         };
-        let meta = Meta { etag: hex::encode(&sums.md5), sums: sums.checksum.into(), headers, ..Meta::default() };
+        let meta = Meta { etag: hex::encode(sums.md5), sums: sums.checksum.into(), headers, ..Meta::default() };
         let (bucket, key) = (input.bucket, input.key);
         let meta = ended(on(&self.0, move |files| files.put(&bucket, &key, &bytes, meta, &condition)).await?)?;
         let sums = meta.checksum();

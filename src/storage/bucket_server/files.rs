@@ -256,7 +256,7 @@ fn meta_of(file: File, id: FileId) -> io::Result<Meta> {
         }
     }
     let sums = summer.finish();
-    Ok(Meta { etag: hex::encode(&sums.md5), file: id, sums: sums.checksum.into(), ..Meta::default() })
+    Ok(Meta { etag: hex::encode(sums.md5), file: id, sums: sums.checksum.into(), ..Meta::default() })
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {

@@ -101,7 +101,7 @@ pub(super) async fn upload_part(
     .await?;
     let (claimed, found) = (claims.checksum, sums.checksum);
     Ok(UploadPartOutput {
-        e_tag: Some(ETag::Strong(hex::encode(&md5))),
+        e_tag: Some(ETag::Strong(hex::encode(md5))),
         checksum_crc32: claimed.checksum_crc32.and(found.checksum_crc32),
         checksum_crc32c: claimed.checksum_crc32c.and(found.checksum_crc32c),
         checksum_crc64nvme: claimed.checksum_crc64nvme.and(found.checksum_crc64nvme),
@@ -129,7 +129,7 @@ pub(super) async fn complete(
         }
         out.sync_all()?;
         let meta = Meta {
-            etag: format!("{}-{}", hex::encode(&md5s.finalize()), parts.len()),
+            etag: format!("{}-{}", hex::encode(md5s.finalize()), parts.len()),
             sums: summer.finish().checksum.into(),
             headers: upload.headers,
             ..Meta::default()
@@ -187,7 +187,7 @@ async fn check_parts(files: &Arc<Files>, dir: &Path, listed: &[CompletedPart]) -
             other => Ok(Some(serde_json::from_slice::<Part>(&other?)?)),
         });
         let part = part.await?.ok_or_else(|| s3_error!(InvalidPart))?;
-        if listed.e_tag.as_ref().is_some_and(|etag| etag.value() != hex::encode(&part.md5)) {
+        if listed.e_tag.as_ref().is_some_and(|etag| etag.value() != hex::encode(part.md5)) {
             return Err(s3_error!(InvalidPart));
         }
         parts.push((number, part));
