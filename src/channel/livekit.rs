@@ -74,6 +74,7 @@ pub struct LiveKitChannel {
     api_secret: SecretString,
     idle_room: IdleRoom,
     api: ServerApi,
+    has_agents: bool,
 }
 
 impl LiveKitChannel {
@@ -82,7 +83,12 @@ impl LiveKitChannel {
         let Settings { url, api_key, api_secret, idle_room } = settings;
         let address = Address::parse(&url)?;
         let api = ServerApi::new(address.api()).map_err(|error| AddressError::Invalid(error.to_string()))?;
-        Ok(Self { address, api_key, api_secret, idle_room, api })
+        Ok(Self { address, api_key, api_secret, idle_room, api, has_agents: false })
+    }
+
+    /// The server sends agents into new rooms: they are kept out of those that a bot makes, until a member is there.
+    pub fn with_agents(self) -> Self {
+        Self { has_agents: true, ..self }
     }
 
     /// The bot's way in: into the room, unless it stays outside of an empty one. Agents are kept out of a room that the join makes only
@@ -93,6 +99,7 @@ impl LiveKitChannel {
         let look = self.api.is_somebody_in(room, &token);
         let seen = match self.idle_room {
             IdleRoom::Watch => look.await,
+            IdleRoom::Hold if !self.has_agents => Err(JoinError::Unreachable("it is not asked".to_owned())),
             IdleRoom::Hold => tokio::time::timeout(LOOK_BEFORE_JOIN, look)
                 .await
                 .unwrap_or_else(|_| Err(JoinError::Unreachable(format!("no answer within {LOOK_BEFORE_JOIN:?}")))),

@@ -149,7 +149,7 @@ impl Script {
         let settings = Settings { url, api_key: KEY.to_owned(), api_secret: secret(), idle_room };
         let sid = Sid::from_random(rand::random());
         let request = JoinRequest { cname: room(), sid, selection: Selection::All, patience: PATIENCE, idle: IDLE };
-        LiveKitChannel::new(settings).unwrap().join(request).await.unwrap()
+        LiveKitChannel::new(settings).unwrap().with_agents().join(request).await.unwrap()
     }
 
     /// Somebody comes and publishes, and was there for `ms` before the server tells it.

@@ -346,6 +346,7 @@ fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
         }
     };
     let channel = LiveKitChannel::new(settings)?;
+    let channel = if matches!(app.channel, ChannelChoice::Livekit { .. }) { channel.with_agents() } else { channel };
     Ok(match &app.certificate {
         Some(certificate) => Arc::new(Judged::new(channel, app.id.clone(), certificate.clone())),
         None => Arc::new(channel),
