@@ -17,6 +17,12 @@ const PAGE: u32 = 1000;
 /// Most stretches in which a uid was received that are kept apart; past it the last one goes on.
 const MAX_RECEIVED: usize = 64;
 
+/// Most outages that are known; those past it explain nothing.
+const MAX_OUTAGES: usize = 64;
+
+/// How long after its return a uid that was received before may take to be received again, in milliseconds: as in the recording core.
+const SETTLING: u64 = 5_000;
+
 /// When a uid was received: from when until when, or to the last line, in wall time.
 pub(super) type Received = Vec<(WallMs, Option<WallMs>)>;
 
@@ -29,6 +35,8 @@ pub(super) struct Told {
     streams: HashMap<String, (bool, WallMs)>,
     /// When each uid was received, as earlier runs logged it.
     received: BTreeMap<String, Received>,
+    /// When no worker was there, from when until when, in order.
+    outages: Vec<(WallMs, WallMs)>,
     fatal: bool,
     /// Since when the second bucket is used.
     backup: Option<WallMs>,
@@ -37,12 +45,21 @@ pub(super) struct Told {
 impl Told {
     /// What the log of a recording says.
     pub(super) async fn load(store: &Store, sid: &Sid) -> Result<Self, StoreError> {
-        let (mut told, mut after) = (Self::default(), None);
+        let (mut told, mut after, mut written) = (Self::default(), None, WallMs(0));
         loop {
             let page = store.events(sid, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(told) };
-            after = Some(last.sequence);
+            let Some(last) = page.last() else { break };
+            (after, written) = (Some(last.sequence), last.sendts);
             page.iter().for_each(|event| told.remember(event));
+        }
+        told.reopen(written);
+        Ok(told)
+    }
+
+    /// Whom the last runs had no time to hear again is not known to have gone.
+    fn reopen(&mut self, last: WallMs) {
+        for (_, until) in self.received.values_mut().filter_map(|stretches| stretches.last_mut()) {
+            *until = until.filter(|until| !is_out(&self.outages, *until, last));
         }
     }
 
@@ -50,15 +67,20 @@ impl Told {
     fn remember(&mut self, event: &Event) {
         let logged = LoggedEvent::read(event.event_type, &event.details);
         self.note(&logged);
-        if let Some(EventKey::StreamState { uid, receiving, at }) = &logged.key {
-            self.receive(uid, *receiving, *at);
+        match &logged.key {
+            Some(EventKey::StreamState { uid, receiving, at }) => self.receive(uid, *receiving, *at),
+            Some(EventKey::Failover { interrupted, resumed }) if self.outages.len() < MAX_OUTAGES => {
+                self.outages.push((*interrupted, *resumed));
+            }
+            _ => {}
         }
         self.known.extend(logged.key);
     }
 
     fn receive(&mut self, uid: &str, receiving: bool, at: WallMs) {
         let stretches = self.received.entry(uid.to_owned()).or_default();
-        let full = stretches.len() >= MAX_RECEIVED;
+        let out = stretches.last().and_then(|(_, until)| *until).is_some_and(|until| is_out(&self.outages, until, at));
+        let full = out || stretches.len() >= MAX_RECEIVED;
         match stretches.last_mut() {
             Some((_, until @ None)) if !receiving => *until = Some(at),
             Some((_, until @ Some(_))) if receiving && full => *until = None,
@@ -114,6 +136,17 @@ impl Told {
             self.streams.insert(uid.clone(), (*receiving, *at));
         }
     }
+}
+
+/// Whether who was received until `from` was not received until `to` because no worker was there: `from` lies in an outage, and `to` comes
+/// soon after it, or after those that followed before anybody could be heard.
+fn is_out(outages: &[(WallMs, WallMs)], from: WallMs, to: WallMs) -> bool {
+    let until = outages.iter().fold(None, |until: Option<u64>, (interrupted, resumed)| {
+        let goes_on = until.is_some_and(|until| interrupted.0 <= until);
+        let begins = *interrupted <= from && from <= *resumed;
+        if goes_on || begins { Some(resumed.0 + SETTLING) } else { until }
+    });
+    until.is_some_and(|until| to.0 <= until)
 }
 
 #[cfg(test)]
@@ -181,6 +214,43 @@ mod tests {
         assert!(made_again.iter().all(|event| !told.is_news(event)));
         assert!(!told.is_news(&stream(true, 50)), "it is what the log says already");
         assert!(told.is_news(&stream(false, 60)) && told.is_news(&stream(true, 70)));
+    }
+
+    #[test]
+    fn who_is_not_received_because_no_worker_was_there_goes_on() {
+        let failover = |interrupted, resumed| RecordingEvent::SessionFailover {
+            uid: Uid::new("527").unwrap(),
+            interrupted: WallMs(interrupted),
+            resumed: WallMs(resumed),
+        };
+        let received = |last: u64, log: &[RecordingEvent]| {
+            let mut told = told(log);
+            told.reopen(WallMs(last));
+            told.received()["7"].clone()
+        };
+        let from = WallMs(second_of(1));
+        let twice = [
+            stream(true, second_of(1)),
+            failover(second_of(5), second_of(9)),
+            stream(false, second_of(9)),
+            failover(second_of(10), second_of(30)),
+            stream(true, second_of(31)),
+        ];
+        assert_eq!(received(second_of(40), &twice), [(from, None)]);
+        assert_eq!(received(second_of(31), &twice[..4]), [(from, None)], "it had no time");
+        assert_eq!(received(second_of(36), &twice[..4]), [(from, Some(WallMs(second_of(9))))], "it did not come back");
+        let gone = [
+            stream(true, second_of(1)),
+            stream(false, second_of(5) - 1),
+            failover(second_of(5), second_of(9)),
+            stream(true, second_of(10)),
+        ];
+        let apart = [(from, Some(WallMs(second_of(5) - 1))), (WallMs(second_of(10)), None)];
+        assert_eq!(received(second_of(20), &gone), apart, "it stopped before the worker died");
+    }
+
+    const fn second_of(second: u64) -> u64 {
+        second * 1_000
     }
 
     #[test]

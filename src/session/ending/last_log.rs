@@ -139,7 +139,7 @@ impl LastLog {
             let file = report.files.iter_mut().find(|file| file.key == key && !file.playable);
             file.map(|file| file.playable = true).is_some()
         });
-        first.then(|| RecordingEvent::FileInfos { file_list: key })
+        first.then_some(RecordingEvent::FileInfos { file_list: key })
     }
 
     fn refresh(&self) {
