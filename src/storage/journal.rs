@@ -56,7 +56,8 @@
 //! A *clock* record says what a reader can't know behind damage: the session's name, and the time that its next difference counts from.
 //! One stands behind the session's introduction, its first record with a time, about one a second of its time from there on
 //! (some 50 bytes, and 4 for each track that goes on), behind its checkpoints and at the end of the file. Its boot id and boot time say when
-//! the record with that time was appended, on the clock that nobody can set; they are zero where nobody knows, as in a capture. A
+//! that time was on the clock that nobody can set, as the record tells it that was appended with the least delay, in this file or one before;
+//! they are zero where nobody knows, as in a capture. A
 //! session whose [`Spec`] was lost is introduced by a clock record alone.
 //!
 //! A checkpoint is a session's whole state, up to [`MAX_CHECKPOINT_BYTES`], in one part after the other in one file; up to 8 MiB it is

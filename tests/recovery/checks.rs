@@ -295,12 +295,11 @@ impl Verdict {
             .collect();
         for kill in &self.told.kills.0.clone() {
             // The last packet before the kill may hold sound of a frame behind it, and the bot may be back before its worker answers.
-            let dead = kill.at + FRAME_MS + READ_MS;
-            let answered = kill.ready.unwrap_or(dead).max(dead);
+            let answered = kill.ready.unwrap_or(kill.at).max(kill.at + FRAME_MS + READ_MS);
             let named =
-                gaps.iter().any(|(from, to, cause)| *from <= answered && dead < *to && cause == "worker_restart");
+                gaps.iter().any(|(from, to, cause)| *from <= answered && kill.at < *to && cause == "worker_restart");
             if !named {
-                self.wrong(format!("{voice:?}: the ledger has no worker_restart at {} ms: {gaps:?}", dead - start));
+                self.wrong(format!("{voice:?}: the ledger has no worker_restart at {} ms: {gaps:?}", kill.at - start));
             }
         }
         if voice == Voice::Bursts {

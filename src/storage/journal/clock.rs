@@ -11,9 +11,12 @@ pub(super) const CLOCK_TICKS: u64 = TICKS_PER_SECOND;
 pub struct Clock {
     /// The session's time.
     pub ticks: Ticks,
-    /// The machine's, when the session's record with this time was appended.
+    /// The machine's at that time, as the record says it that was appended with the least delay.
     pub time: BootTime,
 }
+
+/// Two notes that differ by less, in ticks, tell the same: boot time is read in whole milliseconds.
+const SAME: i128 = TICKS_PER_MS as i128;
 
 impl Clock {
     /// Of two notes, `self` the earlier one, the one that tells better where the session's time lies on the machine's. A record is appended
@@ -21,7 +24,14 @@ impl Clock {
     pub(super) fn or_better(self, later: Self) -> Self {
         let offset = |clock: &Self| i128::from(clock.time.ms) * i128::from(TICKS_PER_MS) - i128::from(clock.ticks.0);
         let same = self.time.boot == later.time.boot;
-        if same && offset(&self) <= offset(&later) { self } else { later }
+        if same && offset(&self) < offset(&later) + SAME { self } else { later }
+    }
+
+    /// When the session's time is `at`, on the machine's clock.
+    pub(super) fn time_of(self, at: Ticks) -> BootTime {
+        let ms = |ticks: u64| (ticks + TICKS_PER_MS / 2) / TICKS_PER_MS;
+        let (ahead, behind) = (at.0.saturating_sub(self.ticks.0), self.ticks.0.saturating_sub(at.0));
+        BootTime { ms: (self.time.ms + ms(ahead)).saturating_sub(ms(behind)), ..self.time }
     }
 }
 
@@ -78,6 +88,18 @@ mod tests {
         assert_eq!(first.or_better(late), first);
         assert_eq!(first.or_better(late).or_better(soon), soon);
         assert_eq!(soon.or_better(clock(4, 8, 20_000)), clock(4, 8, 20_000), "the machine was started anew");
+        assert_eq!(first.or_better(clock(9, 7, 509_009)), clock(9, 7, 509_009));
+        assert_eq!(first.or_better(clock(9, 7, 509_010)), first, "no better");
+    }
+
+    #[test]
+    fn the_time_of_a_record_follows_from_another_one() {
+        let clock = Clock { ticks: Ticks(48_000), time: BootTime { boot: [7; 16], ms: 500_000 } };
+        let ms = |at: u64| clock.time_of(Ticks(at)).ms;
+        assert_eq!(
+            [ms(0), ms(48_000), ms(48_023), ms(48_024), ms(96_000)],
+            [499_000, 500_000, 500_000, 500_001, 501_000]
+        );
     }
 
     #[test]

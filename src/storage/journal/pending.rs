@@ -9,7 +9,7 @@ use super::encode::Encoder;
 use super::inheritance::{Inheritance, Inherited};
 use super::log::{self, LogFile};
 use super::writer::{AppendError, Limits};
-use super::{EncodeError, Record};
+use super::{Clock, EncodeError, Record};
 use crate::recording::{Spec, TimedInput};
 use crate::units::{BootTime, Sid, Ticks};
 
@@ -51,10 +51,29 @@ struct Session {
     spec: Option<Spec>,
     /// Time of its last record, or of the last clock record of an earlier run.
     at: Ticks,
+    /// Where its time lies on the machine's, as the record with the least delay says it, of this run or an earlier one. Each clock record
+    /// says that: what it was appended late would move the timeline of the next run, and those of many runs add up.
+    anchor: Option<Clock>,
     /// The file with its start or last checkpoint, from which on the log holds all of it. `None`: a part is missing.
     begun: Option<u64>,
     /// Whether it is an earlier run's.
     inherited: bool,
+}
+
+impl Session {
+    /// When the time of a record is on the machine's clock; it is appended `now`.
+    fn anchored(&mut self, record: &Record, now: BootTime) -> BootTime {
+        let (Record::Input { input: TimedInput { at, .. }, .. } | Record::Finished { at, .. }) = record else {
+            return now;
+        };
+        if now.boot == BootTime::UNKNOWN.boot {
+            return now;
+        }
+        let appended = Clock { ticks: *at, time: now };
+        let anchor = self.anchor.map_or(appended, |known| known.or_better(appended));
+        self.anchor = Some(anchor);
+        anchor.time_of(*at)
+    }
 }
 
 /// An ended file, and who can't be read without it.
@@ -93,9 +112,10 @@ impl Pending {
                 false => pending.old.push(OldFile { file: left.file.clone(), sids: left.sids.clone() }),
             }
         }
-        for (sid, Inherited { spec, begun, clock, .. }) in &left.sessions {
+        for (sid, Inherited { spec, begun, clock, anchor, .. }) in &left.sessions {
             let at = clock.map_or(Ticks::ZERO, |clock| clock.ticks);
-            let session = Session { spec: spec.clone(), at, begun: begun.map(|place| place.file), inherited: true };
+            let begun = begun.map(|place| place.file);
+            let session = Session { spec: spec.clone(), at, anchor: *anchor, begun, inherited: true };
             pending.sessions.insert(sid.clone(), session);
         }
         pending
@@ -137,7 +157,7 @@ impl Pending {
             self.encoder.encode(record, now, out)?;
             self.current.insert(sid.clone());
             let begun = matches!(record, Record::Started { .. }).then_some(self.number);
-            let session = Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun, inherited: false };
+            let session = Session { spec: Some(spec.clone()), at: Ticks::ZERO, anchor: None, begun, inherited: false };
             self.sessions.insert(sid.clone(), session);
             return Ok(());
         }
@@ -146,6 +166,7 @@ impl Pending {
             self.encoder.go_on(sid, session.spec.as_ref(), session.at, out)?;
             self.current.insert(sid.clone());
         }
+        let now = session.anchored(record, now);
         self.encoder.encode(record, now, out)?;
         if let Record::Input { input: TimedInput { at, .. }, .. } | Record::Finished { at, .. } = record {
             session.at = *at;
@@ -166,7 +187,8 @@ impl Pending {
             (Record::Checkpoint { .. }, _) => (),
             (_, Some(session)) => session.begun = None,
             (Record::Started { spec } | Record::Continued { spec }, None) => {
-                let session = Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun: None, inherited: false };
+                let session =
+                    Session { spec: Some(spec.clone()), at: Ticks::ZERO, anchor: None, begun: None, inherited: false };
                 self.sessions.insert(spec.sid.clone(), session);
             }
             (_, None) => (),
@@ -175,7 +197,8 @@ impl Pending {
 
     /// A session that nobody knows is one whose records so far are missing.
     pub(super) fn know(&mut self, spec: &Spec) {
-        let unknown = || Session { spec: Some(spec.clone()), at: Ticks::ZERO, begun: None, inherited: false };
+        let unknown =
+            || Session { spec: Some(spec.clone()), at: Ticks::ZERO, anchor: None, begun: None, inherited: false };
         let session = self.sessions.entry(spec.sid.clone()).or_insert_with(unknown);
         session.spec.get_or_insert_with(|| spec.clone());
     }
