@@ -33,7 +33,7 @@ def test_talkers_a_mute_a_reset_socket_and_a_removal(product, real_livekit, brow
     unmuted = time.time()
     bob.unmute()
     time.sleep(2)
-    assert lk.proxy.reset() == 2, "both recorders' signalling sockets are cut"
+    assert lk.proxy.reset() >= 2, "both recorders' signalling sockets are cut, and what the server API left open"
     time.sleep(3)
     removed = time.time()
     lk.remove(room, "carol")
