@@ -2,7 +2,6 @@
 //! of the first run lacks its end, so it waits too: nothing that the bucket confirmed counts as missing or is made anew, and what is told
 //! as missing is what is silent.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,8 @@ use tokio::runtime::Runtime;
 
 use crate::media;
 use crate::talker::Talker;
+use crate::what_only_the_backup_has_comes_home::segments;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
-
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn what_is_told_as_missing_is_what_is_silent() {
@@ -32,7 +29,7 @@ fn die_twice(mode: &str) {
         stage.enter(0, "7", 1).await;
         let mut talker = [Talker::new(1, 440.0)];
         stage.talk(&mut talker, 0, 3_000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         let journal = &place.journal()[0];
         std::fs::copy(journal, journal.with_extension("old")).unwrap();
         stage.talk(&mut talker, 3_000, 12_000).await;
@@ -54,7 +51,7 @@ fn die_twice(mode: &str) {
         waits(&world, &task, 1).await;
         let stop = task.body(&json!({ "async_stop": true }));
         assert_eq!(world.post(&task.path("stop"), stop).await.status, 200);
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
     });
     let known = run_that_dies(&place, wishes(22), async |world: World| {
         waits(&world, &task, 2).await;
@@ -86,15 +83,6 @@ fn die_twice(mode: &str) {
         known["ledger"]
     );
     media::verify(&there.join("rec").join(format!("{}_room_manifest.json", task.sid)));
-}
-
-/// The segments in a folder, with their bytes.
-fn segments(folder: &Path, task: &Task) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let names = entries.map(|entry| entry.file_name().into_string().unwrap());
-    let own =
-        names.filter(|name| name.starts_with(&task.sid) && name.ends_with(".m4s") && !name.ends_with("_init.m4s"));
-    own.map(|name| (name.clone(), std::fs::read(folder.join(&name)).unwrap())).collect()
 }
 
 /// The log says so often that the recording waits for its bucket.

@@ -16,12 +16,11 @@ use reqwest::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::binary::Binary;
 use crate::media;
+use crate::nobody_holds_the_port::attack;
 use crate::world::until;
 
 const APP: &str = "0123456789abcdef0123456789abcdef";
@@ -66,7 +65,7 @@ async fn who_records_goes_on_while_strangers_hold_every_connection() {
     let signalling = "GET /rtc?access_token=x HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nX";
     let mut held = Vec::new();
     for (port, text) in [(rest, half), (rest, &body), (rest, signalling), (bucket, half)] {
-        held.extend(attack(port, text).await);
+        held.extend(attack(port, ATTACKERS, text).await);
         assert_eq!(app.call(Method::GET, "/livez", Value::Null).await.0, StatusCode::OK);
     }
     // The first one may have been made before the last of the strangers came.
@@ -122,20 +121,6 @@ impl App {
 
 fn address(url: &str) -> SocketAddr {
     url.trim_start_matches("http://").parse().unwrap()
-}
-
-/// Connections from several addresses that send this and nothing more.
-async fn attack(port: SocketAddr, text: &str) -> Vec<TcpStream> {
-    let mut streams = Vec::new();
-    for attacker in 0..ATTACKERS {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(format!("127.0.0.{}:0", 2 + attacker % 5).parse().unwrap()).unwrap();
-        let mut stream = socket.connect(port).await.unwrap();
-        // Who came before may have been closed for the ones after it.
-        let _ = stream.write_all(text.as_bytes()).await;
-        streams.push(stream);
-    }
-    streams
 }
 
 async fn speak(channel: &str) -> AbortOnDropHandle<()> {

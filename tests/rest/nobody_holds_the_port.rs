@@ -115,7 +115,7 @@ impl App<'_> {
 }
 
 /// Connections from several addresses that send this and nothing more.
-async fn attack(port: SocketAddr, connections: usize, text: &str) -> Vec<TcpStream> {
+pub(crate) async fn attack(port: SocketAddr, connections: usize, text: &str) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for attacker in 0..connections {
         let socket = TcpSocket::new_v4().unwrap();

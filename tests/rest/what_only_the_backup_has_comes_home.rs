@@ -14,8 +14,6 @@ use crate::media;
 use crate::talker::Talker;
 use crate::world::{Place, Task, Wishes, World, run_that_dies, until};
 
-/// Longer than the journal waits before it writes.
-const DURABLE: Duration = Duration::from_millis(1_500);
 /// The second bucket is used after this time, and the first one is waited for so long.
 const AFTER: Duration = Duration::from_millis(400);
 
@@ -43,7 +41,7 @@ fn put_an_older_copy_back(at_once: bool) {
         stage.enter(0, "7", 1).await;
         let mut talker = [Talker::new(1, 440.0)];
         stage.talk(&mut talker, 0, 3_000).await;
-        tokio::time::sleep(DURABLE).await;
+        world.durable(&task).await;
         let journal = &place.journal()[0];
         std::fs::copy(journal, journal.with_extension("old")).unwrap();
         // On to the bucket.
@@ -105,7 +103,7 @@ fn put_an_older_copy_back(at_once: bool) {
 }
 
 /// The segments in a folder, by name.
-fn segments(folder: &Path, task: &Task) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn segments(folder: &Path, task: &Task) -> BTreeMap<String, Vec<u8>> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let own = names.filter(|name| name.contains(&task.sid) && name.ends_with(".m4s") && !name.ends_with("_init.m4s"));
     own.map(|name| (name.clone(), std::fs::read(folder.join(&name)).unwrap())).collect()
