@@ -47,13 +47,14 @@ async fn it_is_journalled_and_starts_wait() {
     );
     let ready = world.get("/readyz").await;
     assert_eq!((ready.status, &ready.body["ready"]), (StatusCode::SERVICE_UNAVAILABLE, &Value::from(false)));
+    // Before the recording ends: its journal goes once everything is in the bucket.
+    let stalls: Vec<_> = until(async || Some(journalled(&place, &task)).filter(|stalls| !stalls.is_empty())).await;
+    let (at, Input::Stalled { from, cause: StallCause::WorkerStalled }) = stalls[0] else { panic!("{stalls:?}") };
+    assert!((at - from).as_duration() >= STALL, "{stalls:?}");
     world.over(&task).await;
     assert!(begun.elapsed() >= IDLE + STALL, "it was idle after {:?}", begun.elapsed());
     let exit = world.log(&task).await.into_iter().find(|event| event["eventType"] == 41).unwrap();
     assert_eq!(exit["payload"]["details"]["leaveCode"], 4, "{exit}");
-    let stalls: Vec<_> = until(async || Some(journalled(&place, &task)).filter(|stalls| !stalls.is_empty())).await;
-    let (at, Input::Stalled { from, cause: StallCause::WorkerStalled }) = stalls[0] else { panic!("{stalls:?}") };
-    assert!((at - from).as_duration() >= STALL, "{stalls:?}");
     // Nothing is recorded any more: nobody watches, and nothing has happened for a while.
     until(async || (world.get("/readyz").await.status == StatusCode::OK).then_some(())).await;
 }
