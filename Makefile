@@ -25,7 +25,7 @@ dist: page ## The release binary in target/dist, stripped, with its debug inform
 	cd target/dist && objcopy --strip-all --add-gnu-debuglink=cloud-recorder.debug cloud-recorder stripped && mv stripped cloud-recorder
 
 faults: setup page ## The long runs: 500 kills, 50 power cuts, poorer journals, servers that fail for minutes; two hours on two free cores
-	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core every_packet_has_one_fate
+	FATE_CASES=100000 $(CARGO) test --locked --features aac --test core packet_fates
 	$(CARGO) test --locked --features aac --test recovery -- --ignored --nocapture --test-threads 1
 	FAULTS_LONG=1 tests/peers/run.sh -s -k faults
 

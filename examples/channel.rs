@@ -27,10 +27,10 @@ async fn main() -> anyhow::Result<()> {
     .await?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("signalling on ws://{}, media on udp {:?}", listener.local_addr()?, server.media_addresses());
-    let mut news = server.news();
+    let mut notices = server.notices();
     tokio::spawn(async move {
-        while let Ok(news) = news.recv().await {
-            println!("{news:?}");
+        while let Ok(notices) = notices.recv().await {
+            println!("{notices:?}");
         }
     });
     axum::serve(listener, server.router().into_make_service_with_connect_info::<SocketAddr>()).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cloud_recorder::channel::livekit::{IdleRoom, LiveKitChannel, Settings};
-use cloud_recorder::channel::{Channel, JoinRequest, News};
+use cloud_recorder::channel::{Channel, ChannelUpdate, JoinRequest};
 use cloud_recorder::recording::{Input, Selection};
 use cloud_recorder::units::{Cname, Sid, TrackId, Uid};
 use tokio::time::Instant;
@@ -55,11 +55,11 @@ async fn main() -> anyhow::Result<()> {
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            said = handle.news.recv() => {
+            said = handle.updates.recv() => {
                 let Some((at, said)) = said else { bail!("the queue ended without a word") };
                 let at = (at - start).as_secs_f64();
                 match said {
-                    News::Input(Input::Packet(packet)) => {
+                    ChannelUpdate::Input(Input::Packet(packet)) => {
                         let tally = tallies.entry(packet.track).or_default();
                         if tally.last.is_none() {
                             println!("{at:8.3} first {packet:?}");
@@ -72,8 +72,8 @@ async fn main() -> anyhow::Result<()> {
                         tally.bytes += packet.payload.len();
                         tally.empty += u32::from(packet.payload.is_empty());
                     }
-                    News::Input(Input::SenderReport { track, .. }) => tallies.entry(track).or_default().reports += 1,
-                    News::Ended(reason) => {
+                    ChannelUpdate::Input(Input::SenderReport { track, .. }) => tallies.entry(track).or_default().reports += 1,
+                    ChannelUpdate::Ended(reason) => {
                         println!("{at:8.3} ended: {reason}");
                         return Ok(());
                     }

@@ -49,7 +49,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 
 pub use auth::{Credentials, KeyPair, RestSecret};
 
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::session::Sessions;
 use crate::units::{AppId, Sid, WallMs};
 use error::{Refusal, Refused};
@@ -81,14 +81,14 @@ pub struct ApiState {
 /// The API, to be merged with the routes of other doors: it answers, as the fallback, every path that no other door knows, so
 /// that an unknown path gets JSON too.
 pub fn router(state: ApiState) -> Router {
-    numbered(Router::new().fallback(dispatch).with_state(Desk { state, places: Arc::default() }))
+    numbered(Router::new().fallback(dispatch).with_state(ApiContext { state, places: Arc::default() }))
 }
 
 /// All doors together: a wrong method is answered like an unknown path, in JSON, every answer has a request id, and every request is
 /// counted and logged.
-pub fn complete(doors: Router, meters: Meters) -> Router {
+pub fn complete(doors: Router, metrics: Metrics) -> Router {
     let doors = doors.method_not_allowed_fallback(no_route);
-    numbered(doors.layer(middleware::from_fn_with_state(meters, seen::seen)))
+    numbered(doors.layer(middleware::from_fn_with_state(metrics, seen::seen)))
 }
 
 async fn no_route() -> Response {
@@ -105,14 +105,14 @@ fn numbered(router: Router) -> Router {
 
 /// What answers calls.
 #[derive(Clone)]
-struct Desk {
+struct ApiContext {
     state: ApiState,
-    places: Arc<Places>,
+    places: Arc<CallPlaces>,
 }
 
 /// What the calls of each app may take. Apps get theirs with the first call that their credentials allow.
 #[derive(Default)]
-struct Places(Mutex<HashMap<AppId, Arc<AppPlaces>>>);
+struct CallPlaces(Mutex<HashMap<AppId, Arc<AppPlaces>>>);
 
 struct AppPlaces {
     beginning: Semaphore,
@@ -121,7 +121,7 @@ struct AppPlaces {
     bodies: Arc<Semaphore>,
 }
 
-impl Places {
+impl CallPlaces {
     fn of(&self, app: &AppId) -> Arc<AppPlaces> {
         let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let places = apps.entry(app.clone()).or_insert_with(|| {
@@ -132,20 +132,20 @@ impl Places {
     }
 }
 
-async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) -> Response {
+async fn dispatch(State(ApiContext { state, places }): State<ApiContext>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (method, path) = (&head.method, head.uri.path());
     if let Some(began) = state.metrics.filter(|_| metrics::are_asked(method, path)) {
-        return told(Seen::route("metrics"), metrics::answer(&state.sessions, began, &head.headers).await);
+        return with_headers(Seen::route("metrics"), metrics::answer(&state.sessions, began, &head.headers).await);
     }
     if openapi::is_asked(method, path) {
-        return told(Seen::route("openapi"), openapi::answer());
+        return with_headers(Seen::route("openapi"), openapi::answer());
     }
     if let Some(probe) = Probe::parse(method, path) {
-        return told(Seen::route("health"), probe.answer(&state.sessions).await);
+        return with_headers(Seen::route("health"), probe.answer(&state.sessions).await);
     }
     if let Some(preflight) = cors::preflight(&state.credentials, &head) {
-        return told(Seen::route("preflight"), preflight);
+        return with_headers(Seen::route("preflight"), preflight);
     }
     let call = path::parse(method, path);
     let mut response = match call {
@@ -154,7 +154,7 @@ async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) 
     };
     if let Some(Refused(reason)) = response.extensions().get() {
         let door = call.map_or("unknown", |call| call.target.door().word());
-        state.sessions.meters().call_refused(door, reason);
+        state.sessions.metrics().call_refused(door, reason);
     }
     if let Some(call) = call {
         cors::allow(&state.credentials, call.app, &head, response.headers_mut());
@@ -163,20 +163,20 @@ async fn dispatch(State(Desk { state, places }): State<Desk>, request: Request) 
 }
 
 /// The response, with what it answers.
-fn told(seen: Seen, mut response: Response) -> Response {
+fn with_headers(seen: Seen, mut response: Response) -> Response {
     response.extensions_mut().insert(seen);
     response
 }
 
 /// Answers a call when its credentials allow it, its body is here and there is a place for it.
-async fn answer(state: &ApiState, places: &Places, call: Call<'_>, head: &Parts, body: Body) -> Response {
+async fn answer(state: &ApiState, places: &CallPlaces, call: Call<'_>, head: &Parts, body: Body) -> Response {
     let route = call.target.route();
     let app = match state.credentials.admit(head.headers.get(AUTHORIZATION), call.app) {
         Ok(app) => app,
-        Err(refusal) => return told(Seen::route(route), refusal.into_response()),
+        Err(refusal) => return with_headers(Seen::route(route), refusal.into_response()),
     };
     let seen = Seen { route, app: Some(app.clone()), sid: call.target.sid().and_then(|sid| Sid::new(sid).ok()) };
-    told(seen, allowed(state, &places.of(&app), app, call.target, head, body).await)
+    with_headers(seen, allowed(state, &places.of(&app), app, call.target, head, body).await)
 }
 
 /// Answers a call that is allowed for `app`.

@@ -10,4 +10,4 @@ mod media_path;
 mod port;
 
 pub use media_path::MediaPath;
-pub use port::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};
+pub use port::{Channel, ChannelHandle, ChannelUpdate, EndReason, JoinError, JoinRequest, TokenError};

@@ -18,10 +18,10 @@ mod ids;
 mod limits;
 mod live;
 mod moderation;
-mod news;
+mod notices;
 mod peer;
-mod places;
 mod platform;
+mod quotas;
 mod refresher;
 mod roles;
 mod room;
@@ -41,26 +41,26 @@ use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
-pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed, farewell};
+pub use events::{ChannelEvent, ChannelEventKind, ChannelEvents, Missed, departure};
 pub use limits::Limits;
 pub use moderation::Term;
-pub use news::{LeftReason, MemberSummary, Person, RoomEvent, RoomNews, RoomSummary};
+pub use notices::{LeftReason, MemberInfo, MemberSummary, RoomEvent, RoomNotice, RoomSummary};
 pub use platform::Platform;
 pub use roles::{Profile, Role};
 pub use token::AppKeys;
 
 use rooms::Rooms;
-use router::Door;
-use rules::{Book, KeeperError, RuleKeeper};
+use router::RouterState;
+use rules::{KeeperError, RuleKeeper, RuleTable};
 use token::Keys;
 use udp_mux::UdpMux;
 
 use crate::clock;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{AppId, Cname, Uid};
 
 /// How long [`ChannelServer::shutdown`] waits for clients to take their leave.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -100,11 +100,11 @@ pub enum StartError {
     Rules(KeeperError),
 }
 
-impl Explain for StartError {
-    fn fault(&self) -> Fault {
+impl Classify for StartError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Udp { .. } => Fault::ours("udp_port", false),
-            Self::Rules(_) => Fault::ours("rules", true),
+            Self::Udp { .. } => ErrorClass::ours("udp_port", false),
+            Self::Rules(_) => ErrorClass::ours("rules", true),
         }
     }
 }
@@ -127,16 +127,16 @@ impl ChannelServer {
             UdpMux::bind(udp_listen, announce).map_err(|source| StartError::Udp { listen: udp_listen, source })?;
         let keys = Arc::new(Keys { apps, api_key, api_secret });
         let keeper = rule_keeper.unwrap_or_else(|| Arc::new(rules::Memory::default()));
-        let book = Book::open(keeper, clock::now()).await.map_err(StartError::Rules)?;
+        let table = RuleTable::open(keeper, clock::now()).await.map_err(StartError::Rules)?;
         let trusted_proxies = trusted_proxies.into();
-        Ok(Self { keys, trusted_proxies, rooms: Rooms::new(mux, book, limits), sockets: TaskTracker::new() })
+        Ok(Self { keys, trusted_proxies, rooms: Rooms::new(mux, table, limits), sockets: TaskTracker::new() })
     }
 
     /// The signalling routes, `/rtc` and below, for the HTTP port. Rules that name an address need the server to know its
     /// clients' addresses: serve with `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn router(&self) -> axum::Router {
         let (keys, rooms, sockets) = (Arc::clone(&self.keys), Arc::clone(&self.rooms), self.sockets.clone());
-        router::routes(Door { keys, rooms, sockets, trusted_proxies: Arc::clone(&self.trusted_proxies) })
+        router::routes(RouterState { keys, rooms, sockets, trusted_proxies: Arc::clone(&self.trusted_proxies) })
     }
 
     /// Where clients are told to send media; never empty.
@@ -145,13 +145,13 @@ impl ChannelServer {
     }
 
     /// What happens in the rooms from now on. A receiver that falls far behind misses some.
-    pub fn news(&self) -> broadcast::Receiver<RoomNews> {
-        self.rooms.news()
+    pub fn notices(&self) -> broadcast::Receiver<RoomNotice> {
+        self.rooms.notices()
     }
 
     /// The vendor's channel events from now on.
     pub fn channel_events(&self) -> ChannelEvents {
-        ChannelEvents(self.rooms.news())
+        ChannelEvents(self.rooms.notices())
     }
 
     /// The open rooms, in no order.
@@ -174,6 +174,6 @@ impl ChannelServer {
     pub async fn shutdown(&self) {
         self.rooms.close(LeftReason::Shutdown);
         self.sockets.close();
-        let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.sockets.wait()).await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.sockets.wait()).await;
     }
 }

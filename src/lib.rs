@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address_policy;
 pub mod api;
 pub mod callback;
 pub mod channel;
@@ -16,9 +17,8 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 pub mod console;
-pub mod fault;
-pub mod meters;
-pub mod reach;
+pub mod error_class;
+pub mod metrics;
 pub mod recording;
 pub mod serving;
 pub mod session;

@@ -7,46 +7,46 @@
 //! * Media times are [`crate::units::Ticks`]; arrival times too, measured from the session's start.
 //!
 //! A packet's way: [`Recorder`] -> the `member` that its track belongs to (a uid, or a further `source` of one) -> `timeline` (a
-//! `stream` a voice puts packets in order, `regime` judges where each belongs, `pace` follows slow clocks, `pen` writes it all as
+//! `stream` a voice puts packets in order, `rtp_clock` judges where each belongs, `pace` follows slow clocks, `timeline_writer` writes it all as
 //! pieces without a hole and books every tick) -> `individual` and `mixer` -> `segmenter`. `presence` knows why there is no sound,
-//! `attendance` when the channel is empty; `receiving` whether there is any. `strays` counts the packets whose track nobody announced;
+//! `attendance` when the channel is empty; `receiving` whether there is any. `unknown_tracks` counts the packets whose track nobody announced;
 //! `stretches` are what the outside says of segments: lost, or kept as the bucket held them.
 
-mod account;
 mod attendance;
 mod audit;
 mod baseline;
 mod grid;
 mod health;
-mod hole;
 mod individual;
 mod input;
 mod ledger;
+mod ledger_builder;
 mod limiter;
 mod member;
 mod meter;
+mod mix_buffer;
+mod mix_source;
 mod mixer;
+mod open_gap;
 mod output;
 mod pace;
 mod peaks;
-mod pen;
 mod presence;
 mod receiving;
 mod recorder;
 mod recut;
-mod regime;
+mod rtp_clock;
+mod rtp_source;
 mod segmenter;
-mod sheet;
 mod snapshot;
 mod source;
 mod spec;
-mod strays;
 mod stream;
 mod stretches;
-mod talker;
 mod timeline;
+mod timeline_writer;
+mod unknown_tracks;
 mod unwrap;
-mod voice;
 
 pub use grid::LOOKAHEAD;
 pub use health::Health;

@@ -18,10 +18,10 @@ pub use bucket::{
 pub use destination::{Credentials, Destination, Encryption, KeyPrefix};
 pub use disk::{Disk, DiskTrouble, DiskWatch};
 pub use spool::{
-    Files, Fill, Kept, LocalFiles, MAX_NAME_BYTES, MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE, ObjectKind,
-    SessionSpool, Spool, SpoolError, SpoolLimits, SpoolScope, SpooledFile, SpooledObject,
+    Files, Fill, LocalFiles, MAX_NAME_BYTES, MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE, ObjectKind,
+    RetainedSegments, SessionSpool, Spool, SpoolError, SpoolLimits, SpoolScope, SpooledFile, SpooledObject,
 };
 pub use uploader::{
-    CopyQueue, MAX_COPIES, MAX_PROBES, MAX_PUTS, MAX_REPORTS, MAX_WHOLES, Patience, Progress, RetryPolicy, UploadError,
-    UploadQueue, UploadReport, Uploader, WIDTH,
+    AttemptTimes, CopyQueue, MAX_COPIES, MAX_PROBES, MAX_PUTS, MAX_REPORTS, MAX_WHOLES, Progress, RetryPolicy,
+    UploadError, UploadQueue, UploadReport, Uploader, WIDTH,
 };

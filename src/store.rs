@@ -15,13 +15,13 @@
 mod attempts;
 pub mod canonical;
 mod channel_notices;
+mod dead_letters;
+mod deliverable;
 mod deliveries;
 mod error;
 mod events;
 mod keys;
 mod kicking_rules;
-mod letters;
-mod line;
 mod listing;
 mod migrations;
 mod resources;
@@ -42,14 +42,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use attempts::{Attempt, MAX_ATTEMPTS_KEPT};
 pub use channel_notices::{ChannelNotice, MAX_PENDING_NOTICES, NewChannelNotice};
+pub use dead_letters::{EventPosition, Undelivered, UndeliveredFilter};
+pub use deliverable::Deliverable;
 pub use deliveries::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use events::{Event, MAX_DETAILS_BYTES, NewEvent};
 pub use keys::{CallKey, Claim, Creation, KEY_LIFE_MS, MAX_KEYS};
 pub use kicking_rules::KickingRule;
-pub use letters::{Outstanding, Place, Standing};
-pub use line::Line;
-pub use listing::{SessionFilter, SessionPlace};
+pub use listing::{SessionFilter, SessionPosition};
 pub use resources::{NewResource, RESOURCE_LIFE_MS, ResourceRow};
 pub use session_row::{Binding, NewSession, Sealed, SessionRow, SessionState, SessionUpdate};
 

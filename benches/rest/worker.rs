@@ -14,7 +14,7 @@ pub(crate) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 const BUCKET_SECRET: &str = "00112233445566778899aabbccddeeff";
 
 /// How long it may take to begin, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -42,7 +42,7 @@ impl Worker {
         let mut worker = Self { child, folder, url: String::new() };
         let mut waited = Duration::ZERO;
         while !worker.said()?.contains("\nData ") {
-            if waited > PATIENCE {
+            if waited > TIMEOUT {
                 bail!("the worker does not begin: {}", std::fs::read_to_string(worker.folder.path().join("err"))?);
             }
             tokio::time::sleep(LOOK).await;
@@ -65,7 +65,7 @@ impl Worker {
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         let mut waited = Duration::ZERO;
-        while self.child.try_wait()?.is_none() && waited < PATIENCE {
+        while self.child.try_wait()?.is_none() && waited < TIMEOUT {
             tokio::time::sleep(LOOK).await;
             waited += LOOK;
         }

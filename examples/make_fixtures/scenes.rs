@@ -1,4 +1,4 @@
-//! The scenes; `fixtures/README.md` says what each is for, `tests/core/fixtures_sound_right.rs` what is heard in each.
+//! The scenes; `fixtures/README.md` says what each is for, `tests/core/fixtures_sound.rs` what is heard in each.
 
 use cloud_recorder::recording::{AudioProfile, Input, Mode, SegmentLength, Selection, Spec, TimedInput, TrackKind};
 use cloud_recorder::units::{Cname, Sid, Ticks, TrackId, Uid, WallMs};

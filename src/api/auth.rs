@@ -26,7 +26,7 @@ const PLACEHOLDER: &str = "%s";
 const MAX_PART_BYTES: usize = 512;
 
 /// Calls without valid credentials that are answered in a second, of all callers together.
-const STRANGERS_PER_SECOND: u32 = 50;
+const UNAUTHENTICATED_PER_SECOND: u32 = 50;
 
 /// All key pairs that may call, how often, and from which pages. They can be replaced while calls come.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Credentials {
             paces: HashMap::new(),
             origins: HashMap::new(),
         };
-        Self { known: RwLock::new(Arc::new(known)), strangers: Pace::new(STRANGERS_PER_SECOND) }
+        Self { known: RwLock::new(Arc::new(known)), strangers: Pace::new(UNAUTHENTICATED_PER_SECOND) }
     }
 
     /// The same, with so many requests a second for each app; others have no limit.
@@ -333,8 +333,8 @@ mod tests {
         let refusals: Vec<_> = (0..1000)
             .map(|number| all.admit(Some(&header("Basic", &format!("id:{number}"))), ONE).unwrap_err())
             .collect();
-        let told = refusals.iter().filter(|refusal| **refusal == Refusal::WrongCredentials).count();
-        assert_eq!(told, 2 * STRANGERS_PER_SECOND as usize);
+        let with_headers = refusals.iter().filter(|refusal| **refusal == Refusal::WrongCredentials).count();
+        assert_eq!(with_headers, 2 * UNAUTHENTICATED_PER_SECOND as usize);
         assert!(matches!(all.admit(None, ONE), Err(Refusal::TooManyStrangers { .. })));
         assert!(all.admit(Some(&header("Basic", "id:se:cret")), ONE).is_ok());
     }

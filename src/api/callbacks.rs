@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use super::error::{Failure, Refusal};
 use super::paging::page_limit;
 use super::wire::fields::BadField;
-use crate::callback::{DEFAULT_TEST_EVENT, Untried};
+use crate::callback::{DEFAULT_TEST_EVENT, TestEventError};
 use crate::session::{Error, MAX_REDELIVERED, Sessions};
-use crate::store::{Attempt, ChannelNotice, Delivery, DeliveryState, Event, Line, Place, Standing};
+use crate::store::{
+    Attempt, ChannelNotice, Deliverable, Delivery, DeliveryState, Event, EventPosition, UndeliveredFilter,
+};
 use crate::units::{AppId, ChannelSid, Sid};
 
 /// The vendor's numbers: what happens to recordings, and in channels.
@@ -25,11 +27,11 @@ const CHANNEL: u8 = 1;
 pub(crate) async fn list(sessions: &Sessions, app: &AppId, query: Option<&str>) -> Result<Value, Failure> {
     let query: HashMap<_, _> = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
     let standing = match query.get("state").map_or("dead", |state| state) {
-        "dead" => Standing::Dead,
-        "pending" => Standing::Pending,
-        "delivered" => Standing::Delivered,
-        "filtered" => Standing::Filtered,
-        "all" => Standing::All,
+        "dead" => UndeliveredFilter::Dead,
+        "pending" => UndeliveredFilter::Pending,
+        "delivered" => UndeliveredFilter::Delivered,
+        "filtered" => UndeliveredFilter::Filtered,
+        "all" => UndeliveredFilter::All,
         _ => return Err(BadField::new("state", "must be dead, pending, delivered, filtered or all").into()),
     };
     let product = match query.get("productId").map_or("", |product| product) {
@@ -41,13 +43,15 @@ pub(crate) async fn list(sessions: &Sessions, app: &AppId, query: Option<&str>) 
     let stream = query.get("sid").map(|sid| stream(sid)).transpose()?;
     let after = match query.get("after").map_or("", |after| after) {
         "" => None,
-        text => Some(place(text).ok_or_else(|| BadField::new("after", "must be the next of an earlier page"))?),
+        text => {
+            Some(event_position(text).ok_or_else(|| BadField::new("after", "must be the next of an earlier page"))?)
+        }
     };
     let limit = page_limit(query.get("limit").map(|limit| &**limit))?;
     let page = Page { sessions, app, standing, stream };
     let (behind_recordings, after) = match &after {
-        Some((CHANNEL, place)) => (true, Some(place)),
-        Some((_, place)) => (false, Some(place)),
+        Some((CHANNEL, event_position)) => (true, Some(event_position)),
+        Some((_, event_position)) => (false, Some(event_position)),
         None => (false, None),
     };
     let (mut entries, mut last) = (Vec::new(), None);
@@ -81,23 +85,23 @@ pub(crate) async fn test(sessions: &Sessions, app: &AppId, body: &Value) -> Resu
         Some(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()).ok_or("must be a number"),
     };
     let event_type = event_type.map_err(|problem| BadField::new("eventType", problem))?;
-    let trial = sessions.test_receiver(app, event_type).await.map_err(|untried| match untried {
-        Untried::Busy => Refusal::Busy.into(),
-        Untried::NoSuchEvent(_) => Failure::from(BadField::new("eventType", untried.to_string())),
-        Untried::NoReceiver | Untried::Client(_) => Error::Invalid(untried.to_string()).into(),
+    let test_event = sessions.test_receiver(app, event_type).await.map_err(|untried| match untried {
+        TestEventError::Busy => Refusal::Busy.into(),
+        TestEventError::NoSuchEvent(_) => Failure::from(BadField::new("eventType", untried.to_string())),
+        TestEventError::NoReceiver | TestEventError::Client(_) => Error::Invalid(untried.to_string()).into(),
     })?;
-    let status = match &trial.outcome {
+    let status = match &test_event.outcome {
         Ok(status) => Some(*status),
         Err(problem) => problem.status(),
     };
     Ok(json!({
-        "delivered": trial.outcome.is_ok(),
+        "delivered": test_event.outcome.is_ok(),
         "eventType": event_type,
-        "noticeId": trial.notice_id,
+        "noticeId": test_event.notice_id,
         "status": status,
-        "tookMs": u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX),
-        "error": trial.outcome.err().map(|problem| problem.to_string()),
-        "body": trial.body,
+        "tookMs": u64::try_from(test_event.took.as_millis()).unwrap_or(u64::MAX),
+        "error": test_event.outcome.err().map(|problem| problem.to_string()),
+        "body": test_event.body,
     }))
 }
 
@@ -105,21 +109,23 @@ pub(crate) async fn test(sessions: &Sessions, app: &AppId, body: &Value) -> Resu
 struct Page<'a> {
     sessions: &'a Sessions,
     app: &'a AppId,
-    standing: Standing,
+    standing: UndeliveredFilter,
     stream: Option<&'a str>,
 }
 
 impl Page<'_> {
     /// Adds up to `limit` entries of a product; `last` names the last one.
-    async fn fill<L: Line>(
+    async fn fill<L: Deliverable>(
         &self,
         product: u8,
-        after: Option<&Place>,
+        after: Option<&EventPosition>,
         limit: u32,
         entries: &mut Vec<Value>,
         last: &mut Option<String>,
     ) -> Result<(), Failure> {
-        for (delivery, log) in self.sessions.letters::<L>(self.app, self.standing, self.stream, after, limit).await? {
+        for (delivery, log) in
+            self.sessions.dead_letters::<L>(self.app, self.standing, self.stream, after, limit).await?
+        {
             let (stream, sequence) = (delivery.event.stream(), delivery.event.sequence());
             *last = Some(format!("{stream}-{sequence}"));
             entries.push(entry(product, &delivery, &log));
@@ -128,7 +134,7 @@ impl Page<'_> {
     }
 }
 
-fn entry<L: Line>(product: u8, delivery: &Delivery<L>, log: &[Attempt]) -> Value {
+fn entry<L: Deliverable>(product: u8, delivery: &Delivery<L>, log: &[Attempt]) -> Value {
     let event = &delivery.event;
     let asked = delivery.asked.unwrap_or_else(|| event.written());
     let (state, since, next) = match delivery.state {
@@ -165,11 +171,11 @@ fn stream(sid: &str) -> Result<&str, BadField> {
 }
 
 /// A place and its product. An id without letters is a recording's.
-fn place(text: &str) -> Option<(u8, Place)> {
+fn event_position(text: &str) -> Option<(u8, EventPosition)> {
     let (stream, sequence) = text.split_once('-')?;
-    let place = Place { stream: stream.to_owned(), sequence: sequence.parse().ok()? };
+    let event_position = EventPosition { stream: stream.to_owned(), sequence: sequence.parse().ok()? };
     if Sid::new(stream).is_ok() {
-        return Some((RECORDING, place));
+        return Some((RECORDING, event_position));
     }
-    ChannelSid::new(stream).is_ok().then_some((CHANNEL, place))
+    ChannelSid::new(stream).is_ok().then_some((CHANNEL, event_position))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::Failure;
 use super::paging::page_limit;
-use super::path::{Action, Door, Target};
+use super::path::{Action, CallKind, Target};
 use super::wire::fields::BadField;
 use super::wire::{Claimed, acquire, answer, digest, start, task};
 use super::{body, callbacks, health, once, recordings};
@@ -120,7 +120,7 @@ impl TaskCall<'_> {
                 let resource = ResourceId::parse(self.resource).ok();
                 let sid = Sid::new(self.sid).ok();
                 failure.into_response(
-                    Door::Task(action),
+                    CallKind::Task(action),
                     answer::asked(resource.as_ref(), sid.as_ref().map(Sid::as_str), &claimed),
                 )
             }
@@ -161,7 +161,7 @@ impl TaskCall<'_> {
                     self.refuse_layout(&task).await?;
                 }
                 let mut report = match &update.storage {
-                    Some(storage) => self.sessions.rekey(&task, storage).await?,
+                    Some(storage) => self.sessions.update_credentials(&task, storage).await?,
                     None => self.sessions.query(&task).await?,
                 };
                 if let Some(selection) = update.selection {
@@ -172,7 +172,8 @@ impl TaskCall<'_> {
                     (update.layout, "a layout has no effect: video is not recorded"),
                     (update.video, "a list of video subscriptions has no effect: video is not recorded"),
                 ];
-                let notes: Vec<&str> = video.into_iter().filter_map(|(told, note)| told.then_some(note)).collect();
+                let notes: Vec<&str> =
+                    video.into_iter().filter_map(|(with_headers, note)| with_headers.then_some(note)).collect();
                 if !notes.is_empty() {
                     answer.insert("notes".into(), json!(notes));
                 }
@@ -215,7 +216,7 @@ fn stop_answer(stopped: Stopped, at_once: bool) -> (StatusCode, Report, Map<Stri
     (status, report, answer)
 }
 
-fn plain(door: Door, result: Result<Value, Failure>) -> Response {
+fn plain(door: CallKind, result: Result<Value, Failure>) -> Response {
     match result {
         Ok(body) => Json(body).into_response(),
         Err(failure) => failure.into_response(door, Map::new()),

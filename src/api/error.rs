@@ -18,10 +18,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::path::Door;
+use super::path::CallKind;
 use super::wire::answer;
 use super::wire::fields::BadField;
-use crate::fault::{Blame, Explain};
+use crate::error_class::{Blame, Classify};
 use crate::session::{Error, MalformedResourceId, TokenError};
 
 /// What the vendor's gateway refuses, with a `message` and no code.
@@ -160,7 +160,7 @@ impl From<Refusal> for Failure {
 
 impl Failure {
     /// The answer to a call at `door`; `about` names the task where the call did: cname, uid, resourceId, sid.
-    pub(crate) fn into_response(self, door: Door, about: Map<String, Value>) -> Response {
+    pub(crate) fn into_response(self, door: CallKind, about: Map<String, Value>) -> Response {
         let (status, code, reason) = match &self {
             Self::Gateway(refusal) => return refusal.into_response(),
             Self::Field(error) => {
@@ -204,19 +204,19 @@ impl Failure {
             Self::Gateway(refusal) => refusal.word(),
             Self::Field(_) => "invalid_request",
             Self::Resource(_) => "malformed_resource",
-            Self::Session(error) => error.fault().code,
+            Self::Session(error) => error.error_class().code,
         }
     }
 }
 
 /// HTTP status, code, and the vendor's fixed reason where it has one; the error's own text is the reason elsewhere.
-fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
+fn wire(error: &Error, door: CallKind) -> (StatusCode, u16, Option<&'static str>) {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, 2, None),
         Error::PromiseBroken => (StatusCode::BAD_REQUEST, 2, Some("request_hash mismatch!")),
-        Error::Destination(error) if error.fault().retry => {
+        Error::Destination(error) if error.error_class().retry => {
             let status = match door {
-                Door::Task(_) => StatusCode::GATEWAY_TIMEOUT,
+                CallKind::Task(_) => StatusCode::GATEWAY_TIMEOUT,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
             (status, 62, Some("request timeout"))
@@ -243,7 +243,7 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
         | Error::StoreSilent
         | Error::Stalled(_) => {
             let (code, reason) = match door {
-                Door::Acquire => (501, "no_worker_manager_available"),
+                CallKind::Acquire => (501, "no_worker_manager_available"),
                 _ => (502, "Failed to allocate worker"),
             };
             (StatusCode::SERVICE_UNAVAILABLE, code, Some(reason))
@@ -262,13 +262,13 @@ fn wire(error: &Error, door: Door) -> (StatusCode, u16, Option<&'static str>) {
 /// Our own faults are ours to notice. A destination that does not answer may be our network; what it refuses, and a caller's mistakes, are
 /// theirs.
 fn log(error: &Error, status: StatusCode) {
-    let fault = error.fault();
-    match fault.blame {
-        Blame::Ours if status == StatusCode::SERVICE_UNAVAILABLE => tracing::warn!(code = fault.code, "{error}"),
-        Blame::Ours => tracing::error!(code = fault.code, retry = fault.retry, "{error}"),
-        Blame::Destination if fault.retry => tracing::warn!(code = fault.code, "{error}"),
-        Blame::Destination => tracing::info!(code = fault.code, "{error}"),
-        Blame::Caller => tracing::debug!(code = fault.code, "{error}"),
+    let error_class = error.error_class();
+    match error_class.blame {
+        Blame::Ours if status == StatusCode::SERVICE_UNAVAILABLE => tracing::warn!(code = error_class.code, "{error}"),
+        Blame::Ours => tracing::error!(code = error_class.code, retry = error_class.retry, "{error}"),
+        Blame::Destination if error_class.retry => tracing::warn!(code = error_class.code, "{error}"),
+        Blame::Destination => tracing::info!(code = error_class.code, "{error}"),
+        Blame::Caller => tracing::debug!(code = error_class.code, "{error}"),
     }
 }
 
@@ -286,18 +286,18 @@ mod tests {
             (Error::StoreSilent, Some("10")),
             (Error::KeyReused, None),
         ] {
-            let response = Failure::from(error).into_response(Door::Acquire, Map::new());
-            let told = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
-            assert_eq!(told, seconds, "{}", response.status());
+            let response = Failure::from(error).into_response(CallKind::Acquire, Map::new());
+            let with_headers = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(with_headers, seconds, "{}", response.status());
         }
     }
 
     #[test]
     fn a_store_that_does_not_answer_is_the_vendors_time_out_of_that_call() {
-        for (door, status) in [(Door::Start, 500), (Door::Task(Action::Update), 504)] {
+        for (door, status) in [(CallKind::Start, 500), (CallKind::Task(Action::Update), 504)] {
             let silent = Error::Destination(BucketError::TimedOut { place: "calls".into() });
-            let (told, code, reason) = wire(&silent, door);
-            assert_eq!((told.as_u16(), code, reason), (status, 62, Some("request timeout")));
+            let (with_headers, code, reason) = wire(&silent, door);
+            assert_eq!((with_headers.as_u16(), code, reason), (status, 62, Some("request timeout")));
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::{RETRY_LATER, RETRY_SOON};
-use crate::fault::Explain;
+use crate::error_class::Classify;
 use crate::session::{Error, Sessions};
 
 /// What is asked.
@@ -46,7 +46,7 @@ impl Probe {
 
 /// Each obstacle as a word for machines and what to do, for people.
 pub(crate) fn reasons(obstacles: &[Error]) -> Value {
-    obstacles.iter().map(|error| json!({ "code": error.fault().code, "detail": error.to_string() })).collect()
+    obstacles.iter().map(|error| json!({ "code": error.error_class().code, "detail": error.to_string() })).collect()
 }
 
 async fn ready(sessions: &Sessions) -> Response {

@@ -37,7 +37,7 @@ pub(crate) enum Target<'a> {
 
 /// Which call it is, without its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum CallKind {
     Acquire,
     Start,
     Task(Action),
@@ -80,22 +80,22 @@ impl Target<'_> {
     }
 
     /// Which call it is.
-    pub(crate) const fn door(self) -> Door {
+    pub(crate) const fn door(self) -> CallKind {
         match self {
-            Self::Acquire => Door::Acquire,
-            Self::Start { .. } => Door::Start,
-            Self::Task { action, .. } => Door::Task(action),
+            Self::Acquire => CallKind::Acquire,
+            Self::Start { .. } => CallKind::Start,
+            Self::Task { action, .. } => CallKind::Task(action),
             Self::Recordings
             | Self::Recording { .. }
             | Self::Events { .. }
             | Self::Callbacks
             | Self::Redeliver
-            | Self::TestCallback => Door::Additive,
+            | Self::TestCallback => CallKind::Additive,
         }
     }
 }
 
-impl Door {
+impl CallKind {
     /// As a word for metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {

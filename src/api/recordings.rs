@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::Failure;
 use super::wire::answer;
 use super::wire::fields::BadField;
-use crate::session::{ListPlace, RecordingFilter, Sessions, State};
+use crate::session::{ListPosition, RecordingFilter, Sessions, State};
 use crate::units::{AppId, Cname, Sid, Uid, WallMs};
 
 /// Entries of a page where the caller says nothing, and at most.
@@ -25,14 +25,14 @@ pub(crate) async fn list(sessions: &Sessions, app: &AppId, query: Option<&str>) 
     let page = sessions.recordings(app, &asked.filter, asked.after.as_ref(), asked.limit).await?;
     Ok(json!({
         "recordings": page.reports.iter().map(answer::listed).collect::<Vec<Value>>(),
-        "next": page.next.map(|place| format!("{}-{}", place.created.0, place.sid)),
+        "next": page.next.map(|list_position| format!("{}-{}", list_position.created.0, list_position.sid)),
     }))
 }
 
 #[derive(Debug)]
 struct Asked {
     filter: RecordingFilter,
-    after: Option<ListPlace>,
+    after: Option<ListPosition>,
     limit: u32,
 }
 
@@ -43,7 +43,7 @@ impl Asked {
         let cname = text("cname").map(|text| Cname::new(&text)).transpose();
         let uid = text("uid").map(|text| Uid::new(&text)).transpose();
         let states = text("state").map_or(Ok(Vec::new()), |text| text.split(',').map(state).collect());
-        let after = text("cursor").map(|text| place(&text)).transpose()?;
+        let after = text("cursor").map(|text| list_position(&text)).transpose()?;
         let limit = text("limit").map_or(Ok(PAGE), |text| limit(&text))?;
         let filter = RecordingFilter {
             cname: cname.map_err(|error| BadField::new("cname", error.problem))?,
@@ -72,10 +72,10 @@ fn limit(text: &str) -> Result<u32, BadField> {
     limit.ok_or_else(|| BadField::new("limit", format!("must be a number from 1 to {MAX_PAGE}")))
 }
 
-fn place(text: &str) -> Result<ListPlace, BadField> {
+fn list_position(text: &str) -> Result<ListPosition, BadField> {
     let parts = text.split_once('-').and_then(|(created, sid)| Some((created.parse().ok()?, Sid::new(sid).ok()?)));
     let (created, sid) = parts.ok_or_else(|| BadField::new("cursor", "must be the next of an earlier page"))?;
-    Ok(ListPlace { created: WallMs(created), sid })
+    Ok(ListPosition { created: WallMs(created), sid })
 }
 
 #[cfg(test)]

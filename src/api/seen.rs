@@ -10,7 +10,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::error::Refused;
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::units::{AppId, Sid};
 
 /// What a call was about, as an extension of its response.
@@ -32,14 +32,14 @@ impl Seen {
 }
 
 /// Answers a request, and takes note of it.
-pub(super) async fn seen(State(meters): State<Meters>, request: Request, next: Next) -> Response {
+pub(super) async fn seen(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().map_or("unknown", |path| door(path.as_str()));
     let method = request.method().clone();
     let response = next.run(request).await;
     let (took, status) = (begun.elapsed(), response.status().as_u16());
     let Seen { route, app, sid } = response.extensions().get().cloned().unwrap_or_else(|| Seen::route(matched));
-    meters.request_answered(route, status, took);
+    metrics.request_answered(route, status, took);
     let refused = response.extensions().get().map(|Refused(reason)| *reason);
     // What is not found may be anything.
     let sid = sid.filter(|_| status < 400);

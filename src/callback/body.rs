@@ -3,7 +3,7 @@
 
 use crate::recording::Mode;
 use crate::store::canonical::quoted;
-use crate::store::{ChannelNotice, Event, Line};
+use crate::store::{ChannelNotice, Deliverable, Event};
 use crate::units::WallMs;
 
 /// The vendor's number for cloud recording.
@@ -12,7 +12,7 @@ const PRODUCT_ID: u8 = 3;
 const CHANNEL_PRODUCT_ID: u8 = 1;
 
 /// A line that can be sent.
-pub(super) trait Letter: Line {
+pub(super) trait Sendable: Deliverable {
     /// The vendor's name of the product, for logs.
     const PRODUCT: &'static str;
 
@@ -20,7 +20,7 @@ pub(super) trait Letter: Line {
     fn body(&self, notify: WallMs) -> String;
 }
 
-impl Letter for Event {
+impl Sendable for Event {
     const PRODUCT: &'static str = "recording";
 
     fn body(&self, notify: WallMs) -> String {
@@ -28,7 +28,7 @@ impl Letter for Event {
     }
 }
 
-impl Letter for ChannelNotice {
+impl Sendable for ChannelNotice {
     const PRODUCT: &'static str = "channel";
 
     fn body(&self, notify: WallMs) -> String {

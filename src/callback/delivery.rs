@@ -7,7 +7,7 @@ use reqwest::{Client, StatusCode};
 use super::inside::{self, PublicOnly};
 use super::settings::{Settings, Target};
 use super::signature::{HEADER_V1, HEADER_V2, v1, v2};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// Why a receiver does not have an event, as far as we know.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +23,12 @@ pub enum AttemptError {
     Unreachable(String),
 }
 
-impl Explain for AttemptError {
-    fn fault(&self) -> Fault {
+impl Classify for AttemptError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Status(_) => Fault::destination("callback_refused", true),
-            Self::TimeOut => Fault::destination("callback_time_out", true),
-            Self::Unreachable(_) => Fault::destination("callback_unreachable", true),
+            Self::Status(_) => ErrorClass::destination("callback_refused", true),
+            Self::TimeOut => ErrorClass::destination("callback_time_out", true),
+            Self::Unreachable(_) => ErrorClass::destination("callback_unreachable", true),
         }
     }
 }

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Clients;
-use super::lane::{Bell, Lane, Shared};
+use super::delivery_worker::{DeliveryWorker, Shared, WorkerHandle};
 use super::settings::{Settings, Target};
-use super::trial::{MAX_TRIALS, Trial, Untried, trial};
-use crate::fault::{Explain, Fault};
+use super::test_event::{MAX_TRIALS, TestEventError, TestEventResult, test_event};
+use crate::error_class::{Classify, ErrorClass};
 use crate::store::{ChannelNotice, Event, Store};
 use crate::units::AppId;
 
@@ -31,8 +31,8 @@ pub struct Dispatcher {
 #[derive(Debug)]
 struct Receiver {
     target: Arc<Target>,
-    recordings: Arc<Bell>,
-    channels: Arc<Bell>,
+    recordings: Arc<WorkerHandle>,
+    channels: Arc<WorkerHandle>,
 }
 
 /// Why there is no dispatcher.
@@ -43,10 +43,10 @@ pub enum DispatcherError {
     Client(#[from] reqwest::Error),
 }
 
-impl Explain for DispatcherError {
-    fn fault(&self) -> Fault {
+impl Classify for DispatcherError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Client(_) => Fault::ours("callback_client", false),
+            Self::Client(_) => ErrorClass::ours("callback_client", false),
         }
     }
 }
@@ -63,14 +63,18 @@ impl Dispatcher {
         let mut receivers = HashMap::new();
         for (app, target) in targets {
             let target = Arc::new(target);
-            let bells = (Arc::new(Bell::default()), Arc::new(Bell::default()));
-            let of =
-                |shared: &Arc<Shared>, bell: &Arc<Bell>| (Arc::clone(&target), Arc::clone(shared), Arc::clone(bell));
+            let bells = (Arc::new(WorkerHandle::default()), Arc::new(WorkerHandle::default()));
+            let of = |shared: &Arc<Shared>, bell: &Arc<WorkerHandle>| {
+                (Arc::clone(&target), Arc::clone(shared), Arc::clone(bell))
+            };
             let (to, shared, bell) = of(&recordings, &bells.0);
-            tasks.spawn(Lane::<Event>::new(app.clone(), to, target.recording.clone(), shared, bell).run(stop.clone()));
+            tasks.spawn(
+                DeliveryWorker::<Event>::new(app.clone(), to, target.recording.clone(), shared, bell).run(stop.clone()),
+            );
             let (to, shared, bell) = of(&channels, &bells.1);
             tasks.spawn(
-                Lane::<ChannelNotice>::new(app.clone(), to, target.channel.clone(), shared, bell).run(stop.clone()),
+                DeliveryWorker::<ChannelNotice>::new(app.clone(), to, target.channel.clone(), shared, bell)
+                    .run(stop.clone()),
             );
             receivers.insert(app, Arc::new(Receiver { target, recordings: bells.0, channels: bells.1 }));
         }
@@ -97,30 +101,30 @@ impl Dispatcher {
     /// nothing.
     pub fn nudge(&self, app: &AppId) {
         if let Some(receiver) = self.receivers.get(app) {
-            receiver.recordings.ring();
+            receiver.recordings.wake();
         }
     }
 
     /// The same for a channel event.
     pub fn nudge_channel(&self, app: &AppId) {
         if let Some(receiver) = self.receivers.get(app) {
-            receiver.channels.ring();
+            receiver.channels.wake();
         }
     }
 
     /// Somebody says that the app's receiver is well: what is due is sent at once, also where it failed last.
     pub fn hurry(&self, app: &AppId) {
         if let Some(receiver) = self.receivers.get(app) {
-            receiver.recordings.ring_hurried();
-            receiver.channels.ring_hurried();
+            receiver.recordings.wake_hurried();
+            receiver.channels.wake_hurried();
         }
     }
 
     /// Sends the app's receiver a test event, once. It is in no log, and whether events wait for the receiver does not matter.
-    pub async fn test(&self, app: &AppId, event_type: u16) -> Result<Trial, Untried> {
-        let receiver = self.receivers.get(app).ok_or(Untried::NoReceiver)?;
-        let _place = self.trials.try_acquire().map_err(|_| Untried::Busy)?;
-        trial(&self.clients, &receiver.target, app, event_type).await
+    pub async fn test(&self, app: &AppId, event_type: u16) -> Result<TestEventResult, TestEventError> {
+        let receiver = self.receivers.get(app).ok_or(TestEventError::NoReceiver)?;
+        let _place = self.trials.try_acquire().map_err(|_| TestEventError::Busy)?;
+        test_event(&self.clients, &receiver.target, app, event_type).await
     }
 
     /// Starts no new attempt and waits for those under way, at most [`Settings::patience`].

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::reach::{literal, look_up_public};
+use crate::address_policy::{literal, look_up_public};
 use crate::units::is_public;
 
 /// What is said of them.

@@ -12,8 +12,8 @@ use tokio::time::{sleep, timeout};
 
 use super::Dispatcher;
 use crate::clock;
-use crate::fault::Explain;
-use crate::meters::Meters;
+use crate::error_class::Classify;
+use crate::metrics::Metrics;
 use crate::store::{NewChannelNotice, Store};
 use crate::units::AppId;
 
@@ -24,23 +24,23 @@ const BATCH: usize = 256;
 /// The longest pause between two attempts to write.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How long the last ones may take when the worker ends.
-const LAST_PATIENCE: Duration = Duration::from_secs(3);
+const LAST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The way in. The task ends when it is dropped and everything is written.
 #[derive(Debug)]
 pub struct Intake {
     queue: mpsc::Sender<NewChannelNotice>,
     dispatcher: Dispatcher,
-    meters: Meters,
+    metrics: Metrics,
     task: JoinHandle<()>,
 }
 
 impl Intake {
     /// Starts writing.
-    pub fn spawn(store: Store, dispatcher: Dispatcher, meters: Meters) -> Self {
+    pub fn spawn(store: Store, dispatcher: Dispatcher, metrics: Metrics) -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING_NOTICES);
-        let writer = Writer { store, dispatcher: dispatcher.clone(), meters: meters.clone() };
-        Self { queue, dispatcher, meters, task: tokio::spawn(writer.run(waiting)) }
+        let writer = Writer { store, dispatcher: dispatcher.clone(), metrics: metrics.clone() };
+        Self { queue, dispatcher, metrics, task: tokio::spawn(writer.run(waiting)) }
     }
 
     /// Whether somebody wants to hear of it.
@@ -65,13 +65,13 @@ impl Intake {
     /// So many events never came here.
     pub fn lost(&self, count: u64) {
         tracing::error!(count, "channel events are lost: the database does not keep up");
-        self.meters.channel_events_lost(count);
+        self.metrics.channel_events_lost(count);
     }
 
     /// Takes no more, and waits until everything is written; not long.
     pub async fn finish(self) {
         drop(self.queue);
-        if timeout(LAST_PATIENCE, self.task).await.is_err() {
+        if timeout(LAST_TIMEOUT, self.task).await.is_err() {
             tracing::error!("the last channel events are lost: the database does not answer");
         }
     }
@@ -80,7 +80,7 @@ impl Intake {
 struct Writer {
     store: Store,
     dispatcher: Dispatcher,
-    meters: Meters,
+    metrics: Metrics,
 }
 
 impl Writer {
@@ -98,22 +98,22 @@ impl Writer {
         loop {
             match self.store.append_channel_notices(batch, clock::now()).await {
                 Ok(refused) => {
-                    self.meters.channel_events_written(batch.len() as u64 - refused);
+                    self.metrics.channel_events_written(batch.len() as u64 - refused);
                     if refused > 0 {
                         tracing::error!(refused, "channel events are not kept: too many wait for their receiver");
-                        self.meters.channel_events_lost(refused);
+                        self.metrics.channel_events_lost(refused);
                     }
                     let apps: BTreeSet<_> = batch.iter().map(|notice| &notice.app).collect();
                     return apps.into_iter().for_each(|app| self.dispatcher.nudge_channel(app));
                 }
-                Err(error) if error.fault().retry => {
+                Err(error) if error.error_class().retry => {
                     tracing::warn!("channel events wait for the database: {error}");
                     sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
                 Err(error) => {
                     tracing::error!(count = batch.len(), "channel events can't be written: {error}");
-                    return self.meters.channel_events_lost(batch.len() as u64);
+                    return self.metrics.channel_events_lost(batch.len() as u64);
                 }
             }
         }

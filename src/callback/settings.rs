@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::units::{AppId, EventTypes};
 
 /// How the dispatcher works. The default is what the vendor's receivers expect, without any target.
@@ -30,7 +30,7 @@ pub struct Settings {
     /// crowd them out.
     pub probes_at_once: usize,
     /// What is counted.
-    pub meters: Meters,
+    pub metrics: Metrics,
 }
 
 impl Default for Settings {
@@ -43,7 +43,7 @@ impl Default for Settings {
             at_once_per_target: 8,
             at_once: 64,
             probes_at_once: 16,
-            meters: Meters::default(),
+            metrics: Metrics::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::WallMs;
 
 /// The longest token that is looked at, in bytes.
@@ -40,9 +40,9 @@ pub enum JwtError {
     NotYetValid,
 }
 
-impl Explain for JwtError {
-    fn fault(&self) -> Fault {
-        Fault::caller(match self {
+impl Classify for JwtError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::caller(match self {
             Self::Malformed => "token_malformed",
             Self::Algorithm => "token_algorithm",
             Self::Signature => "token_signature",

@@ -33,7 +33,7 @@ use self::membership::{Entrance, Membership, Waiting};
 use self::outbox::Outbox;
 use self::server_api::ServerApi;
 use self::signal::Socket;
-use self::token::Passes;
+use self::token::TokenSource;
 use super::{Channel, ChannelHandle, JoinError, JoinRequest, MediaPath};
 
 pub use address::AddressError;
@@ -93,7 +93,7 @@ impl LiveKitChannel {
 
     /// The bot's way in: into the room, unless it stays outside of an empty one. Agents are kept out of a room that the join makes only
     /// where the server API is in reach to let them in later.
-    async fn enter(&self, room: &str, passes: &mut Passes) -> Result<Entrance, JoinError> {
+    async fn enter(&self, room: &str, passes: &mut TokenSource) -> Result<Entrance, JoinError> {
         let now = crate::clock::now();
         let token = passes.mint_for_api(room, now);
         let look = self.api.is_somebody_in(room, &token);
@@ -129,18 +129,18 @@ impl Channel for LiveKitChannel {
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError> {
         let identity = format!("recorder-{}", request.sid);
         let room = request.cname.as_str().to_owned();
-        let mut passes = Passes::new(self.api_key.clone(), self.api_secret.clone(), identity);
+        let mut passes = TokenSource::new(self.api_key.clone(), self.api_secret.clone(), identity);
         let waiting = Waiting::new(self.idle_room, self.api.clone(), request.idle);
         passes.hold(waiting.empty_timeout());
         let entrance = tokio::time::timeout(request.patience, self.enter(&room, &mut passes))
             .await
             .map_err(|_| JoinError::Unreachable(format!("no answer within {:?}", request.patience)))??;
-        let (outbox, news) = Outbox::new();
+        let (outbox, updates) = Outbox::new();
         let (selection, selected) = watch::channel(request.selection);
         let media = Arc::new(MediaPath::default());
         let address = self.address.clone();
         let membership = Membership::new(address, passes, room, outbox, selected, Arc::clone(&media), waiting);
         tokio::spawn(membership.run(entrance));
-        Ok(ChannelHandle { news, selection, media })
+        Ok(ChannelHandle { updates, selection, media })
     }
 }

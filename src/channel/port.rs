@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::MediaPath;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::recording::{Input, Selection};
 use crate::units::{Cname, Sid, Uid, WallMs};
 
@@ -20,8 +20,8 @@ pub trait Channel: Send + Sync {
     /// (within [`JoinRequest::patience`]).
     ///
     /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
-    /// [`News::Down`] and [`Input::ChannelUp`] around it. A channel that closes because everybody left, or that is deleted, is waited
-    /// for until the handle is dropped: in it where that is possible, else outside ([`News::Outside`]). Only [`News::Ended`] is final.
+    /// [`ChannelUpdate::Down`] and [`Input::ChannelUp`] around it. A channel that closes because everybody left, or that is deleted, is waited
+    /// for until the handle is dropped: in it where that is possible, else outside ([`ChannelUpdate::Outside`]). Only [`ChannelUpdate::Ended`] is final.
     async fn join(&self, request: JoinRequest) -> Result<ChannelHandle, JoinError>;
 
     /// Whether a caller's token opens the channel to a recorder with this uid, and until when. Bots have passes of their own; the
@@ -50,8 +50,8 @@ pub struct JoinRequest {
 #[derive(Debug)]
 pub struct ChannelHandle {
     /// What happens, with its arrival time read as early as the adapter can. Bounded; the adapter never waits for the session:
-    /// when the queue is full a packet is dropped and counted in [`News::Dropped`].
-    pub news: mpsc::Receiver<(Instant, News)>,
+    /// when the queue is full a packet is dropped and counted in [`ChannelUpdate::Dropped`].
+    pub updates: mpsc::Receiver<(Instant, ChannelUpdate)>,
     /// Changes whose audio is subscribed.
     pub selection: watch::Sender<Selection>,
     /// What the bot's media sockets tell.
@@ -60,7 +60,7 @@ pub struct ChannelHandle {
 
 /// News from the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ChannelUpdate {
     /// Something the core has to know.
     Input(Input),
     /// The way to the channel is broken until [`Input::ChannelUp`].
@@ -116,9 +116,9 @@ pub enum TokenError {
     Invalid(String),
 }
 
-impl Explain for TokenError {
-    fn fault(&self) -> Fault {
-        Fault::caller(match self {
+impl Classify for TokenError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::caller(match self {
             Self::Expired(_) => "token_expired",
             Self::Invalid(_) => "token_invalid",
         })
@@ -139,12 +139,12 @@ pub enum JoinError {
     Protocol(String),
 }
 
-impl Explain for JoinError {
-    fn fault(&self) -> Fault {
+impl Classify for JoinError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Refused(_) => Fault::destination("channel_refused", false),
-            Self::Unreachable(_) => Fault::destination("channel_unreachable", true),
-            Self::Protocol(_) => Fault::destination("channel_protocol", false),
+            Self::Refused(_) => ErrorClass::destination("channel_refused", false),
+            Self::Unreachable(_) => ErrorClass::destination("channel_unreachable", true),
+            Self::Protocol(_) => ErrorClass::destination("channel_protocol", false),
         }
     }
 }

@@ -3,17 +3,17 @@
 //! A recorder is a member like the others here, told apart by its `clientType`, as with the original. Times and durations on
 //! the wire are seconds. A member that is no number has one made from its identity; `account` always is the identity.
 
-mod farewell;
+mod departure;
 mod samples;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-pub use farewell::farewell;
+pub use departure::departure;
 
 use super::ids::uid_number;
-use super::news::{LeftReason, Person, RoomEvent, RoomNews};
+use super::notices::{LeftReason, MemberInfo, RoomEvent, RoomNotice};
 use super::platform::Platform;
 use super::roles::Role;
 use crate::units::{AppId, ChannelEventType, ChannelSid, Cname, Uid, WallMs};
@@ -49,11 +49,11 @@ pub enum ChannelEventKind {
         last: Uid,
     },
     /// 103 a host, 105 audience, 107 in a communication channel.
-    Joined(Person),
+    Joined(MemberInfo),
     /// 104 a host, 106 audience, 108 in a communication channel; by the role at the end.
     Left {
         /// Who.
-        who: Person,
+        who: MemberInfo,
         /// Why.
         reason: LeftReason,
     },
@@ -68,8 +68,8 @@ pub enum ChannelEventKind {
 
 impl ChannelEvent {
     /// The event in a piece of news; none in news of tracks.
-    pub fn of(news: RoomNews) -> Option<Self> {
-        let RoomNews { app, cname, session, sequence, at, event } = news;
+    pub fn of(notices: RoomNotice) -> Option<Self> {
+        let RoomNotice { app, cname, session, sequence, at, event } = notices;
         let kind = match event {
             RoomEvent::Opened => ChannelEventKind::Created,
             RoomEvent::Closed { last } => ChannelEventKind::Destroyed { last },
@@ -109,7 +109,7 @@ impl ChannelEvent {
     }
 
     /// What makes it the same event after a crash. A room forgets everything with its server, so nothing that happened in it is made
-    /// again; but the next server ends the sessions of the one before ([`farewell`]), and each ends once.
+    /// again; but the next server ends the sessions of the one before ([`departure`]), and each ends once.
     pub fn identity(&self) -> Option<(ChannelSid, ChannelEventType)> {
         let event_type = self.event_type();
         event_type.is_once().then(|| (self.session.clone(), event_type))
@@ -174,7 +174,7 @@ const fn reason_number(reason: LeftReason) -> u16 {
 
 /// Channel events as they happen.
 #[derive(Debug)]
-pub struct ChannelEvents(pub(super) broadcast::Receiver<RoomNews>);
+pub struct ChannelEvents(pub(super) broadcast::Receiver<RoomNotice>);
 
 /// The listener fell behind and this much news passed it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,8 +186,8 @@ impl ChannelEvents {
     pub async fn next(&mut self) -> Option<Result<ChannelEvent, Missed>> {
         loop {
             match self.0.recv().await {
-                Ok(news) => {
-                    if let Some(event) = ChannelEvent::of(news) {
+                Ok(notices) => {
+                    if let Some(event) = ChannelEvent::of(notices) {
                         return Some(Ok(event));
                     }
                 }
@@ -201,8 +201,8 @@ impl ChannelEvents {
     pub fn try_next(&mut self) -> Option<Result<ChannelEvent, Missed>> {
         loop {
             match self.0.try_recv() {
-                Ok(news) => {
-                    if let Some(event) = ChannelEvent::of(news) {
+                Ok(notices) => {
+                    if let Some(event) = ChannelEvent::of(notices) {
                         return Some(Ok(event));
                     }
                 }
@@ -222,8 +222,8 @@ mod tests {
         Uid::new(text).unwrap()
     }
 
-    fn person(name: &str, role: Role) -> Person {
-        Person { uid: uid(name), recorder: false, role, platform: Platform::Web, joined: WallMs(1_560_396_243_500) }
+    fn member_info(name: &str, role: Role) -> MemberInfo {
+        MemberInfo { uid: uid(name), recorder: false, role, platform: Platform::Web, joined: WallMs(1_560_396_243_500) }
     }
 
     fn event(kind: ChannelEventKind) -> ChannelEvent {
@@ -239,12 +239,12 @@ mod tests {
 
     #[test]
     fn payloads_have_the_documented_fields() {
-        let joined = event(ChannelEventKind::Joined(person("12121212", Role::Host)));
+        let joined = event(ChannelEventKind::Joined(member_info("12121212", Role::Host)));
         assert_eq!(
             joined.payload().to_string(),
             r#"{"channelName":"test_webhook","uid":12121212,"platform":7,"clientSeq":1625051030746,"ts":1560396843,"account":"12121212"}"#
         );
-        let who = person("12121212", Role::Audience);
+        let who = member_info("12121212", Role::Audience);
         let left = event(ChannelEventKind::Left { who, reason: LeftReason::Lost });
         assert_eq!(
             left.payload().to_string(),
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn roles_and_kinds_have_their_numbers() {
         for (role, joined, left) in [(Role::Host, 103, 104), (Role::Audience, 105, 106), (Role::User, 107, 108)] {
-            let who = person("7", role);
+            let who = member_info("7", role);
             assert_eq!(event(ChannelEventKind::Joined(who.clone())).number(), joined);
             assert_eq!(event(ChannelEventKind::Left { who, reason: LeftReason::Quit }).number(), left);
         }
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_recorder_is_named_by_its_client_type() {
-        let who = Person { recorder: true, ..person("recorder-1", Role::Audience) };
+        let who = MemberInfo { recorder: true, ..member_info("recorder-1", Role::Audience) };
         let payload = event(ChannelEventKind::Joined(who)).payload();
         assert_eq!((&payload["platform"], &payload["clientType"]), (&json!(6), &json!(10)));
     }

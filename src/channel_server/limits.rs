@@ -88,7 +88,7 @@ pub(super) const MAX_OUTBOX: usize = 512;
 pub(super) const MAX_SUBSCRIBER_COMMANDS: usize = 1_024;
 
 /// How long one write to a signalling socket may take.
-pub(super) const SOCKET_WRITE_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client has to finish the WebSocket close handshake.
 pub(super) const CLOSE_HANDSHAKE: Duration = Duration::from_secs(2);
@@ -103,19 +103,19 @@ pub(super) const MAX_DATA_QUEUE: usize = 128;
 pub(super) const MAX_DATA_IN_FLIGHT: usize = 512 * 1024;
 
 /// How long a receiver may take no data before a packet for it is dropped.
-pub(super) const DATA_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const DATA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Data channels that one member may open.
 pub(super) const MAX_DATA_CHANNELS: usize = 8;
 
 /// How long a member's hearing connection may take to come up. Its socket is no presence: media is.
-pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Tracks that one connection may bring in its life; each republish is one.
 pub(super) const MAX_TRACK_ARRIVALS: usize = 256;
 
 /// How long media may arrive before its track is announced.
-pub(super) const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A member's display name, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 256;
@@ -145,4 +145,4 @@ pub(super) const MAX_CHECKS: usize = 512;
 pub(super) const MAX_NAMES: usize = 4;
 
 /// News of rooms that a slow observer may fall behind by before it misses some.
-pub(super) const MAX_ROOM_NEWS: usize = 1_024;
+pub(super) const MAX_ROOM_NOTICES: usize = 1_024;

@@ -15,19 +15,19 @@ use livekit_protocol::{AddTrackRequest, ReconnectResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use link::Seat;
+pub(super) use link::MemberLink;
 use link::{Link, Socket};
 
 use super::ids::{MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
-use super::news::{LeftReason, RoomEvent, RoomNews, RoomSummary};
-use super::peer::{Carried, Command, Lane, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
-use super::places::{AppFull, Place};
+use super::notices::{LeftReason, RoomEvent, RoomNotice, RoomSummary};
+use super::peer::{Carried, Command, DataKind, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
+use super::quotas::{AppFull, QuotaPermit};
 use super::room::{Client, Effect, Effects, Full, Room, Sending, Started, server_info};
 use super::rooms::Rooms;
 use super::rules::{Subject, Target};
-use super::sdp::OpusWishes;
-use super::token::Pass;
+use super::sdp::OpusParameters;
+use super::token::VerifiedToken;
 use super::udp_mux::UdpMux;
 use crate::clock;
 use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
@@ -61,7 +61,7 @@ struct State {
 
 /// Why somebody can't have a seat.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoSeat {
+pub(super) enum JoinRejection {
     #[error("the channel is closing; join again")]
     Closed,
     #[error("no such membership; join anew")]
@@ -91,8 +91,8 @@ impl LiveRoom {
     }
 
     /// Whether there is a place for the bearer of a pass.
-    pub(super) fn admits(&self, pass: &Pass) -> Result<(), NoSeat> {
-        Ok(self.state().room.admits(pass.identity.as_ref(), pass.grants.recorder)?)
+    pub(super) fn admits(&self, verified: &VerifiedToken) -> Result<(), JoinRejection> {
+        Ok(self.state().room.admits(verified.identity.as_ref(), verified.grants.recorder)?)
     }
 
     /// Whether a member of this name is in it.
@@ -105,10 +105,10 @@ impl LiveRoom {
         self: &Arc<Self>,
         mux: &Arc<UdpMux>,
         uid: Uid,
-        pass: Pass,
+        verified: VerifiedToken,
         client: Client,
-        place: Place,
-    ) -> Result<Seat, NoSeat> {
+        place: QuotaPermit,
+    ) -> Result<MemberLink, JoinRejection> {
         let member = MemberId::new();
         let publisher = Publisher::new(Arc::clone(mux), member.clone(), Arc::downgrade(self));
         let publisher = Arc::new(tokio::sync::Mutex::new(publisher));
@@ -121,15 +121,15 @@ impl LiveRoom {
 
         let mut state = self.state();
         if state.closed {
-            return Err(NoSeat::Closed);
+            return Err(JoinRejection::Closed);
         }
         // Under the room's lock, so that a rule which is made now either is seen here or finds the member in the room.
-        let bans = self.rooms.upgrade().map(|rooms| rooms.bans(&pass, Some(&uid), client.ip)).unwrap_or_default();
+        let bans = self.rooms.upgrade().map(|rooms| rooms.bans(&verified, Some(&uid), client.ip)).unwrap_or_default();
         if let Some(word) = bans.join {
-            return Err(NoSeat::Banned(word));
+            return Err(JoinRejection::Banned(word));
         }
-        let (response, effects) = state.room.join(&member, uid, pass, client, bans.audio, clock::now())?;
-        socket.tell(Message::Join(*response));
+        let (response, effects) = state.room.join(&member, uid, verified, client, bans.audio, clock::now())?;
+        socket.send(Message::Join(*response));
         let link = Link {
             socket: Some(socket),
             epoch: 0,
@@ -144,33 +144,33 @@ impl LiveRoom {
         self.apply(&mut state, effects);
         drop(state);
         tokio::spawn(subscriber.run(obeyed));
-        Ok(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch: 0 })
+        Ok(MemberLink { room: Arc::clone(self), member, publisher, messages, lost, epoch: 0 })
     }
 
     /// A member that lost its socket, or is about to notice it, on a new one. A newer pass renews its rights.
-    pub(super) fn resume(self: &Arc<Self>, member: &str, pass: &Pass) -> Option<Seat> {
+    pub(super) fn resume(self: &Arc<Self>, member: &str, verified: &VerifiedToken) -> Option<MemberLink> {
         let member = MemberId::from(member);
         let mut state = self.state();
         // A token for any uid whose bearer was assigned one names nobody; the membership's id, which only it was told, must do.
         let known = state.room.uid(&member)?;
-        if pass.identity.as_ref().is_some_and(|uid| uid != known) {
+        if verified.identity.as_ref().is_some_and(|uid| uid != known) {
             return None;
         }
         let link = state.links.get_mut(&member)?;
         let (socket, messages) = Socket::new();
         let lost = socket.lost.clone();
-        socket.tell(Message::Reconnect(ReconnectResponse { server_info: Some(server_info()), ..Default::default() }));
+        socket.send(Message::Reconnect(ReconnectResponse { server_info: Some(server_info()), ..Default::default() }));
         if let Some(old) = link.socket.replace(socket) {
             old.lost.cancel();
         }
         link.epoch += 1;
         let (epoch, publisher) = (link.epoch, Arc::clone(&link.publisher));
         let mut effects = state.room.resume(&member);
-        effects.extend(state.room.renew(&member, pass));
+        effects.extend(state.room.renew(&member, verified));
         effects.extend(state.command(&member, Command::Restart));
         self.apply(&mut state, effects);
         drop(state);
-        Some(Seat { room: Arc::clone(self), member, publisher, messages, lost, epoch })
+        Some(MemberLink { room: Arc::clone(self), member, publisher, messages, lost, epoch })
     }
 
     /// Does something to the room, and what follows from it.
@@ -192,13 +192,13 @@ impl LiveRoom {
     /// Removes and silences as the rules are now.
     pub(super) fn enforce(self: &Arc<Self>) {
         let Some(rooms) = self.rooms.upgrade() else { return };
-        self.act(|room| room.judge(|pass, uid, ip| rooms.bans(pass, Some(uid), ip)));
+        self.act(|room| room.enforce(|verified, uid, ip| rooms.bans(verified, Some(uid), ip)));
     }
 
     /// Removes whom a rule applies to.
-    pub(super) fn oust(self: &Arc<Self>, target: &Target) {
+    pub(super) fn remove(self: &Arc<Self>, target: &Target) {
         let (app, cname) = (&self.app, &self.cname);
-        self.act(|room| room.judge_once(|uid, ip| target.covers(&Subject { app, cname, uid: Some(uid), ip })));
+        self.act(|room| room.enforce_once(|uid, ip| target.covers(&Subject { app, cname, uid: Some(uid), ip })));
     }
 
     pub(super) fn close(self: &Arc<Self>, reason: LeftReason) {
@@ -221,8 +221,8 @@ impl LiveRoom {
     }
 
     /// Sends a message to a member, if it has a socket.
-    pub(super) fn tell(&self, member: &MemberId, message: Message) {
-        self.state().tell(member, message);
+    pub(super) fn send(&self, member: &MemberId, message: Message) {
+        self.state().send(member, message);
     }
 
     /// The client answers the offer of its hearing connection.
@@ -243,7 +243,7 @@ impl LiveRoom {
     pub(super) fn add_track(self: &Arc<Self>, member: &MemberId, request: AddTrackRequest) {
         let cid = request.cid.clone();
         let mut state = self.state();
-        let place = self.rooms.upgrade().map_or_else(|| Ok(Place::default()), |rooms| rooms.track(&self.app));
+        let place = self.rooms.upgrade().map_or_else(|| Ok(QuotaPermit::default()), |rooms| rooms.track(&self.app));
         let effects = state.room.add_track(member, request, place);
         self.apply(&mut state, effects);
         self.start_negotiated(&mut state, member, &cid);
@@ -311,18 +311,18 @@ impl LiveRoom {
         (negotiated.and_then(|known| known.level), negotiated.and_then(|known| known.red))
     }
 
-    pub(super) fn opus_wishes(&self, member: &MemberId, cid: &str) -> OpusWishes {
-        self.state().room.opus_wishes(member, cid)
+    pub(super) fn opus_parameters(&self, member: &MemberId, cid: &str) -> OpusParameters {
+        self.state().room.opus_parameters(member, cid)
     }
 
     /// A data packet of a member, for whom it may concern.
-    pub(super) fn carry(&self, sender: &MemberId, lane: Lane, bytes: &[u8]) {
+    pub(super) fn carry(&self, sender: &MemberId, data_kind: DataKind, bytes: &[u8]) {
         let Some(uid) = self.state().room.data_sender(sender).cloned() else { return };
         let Some((bytes, to)) = accept(bytes, sender, &uid) else { return };
         let state = self.state();
         for receiver in state.room.receivers(sender, &to) {
             if let Some(link) = state.links.get(receiver)
-                && link.data.try_send(Carried { lane, bytes: bytes.clone() }).is_err()
+                && link.data.try_send(Carried { data_kind, bytes: bytes.clone() }).is_err()
             {
                 tracing::debug!(member = %receiver, "behind with data; a packet is dropped");
             }
@@ -334,7 +334,7 @@ impl LiveRoom {
         let mut waiting = VecDeque::from(effects);
         while let Some(effect) = waiting.pop_front() {
             match effect {
-                Effect::Tell(member, message) => state.tell(&member, *message),
+                Effect::Tell(member, message) => state.send(&member, *message),
                 Effect::Hear { listener, track } => {
                     if let Some(publication) = state.publications.get(&track).cloned() {
                         waiting.extend(state.command(&listener, Command::Add(publication)));
@@ -355,7 +355,7 @@ impl LiveRoom {
         if let Some(rooms) = self.rooms.upgrade() {
             let (app, cname, session) = (self.app.clone(), self.cname.clone(), state.session.clone());
             let (at, sequence) = (clock::now(), rooms.next_sequence());
-            rooms.announce(RoomNews { app, cname, session, sequence, at, event });
+            rooms.announce(RoomNotice { app, cname, session, sequence, at, event });
         }
         if closes {
             state.session = ChannelSid::from_random(rand::random());
@@ -368,9 +368,9 @@ impl LiveRoom {
 }
 
 impl State {
-    fn tell(&mut self, member: &MemberId, message: Message) {
+    fn send(&mut self, member: &MemberId, message: Message) {
         if let Some(socket) = self.links.get(member).and_then(|link| link.socket.as_ref()) {
-            socket.tell(message);
+            socket.send(message);
         }
     }
 

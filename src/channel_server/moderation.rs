@@ -26,33 +26,33 @@ impl ChannelServer {
         now: WallMs,
     ) -> Result<RuleId, RuleError> {
         let order = NewRule { app: app.clone(), target: target.clone(), banned, created: now, until: term.from(now) };
-        let id = self.rooms.book().add(order).await?;
+        let id = self.rooms.table().add(order).await?;
         self.apply_rules(app, &target, term);
         Ok(id)
     }
 
     /// Gives a rule a new end, counted from now; answers with the end.
     pub async fn change_rule(&self, app: &AppId, id: RuleId, term: Term, now: WallMs) -> Result<WallMs, RuleError> {
-        let rule = self.rooms.book().change(app, id, term.from(now), now).await?;
+        let rule = self.rooms.table().change(app, id, term.from(now), now).await?;
         self.apply_rules(app, &rule.order.target, term);
         Ok(rule.order.until)
     }
 
     /// Deletes a rule; who was silenced by it may publish again.
     pub async fn delete_rule(&self, app: &AppId, id: RuleId, now: WallMs) -> Result<(), RuleError> {
-        self.rooms.book().remove(app, id, now).await?;
+        self.rooms.table().remove(app, id, now).await?;
         self.rooms.enforce(app);
         Ok(())
     }
 
     /// An app's rules in force, oldest first.
     pub fn rules(&self, app: &AppId, now: WallMs) -> Vec<Rule> {
-        self.rooms.book().of(app, now)
+        self.rooms.table().of(app, now)
     }
 
     fn apply_rules(&self, app: &AppId, target: &Target, term: Term) {
         if term == Term::Once {
-            self.rooms.oust(app, target);
+            self.rooms.remove(app, target);
         }
         self.rooms.enforce(app);
     }

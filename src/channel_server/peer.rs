@@ -17,7 +17,7 @@ use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCPeerConnectionState, RTCSessionDescription,
 };
 
-pub(super) use data::{Carried, Lane, accept};
+pub(super) use data::{Carried, DataKind, accept};
 pub(super) use forward::Publication;
 pub(super) use publisher::{Negotiated, Publisher};
 pub(super) use subscriber::{Command, Subscriber};
@@ -26,7 +26,7 @@ use super::limits::{MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DATA_IN_FLIGHT, MAX
 use super::sdp::{self, SdpError};
 use super::udp_mux::{Endpoint, UdpMux};
 use crate::channel::peer;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// Tracks and data channels that wait to be taken up; a member that opens more at once loses them.
 const MAX_ARRIVALS: usize = 32;
@@ -45,12 +45,12 @@ pub(super) enum PeerError {
     WebRtc(#[from] webrtc::error::Error),
 }
 
-impl Explain for PeerError {
-    fn fault(&self) -> Fault {
+impl Classify for PeerError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Description(_) => Fault::caller("bad_description"),
-            Self::Sections => Fault::caller("media_sections"),
-            Self::WebRtc(_) => Fault::caller("peer_connection_failed"),
+            Self::Description(_) => ErrorClass::caller("bad_description"),
+            Self::Sections => ErrorClass::caller("media_sections"),
+            Self::WebRtc(_) => ErrorClass::caller("peer_connection_failed"),
         }
     }
 }

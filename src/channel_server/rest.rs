@@ -50,42 +50,46 @@ pub fn router(server: Option<ChannelServer>, directory: Arc<dyn Directory>) -> R
     let id = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id());
-    Router::new().route("/dev/v1/{*rest}", any(dispatch)).with_state(Desk { server, directory }).layer(id)
+    Router::new().route("/dev/v1/{*rest}", any(dispatch)).with_state(RestState { server, directory }).layer(id)
 }
 
 /// What answers calls.
 #[derive(Clone)]
-struct Desk {
+struct RestState {
     server: Option<ChannelServer>,
     directory: Arc<dyn Directory>,
 }
 
-async fn dispatch(State(desk): State<Desk>, rest: Result<Path<String>, PathRejection>, request: Request) -> Response {
+async fn dispatch(
+    State(state): State<RestState>,
+    rest: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let call = rest.ok().and_then(|Path(rest)| path::parse(&head.method, &rest));
     let Some(call) = call else { return Refusal::NoRoute.response() };
     let answered = match call {
-        Call::Channels { app } => desk.host(&head, &app).and_then(|(server, app)| {
+        Call::Channels { app } => state.host(&head, &app).and_then(|(server, app)| {
             let page = order::page(head.uri.query().unwrap_or_default())?;
             Ok(statistics::channels(server, &app, page))
         }),
-        Call::Users { app, channel, hosts_only } => desk.host(&head, &app).and_then(|(server, app)| {
+        Call::Users { app, channel, hosts_only } => state.host(&head, &app).and_then(|(server, app)| {
             let hosts_only = hosts_only || order::has(head.uri.query().unwrap_or_default(), "hosts_only");
             Ok(statistics::users(server, &app, &order::channel(&channel)?, hosts_only))
         }),
-        Call::Property { app, uid, channel } => desk.host(&head, &app).and_then(|(server, app)| {
+        Call::Property { app, uid, channel } => state.host(&head, &app).and_then(|(server, app)| {
             Ok(statistics::property(server, &app, &order::uid_text(&uid)?, &order::channel(&channel)?))
         }),
-        Call::Rules => desk.rules(&head).await,
-        Call::ChangeRules(change) => desk.change_rules(change, &head, body).await,
-        Call::Projects => desk.apps(&head).map(|apps| projects::list(&apps)),
-        Call::Project => desk.apps(&head).map(|apps| projects::find(&apps, head.uri.query().unwrap_or_default())),
-        Call::ChangeProjects => desk.apps(&head).and_then(|_| Err(Refusal::Fixed)),
+        Call::Rules => state.rules(&head).await,
+        Call::ChangeRules(change) => state.change_rules(change, &head, body).await,
+        Call::Projects => state.apps(&head).map(|apps| projects::list(&apps)),
+        Call::Project => state.apps(&head).map(|apps| projects::find(&apps, head.uri.query().unwrap_or_default())),
+        Call::ChangeProjects => state.apps(&head).and_then(|_| Err(Refusal::Fixed)),
     };
     answered.unwrap_or_else(Refusal::response)
 }
 
-impl Desk {
+impl RestState {
     fn apps(&self, head: &Parts) -> Result<Vec<AppId>, Refusal> {
         self.directory.apps(head.headers.get(AUTHORIZATION)).map_err(Refusal::Gateway)
     }

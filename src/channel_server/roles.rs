@@ -37,7 +37,7 @@ pub enum Role {
 
 /// What a client would like to be, where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct RequestedRole {
     pub(super) profile: Option<Profile>,
     /// Host or audience.
     pub(super) role: Option<Role>,
@@ -90,7 +90,7 @@ impl Role {
     }
 }
 
-impl Wish {
+impl RequestedRole {
     /// What the token's attributes say, and where they are silent, the query. A word that is none of ours wishes for nothing.
     pub(super) fn new(attributes: &HashMap<String, String>, profile: Option<&str>, role: Option<&str>) -> Self {
         let word =
@@ -129,27 +129,27 @@ mod tests {
     #[test]
     fn the_token_wins_over_the_query() {
         let signed = attributes(&[(ROLE_ATTRIBUTE, "audience")]);
-        let wish = Wish::new(&signed, Some("live"), Some("host"));
-        assert_eq!(wish, Wish { profile: Some(Profile::Live), role: Some(Role::Audience) });
-        assert_eq!(Wish::new(&attributes(&[]), Some("party"), Some("king")), Wish::default());
+        let requested_role = RequestedRole::new(&signed, Some("live"), Some("host"));
+        assert_eq!(requested_role, RequestedRole { profile: Some(Profile::Live), role: Some(Role::Audience) });
+        assert_eq!(RequestedRole::new(&attributes(&[]), Some("party"), Some("king")), RequestedRole::default());
     }
 
     #[test]
     fn the_first_member_founds_a_channel() {
-        let wish = |profile, role| Wish::new(&attributes(&[]), profile, role);
-        assert_eq!(wish(None, None).founds(), Profile::Communication);
-        assert_eq!(wish(None, Some("host")).founds(), Profile::Live, "there are roles in live channels only");
-        assert_eq!(wish(Some("rtc"), Some("host")).founds(), Profile::Communication);
-        assert_eq!(wish(Some("live"), None).founds(), Profile::Live);
+        let requested_role = |profile, role| RequestedRole::new(&attributes(&[]), profile, role);
+        assert_eq!(requested_role(None, None).founds(), Profile::Communication);
+        assert_eq!(requested_role(None, Some("host")).founds(), Profile::Live, "there are roles in live channels only");
+        assert_eq!(requested_role(Some("rtc"), Some("host")).founds(), Profile::Communication);
+        assert_eq!(requested_role(Some("live"), None).founds(), Profile::Live);
     }
 
     #[test]
     fn a_role_needs_its_channel_and_its_right() {
-        let wish = |role| Wish { profile: None, role };
-        assert_eq!(wish(Some(Role::Host)).role_in(Profile::Communication, true), Role::User);
-        assert_eq!(wish(Some(Role::Host)).role_in(Profile::Live, false), Role::Audience);
-        assert_eq!(wish(Some(Role::Audience)).role_in(Profile::Live, true), Role::Audience);
-        assert_eq!(wish(None).role_in(Profile::Live, true), Role::Host);
-        assert_eq!(wish(None).role_in(Profile::Live, false), Role::Audience);
+        let requested_role = |role| RequestedRole { profile: None, role };
+        assert_eq!(requested_role(Some(Role::Host)).role_in(Profile::Communication, true), Role::User);
+        assert_eq!(requested_role(Some(Role::Host)).role_in(Profile::Live, false), Role::Audience);
+        assert_eq!(requested_role(Some(Role::Audience)).role_in(Profile::Live, true), Role::Audience);
+        assert_eq!(requested_role(None).role_in(Profile::Live, true), Role::Host);
+        assert_eq!(requested_role(None).role_in(Profile::Live, false), Role::Audience);
     }
 }

@@ -35,9 +35,9 @@ use member::Member;
 
 use super::ids::{self, MemberId, TrackSid};
 use super::limits::{Limits, PING_INTERVAL};
-use super::news::{LeftReason, MemberSummary, RoomEvent};
+use super::notices::{LeftReason, MemberSummary, RoomEvent};
 use super::roles::Profile;
-use super::token::Pass;
+use super::token::VerifiedToken;
 use crate::units::{Cname, Uid, WallMs};
 
 /// What has to be done, in order.
@@ -73,7 +73,7 @@ pub(super) enum Full {
 
 /// What a room says of its members as a whole. As on a LiveKit server, agents and whatever records are no participants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Census {
+struct MemberCounts {
     participants: u32,
     publishers: u32,
     recorded: bool,
@@ -112,7 +112,7 @@ impl Room {
     /// Whether there is a place for a member; one with the same identity would make room for it.
     pub(super) fn admits(&self, uid: Option<&Uid>, recorder: bool) -> Result<(), Full> {
         let others = self.members.iter().filter(|member| Some(&member.uid) != uid);
-        match others.filter(|member| member.pass.grants.recorder == recorder).count() {
+        match others.filter(|member| member.verified.grants.recorder == recorder).count() {
             alike if !recorder && alike >= self.limits.members_per_room => Err(Full::Members),
             alike if recorder && alike >= self.limits.recorders_per_room => Err(Full::Recorders),
             _ => Ok(()),
@@ -125,27 +125,27 @@ impl Room {
         &mut self,
         id: &MemberId,
         uid: Uid,
-        pass: Pass,
+        verified: VerifiedToken,
         client: Client,
         silenced: Option<WallMs>,
         now: WallMs,
     ) -> Result<(Box<JoinResponse>, Effects), Full> {
         let twin = self.members.iter().find(|member| member.uid == uid).map(|member| member.id.clone());
-        let recorder = pass.grants.recorder;
+        let recorder = verified.grants.recorder;
         self.admits(Some(&uid), recorder)?;
         let mut effects = twin.map(|twin| self.remove(&twin, LeftReason::DuplicateIdentity)).unwrap_or_default();
-        let before = self.census();
+        let before = self.counts();
         if !recorder && !self.is_open() {
-            self.profile = Some(client.wish.founds());
+            self.profile = Some(client.requested_role.founds());
             self.open(now, &mut effects);
         }
-        let mut member = Member::new(id.clone(), uid, pass, client, self.profile(), now);
+        let mut member = Member::new(id.clone(), uid, verified, client, self.profile(), now);
         member.silenced = silenced;
-        let person = member.person();
+        let member_info = member.member_info();
         self.members.push(member);
-        self.tell_census(before, Some(id), &mut effects);
+        self.record_counts(before, Some(id), &mut effects);
         if self.is_open() {
-            effects.push(Effect::News(RoomEvent::Joined(person)));
+            effects.push(Effect::News(RoomEvent::Joined(member_info)));
         }
         let response = Box::new(self.join_response(id));
         self.catch_up(id, &mut effects);
@@ -158,7 +158,7 @@ impl Room {
         effects.push(Effect::News(RoomEvent::Opened));
         for member in &mut self.members {
             member.joined = now;
-            effects.push(Effect::News(RoomEvent::Joined(member.person())));
+            effects.push(Effect::News(RoomEvent::Joined(member.member_info())));
         }
     }
 
@@ -169,10 +169,10 @@ impl Room {
             return effects;
         }
         let infos =
-            self.members.iter().filter(|member| member.id == *id || !member.pass.grants.hidden).map(Member::info);
+            self.members.iter().filter(|member| member.id == *id || !member.verified.grants.hidden).map(Member::info);
         let update = messages::update(infos.collect());
-        tell(&mut effects, id, update);
-        tell(&mut effects, id, Message::RoomUpdate(RoomUpdate { room: Some(self.info()) }));
+        send(&mut effects, id, update);
+        send(&mut effects, id, Message::RoomUpdate(RoomUpdate { room: Some(self.info()) }));
         self.catch_up(id, &mut effects);
         effects
     }
@@ -184,7 +184,7 @@ impl Room {
             && member.state != State::Active
         {
             member.state = State::Active;
-            self.tell_about(id, &mut effects);
+            self.send_member(id, &mut effects);
         }
         effects
     }
@@ -193,27 +193,27 @@ impl Room {
     pub(super) fn remove(&mut self, id: &MemberId, reason: LeftReason) -> Effects {
         let mut effects = Effects::new();
         let Some(at) = self.members.iter().position(|member| member.id == *id) else { return effects };
-        let before = self.census();
+        let before = self.counts();
         let mut member = self.members.remove(at);
         let (code, action) = protocol_reason(reason);
         if let Some(action) = action {
-            tell(&mut effects, id, messages::leave(code, action));
+            send(&mut effects, id, messages::leave(code, action));
         }
         let silenced = member.tracks.iter().any(|track| self.levels.remove(&track.sid).is_some());
         if silenced {
-            self.tell_all(&mut effects, &messages::speakers([(id.clone(), 0.0)]));
+            self.send_all(&mut effects, &messages::speakers([(id.clone(), 0.0)]));
         }
         for track in member.live() {
             effects.push(Effect::End(track.sid.clone()));
             effects.push(Effect::News(RoomEvent::Unpublished { uid: member.uid.clone() }));
         }
         self.forget_choices(&member);
-        let who = member.person();
-        if !member.pass.grants.hidden {
-            self.tell_all(&mut effects, &messages::update(vec![member.farewell(code)]));
+        let who = member.member_info();
+        if !member.verified.grants.hidden {
+            self.send_all(&mut effects, &messages::update(vec![member.departure(code)]));
         }
         effects.push(Effect::Dismiss(id.clone()));
-        self.tell_census(before, None, &mut effects);
+        self.record_counts(before, None, &mut effects);
         if self.is_open() {
             self.last = Some(who.uid.clone());
             effects.push(Effect::News(RoomEvent::Left { who, reason }));
@@ -234,11 +234,11 @@ impl Room {
         let mut effects = Effects::new();
         for recorder in &self.members {
             self.last = Some(recorder.uid.clone());
-            effects.push(Effect::News(RoomEvent::Left { who: recorder.person(), reason: LeftReason::RoomClosed }));
+            effects.push(Effect::News(RoomEvent::Left { who: recorder.member_info(), reason: LeftReason::RoomClosed }));
         }
         effects.extend(self.last.take().map(|last| Effect::News(RoomEvent::Closed { last })));
         (self.sid, self.profile) = (ids::room(), None);
-        self.tell_room(&mut effects, None);
+        self.send_room(&mut effects, None);
         effects
     }
 
@@ -273,14 +273,14 @@ impl Room {
             role: member.role,
             platform: member.client.platform,
             publishing: member.live().next().is_some(),
-            hidden: member.pass.grants.hidden,
-            recorder: member.pass.grants.recorder,
+            hidden: member.verified.grants.hidden,
+            recorder: member.verified.grants.recorder,
         });
         self.profile.map(|profile| (self.opened, profile, members.collect()))
     }
 
     fn join_response(&self, id: &MemberId) -> JoinResponse {
-        let others = self.members.iter().filter(|member| member.id != *id && !member.pass.grants.hidden);
+        let others = self.members.iter().filter(|member| member.id != *id && !member.verified.grants.hidden);
         JoinResponse {
             room: Some(self.info()),
             participant: self.member(id).map(Member::info),
@@ -300,7 +300,7 @@ impl Room {
     fn catch_up(&self, id: &MemberId, effects: &mut Effects) {
         let speaking = self.speaking();
         if !speaking.is_empty() {
-            tell(effects, id, messages::speakers(speaking));
+            send(effects, id, messages::speakers(speaking));
         }
         let Some(listener) = self.member(id) else { return };
         let others = self.members.iter().filter(|member| member.id != *id);
@@ -310,7 +310,7 @@ impl Room {
 
     fn info(&self) -> livekit_protocol::Room {
         let ms = i64::try_from(self.opened.0).unwrap_or(i64::MAX);
-        let Census { participants, publishers, recorded } = self.census();
+        let MemberCounts { participants, publishers, recorded } = self.counts();
         livekit_protocol::Room {
             sid: self.sid.clone(),
             name: self.cname.to_string(),
@@ -330,45 +330,45 @@ impl Room {
         self.profile.unwrap_or_default()
     }
 
-    fn census(&self) -> Census {
+    fn counts(&self) -> MemberCounts {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let visible = || self.members.iter().filter(|member| !member.pass.grants.hidden);
-        Census {
+        let visible = || self.members.iter().filter(|member| !member.verified.grants.hidden);
+        MemberCounts {
             participants: count(visible().filter(|member| !member.is_dependent()).count()),
             publishers: count(visible().filter(|member| member.live().next().is_some()).count()),
-            recorded: self.members.iter().any(|member| member.pass.grants.recorder),
+            recorded: self.members.iter().any(|member| member.verified.grants.recorder),
         }
     }
 
     /// Tells of the room, but not to `except`, if what it says of its members is no longer as it was `before`.
-    fn tell_census(&self, before: Census, except: Option<&MemberId>, effects: &mut Effects) {
-        if self.census() != before {
-            self.tell_room(effects, except);
+    fn record_counts(&self, before: MemberCounts, except: Option<&MemberId>, effects: &mut Effects) {
+        if self.counts() != before {
+            self.send_room(effects, except);
         }
     }
 
     /// The member has changed: everybody who may see it is told, and itself.
-    fn tell_about(&mut self, id: &MemberId, effects: &mut Effects) {
+    fn send_member(&mut self, id: &MemberId, effects: &mut Effects) {
         let Some(member) = self.member_mut(id) else { return };
         member.changed();
-        let hidden = member.pass.grants.hidden;
+        let hidden = member.verified.grants.hidden;
         let message = messages::update(vec![member.info()]);
         if hidden {
-            tell(effects, id, message);
+            send(effects, id, message);
         } else {
-            self.tell_all(effects, &message);
+            self.send_all(effects, &message);
         }
     }
 
     /// The room itself has changed.
-    fn tell_room(&self, effects: &mut Effects, except: Option<&MemberId>) {
+    fn send_room(&self, effects: &mut Effects, except: Option<&MemberId>) {
         let message = Message::RoomUpdate(RoomUpdate { room: Some(self.info()) });
         let listeners = self.members.iter().filter(|member| Some(&member.id) != except);
-        listeners.for_each(|member| tell(effects, &member.id, message.clone()));
+        listeners.for_each(|member| send(effects, &member.id, message.clone()));
     }
 
-    fn tell_all(&self, effects: &mut Effects, message: &Message) {
-        self.members.iter().for_each(|member| tell(effects, &member.id, message.clone()));
+    fn send_all(&self, effects: &mut Effects, message: &Message) {
+        self.members.iter().for_each(|member| send(effects, &member.id, message.clone()));
     }
 
     fn member(&self, id: &MemberId) -> Option<&Member> {
@@ -380,7 +380,7 @@ impl Room {
     }
 }
 
-fn tell(effects: &mut Effects, to: &MemberId, message: Message) {
+fn send(effects: &mut Effects, to: &MemberId, message: Message) {
     effects.push(Effect::Tell(to.clone(), Box::new(message)));
 }
 

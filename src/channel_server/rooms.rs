@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
 use super::ids;
-use super::limits::{Limits, MAX_ROOM_NEWS};
-use super::live::{LiveRoom, NoSeat, Seat};
-use super::news::{LeftReason, RoomNews, RoomSummary};
-use super::places::{AppFull, Kind, Place, Places};
+use super::limits::{Limits, MAX_ROOM_NOTICES};
+use super::live::{JoinRejection, LiveRoom, MemberLink};
+use super::notices::{LeftReason, RoomNotice, RoomSummary};
+use super::quotas::{AppFull, Kind, QuotaPermit, Quotas};
 use super::room::Client;
-use super::rules::{Bans, Book, Subject, Target};
-use super::token::Pass;
+use super::rules::{Bans, RuleTable, Subject, Target};
+use super::token::VerifiedToken;
 use super::udp_mux::UdpMux;
 use crate::clock;
 use crate::units::{AppId, Cname, Uid};
@@ -23,22 +23,22 @@ use crate::units::{AppId, Cname, Uid};
 #[derive(Debug)]
 pub(super) struct Rooms {
     mux: Arc<UdpMux>,
-    book: Book,
+    table: RuleTable,
     limits: Limits,
-    places: Places,
-    news: broadcast::Sender<RoomNews>,
+    quotas: Quotas,
+    notices: broadcast::Sender<RoomNotice>,
     sequence: AtomicU64,
     open: Mutex<HashMap<(AppId, Cname), Arc<LiveRoom>>>,
 }
 
 impl Rooms {
-    pub(super) fn new(mux: UdpMux, book: Book, limits: Limits) -> Arc<Self> {
+    pub(super) fn new(mux: UdpMux, table: RuleTable, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             mux: Arc::new(mux),
-            book,
+            table,
             limits,
-            places: Places::new(limits),
-            news: broadcast::Sender::new(MAX_ROOM_NEWS),
+            quotas: Quotas::new(limits),
+            notices: broadcast::Sender::new(MAX_ROOM_NOTICES),
             sequence: AtomicU64::new(0),
             open: Mutex::default(),
         })
@@ -46,50 +46,54 @@ impl Rooms {
 
     /// Whether there is a place for a room of this name. Rooms that only recorders hold take no place of the others; there may be
     /// as many of them.
-    pub(super) fn admits(&self, pass: &Pass) -> Result<(), NoSeat> {
+    pub(super) fn admits(&self, verified: &VerifiedToken) -> Result<(), JoinRejection> {
         let open = self.open();
-        let own = open.get(&(pass.app.clone(), pass.cname.clone())).cloned();
-        let known = own.as_ref().is_some_and(|room| pass.grants.recorder || room.is_open());
+        let own = open.get(&(verified.app.clone(), verified.cname.clone())).cloned();
+        let known = own.as_ref().is_some_and(|room| verified.grants.recorder || room.is_open());
         if !known {
-            let alike = || open.iter().filter(|(_, room)| room.is_open() != pass.grants.recorder);
-            if alike().filter(|((app, _), _)| *app == pass.app).count() >= self.limits.rooms_per_app {
+            let alike = || open.iter().filter(|(_, room)| room.is_open() != verified.grants.recorder);
+            if alike().filter(|((app, _), _)| *app == verified.app).count() >= self.limits.rooms_per_app {
                 return Err(AppFull::Rooms.into());
             }
             if alike().count() >= self.limits.rooms {
-                return Err(NoSeat::Rooms);
+                return Err(JoinRejection::Rooms);
             }
         }
         drop(open);
-        own.map_or(Ok(()), |room| room.admits(pass))
+        own.map_or(Ok(()), |room| room.admits(verified))
     }
 
     /// A seat in the room of the pass, which is opened if need be. A room that closes meanwhile is opened anew.
-    pub(super) async fn join(self: &Arc<Self>, pass: Pass, client: Client) -> Result<Seat, NoSeat> {
-        let uid = pass.identity.clone().unwrap_or_else(assigned_uid);
-        let kind = if pass.grants.recorder { Kind::Recorders } else { Kind::Members };
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        verified: VerifiedToken,
+        client: Client,
+    ) -> Result<MemberLink, JoinRejection> {
+        let uid = verified.identity.clone().unwrap_or_else(assigned_uid);
+        let kind = if verified.grants.recorder { Kind::Recorders } else { Kind::Members };
         loop {
-            let room = self.room(&pass);
+            let room = self.room(&verified);
             let place = if room.holds(&uid) {
-                Ok(self.places.replace(&pass.app, kind))
+                Ok(self.quotas.replace(&verified.app, kind))
             } else {
-                self.places.take(&pass.app, kind)
+                self.quotas.take(&verified.app, kind)
             };
-            let seat = match place {
-                Ok(place) => room.join(&self.mux, uid.clone(), pass.clone(), client.clone(), place).await,
+            let link = match place {
+                Ok(place) => room.join(&self.mux, uid.clone(), verified.clone(), client.clone(), place).await,
                 Err(full) => Err(full.into()),
             };
             room.settle();
-            match seat {
-                Err(NoSeat::Closed) => self.forget(&pass.app, &pass.cname, &room),
-                seat => return seat,
+            match link {
+                Err(JoinRejection::Closed) => self.forget(&verified.app, &verified.cname, &room),
+                link => return link,
             }
         }
     }
 
     /// The seat of a member that lost its socket.
-    pub(super) fn resume(&self, pass: &Pass, member: &str) -> Result<Seat, NoSeat> {
-        let room = self.find(&pass.app, &pass.cname).ok_or(NoSeat::Unknown)?;
-        room.resume(member, pass).ok_or(NoSeat::Unknown)
+    pub(super) fn resume(&self, verified: &VerifiedToken, member: &str) -> Result<MemberLink, JoinRejection> {
+        let room = self.find(&verified.app, &verified.cname).ok_or(JoinRejection::Unknown)?;
+        room.resume(member, verified).ok_or(JoinRejection::Unknown)
     }
 
     pub(super) fn find(&self, app: &AppId, cname: &Cname) -> Option<Arc<LiveRoom>> {
@@ -102,21 +106,21 @@ impl Rooms {
     }
 
     /// A place for a signalling socket; one that goes on for another is never refused.
-    pub(super) fn socket(&self, app: &AppId, resumes: bool) -> Result<Place, AppFull> {
-        if resumes { Ok(self.places.replace(app, Kind::Sockets)) } else { self.places.take(app, Kind::Sockets) }
+    pub(super) fn socket(&self, app: &AppId, resumes: bool) -> Result<QuotaPermit, AppFull> {
+        if resumes { Ok(self.quotas.replace(app, Kind::Sockets)) } else { self.quotas.take(app, Kind::Sockets) }
     }
 
     /// A place for a track.
-    pub(super) fn track(&self, app: &AppId) -> Result<Place, AppFull> {
-        self.places.take(app, Kind::Tracks)
+    pub(super) fn track(&self, app: &AppId) -> Result<QuotaPermit, AppFull> {
+        self.quotas.take(app, Kind::Tracks)
     }
 
     /// What the rules ban for the bearer of a pass; nothing for recorders.
-    pub(super) fn bans(&self, pass: &Pass, uid: Option<&Uid>, ip: Option<IpAddr>) -> Bans {
-        if pass.grants.recorder {
+    pub(super) fn bans(&self, verified: &VerifiedToken, uid: Option<&Uid>, ip: Option<IpAddr>) -> Bans {
+        if verified.grants.recorder {
             return Bans::default();
         }
-        self.book.bans(&Subject { app: &pass.app, cname: &pass.cname, uid, ip }, clock::now())
+        self.table.bans(&Subject { app: &verified.app, cname: &verified.cname, uid, ip }, clock::now())
     }
 
     /// Removes or silences members as the app's rules are now, and gives back what no rule bans any more.
@@ -125,12 +129,12 @@ impl Rooms {
     }
 
     /// Removes whom a rule applies to.
-    pub(super) fn oust(&self, app: &AppId, target: &Target) {
-        self.of(app).iter().for_each(|room| room.oust(target));
+    pub(super) fn remove(&self, app: &AppId, target: &Target) {
+        self.of(app).iter().for_each(|room| room.remove(target));
     }
 
-    pub(super) const fn book(&self) -> &Book {
-        &self.book
+    pub(super) const fn table(&self) -> &RuleTable {
+        &self.table
     }
 
     pub(super) fn close(&self, reason: LeftReason) {
@@ -155,13 +159,13 @@ impl Rooms {
         }
     }
 
-    pub(super) fn announce(&self, news: RoomNews) {
+    pub(super) fn announce(&self, notices: RoomNotice) {
         // Nobody may be listening.
-        let _ = self.news.send(news);
+        let _ = self.notices.send(notices);
     }
 
-    pub(super) fn news(&self) -> broadcast::Receiver<RoomNews> {
-        self.news.subscribe()
+    pub(super) fn notices(&self) -> broadcast::Receiver<RoomNotice> {
+        self.notices.subscribe()
     }
 
     pub(super) const fn limits(&self) -> &Limits {
@@ -176,8 +180,8 @@ impl Rooms {
         self.open().iter().filter(|((owner, _), _)| owner == app).map(|(_, room)| Arc::clone(room)).collect()
     }
 
-    fn room(self: &Arc<Self>, pass: &Pass) -> Arc<LiveRoom> {
-        let (app, cname) = (pass.app.clone(), pass.cname.clone());
+    fn room(self: &Arc<Self>, verified: &VerifiedToken) -> Arc<LiveRoom> {
+        let (app, cname) = (verified.app.clone(), verified.cname.clone());
         let mut open = self.open();
         if let Some(room) = open.get(&(app.clone(), cname.clone())) {
             return Arc::clone(room);

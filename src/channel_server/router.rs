@@ -19,21 +19,21 @@ use serde::Deserialize;
 use tokio_util::task::TaskTracker;
 
 use super::limits::{MAX_SIGNAL_BYTES, SIGNAL_READ_BYTES};
-use super::live::NoSeat;
+use super::live::JoinRejection;
 
 use super::platform::Platform;
 use super::refresher::Refresher;
-use super::roles::Wish;
+use super::roles::RequestedRole;
 use super::room::{Client, leave_message};
 use super::rooms::Rooms;
 use super::session;
-use super::token::{Asked, Keys, Pass, Refusal};
+use super::token::{Asked, Keys, Refusal, VerifiedToken};
 use crate::clock;
 use crate::serving::client_ip;
 
 /// What the routes share.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct RouterState {
     pub(super) keys: Arc<Keys>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) sockets: TaskTracker,
@@ -42,7 +42,7 @@ pub(super) struct Door {
 
 /// What a client says in its URL. Everything else that SDKs put there is of no use to us.
 #[derive(Deserialize)]
-struct Wishes {
+struct ClientParameters {
     access_token: Option<String>,
     room: Option<String>,
     identity: Option<String>,
@@ -58,7 +58,7 @@ struct Wishes {
     role: Option<String>,
 }
 
-pub(super) fn routes(door: Door) -> Router {
+pub(super) fn routes(door: RouterState) -> Router {
     Router::new()
         .route("/rtc", get(join))
         .route("/rtc/validate", get(validate))
@@ -68,8 +68,8 @@ pub(super) fn routes(door: Door) -> Router {
 }
 
 async fn validate(
-    State(door): State<Door>,
-    Query(wishes): Query<Wishes>,
+    State(door): State<RouterState>,
+    Query(wishes): Query<ClientParameters>,
     socket: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Response {
@@ -80,15 +80,15 @@ async fn validate(
 }
 
 async fn join(
-    State(door): State<Door>,
-    Query(wishes): Query<Wishes>,
+    State(door): State<RouterState>,
+    Query(wishes): Query<ClientParameters>,
     socket: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let ip = door.client_ip(socket, &headers);
-    let pass = match door.admit(&wishes, ip, &headers) {
-        Ok(pass) => pass,
+    let verified = match door.admit(&wishes, ip, &headers) {
+        Ok(verified) => verified,
         Err(refused) => return refused.into_response(),
     };
     let upgrade = match upgrade {
@@ -97,21 +97,21 @@ async fn join(
     };
     // Before the socket is opened, so that a refusal is an HTTP answer: that is what every SDK reports at once. On a socket a refusal
     // is a server that goes away, and some SDKs try again for ten seconds.
-    let place = match door.rooms.socket(&pass.app, wishes.resumes().is_some()) {
+    let place = match door.rooms.socket(&verified.app, wishes.resumes().is_some()) {
         Ok(place) => place,
-        Err(full) => return NoEntry::from(NoSeat::from(full)).into_response(),
+        Err(full) => return NoEntry::from(JoinRejection::from(full)).into_response(),
     };
     let entry = match wishes.resumes() {
-        Some(member) => door.rooms.resume(&pass, member),
+        Some(member) => door.rooms.resume(&verified, member),
         None => {
-            let client = wishes.client(&pass, ip);
-            door.rooms.join(pass, client).await
+            let client = wishes.client(&verified, ip);
+            door.rooms.join(verified, client).await
         }
     };
     let entry = match entry {
-        Ok(seat) => Ok(seat),
+        Ok(link) => Ok(link),
         // Only on a socket can a client be told to join anew.
-        Err(NoSeat::Unknown) => Err(leave_message(DisconnectReason::StateMismatch, Action::Reconnect)),
+        Err(JoinRejection::Unknown) => Err(leave_message(DisconnectReason::StateMismatch, Action::Reconnect)),
         Err(refused) => return NoEntry::from(refused).into_response(),
     };
     let token = token(&wishes, &headers).unwrap_or_default().to_owned();
@@ -119,7 +119,7 @@ async fn join(
     let silence = door.rooms.limits().silence;
     let serve = async move |socket| {
         match entry {
-            Ok(seat) => session::serve(socket, seat, refresher, silence).await,
+            Ok(link) => session::serve(socket, link, refresher, silence).await,
             Err(leave) => session::dismiss(socket, leave).await,
         }
         drop(place);
@@ -135,48 +135,53 @@ async fn not_here() -> Response {
     answer(StatusCode::NOT_FOUND, "this server speaks the signalling of /rtc".to_owned())
 }
 
-impl Door {
+impl RouterState {
     fn client_ip(&self, socket: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMap) -> Option<IpAddr> {
         let socket = socket.map(|Extension(ConnectInfo(address))| address.ip());
         client_ip(socket, headers, &self.trusted_proxies)
     }
 
-    fn admit(&self, wishes: &Wishes, ip: Option<IpAddr>, headers: &HeaderMap) -> Result<Pass, NoEntry> {
+    fn admit(
+        &self,
+        wishes: &ClientParameters,
+        ip: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<VerifiedToken, NoEntry> {
         let asked = Asked { room: wishes.room.clone(), identity: wishes.identity.clone() };
-        let pass = self.keys.check(token(wishes, headers), &asked, clock::now())?;
-        if let Some(word) = self.rooms.bans(&pass, pass.identity.as_ref(), ip).join {
+        let verified = self.keys.check(token(wishes, headers), &asked, clock::now())?;
+        if let Some(word) = self.rooms.bans(&verified, verified.identity.as_ref(), ip).join {
             return Err(NoEntry::Banned(word));
         }
         if wishes.resumes().is_none() {
-            self.rooms.admits(&pass)?;
+            self.rooms.admits(&verified)?;
         }
-        Ok(pass)
+        Ok(verified)
     }
 }
 
 /// The token: browsers put it into the query, other SDKs into a header.
-fn token<'a>(wishes: &'a Wishes, headers: &'a HeaderMap) -> Option<&'a str> {
+fn token<'a>(wishes: &'a ClientParameters, headers: &'a HeaderMap) -> Option<&'a str> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     bearer.or(wishes.access_token.as_deref())
 }
 
-impl Wishes {
+impl ClientParameters {
     /// The membership that the client wants to go on with.
     fn resumes(&self) -> Option<&str> {
         let reconnect = self.reconnect.as_deref().is_some_and(truth);
         self.sid.as_deref().filter(|_| reconnect)
     }
 
-    fn client(&self, pass: &Pass, ip: Option<IpAddr>) -> Client {
+    fn client(&self, verified: &VerifiedToken, ip: Option<IpAddr>) -> Client {
         let capabilities = self.capabilities.as_deref().unwrap_or_default().split(',');
         Client {
             auto_subscribe: self.auto_subscribe.as_deref().is_none_or(truth),
             protocol: self.client_protocol.as_deref().and_then(|number| number.parse().ok()).unwrap_or_default(),
             capabilities: capabilities.filter_map(|number| number.parse().ok()).take(MAX_CAPABILITIES).collect(),
-            wish: Wish::new(&pass.attributes, self.profile.as_deref(), self.role.as_deref()),
+            requested_role: RequestedRole::new(&verified.attributes, self.profile.as_deref(), self.role.as_deref()),
             platform: Platform::new(self.sdk.as_deref(), self.os.as_deref()),
             // A recorder says "rust" too, and is none.
-            rust_core: !pass.grants.recorder && self.sdk.as_deref().is_some_and(|sdk| RUST_CORE.contains(&sdk)),
+            rust_core: !verified.grants.recorder && self.sdk.as_deref().is_some_and(|sdk| RUST_CORE.contains(&sdk)),
             ip,
         }
     }
@@ -201,7 +206,7 @@ enum NoEntry {
     #[error("{0}")]
     Banned(&'static str),
     #[error(transparent)]
-    Seat(#[from] NoSeat),
+    MemberLink(#[from] JoinRejection),
 }
 
 impl IntoResponse for NoEntry {
@@ -210,12 +215,12 @@ impl IntoResponse for NoEntry {
         let status = match &self {
             Self::Token(Refusal::Name(_)) => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Banned(_) | Self::Seat(NoSeat::Banned(_)) => StatusCode::FORBIDDEN,
-            Self::Seat(NoSeat::Rooms | NoSeat::Full(_) | NoSeat::App(_) | NoSeat::Closed) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Seat(NoSeat::Unknown) => StatusCode::NOT_FOUND,
-            Self::Seat(NoSeat::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Banned(_) | Self::MemberLink(JoinRejection::Banned(_)) => StatusCode::FORBIDDEN,
+            Self::MemberLink(
+                JoinRejection::Rooms | JoinRejection::Full(_) | JoinRejection::App(_) | JoinRejection::Closed,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MemberLink(JoinRejection::Unknown) => StatusCode::NOT_FOUND,
+            Self::MemberLink(JoinRejection::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         answer(status, self.to_string())
     }

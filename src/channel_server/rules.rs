@@ -3,19 +3,19 @@
 //! A rule is kept by a [`RuleKeeper`] before it counts, and looked up in memory. It is about users: recorders are exempt, since
 //! a recording is ended by its own calls and no rule may cost one. Publishing video is banned by name only, as there is none.
 
-mod book;
 mod memory;
+mod table;
 
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub(super) use book::{Bans, Book, Subject};
 pub(super) use memory::Memory;
+pub(super) use table::{Bans, RuleTable, Subject};
 
 use super::ids::uid_number;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{AppId, Cname, Uid, WallMs};
 
 /// Rules of one app at once. Far above what moderators make; a program gone wild stops here.
@@ -104,12 +104,12 @@ pub enum RuleError {
     Keeper(KeeperError),
 }
 
-impl Explain for RuleError {
-    fn fault(&self) -> Fault {
+impl Classify for RuleError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::TooMany => Fault::caller("too_many_rules"),
-            Self::Unknown => Fault::caller("unknown_rule"),
-            Self::Keeper(_) => Fault::ours("rules", true),
+            Self::TooMany => ErrorClass::caller("too_many_rules"),
+            Self::Unknown => ErrorClass::caller("unknown_rule"),
+            Self::Keeper(_) => ErrorClass::ours("rules", true),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Section {
 
 /// How a publisher's Opus encoder is asked to work (RFC 7587 section 6.1), by the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct OpusWishes {
+pub(super) struct OpusParameters {
     /// Send nothing while there is silence.
     pub(super) dtx: bool,
     /// Two channels, at a bit rate to match.
@@ -143,7 +143,7 @@ pub(super) fn ice_credentials(sdp: &str) -> Vec<IceCredentials<'_>> {
 
 /// The description with `wishes` for each Opus section by its media id. Clients send what comes first: RED where it is wished, and it is
 /// left out where it is not.
-pub(super) fn with_opus(sdp: &str, wishes: impl Fn(&str) -> OpusWishes) -> String {
+pub(super) fn with_opus(sdp: &str, wishes: impl Fn(&str) -> OpusParameters) -> String {
     let (session, sections) = split(sdp);
     let mut lines = session.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     for section in sections {
@@ -159,7 +159,7 @@ pub(super) fn with_opus(sdp: &str, wishes: impl Fn(&str) -> OpusWishes) -> Strin
     join(lines.iter().map(String::as_str))
 }
 
-const fn parameters(wishes: OpusWishes) -> &'static str {
+const fn parameters(wishes: OpusParameters) -> &'static str {
     match (wishes.dtx, wishes.stereo) {
         (false, false) => "",
         (true, false) => ";usedtx=1",
@@ -348,22 +348,22 @@ mod tests {
 
     #[test]
     fn wishes_go_to_opus_whatever_its_payload_type() {
-        let wished = with_opus(OFFER, |mid| OpusWishes { dtx: mid == "0", stereo: mid == "0", red: false });
+        let wished = with_opus(OFFER, |mid| OpusParameters { dtx: mid == "0", stereo: mid == "0", red: false });
         let line = "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1;stereo=1;maxaveragebitrate=510000\r\n";
         assert!(wished.contains(line), "{wished}");
-        let plain = with_opus(OFFER, |_| OpusWishes::default());
+        let plain = with_opus(OFFER, |_| OpusParameters::default());
         assert_eq!(plain, OFFER.replace("SAVPF 63 111", "SAVPF 111").replace(RED, ""));
     }
 
     #[test]
     fn red_is_first_or_not_there() {
-        let red = |wished| with_opus(OFFER, |_| OpusWishes { red: wished, ..OpusWishes::default() });
+        let red = |wished| with_opus(OFFER, |_| OpusParameters { red: wished, ..OpusParameters::default() });
         assert_eq!(red(true), OFFER);
         assert_eq!((red_payload_type(&red(true)), red_payload_type(&red(false))), (Some(63), None));
         let last = OFFER.replace("SAVPF 63 111", "SAVPF 111 63");
-        assert_eq!(with_opus(&last, |_| OpusWishes { red: true, ..OpusWishes::default() }), OFFER);
+        assert_eq!(with_opus(&last, |_| OpusParameters { red: true, ..OpusParameters::default() }), OFFER);
         let without = OFFER.replace(" 63 111", " 111").replace(RED, "");
-        assert_eq!(with_opus(&without, |_| OpusWishes { red: true, ..OpusWishes::default() }), without);
+        assert_eq!(with_opus(&without, |_| OpusParameters { red: true, ..OpusParameters::default() }), without);
     }
 
     #[test]
@@ -385,8 +385,8 @@ mod tests {
                 let _ = sections(&sdp);
                 sanitized(&sdp);
                 with_candidates(&sdp, &[]);
-                with_opus(&sdp, |_| OpusWishes { dtx: true, stereo: true, red: true });
-                with_opus(&sdp, |_| OpusWishes::default());
+                with_opus(&sdp, |_| OpusParameters { dtx: true, stereo: true, red: true });
+                with_opus(&sdp, |_| OpusParameters::default());
             }
         }
     }

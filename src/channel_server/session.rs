@@ -12,25 +12,25 @@ use livekit_protocol::{
 use prost::Message as _;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-use super::limits::{CLOSE_HANDSHAKE, PING_INTERVAL, SOCKET_WRITE_PATIENCE};
-use super::live::Seat;
-use super::news::LeftReason;
+use super::limits::{CLOSE_HANDSHAKE, PING_INTERVAL, SOCKET_WRITE_TIMEOUT};
+use super::live::MemberLink;
+use super::notices::LeftReason;
 use super::refresher::{REFRESH_EVERY, Refresher};
 use super::room::Sending;
 use crate::clock;
 
 /// Serves a member until its socket ends. The member itself stays for a while, unless it said goodbye.
-pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, refresher: Refresher, silence: Duration) {
+pub(super) async fn serve(mut socket: WebSocket, mut link: MemberLink, refresher: Refresher, silence: Duration) {
     let mut deadline = Instant::now() + silence;
     let mut refresh = interval_at(Instant::now() + REFRESH_EVERY, REFRESH_EVERY);
     // Behind the answer to the join, which is queued already.
-    send_token(&seat, &refresher);
+    send_token(&link, &refresher);
     let mut probe = interval(PING_INTERVAL);
     probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let alive = tokio::select! {
-            () = seat.lost.cancelled() => false,
-            message = seat.messages.recv() => match message {
+            () = link.lost.cancelled() => false,
+            message = link.messages.recv() => match message {
                 Some(message) => write(&mut socket, encode(*message)).await,
                 None => return close(socket).await,
             },
@@ -40,28 +40,28 @@ pub(super) async fn serve(mut socket: WebSocket, mut seat: Seat, refresher: Refr
                 Some(Ok(frame)) => {
                     deadline = Instant::now() + silence;
                     // Boxed: making a peer connection is a future of 20 KB, which every socket would hold for its life.
-                    Box::pin(read(&seat, frame)).await;
+                    Box::pin(read(&link, frame)).await;
                     true
                 }
                 Some(Err(_)) | None => false,
             },
             _ = refresh.tick() => {
-                send_token(&seat, &refresher);
+                send_token(&link, &refresher);
                 true
             }
             _ = probe.tick() => write(&mut socket, Frame::Ping(Default::default())).await,
             () = sleep_until(deadline) => false,
         };
         if !alive {
-            tracing::debug!(member = %seat.member, "signalling socket ended");
+            tracing::debug!(member = %link.member, "signalling socket ended");
             return;
         }
     }
 }
 
-fn send_token(seat: &Seat, refresher: &Refresher) {
+fn send_token(link: &MemberLink, refresher: &Refresher) {
     if let Some(message) = refresher.message() {
-        seat.room.tell(&seat.member, message);
+        link.room.send(&link.member, message);
     }
 }
 
@@ -77,7 +77,7 @@ fn encode(message: Message) -> Frame {
 }
 
 async fn write(socket: &mut WebSocket, frame: Frame) -> bool {
-    matches!(timeout(SOCKET_WRITE_PATIENCE, socket.send(frame)).await, Ok(Ok(())))
+    matches!(timeout(SOCKET_WRITE_TIMEOUT, socket.send(frame)).await, Ok(Ok(())))
 }
 
 /// Browsers call a socket that ends without the handshake broken.
@@ -97,29 +97,29 @@ async fn drain(mut socket: WebSocket) {
 }
 
 /// Only binary frames say anything.
-async fn read(seat: &Seat, frame: Frame) {
+async fn read(link: &MemberLink, frame: Frame) {
     let Frame::Binary(bytes) = frame else { return };
     match SignalRequest::decode(bytes) {
-        Ok(SignalRequest { message: Some(request) }) => obey(seat, request).await,
+        Ok(SignalRequest { message: Some(request) }) => obey(link, request).await,
         // A request that is newer than we are.
         Ok(SignalRequest { message: None }) => {}
         Err(error) => {
-            tracing::debug!(member = %seat.member, %error, "not a signalling message");
-            seat.room.act(|room| room.remove(&seat.member, LeftReason::Protocol));
+            tracing::debug!(member = %link.member, %error, "not a signalling message");
+            link.room.act(|room| room.remove(&link.member, LeftReason::Protocol));
         }
     }
 }
 
-async fn obey(seat: &Seat, request: Request) {
-    let (room, member) = (&seat.room, &seat.member);
+async fn obey(link: &MemberLink, request: Request) {
+    let (room, member) = (&link.room, &link.member);
     match request {
-        Request::Offer(offer) => answer(seat, offer).await,
+        Request::Offer(offer) => answer(link, offer).await,
         Request::Answer(SessionDescription { id, sdp, .. }) => room.answered(member, id, sdp),
         Request::Trickle(TrickleRequest { candidate_init, target, .. }) => {
             if target == i32::from(SignalTarget::Subscriber) {
                 room.candidate(member, candidate_init);
             } else {
-                seat.publisher.lock().await.candidate(&candidate_init).await;
+                link.publisher.lock().await.candidate(&candidate_init).await;
             }
         }
         Request::AddTrack(request) => room.add_track(member, request),
@@ -128,19 +128,19 @@ async fn obey(seat: &Seat, request: Request) {
         Request::Subscription(request) => room.act(|room| room.subscription(member, &request)),
         Request::UpdateMetadata(request) => room.act(|room| room.update_metadata(member, request)),
         Request::Leave(LeaveRequest { .. }) => room.act(|room| room.remove(member, LeftReason::Quit)),
-        Request::Ping(_) => room.tell(member, Message::Pong(now_ms())),
+        Request::Ping(_) => room.send(member, Message::Pong(now_ms())),
         Request::PingReq(ping) => {
             let pong = Pong { last_ping_timestamp: ping.timestamp, timestamp: now_ms() };
-            room.tell(member, Message::PongResp(pong));
+            room.send(member, Message::PongResp(pong));
         }
         // What audio without simulcast has no use for, and what a client says again after a resume.
         _ => {}
     }
 }
 
-async fn answer(seat: &Seat, offer: SessionDescription) {
-    let (room, member) = (&seat.room, &seat.member);
-    let answered = seat.publisher.lock().await.answer(&offer.sdp).await;
+async fn answer(link: &MemberLink, offer: SessionDescription) {
+    let (room, member) = (&link.room, &link.member);
+    let answered = link.publisher.lock().await.answer(&offer.sdp).await;
     match answered {
         Ok(answer) => {
             let description = SessionDescription {
@@ -149,7 +149,7 @@ async fn answer(seat: &Seat, offer: SessionDescription) {
                 id: offer.id,
                 ..SessionDescription::default()
             };
-            room.tell(member, Message::Answer(description));
+            room.send(member, Message::Answer(description));
             let sending = answer
                 .sections
                 .iter()

@@ -1,4 +1,4 @@
-//! Who may join what: LiveKit's JWT and the vendor's tokens 007 and 006, checked into one [`Pass`].
+//! Who may join what: LiveKit's JWT and the vendor's tokens 007 and 006, checked into one [`VerifiedToken`].
 //!
 //! A token is judged in a fixed order: shape, signature, time, then what it names. So a forged token never learns more than
 //! "invalid token, authorized failed", and only the rightful owner of an old one hears that it has expired.
@@ -6,10 +6,10 @@
 mod agora;
 mod bytes;
 mod livekit;
-mod pass;
 mod privileges;
 mod v006;
 mod v007;
+mod verified;
 
 use base64::alphabet::STANDARD as STANDARD_ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -19,14 +19,14 @@ use secrecy::SecretString;
 use sha2::Sha256;
 
 pub use livekit::{Mint as MintLiveKit, mint as mint_livekit};
-pub(super) use pass::ended;
-pub use pass::{Grants, Pass, Terms};
 pub use privileges::{Privileges, Role};
 pub use v006::{Mint as Mint006, mint as mint_006};
 pub use v007::{Mint as Mint007, mint as mint_007};
+pub(super) use verified::ended;
+pub use verified::{Grants, Terms, VerifiedToken};
 
 use crate::channel::jwt::{JwtError, MAX_TOKEN_LEN};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{AppId, Cname, InvalidId, Uid, WallMs};
 
 /// One app's keys.
@@ -78,9 +78,9 @@ pub enum Refusal {
     Name(#[from] InvalidId),
 }
 
-impl Explain for Refusal {
-    fn fault(&self) -> Fault {
-        Fault::caller(match self {
+impl Classify for Refusal {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::caller(match self {
             Self::NoToken => "token_missing",
             Self::Expired => "token_expired",
             Self::NoCertificate => "app_without_certificate",
@@ -104,7 +104,7 @@ impl From<JwtError> for Refusal {
 
 impl Keys {
     /// What `token` allows at `now`.
-    pub fn check(&self, token: Option<&str>, asked: &Asked, now: WallMs) -> Result<Pass, Refusal> {
+    pub fn check(&self, token: Option<&str>, asked: &Asked, now: WallMs) -> Result<VerifiedToken, Refusal> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             let dynamic = self.apps.iter().any(|app| app.certificate.is_some());
             return Err(if dynamic { Refusal::NoToken } else { Refusal::Invalid("no app has a certificate") });
@@ -119,7 +119,7 @@ impl Keys {
         }
     }
 
-    fn check_007(&self, text: &str, asked: &Asked, now: WallMs) -> Result<Pass, Refusal> {
+    fn check_007(&self, text: &str, asked: &Asked, now: WallMs) -> Result<VerifiedToken, Refusal> {
         let token = v007::Token::parse(text).ok_or(Refusal::Invalid("not a 007 token"))?;
         if !token.signed_by(self.certificate(&token.app)?) {
             return Err(Refusal::Invalid("signed with another certificate"));
@@ -135,10 +135,10 @@ impl Keys {
             .find(|rtc| asked.room.as_ref().is_none_or(|room| *room == rtc.channel))
             .ok_or(Refusal::Invalid("for another channel, or for none"))?;
         let identity = agora::agreed_identity(&rtc.uid, asked)?;
-        agora::pass(token.app, &rtc.channel, identity, &rtc.privileges, times)
+        agora::verified(token.app, &rtc.channel, identity, &rtc.privileges, times)
     }
 
-    fn check_006(&self, text: &str, asked: &Asked, now: WallMs) -> Result<Pass, Refusal> {
+    fn check_006(&self, text: &str, asked: &Asked, now: WallMs) -> Result<VerifiedToken, Refusal> {
         let token = v006::Token::parse(text).ok_or(Refusal::Invalid("not a 006 token"))?;
         let room = asked.room.as_deref().ok_or(Refusal::Invalid("a 006 token needs the query parameter room"))?;
         let identity = asked.identity.as_deref().unwrap_or_default();
@@ -151,10 +151,10 @@ impl Keys {
         }
         let identity = agora::agreed_identity("", asked)?;
         let times = agora::Times { base: 0, end: u64::from(token.expires), now };
-        agora::pass(token.app, room, identity, &token.privileges, times)
+        agora::verified(token.app, room, identity, &token.privileges, times)
     }
 
-    fn check_livekit(&self, token: &str, now: WallMs) -> Result<Pass, Refusal> {
+    fn check_livekit(&self, token: &str, now: WallMs) -> Result<VerifiedToken, Refusal> {
         let (secret, own_app) = self.livekit_secret(token)?;
         let claims = livekit::verify(token, secret, now)?;
         let app = match (own_app, &claims.app) {
@@ -173,7 +173,7 @@ impl Keys {
             "agent" => Kind::Agent,
             _ => Kind::Standard,
         };
-        Ok(Pass {
+        Ok(VerifiedToken {
             app,
             cname: Cname::new(&claims.video.room)?,
             identity: Some(Uid::new(&claims.sub)?),

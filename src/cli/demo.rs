@@ -38,10 +38,10 @@ use crate::units::{Cname, EventType, Uid, WallMs};
 const CNAME: &str = "demo";
 
 /// How long after a stop its last event may take.
-const END_PATIENCE: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Events that belong to a good recording (docs/protocol/agora.md section 5.1): in every mode the same.
-const STORY: [EventType; 9] = [
+const SCRIPT: [EventType; 9] = [
     EventType::RecorderStarted,
     EventType::UploaderStarted,
     EventType::AudioStreamState,
@@ -79,7 +79,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let receiver = Receiver::spawn(callback_secret.clone()).await?;
     let config = config(args, &receiver, &callback_secret)?;
     let worker = Worker::start(config.clone(), true).await?;
-    let stage = Stage::new(&config, &worker, receiver)?;
+    let stage = DemoServers::new(&config, &worker, receiver)?;
     let result = stage.play(args).await?;
     let printed = if args.json {
         output::line(format_args!("{:#}", serde_json::to_value(&result)?))
@@ -110,7 +110,7 @@ fn config(args: &Args, receiver: &Receiver, secret: &SecretString) -> anyhow::Re
 }
 
 /// The running worker as its callers see it.
-struct Stage {
+struct DemoServers {
     base: Url,
     bucket: Url,
     storage: Value,
@@ -121,7 +121,7 @@ struct Stage {
     receiver: Receiver,
 }
 
-impl Stage {
+impl DemoServers {
     fn new(config: &Config, worker: &Worker, receiver: Receiver) -> anyhow::Result<Self> {
         let base = Url::parse(&format!("http://{}/", worker.http))?;
         let endpoint = worker.bucket.context("the development configuration has a bucket")?;
@@ -167,7 +167,7 @@ impl Stage {
         }
         let capture = args.out.join("captures").join(format!("{}.journal", mix.running.started.sid));
         let cost = cost::measure(&capture, process, begin.elapsed().as_secs_f64())?;
-        self.judge(&mix, &individual, &talked, args, cost).await
+        self.check(&mix, &individual, &talked, args, cost).await
     }
 
     fn token(&self, uid: &str) -> anyhow::Result<SecretString> {
@@ -212,12 +212,12 @@ impl Stage {
         let called = clock::now();
         self.rest.stop(&self.cname, &running.started).await?;
         let answered = clock::now();
-        let exit = self.receiver.wait_for(&running.started.sid, EventType::SessionExit, END_PATIENCE).await;
+        let exit = self.receiver.wait_for(&running.started.sid, EventType::SessionExit, END_TIMEOUT).await;
         let exit_after = exit.map(|exit| exit.payload.sendts.saturating_sub(called.0));
         Ok(Stopped { running, called, answered, exit_after })
     }
 
-    async fn judge(
+    async fn check(
         &self,
         mix: &Stopped,
         individual: &Stopped,
@@ -229,7 +229,7 @@ impl Stage {
         let mut playlists = Vec::new();
         for (name, stopped) in [("mix", mix), ("individual", individual)] {
             let callbacks = self.receiver.of(&stopped.running.started.sid);
-            checks.extend(checks::callbacks(name, &callbacks, &STORY));
+            checks.extend(checks::callbacks(name, &callbacks, &SCRIPT));
             let manifest = self.manifest(stopped).await?;
             checks.push(checks::ledger(name, &manifest));
             for key in manifest["playlists"].as_array().map(Vec::as_slice).unwrap_or_default() {

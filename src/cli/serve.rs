@@ -1,17 +1,17 @@
 //! `cloud-recorder serve`: one worker with everything that its configuration asks for.
 
 mod banner;
-mod channel_news;
+mod channel_events;
 mod descriptors;
 pub(super) mod development;
 mod directory;
 mod housekeeping;
-mod judged;
 mod logging;
 mod notify;
 mod private;
 mod rule_keeper;
 mod signals;
+mod token_checked_channel;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use notify::Notifier;
-pub(super) use signals::{Signals, Told};
+pub(super) use signals::{SignalAction, Signals};
 pub(super) use worker::{Worker, receiver};
 
 use super::config::{EXPLAINED, load};
@@ -81,7 +81,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         started(&config, &worker);
         notifier.ready();
-        while signals.told().await == Told::Reload {
+        while signals.wait().await == SignalAction::Reload {
             notifier.reloading();
             reload(args.config.as_deref().or(made.as_deref()), &worker);
             notifier.ready();

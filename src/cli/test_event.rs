@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::config::{EXPLAINED, load};
 use super::output;
 use super::serve::receiver;
-use crate::callback::{DEFAULT_TEST_EVENT, Trial, test_once};
+use crate::callback::{DEFAULT_TEST_EVENT, TestEventResult, test_once};
 use crate::config::{App, Config};
 use crate::units::AppId;
 
@@ -35,17 +35,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         format!("app {} has no receiver: set callback_url and callback_secret in {}", app.id, args.config.display())
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let trial = runtime.block_on(test_once(&target, &app.id, args.event))?;
+    let test_event = runtime.block_on(test_once(&target, &app.id, args.event))?;
     let host = target.url.host_str().unwrap_or_default();
     output::line(format_args!("Event {} for app {} to {}://{host}/…", args.event, app.id, target.url.scheme()))?;
-    output::line(format_args!("{}", told(&trial).trim_end()))?;
+    output::line(format_args!("{}", describe(&test_event).trim_end()))?;
     if !target.recording.has(args.event) {
         output::line(format_args!(
             "\nNote: callback_events leaves event {} out, so real ones are not sent.",
             args.event
         ))?;
     }
-    Ok(if trial.outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if test_event.outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The app that is meant.
@@ -60,8 +60,8 @@ fn chosen<'a>(config: &'a Config, wanted: Option<&AppId>) -> anyhow::Result<&'a 
 }
 
 /// What came of it, and what a receiver has to do.
-fn told(trial: &Trial) -> String {
-    let outcome = match &trial.outcome {
+fn describe(test_event: &TestEventResult) -> String {
+    let outcome = match &test_event.outcome {
         Ok(status) => format!("{status}: the receiver has it"),
         Err(problem) => format!("failed: {problem}"),
     };
@@ -76,9 +76,9 @@ fn told(trial: &Trial) -> String {
            (Agora-Signature is the same with HMAC-SHA1); only this shows that the event is from here;\n\
          - answer 200 (any 2xx will do) at once and work afterwards: any other status, a redirect too, means that it is sent again;\n\
          - know an event that comes twice by its noticeId, and drop tests: \"test\":true in payload.details.\n",
-        trial.took.as_millis(),
-        trial.notice_id,
-        trial.body,
+        test_event.took.as_millis(),
+        test_event.notice_id,
+        test_event.body,
     )
 }
 

@@ -8,9 +8,9 @@ mod check;
 mod digest;
 mod events;
 mod ledger;
+mod location;
 mod manifest;
 mod objects;
-mod place;
 mod playlist;
 mod report;
 mod whole;
@@ -22,7 +22,7 @@ use anyhow::Context;
 use super::output::{self, OutputError};
 
 pub(super) use check::{Scope, check};
-pub(super) use place::Place;
+pub(super) use location::Place;
 pub(super) use report::Report;
 
 /// Arguments of `verify`.
@@ -30,7 +30,7 @@ pub(super) use report::Report;
 pub(super) struct Args {
     /// A playlist (.m3u8) or a manifest (_manifest.json): a file, or an http(s) URL; everything it needs is looked for beside it
     #[arg(value_name = "URL_OR_FILE")]
-    place: String,
+    location: String,
     /// Check the playlist's own timeline and nothing else: of what `replay` wrote, which has no manifest
     #[arg(long)]
     playlist_only: bool,
@@ -40,20 +40,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let place = Place::parse(&args.place).context("this can't be verified")?;
+    let location = Place::parse(&args.location).context("this can't be verified")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(check(&place, if args.playlist_only { Scope::Playlist } else { Scope::Recording }));
+    let report =
+        runtime.block_on(check(&location, if args.playlist_only { Scope::Playlist } else { Scope::Recording }));
     if args.json {
         output::line(format_args!("{}", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print(&args.place, &report)?;
+        print(&args.location, &report)?;
     }
     Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(place: &str, report: &Report) -> Result<(), OutputError> {
+fn print(location: &str, report: &Report) -> Result<(), OutputError> {
     let sound = if report.sound { "sound" } else { "NOT sound" };
-    output::line(format_args!("{place} is {sound}"))?;
+    output::line(format_args!("{location} is {sound}"))?;
     output::line(format_args!(
         "  {} playlists, {} segments, {} packets, {:.3} s, {} bytes",
         report.playlists, report.segments, report.packets, report.seconds, report.bytes

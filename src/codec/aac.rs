@@ -205,9 +205,9 @@ pub(in crate::codec) mod tests {
     use super::*;
 
     /// Writes down what it is given: how many samples are not zero, and the first of them.
-    pub(in crate::codec) struct Scribe;
+    pub(in crate::codec) struct SampleCounter;
 
-    impl Encoder for Scribe {
+    impl Encoder for SampleCounter {
         fn reset(&mut self) {}
 
         fn encode(&mut self, sound: &[i16]) -> Result<Vec<u8>, AacError> {
@@ -260,8 +260,9 @@ pub(in crate::codec) mod tests {
             start: Ticks(from as u64 * 960),
             samples: all.samples[from..to].to_vec(),
         };
-        let made =
-            |before: &Packets| frames(&before.before(a), &part(100, 150), first_frame(b), MONO, &mut Scribe).unwrap();
+        let made = |before: &Packets| {
+            frames(&before.before(a), &part(100, 150), first_frame(b), MONO, &mut SampleCounter).unwrap()
+        };
         assert_eq!(made(&part(0, 100)), made(&part(40, 100)));
         assert_eq!(made(&all).len() as u64, first_frame(b) - first_frame(a));
         assert_eq!(part(0, 100).before(a).samples.len(), 50);
@@ -281,7 +282,7 @@ pub(in crate::codec) mod tests {
         assert_eq!((made.len(), &made[0][..]), (94, silence(1)));
         let loud = Packets { start: Ticks::ZERO, samples: tone(7) };
         assert!(frames(&Packets::default(), &loud, 3, MONO, &mut Nobody).is_err());
-        let made = frames(&Packets::default(), &loud, end_frame(Ticks(7 * 960)), MONO, &mut Scribe).unwrap();
+        let made = frames(&Packets::default(), &loud, end_frame(Ticks(7 * 960)), MONO, &mut SampleCounter).unwrap();
         assert_eq!(made.len(), 7);
         let odd = Packets {
             start: Ticks::ZERO,

@@ -19,7 +19,7 @@ pub use reader::read;
 use super::aac;
 use super::fmp4::{MDAT_HEADER, Segment, TRACK, encode, encoded_len, track};
 use super::opus::LOOKAHEAD;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{TICKS_PER_SECOND, Ticks};
 
 /// Most bytes of media: offsets have 32 bits, and what stands before the media needs its place too.
@@ -36,9 +36,9 @@ const AAC_PRE_ROLL: i16 = -1;
 #[error("the segments have more than {MAX_MEDIA} bytes; one MP4 file can't hold them")]
 pub struct TooLarge;
 
-impl Explain for TooLarge {
-    fn fault(&self) -> Fault {
-        Fault::ours("mp4_too_large", false)
+impl Classify for TooLarge {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::ours("mp4_too_large", false)
     }
 }
 

@@ -29,7 +29,7 @@ enum Line<'a> {
 }
 
 /// A key with what is said of it.
-struct Knob {
+struct ConfigKey {
     section: String,
     name: String,
     value: String,
@@ -42,20 +42,20 @@ pub fn reference() -> Result<String, ConfigError> {
     let in_force = format!("{:?}", read(whole.clone())?);
     let mut page = HEAD.to_owned();
     let mut section = String::new();
-    for (knob, opening) in knobs() {
-        if knob.section != section || opening.is_some() {
-            section.clone_from(&knob.section);
+    for (key, opening) in knobs() {
+        if key.section != section || opening.is_some() {
+            section.clone_from(&key.section);
             page.push_str(&heading(&section, opening.as_deref().unwrap_or_default()));
         }
         let mut without = whole.clone();
-        remove(&mut without, &knob);
+        remove(&mut without, &key);
         let default = match read(without) {
             Err(_) => "required".to_owned(),
-            Ok(config) if format!("{config:?}") == in_force => format!("`{}`", knob.value),
-            Ok(_) => told_default(&knob.about).unwrap_or_else(|| "none".to_owned()),
+            Ok(config) if format!("{config:?}") == in_force => format!("`{}`", key.value),
+            Ok(_) => told_default(&key.about).unwrap_or_else(|| "none".to_owned()),
         };
         let cell = |text: &str| text.replace('|', "\\|").replace('<', "\\<");
-        page.push_str(&format!("| `{}` | {} | {} |\n", knob.name, cell(&default), cell(&knob.about)));
+        page.push_str(&format!("| `{}` | {} | {} |\n", key.name, cell(&default), cell(&key.about)));
     }
     Ok(page)
 }
@@ -67,8 +67,8 @@ fn heading(section: &str, about: &str) -> String {
 }
 
 /// Every key once, in the file's order. The first of a section comes with what is said of the section.
-fn knobs() -> Vec<(Knob, Option<String>)> {
-    let mut knobs: Vec<(Knob, Option<String>)> = Vec::new();
+fn knobs() -> Vec<(ConfigKey, Option<String>)> {
+    let mut knobs: Vec<(ConfigKey, Option<String>)> = Vec::new();
     let (mut section, mut opening, mut comment) = (String::new(), None, Vec::new());
     for line in ANNOTATED.lines().map(parse) {
         match line {
@@ -79,17 +79,17 @@ fn knobs() -> Vec<(Knob, Option<String>)> {
                 opening = Some(std::mem::take(&mut comment).join(" "));
             }
             Line::Key { name, value } => {
-                let known = knobs.iter_mut().find(|(knob, _)| knob.section == section && knob.name == name);
-                if let Some((knob, _)) = known {
+                let known = knobs.iter_mut().find(|(key, _)| key.section == section && key.name == name);
+                if let Some((key, _)) = known {
                     // Shown in a comment before: another of its values.
                     let more = std::mem::take(&mut comment).join(" ");
-                    knob.about = format!("{} `{name} = {}`. {more}", knob.about, knob.value).trim_end().to_owned();
-                    knob.value = value.to_owned();
+                    key.about = format!("{} `{name} = {}`. {more}", key.about, key.value).trim_end().to_owned();
+                    key.value = value.to_owned();
                     continue;
                 }
                 let about = std::mem::take(&mut comment).join(" ");
-                let knob = Knob { section: section.clone(), name: name.to_owned(), value: value.to_owned(), about };
-                knobs.push((knob, opening.take()));
+                let key = ConfigKey { section: section.clone(), name: name.to_owned(), value: value.to_owned(), about };
+                knobs.push((key, opening.take()));
             }
         }
     }
@@ -142,9 +142,9 @@ fn read(table: Table) -> Result<Config, ConfigError> {
 }
 
 /// Takes the key out; of a list, out of its first entry.
-fn remove(table: &mut Table, knob: &Knob) {
+fn remove(table: &mut Table, key: &ConfigKey) {
     let mut place = Some(table);
-    for part in knob.section.split('.').filter(|part| !part.is_empty()) {
+    for part in key.section.split('.').filter(|part| !part.is_empty()) {
         place = place.and_then(|table| match table.get_mut(part) {
             Some(Value::Table(inner)) => Some(inner),
             Some(Value::Array(entries)) => entries.first_mut().and_then(Value::as_table_mut),
@@ -152,7 +152,7 @@ fn remove(table: &mut Table, knob: &Knob) {
         });
     }
     if let Some(table) = place {
-        table.remove(&knob.name);
+        table.remove(&key.name);
     }
 }
 
@@ -187,10 +187,10 @@ mod tests {
     #[test]
     fn every_key_says_what_it_is() {
         let mut said = BTreeSet::new();
-        for (knob, _) in knobs() {
-            let place = (knob.section, knob.about);
-            assert!(place.1.len() > 10, "deploy/cloud-recorder.toml says nothing of {}", knob.name);
-            assert!(said.insert(place), "{} has the words of another key", knob.name);
+        for (key, _) in knobs() {
+            let place = (key.section, key.about);
+            assert!(place.1.len() > 10, "deploy/cloud-recorder.toml says nothing of {}", key.name);
+            assert!(said.insert(place), "{} has the words of another key", key.name);
         }
     }
 

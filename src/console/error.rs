@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::fault::{Blame, Explain, Fault};
+use crate::error_class::{Blame, Classify, ErrorClass};
 use crate::units::InvalidId;
 
 /// Why the console refused a request.
@@ -31,15 +31,15 @@ pub enum ConsoleError {
     Mint(String),
 }
 
-impl Explain for ConsoleError {
-    fn fault(&self) -> Fault {
+impl Classify for ConsoleError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::NoSuchPage => Fault::caller("no_such_page"),
-            Self::NotDevelopment => Fault::caller("not_development"),
-            Self::Foreign => Fault::caller("foreign_page"),
-            Self::BadBody(_) => Fault::caller("bad_body"),
-            Self::BadName(_) => Fault::caller("bad_name"),
-            Self::Mint(_) => Fault::ours("mint_failed", false),
+            Self::NoSuchPage => ErrorClass::caller("no_such_page"),
+            Self::NotDevelopment => ErrorClass::caller("not_development"),
+            Self::Foreign => ErrorClass::caller("foreign_page"),
+            Self::BadBody(_) => ErrorClass::caller("bad_body"),
+            Self::BadName(_) => ErrorClass::caller("bad_name"),
+            Self::Mint(_) => ErrorClass::ours("mint_failed", false),
         }
     }
 }
@@ -53,9 +53,9 @@ impl IntoResponse for ConsoleError {
             Self::BadBody(_) | Self::BadName(_) => StatusCode::BAD_REQUEST,
             Self::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let fault = self.fault();
-        if fault.blame == Blame::Ours {
-            tracing::error!(code = fault.code, "{self}");
+        let error_class = self.error_class();
+        if error_class.blame == Blame::Ours {
+            tracing::error!(code = error_class.code, "{self}");
         }
         (status, Json(serde_json::json!({ "code": status.as_u16(), "reason": self.to_string() }))).into_response()
     }

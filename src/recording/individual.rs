@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::FRAME;
-use super::hole::Piece;
+use super::open_gap::Chunk;
 use super::presence::Presence;
 use super::segmenter::Segmenter;
 use super::{Output, PlaylistId};
@@ -23,27 +23,27 @@ impl Individual {
     }
 
     /// Appends the next piece of the timeline of a uid with this presence.
-    pub(super) fn write(&mut self, piece: &Piece, presence: &Presence, out: &mut impl Extend<Output>) {
-        match piece {
-            Piece::Sound { packet, duration, .. } => {
+    pub(super) fn write(&mut self, chunk: &Chunk, presence: &Presence, out: &mut impl Extend<Output>) {
+        match chunk {
+            Chunk::Sound { packet, duration, .. } => {
                 self.segmenter.push(packet.clone(), Ticks(*duration as u64), out);
             }
-            Piece::Bridge { filler, frames, .. } => {
+            Chunk::Bridge { filler, frames, .. } => {
                 for _ in 0..*frames {
                     self.segmenter.push(filler.bytes.clone(), filler.duration, out);
                 }
             }
-            Piece::Recovered { length, filler: Some(filler), .. } => {
+            Chunk::Recovered { length, filler: Some(filler), .. } => {
                 for _ in 0..length / filler.duration.0 as i64 {
                     self.segmenter.push(filler.bytes.clone(), filler.duration, out);
                 }
             }
-            Piece::Recovered { length, filler: None, .. } => {
+            Chunk::Recovered { length, filler: None, .. } => {
                 for filler in opus::silence(Ticks(*length as u64), true) {
                     self.segmenter.push(filler.bytes, filler.duration, out);
                 }
             }
-            Piece::Silence { at, length, resumes } => {
+            Chunk::Silence { at, length, resumes } => {
                 let (at, length, resumes) = (*at, *length, *resumes);
                 // The short fillers come first, then whole frames: only a frame that lies in an absence as a whole is of it.
                 let shorts = length % FRAME;

@@ -107,7 +107,8 @@ mod tests {
 
     fn sines(amplitudes: [f32; 3]) -> Vec<f32> {
         let sine = |n: usize, hertz: f32| (n as f32 * hertz * std::f32::consts::TAU / 48_000.0).sin();
-        let sum = |n| (0..3).map(|voice| amplitudes[voice] * sine(n, [310.0, 523.0, 881.0][voice])).sum();
+        let sum =
+            |n| (0..3).map(|rtp_source| amplitudes[rtp_source] * sine(n, [310.0, 523.0, 881.0][rtp_source])).sum();
         (0..48_000).map(sum).collect()
     }
 

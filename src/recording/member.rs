@@ -2,7 +2,7 @@
 //! packets come. Which of a uid's tracks belong to which of its sources, [`super::recorder`] knows.
 
 mod absence;
-mod going;
+mod handover;
 mod silence;
 mod unreadable;
 mod vouched;
@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use self::absence::Absence;
 use self::silence::Silence;
 use self::unreadable::Unreadable;
-use super::hole::Piece;
 use super::individual::Individual;
 use super::meter::Meter;
+use super::open_gap::Chunk;
 use super::peaks::{PeakSource, Waveform};
-use super::pen::STALL;
 use super::presence::{GRACE, Presence};
 use super::receiving::Receiving;
 use super::stretches::Stretches;
 use super::timeline::{Clash, Timeline};
+use super::timeline_writer::STALL;
 use super::{Cause, Coding, Output, Packet, PlaylistId, Source, SourceId, TrackKind, TrackLedger};
 use crate::codec::g711;
 use crate::units::{Ticks, TrackId, Uid};
@@ -110,7 +110,7 @@ impl Member {
             state.present = true;
             state.dead &= state.publishing;
         });
-        self.is_met();
+        self.is_present_again();
         self.returns(at);
     }
 
@@ -189,7 +189,7 @@ impl Member {
             self.selected = selected;
             self.presence.change(at, |state| state.excluded = !selected);
             self.unreadable.look(selected, at);
-            self.tell_unreadable(at, out);
+            self.report_unreadable(at, out);
         }
     }
 
@@ -304,22 +304,22 @@ impl Member {
         }
     }
 
-    /// Writes up to `horizon`; leaves the pieces in `pieces`. If two of its tracks sound at once, and there is `room` for another source,
+    /// Writes up to `horizon`; leaves the pieces in `chunks`. If two of its tracks sound at once, and there is `room` for another source,
     /// it stops there: see [`Timeline::step`].
-    pub(super) fn step(&mut self, time: (i64, i64), room: bool, pieces: &mut Vec<Piece>) -> Option<Clash> {
+    pub(super) fn step(&mut self, time: (i64, i64), room: bool, chunks: &mut Vec<Chunk>) -> Option<Clash> {
         match &mut self.timeline {
-            Some(timeline) => timeline.step(time, room, &self.presence, pieces),
+            Some(timeline) => timeline.step(time, room, &self.presence, chunks),
             None => None,
         }
     }
 
     /// Writes everything that belongs before `end`; as [`Member::step`].
-    pub(super) fn write_out(&mut self, end: i64, room: bool, pieces: &mut Vec<Piece>) -> Option<Clash> {
-        self.timeline.as_mut().and_then(|timeline| timeline.write_out(end, room, &self.presence, pieces))
+    pub(super) fn write_out(&mut self, end: i64, room: bool, chunks: &mut Vec<Chunk>) -> Option<Clash> {
+        self.timeline.as_mut().and_then(|timeline| timeline.write_out(end, room, &self.presence, chunks))
     }
 
     /// Takes the pieces of a step.
-    pub(super) fn stepped(&mut self, now: i64, horizon: i64, pieces: &[Piece], out: &mut impl Extend<Output>) {
+    pub(super) fn stepped(&mut self, now: i64, horizon: i64, chunks: &[Chunk], out: &mut impl Extend<Output>) {
         self.receiving.step(&self.uid, now, out);
         let Some(timeline) = &mut self.timeline else {
             self.presence.forget(horizon.min(0));
@@ -329,19 +329,19 @@ impl Member {
         self.unreadable.book(timeline);
         self.presence.forget(timeline.cursor() - REMEMBERED);
         if let Some(individual) = &mut self.individual {
-            pieces.iter().for_each(|piece| individual.write(piece, &self.presence, out));
+            chunks.iter().for_each(|chunk| individual.write(chunk, &self.presence, out));
         }
     }
 
-    /// Writes silence up to `end` behind `pieces` and closes the playlist.
-    pub(super) fn finish(&mut self, end: i64, pieces: &mut Vec<Piece>, out: &mut impl Extend<Output>) {
+    /// Writes silence up to `end` behind `chunks` and closes the playlist.
+    pub(super) fn finish(&mut self, end: i64, chunks: &mut Vec<Chunk>, out: &mut impl Extend<Output>) {
         let Some(timeline) = &mut self.timeline else {
             return;
         };
-        timeline.finish(end, &self.presence, pieces);
+        timeline.finish(end, &self.presence, chunks);
         self.unreadable.book(timeline);
         if let Some(individual) = &mut self.individual {
-            pieces.iter().for_each(|piece| individual.write(piece, &self.presence, out));
+            chunks.iter().for_each(|chunk| individual.write(chunk, &self.presence, out));
             individual.close(out);
         }
     }
@@ -362,9 +362,9 @@ impl Member {
     }
 
     /// Takes the levels out of its timeline's next pieces.
-    pub(super) fn listen(&mut self, pieces: &[Piece]) {
-        for piece in pieces {
-            if let Piece::Sound { at, duration, level: Some(level), .. } = piece {
+    pub(super) fn listen(&mut self, chunks: &[Chunk]) {
+        for chunk in chunks {
+            if let Chunk::Sound { at, duration, level: Some(level), .. } = chunk {
                 self.levels.get_or_insert_default().level(*at, *duration, *level);
             }
         }
@@ -387,7 +387,7 @@ impl Member {
 
     /// The entry in the ledger, once it was to be recorded; `adopted` are the stretches whose sound was kept as the bucket held it.
     pub(super) fn entry(&self, adopted: &[(i64, i64)]) -> Option<TrackLedger> {
-        self.timeline.as_ref().map(|timeline| timeline.account().entry(&self.uid, self.source, adopted))
+        self.timeline.as_ref().map(|timeline| timeline.ledger_builder().entry(&self.uid, self.source, adopted))
     }
 
     /// When the present must be looked at again even if nothing arrives, in ticks of arrival; `behind` is the look-ahead.
@@ -428,7 +428,7 @@ impl Member {
     /// What was taken for a stall in `from..to` has the cause that is known now.
     fn correct(&mut self, from: i64, to: i64) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.explain(from - GRACE, to, STALL, &self.presence);
+            timeline.attribute(from - GRACE, to, STALL, &self.presence);
         }
     }
 }

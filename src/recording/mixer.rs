@@ -12,12 +12,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::attendance::Attendance;
-use super::hole::Piece;
 use super::limiter::{AHEAD, BLOCK, Limiter};
+use super::mix_buffer::MixBuffer;
+use super::mix_source::MixSource;
+use super::open_gap::Chunk;
 use super::peaks::{PeakSource, Wave, Waveform};
 use super::segmenter::Segmenter;
-use super::sheet::Sheet;
-use super::talker::Talker;
 use super::{AudioProfile, Output, PlaylistId};
 use crate::codec::opus::{self, ResumableEncoder};
 use crate::units::Ticks;
@@ -29,7 +29,7 @@ const SLOT: i64 = Ticks::from_ms(20).0 as i64;
 const KNOWN_BEYOND: i64 = opus::LOOKAHEAD.0 as i64 + (AHEAD * BLOCK) as i64;
 
 /// How long the mix goes on being encoded after the last sound.
-const TAIL: i64 = Ticks::from_ms(500).0 as i64;
+const ENCODER_TAIL: i64 = Ticks::from_ms(500).0 as i64;
 
 /// How long before a sound it begins to be encoded.
 const LEAD: i64 = SLOT + KNOWN_BEYOND;
@@ -66,8 +66,8 @@ struct Span {
 /// The pieces of one uid that are not in the mix yet.
 #[derive(Debug, Serialize, Deserialize)]
 struct Part {
-    talker: Talker,
-    pieces: VecDeque<Piece>,
+    mix_source: MixSource,
+    chunks: VecDeque<Chunk>,
 }
 
 /// See the module's documentation.
@@ -79,7 +79,7 @@ pub(super) struct Mixer {
     /// Stretches in which somebody is heard, in order, apart from each other.
     heard: VecDeque<(i64, i64)>,
     cursor: i64,
-    sheet: Sheet,
+    mix_buffer: MixBuffer,
     limiter: Limiter,
     /// What it sounds like, for players.
     wave: Wave,
@@ -97,7 +97,7 @@ impl Mixer {
             parts: Vec::new(),
             heard: VecDeque::new(),
             cursor: 0,
-            sheet: Sheet::new(channels),
+            mix_buffer: MixBuffer::new(channels),
             limiter: Limiter::new(channels),
             wave: Wave::default(),
             encoder: None,
@@ -105,18 +105,18 @@ impl Mixer {
     }
 
     /// Takes the next pieces of the timeline of uid number `index`.
-    pub(super) fn listen(&mut self, index: usize, pieces: &[Piece]) {
+    pub(super) fn listen(&mut self, index: usize, chunks: &[Chunk]) {
         let channels = self.profile.channels();
         while self.parts.len() <= index {
-            self.parts.push(Part { talker: Talker::new(channels), pieces: VecDeque::new() });
+            self.parts.push(Part { mix_source: MixSource::new(channels), chunks: VecDeque::new() });
         }
-        for piece in pieces {
+        for chunk in chunks {
             // Pauses that were caught up with lie behind the mix and need not wait.
-            if piece.end() >= self.cursor {
-                self.parts[index].pieces.push_back(piece.clone());
+            if chunk.end() >= self.cursor {
+                self.parts[index].chunks.push_back(chunk.clone());
             }
-            if Talker::is_audible(piece) {
-                self.hear(piece.at(), piece.end());
+            if MixSource::is_audible(chunk) {
+                self.hear(chunk.at(), chunk.end());
             }
         }
     }
@@ -135,7 +135,7 @@ impl Mixer {
     /// All coders become what they would be if they were put away and taken up again.
     pub(super) fn restart_coders(&mut self) {
         self.encoder.iter_mut().for_each(ResumableEncoder::restart);
-        self.parts.iter_mut().for_each(|part| part.talker.restart_decoder());
+        self.parts.iter_mut().for_each(|part| part.mix_source.restart_decoder());
     }
 
     /// The position at or after which the open segment will close, and what must be known beyond it; none while the channel is empty
@@ -148,12 +148,13 @@ impl Mixer {
 
     /// Whether nobody is heard at its end or behind it, as far as is known.
     pub(super) fn is_still(&self) -> bool {
-        self.encoder.is_none() && self.heard.back().is_none_or(|(_, end)| end.saturating_add(TAIL) <= self.cursor)
+        self.encoder.is_none()
+            && self.heard.back().is_none_or(|(_, end)| end.saturating_add(ENCODER_TAIL) <= self.cursor)
     }
 
     /// The level of uid number `index`, in dBFS.
     pub(super) fn level(&self, index: usize) -> Option<f32> {
-        self.parts.get(index).map(|part| part.talker.meter.dbfs(self.cursor))
+        self.parts.get(index).map(|part| part.mix_source.meter.dbfs(self.cursor))
     }
 
     /// The waveform of the mix.
@@ -163,7 +164,7 @@ impl Mixer {
 
     /// The waveform of uid number `index`.
     pub(super) fn waveform_of(&self, index: usize) -> Option<Waveform> {
-        self.parts.get(index).map(|part| part.talker.meter.wave.waveform(PeakSource::Decoded))
+        self.parts.get(index).map(|part| part.mix_source.meter.wave.waveform(PeakSource::Decoded))
     }
 
     fn make(&mut self, until: i64, last_word: bool, attendance: Attendance<'_>, out: &mut impl Extend<Output>) {
@@ -173,19 +174,19 @@ impl Mixer {
                 Plan::Mix => self.mix(span, out),
             }
             self.cursor = span.to;
-            self.sheet.turn(span.to);
+            self.mix_buffer.turn(span.to);
         }
     }
 
     /// The next span that ends by `until`.
     fn plan(&mut self, until: i64, last_word: bool) -> Option<Span> {
-        while self.heard.front().is_some_and(|(_, end)| end.saturating_add(TAIL) <= self.cursor) {
+        while self.heard.front().is_some_and(|(_, end)| end.saturating_add(ENCODER_TAIL) <= self.cursor) {
             self.heard.pop_front();
         }
         let from = self.cursor;
         let next = self.heard.front().map(|(start, end)| {
             let begins = (start - LEAD).div_euclid(SLOT) * SLOT;
-            (begins.max(from), (end + TAIL + SLOT - 1).div_euclid(SLOT) * SLOT)
+            (begins.max(from), (end + ENCODER_TAIL + SLOT - 1).div_euclid(SLOT) * SLOT)
         });
         let span = match next {
             Some((begins, ends)) if begins <= from => {
@@ -206,7 +207,7 @@ impl Mixer {
         self.limiter.rest();
         self.play(span.to);
         for part in &mut self.parts {
-            part.talker.rest(span.to);
+            part.mix_source.rest(span.to);
         }
         let mut written = span.from;
         for (from, to) in attendance.of(span.from, span.to).into_iter().chain([(span.to, span.to)]) {
@@ -225,14 +226,14 @@ impl Mixer {
     fn mix(&mut self, span: Span, out: &mut impl Extend<Output>) {
         self.play(span.to + KNOWN_BEYOND);
         let length = (span.to - span.from) as usize;
-        self.limiter.run(self.sheet.front(length + AHEAD * BLOCK), length / BLOCK);
+        self.limiter.run(self.mix_buffer.front(length + AHEAD * BLOCK), length / BLOCK);
         let profile = self.profile;
         let encoder = self.encoder.get_or_insert_with(|| {
             ResumableEncoder::new(profile.channels(), profile.bit_rate(), COMPLEXITY)
                 .expect("libopus makes encoders of 1 or 2 channels at 48 kHz unless memory is out")
         });
         let mut at = span.from;
-        for slot in self.sheet.front(length).chunks(SLOT as usize * usize::from(profile.channels())) {
+        for slot in self.mix_buffer.front(length).chunks(SLOT as usize * usize::from(profile.channels())) {
             let packet = encoder.encode(slot).expect("libopus encodes 20 ms of finite samples");
             self.segmenter.push(packet, Ticks(SLOT as u64), out);
             self.wave.mark(at, slot.iter().fold(0.0, |peak, sample| sample.abs().max(peak)));
@@ -242,17 +243,17 @@ impl Mixer {
 
     /// Lets everybody play what begins before `until`.
     fn play(&mut self, until: i64) {
-        for Part { talker, pieces } in &mut self.parts {
-            while let Some(piece) = pieces.front().filter(|piece| piece.at() < until) {
-                talker.play(piece, &mut self.sheet);
-                pieces.pop_front();
+        for Part { mix_source, chunks } in &mut self.parts {
+            while let Some(chunk) = chunks.front().filter(|chunk| chunk.at() < until) {
+                mix_source.play(chunk, &mut self.mix_buffer);
+                chunks.pop_front();
             }
         }
     }
 
     /// Notes that somebody is heard in `from..to`.
     fn hear(&mut self, from: i64, to: i64) {
-        let near = |(start, end): &(i64, i64)| from <= end + LEAD + TAIL && to + LEAD + TAIL >= *start;
+        let near = |(start, end): &(i64, i64)| from <= end + LEAD + ENCODER_TAIL && to + LEAD + ENCODER_TAIL >= *start;
         let (mut from, mut to) = (from, to);
         let first = self.heard.iter().position(near);
         while let Some((start, end)) = first.and_then(|first| self.heard.get(first)).copied().filter(near) {

@@ -12,7 +12,7 @@ use crate::codec::opus;
 use crate::units::Ticks;
 
 /// How long a difference waits for a quiet packet.
-const PATIENCE: i64 = Ticks::from_secs(2).0 as i64;
+const TIMEOUT: i64 = Ticks::from_secs(2).0 as i64;
 
 /// RFC 6464: this or quieter, in -dBov, is silence.
 const QUIET_LEVEL: u8 = 60;
@@ -41,7 +41,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// The next packet of a run would be written at `cursor`, but belongs at `place`.
-    pub(super) fn judge(&mut self, packet: &Queued, cursor: i64, place: i64) -> Step {
+    pub(super) fn estimate(&mut self, packet: &Queued, cursor: i64, place: i64) -> Step {
         let frame = FRAME.max(packet.duration);
         let behind = cursor - place;
         if behind.abs() <= frame * 3 / 4 {
@@ -49,7 +49,7 @@ impl Pace {
             return Step::On;
         }
         let since = *self.waiting.get_or_insert(cursor);
-        let now = self.is_quiet(packet) || cursor - since > PATIENCE;
+        let now = self.is_quiet(packet) || cursor - since > TIMEOUT;
         let step = match behind {
             _ if behind > frame || (behind > 0 && now) => Step::LeaveOut,
             _ if behind < -frame => Step::Fill,
@@ -97,7 +97,7 @@ mod tests {
         for (behind, step) in
             [(0, Step::On), (720, Step::On), (-720, Step::On), (961, Step::LeaveOut), (-961, Step::Fill)]
         {
-            assert_eq!(pace().judge(&loud, 10_000 + behind, 10_000), step, "{behind} behind");
+            assert_eq!(pace().estimate(&loud, 10_000 + behind, 10_000), step, "{behind} behind");
         }
     }
 
@@ -105,11 +105,11 @@ mod tests {
     fn a_difference_waits_for_a_quiet_packet_but_not_for_ever() {
         for (behind, step) in [(800, Step::LeaveOut), (-800, Step::Insert)] {
             let mut pace = pace();
-            assert_eq!(pace.judge(&packet(80), 10_000 + behind, 10_000), Step::On);
-            assert_eq!(pace.judge(&packet(10), 20_000 + behind, 20_000), step);
-            assert_eq!(pace.judge(&packet(80), 30_000 + behind, 30_000), Step::On);
-            let late = 30_000 + PATIENCE + 1;
-            assert_eq!(pace.judge(&packet(80), late + behind, late), step);
+            assert_eq!(pace.estimate(&packet(80), 10_000 + behind, 10_000), Step::On);
+            assert_eq!(pace.estimate(&packet(10), 20_000 + behind, 20_000), step);
+            assert_eq!(pace.estimate(&packet(80), 30_000 + behind, 30_000), Step::On);
+            let late = 30_000 + TIMEOUT + 1;
+            assert_eq!(pace.estimate(&packet(80), late + behind, late), step);
         }
     }
 
@@ -117,6 +117,6 @@ mod tests {
     fn the_level_says_quiet_too() {
         let mut quiet = packet(80);
         quiet.level = Some(QUIET_LEVEL);
-        assert_eq!(pace().judge(&quiet, 10_800, 10_000), Step::LeaveOut);
+        assert_eq!(pace().estimate(&quiet, 10_800, 10_000), Step::LeaveOut);
     }
 }

@@ -263,7 +263,7 @@ impl Presence {
 
     /// Cuts `from..to`, for which the states say `why`, where this worker was deaf to what it was to hear.
     fn deafness(&self, from: i64, to: i64, why: Option<Why>, each: &mut impl FnMut(i64, i64, Option<Why>)) {
-        let reach = if why.is_none() { GRACE } else { 0 };
+        let address_policy = if why.is_none() { GRACE } else { 0 };
         let heard = why.is_none_or(|why| {
             let broken = matches!(why.cause, Cause::ChannelDisconnected | Cause::Overload);
             (why.near && why.cause != Cause::WorkerRestart) || (why.due && broken)
@@ -271,7 +271,7 @@ impl Presence {
         let mut at = from;
         for (index, deaf) in self.deaf.iter().enumerate().filter(|_| heard) {
             let next = self.deaf.get(index + 1).map_or(i64::MAX, |next| next.from);
-            let (start, end) = ((deaf.from - reach).max(at), (deaf.to + reach).min(next).min(to));
+            let (start, end) = ((deaf.from - address_policy).max(at), (deaf.to + address_policy).min(next).min(to));
             if start < end {
                 if at < start {
                     each(at, start, why);

@@ -9,7 +9,7 @@ use super::Output;
 use crate::units::{Ticks, Uid};
 
 /// How long nothing may come before nothing is received.
-const PATIENCE: i64 = Ticks::from_secs(2).0 as i64;
+const TIMEOUT: i64 = Ticks::from_secs(2).0 as i64;
 
 /// See the module's documentation.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Receiving {
 
     /// When it ends if nothing comes.
     pub(super) fn deadline(&self) -> Option<i64> {
-        self.last.map(|last| last + PATIENCE)
+        self.last.map(|last| last + TIMEOUT)
     }
 }
 
@@ -63,10 +63,10 @@ mod tests {
             receiving.packet(&uid, packet * 19_200, &mut out);
         }
         assert_eq!(out, [state(&uid, true, 0)]);
-        receiving.step(&uid, 9 * 19_200 + PATIENCE, &mut out);
-        receiving.packet(&uid, 9 * 19_200 + 2 * PATIENCE, &mut out);
-        receiving.stop(&uid, 9 * 19_200 + 2 * PATIENCE + 1, &mut out);
-        receiving.stop(&uid, 9 * 19_200 + 2 * PATIENCE + 2, &mut out);
+        receiving.step(&uid, 9 * 19_200 + TIMEOUT, &mut out);
+        receiving.packet(&uid, 9 * 19_200 + 2 * TIMEOUT, &mut out);
+        receiving.stop(&uid, 9 * 19_200 + 2 * TIMEOUT + 1, &mut out);
+        receiving.stop(&uid, 9 * 19_200 + 2 * TIMEOUT + 2, &mut out);
         let states: Vec<bool> =
             out.iter().map(|output| matches!(output, Output::StreamState { receiving: true, .. })).collect();
         assert_eq!(states, [true, false, true, false]);

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::attendance::Attendance;
 use super::grid::{FRAME, LOOKAHEAD, MAX_A_STEP, STEP};
-use super::hole::Piece;
 use super::member::Member;
 use super::mixer::Mixer;
+use super::open_gap::Chunk;
 use super::source::MAX_SOURCES;
-use super::strays::Strays;
 use super::stretches::Stretches;
+use super::unknown_tracks::UnknownTracks;
 use super::{Cause, Input, Output, Packet, Selection, Spec, StallCause, TimedInput, TrackKind};
 use crate::units::{Ticks, TrackId, Uid};
 
@@ -66,13 +66,13 @@ pub struct Recorder {
     next_step: i64,
     restarted: Option<i64>,
     #[serde(skip)]
-    pieces: Vec<Piece>,
+    chunks: Vec<Chunk>,
     mixer: Option<Mixer>,
     out: VecDeque<Output>,
     finished: bool,
     /// Packets of tracks that were never announced.
     #[serde(default)]
-    strays: Strays,
+    unknown_tracks: UnknownTracks,
     /// Stretches whose sound was kept as the bucket held it.
     #[serde(default)]
     adopted: Stretches,
@@ -101,11 +101,11 @@ impl Recorder {
             last_packet: 0,
             next_step: STEP.0 as i64,
             restarted: None,
-            pieces: Vec::new(),
+            chunks: Vec::new(),
             mixer,
             out,
             finished: false,
-            strays: Strays::default(),
+            unknown_tracks: UnknownTracks::default(),
             adopted: Stretches::default(),
             lost: Stretches::default(),
             kinds: BTreeMap::new(),
@@ -140,15 +140,15 @@ impl Recorder {
         self.reports_end(end);
         let (mut index, mut room) = (0, true);
         while index < self.members.len() {
-            self.pieces.clear();
-            while let Some(clash) = self.members[index].write_out(end, room, &mut self.pieces) {
+            self.chunks.clear();
+            while let Some(clash) = self.members[index].write_out(end, room, &mut self.chunks) {
                 room = self.resolve(index, clash);
             }
-            self.members[index].finish(end, &mut self.pieces, &mut self.out);
+            self.members[index].finish(end, &mut self.chunks, &mut self.out);
             self.hear(index);
             (index, room) = (index + 1, true);
         }
-        self.strays.finish();
+        self.unknown_tracks.finish();
         if let Some(mixer) = &mut self.mixer {
             mixer.finish(end, Attendance(&self.members), &mut self.out);
         }
@@ -237,12 +237,12 @@ impl Recorder {
         let mut known = horizon;
         let (mut index, mut room) = (0, true);
         while index < self.members.len() {
-            self.pieces.clear();
+            self.chunks.clear();
             let limit = self.limit(index, horizon);
-            while let Some(clash) = self.members[index].step((now, limit), room, &mut self.pieces) {
+            while let Some(clash) = self.members[index].step((now, limit), room, &mut self.chunks) {
                 room = self.resolve(index, clash);
             }
-            self.members[index].stepped(now, limit, &self.pieces, &mut self.out);
+            self.members[index].stepped(now, limit, &self.chunks, &mut self.out);
             self.hear(index);
             known = known.min(self.members[index].written().unwrap_or(horizon));
             (index, room) = (index + 1, true);
@@ -265,8 +265,8 @@ impl Recorder {
     /// Gives what was written of a source to whom it concerns.
     fn hear(&mut self, index: usize) {
         match &mut self.mixer {
-            Some(mixer) => mixer.listen(index, &self.pieces),
-            None => self.members[index].listen(&self.pieces),
+            Some(mixer) => mixer.listen(index, &self.chunks),
+            None => self.members[index].listen(&self.chunks),
         }
         self.members[index].lose_all(&self.lost);
     }
@@ -280,11 +280,11 @@ impl Recorder {
             }
             Input::Left { uid } => {
                 let sources = self.sources_of(&uid);
-                let strays = &mut self.strays;
+                let unknown_tracks = &mut self.unknown_tracks;
                 self.tracks.retain(|track, owner| {
                     let gone = sources.contains(owner);
                     if gone {
-                        strays.removed(*track, at);
+                        unknown_tracks.removed(*track, at);
                     }
                     !gone
                 });
@@ -325,7 +325,7 @@ impl Recorder {
             }
             Input::ChannelLost { since } => self.cut_off((since.0 as i64).min(at), at),
             Input::ChannelUp => {
-                self.strays.rejoins(at);
+                self.unknown_tracks.rejoins(at);
                 self.restarted = self.restarted.map(|restarted| if restarted == UNREACHED { at } else { restarted });
                 self.members.iter_mut().for_each(|member| member.is_reached(at));
             }
@@ -356,11 +356,11 @@ impl Recorder {
                 self.sources_of(&uid).into_iter().for_each(|source| self.members[source].is_unheard(since, at));
             }
             Input::InputsLost { from } => {
-                self.strays.damaged();
+                self.unknown_tracks.damaged();
                 self.is_deaf(from, at, Cause::JournalDamaged);
             }
             Input::WorkerRestarted => {
-                self.strays.rejoins(at);
+                self.unknown_tracks.rejoins(at);
                 self.tracks.clear();
                 self.kinds.clear();
                 self.restarted = Some(at);
@@ -374,7 +374,7 @@ impl Recorder {
 
     /// The channel is out of reach since `since`, which was noticed at `at`.
     fn cut_off(&mut self, since: i64, at: i64) {
-        self.strays.rejoins(at);
+        self.unknown_tracks.rejoins(at);
         self.restarted = self.restarted.map(|_| UNREACHED);
         self.members.iter_mut().for_each(|member| member.is_cut_off(since, at));
     }
@@ -388,7 +388,7 @@ impl Recorder {
     fn remove(&mut self, track: TrackId, at: i64) {
         if let Some(source) = self.tracks.remove(&track) {
             self.kinds.remove(&track);
-            self.strays.removed(track, at);
+            self.unknown_tracks.removed(track, at);
             self.members[source].remove(track, at);
             self.hush(&self.members[source].uid.clone(), at);
         }
@@ -397,7 +397,7 @@ impl Recorder {
     fn packet(&mut self, packet: &Packet, at: i64) {
         self.last_packet = at;
         let Some(source) = self.tracks.get(&packet.track).copied() else {
-            self.strays.packet(packet, at);
+            self.unknown_tracks.packet(packet, at);
             return;
         };
         if self.members[source].is_said_to_speak() && !packet.payload.is_empty() {

@@ -3,7 +3,7 @@
 //! Positions are ticks on the timeline. Borders of segments of this recorder lie on multiples of 2.5 ms, the shortest Opus frame, so a
 //! part has exactly the length asked for; any other border is met to less than that.
 
-use super::hole::LONGEST_CONCEALED;
+use super::open_gap::LONGEST_CONCEALED;
 use super::{PlaylistId, Segment};
 use crate::codec::fmp4::{self, Fmp4Error, Sample};
 use crate::codec::{opus, silent};

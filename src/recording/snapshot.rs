@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use self::older::Older;
 use super::Recorder;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// What a snapshot begins with.
 const MAGIC: [u8; 4] = *b"CREC";
@@ -45,11 +45,11 @@ pub enum SnapshotError {
     Damaged(&'static str),
 }
 
-impl Explain for SnapshotError {
-    fn fault(&self) -> Fault {
+impl Classify for SnapshotError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Version(_) => Fault::ours("snapshot_version", false),
-            Self::Damaged(_) => Fault::ours("snapshot_damaged", false),
+            Self::Version(_) => ErrorClass::ours("snapshot_version", false),
+            Self::Damaged(_) => ErrorClass::ours("snapshot_damaged", false),
         }
     }
 }

@@ -1,22 +1,22 @@
 //! One RTP stream (a track's SSRC): puts packets in order, drops copies, counts what is missing. Where a packet belongs is judged
-//! in [`regime`].
+//! in [`rtp_clock`].
 //!
 //! Invariants: packets are taken in the order of their sequence numbers, each at most once; at most [`MAX_QUEUED`] wait, and the few that
 //! show that a sender counts anew.
 
-mod anew;
 mod clock;
+mod resync;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use self::anew::{Anew, Newest, Weighed};
 use self::clock::Clock;
+use self::resync::{Newest, SenderRestart, Weighed};
 use super::Packet;
 use super::baseline::Baseline;
-use super::regime::{self, Head, Place};
+use super::rtp_clock::{self, Head, Placement};
 use super::unwrap::{Sequences, Times};
 use crate::codec::opus::{self, PacketError};
 use crate::codec::raw;
@@ -131,7 +131,7 @@ pub(super) struct Stream {
     overflowed: i64,
     /// Packets that may be of a sender that counts anew.
     #[serde(default)]
-    anew: Anew,
+    resync: SenderRestart,
     /// Arrival of the last sound taken.
     #[serde(default)]
     heard: Option<i64>,
@@ -149,7 +149,7 @@ impl Stream {
 
     /// Offers a packet of so much sound that arrived at `arrival`, which never decreases.
     pub(super) fn offer_as(&mut self, packet: &Packet, sound: Result<Ticks, PacketError>, arrival: i64) -> Offer {
-        let before = self.anew.of_before(packet.sequence, packet.timestamp, arrival);
+        let before = self.resync.of_before(packet.sequence, packet.timestamp, arrival);
         let before = before.filter(|_| !self.clock.is_foreign());
         let (sequence, time) = before
             .map(|before| (before.sequence, before.time))
@@ -175,13 +175,13 @@ impl Stream {
                 Weighed::Known(queued)
             } else {
                 let offset = self.clock.offset().zip(self.baseline.recent()).map(|(media, lag)| media + lag);
-                self.anew.weigh(queued, newest, offset, self.clock.is_foreign())
+                self.resync.weigh(queued, newest, offset, self.clock.is_foreign())
             };
             match weighed {
                 Weighed::Known(known) => queued = known,
                 Weighed::Held => return Offer::Queued,
                 Weighed::Run(run) => {
-                    self.count_anew(run);
+                    self.count_from_new(run);
                     return Offer::Queued;
                 }
             }
@@ -230,22 +230,22 @@ impl Stream {
     /// will arrive any more.
     pub(super) fn head(&mut self, now: i64, last_word: bool) -> Head {
         self.clock.read(&mut self.queue, &self.baseline, self.taken, self.lost);
-        regime::judge(&self.queue, &self.baseline, self.heard, now, last_word)
+        rtp_clock::estimate(&self.queue, &self.baseline, self.heard, now, last_word)
     }
 
     /// Takes the first packet with sound, which belongs at `place`.
-    pub(super) fn take(&mut self, place: Place) -> Option<Taken> {
+    pub(super) fn take(&mut self, place: Placement) -> Option<Taken> {
         while self.queue.front()?.duration == 0 {
             self.skip();
         }
         let packet = self.queue.pop_front()?;
         self.pass(packet.sequence);
-        if place.anew {
+        if place.resync {
             self.baseline.restart();
         }
         // The first packet may be late itself, after a change of clock, a long pause, or ever: the lag that placed it is the one to go
         // on from.
-        let known = !place.anew && self.baseline.floor(packet.arrival).is_some();
+        let known = !place.resync && self.baseline.floor(packet.arrival).is_some();
         self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.media) });
         let pause = self.clock.end().or(self.end).map(|end| packet.media - end);
         self.clock.take(&packet);
@@ -352,30 +352,30 @@ impl Stream {
 
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.anew.held().0 == 0
+        self.queue.is_empty() && self.resync.held().0 == 0
     }
 
     /// Packets whose numbers made no sense, since it was asked last: how many, and how much sound.
     pub(super) fn strays(&mut self) -> (u64, i64) {
-        self.anew.strays()
+        self.resync.strays()
     }
 
     /// Drops all that waits: how many packets with sound, and how much of it.
     pub(super) fn clear(&mut self) -> (u64, i64) {
         let dropped = self.waiting();
         self.queue.clear();
-        self.anew.clear();
+        self.resync.clear();
         dropped
     }
 
     /// What waits: how many packets with sound, and how much of it.
     pub(super) fn waiting(&self) -> (u64, i64) {
         let sounds = self.queue.iter().filter(|queued| queued.duration > 0);
-        sounds.fold(self.anew.held(), |(packets, sound), queued| (packets + 1, sound + queued.duration))
+        sounds.fold(self.resync.held(), |(packets, sound), queued| (packets + 1, sound + queued.duration))
     }
 
     /// The sender counts anew from the first of these on.
-    fn count_anew(&mut self, run: Vec<Queued>) {
+    fn count_from_new(&mut self, run: Vec<Queued>) {
         for (index, mut queued) in run.into_iter().enumerate() {
             let number = queued.sequence as u16;
             queued.sequence = if index == 0 { self.sequences.restart(number) } else { self.sequences.unwrap(number) };
@@ -410,7 +410,7 @@ mod tests {
     const SOUND: &[u8] = &[0x78, 1, 2];
 
     fn take_all(stream: &mut Stream) -> Vec<(i64, i64)> {
-        let place = Place { at: 0, anew: false };
+        let place = Placement { at: 0, resync: false };
         std::iter::from_fn(|| stream.take(place)).map(|taken| (taken.packet.sequence, taken.lost)).collect()
     }
 

@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::{Instant, Sleep};
 
 use super::BodyTime;
-use super::registry::{Place, Request, Wait};
+use super::registry::{ConnectionPermit, Request, Wait};
 
 type Frame = http_body::Frame<Bytes>;
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -39,14 +39,14 @@ impl TooSlow {
 /// A request's body: while it does not come, its connection keeps the port waiting.
 pub(super) struct Incoming {
     inner: UnsyncBoxBody<Bytes, BoxError>,
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
     time: BodyTime,
     /// Made at the first wait.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
-    pub(super) fn wrap<B>(inner: B, place: &Arc<Place>) -> Body
+    pub(super) fn wrap<B>(inner: B, place: &Arc<ConnectionPermit>) -> Body
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -89,7 +89,7 @@ impl HttpBody for Incoming {
 /// An answer's body: when it is gone, the connection waits for its next request.
 pub(super) struct Outgoing {
     pub(super) inner: Body,
-    pub(super) place: Arc<Place>,
+    pub(super) place: Arc<ConnectionPermit>,
     pub(super) _request: Request,
 }
 

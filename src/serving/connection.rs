@@ -23,19 +23,19 @@ use tower::{Service, ServiceExt};
 
 use super::body::{Incoming, Outgoing};
 use super::client_ip;
-use super::registry::Place;
+use super::registry::ConnectionPermit;
 use super::socket::Socket;
 
 pub(super) async fn serve(
     stream: TcpStream,
     address: SocketAddr,
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
     router: Router,
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
     let socket = TokioIo::new(Socket::new(stream, Arc::clone(&place)));
-    let desk = TowerToHyperService::new(Desk { router, address, place: Arc::clone(&place) });
+    let desk = TowerToHyperService::new(RequestService { router, address, place: Arc::clone(&place) });
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     // Heads have their time from the place, which knows a pause between requests from a head that does not come.
     builder.http1().header_read_timeout(None);
@@ -60,13 +60,13 @@ pub(super) async fn serve(
 
 /// Answers the requests of a connection.
 #[derive(Clone)]
-struct Desk {
+struct RequestService {
     router: Router,
     address: SocketAddr,
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
 }
 
-impl<B> Service<Request<B>> for Desk
+impl<B> Service<Request<B>> for RequestService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -22,7 +22,7 @@ struct Table {
     open: usize,
     /// The next wait's number: waits are in the order in which they began.
     next: u64,
-    waiting: BTreeMap<u64, Weak<Place>>,
+    waiting: BTreeMap<u64, Weak<ConnectionPermit>>,
     /// Connections of each address; of trusted proxies none are counted.
     connections: HashMap<IpAddr, usize>,
     /// Requests under way of each address behind a trusted proxy.
@@ -31,7 +31,7 @@ struct Table {
 
 /// A connection's place. Dropping it gives the place back.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     registry: Arc<Registry>,
     address: IpAddr,
     /// Whether it counts for its address.
@@ -79,7 +79,7 @@ impl Registry {
     }
 
     /// A place for a connection from `ip`, if there is or can be one.
-    pub(super) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Arc<Place>> {
+    pub(super) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Arc<ConnectionPermit>> {
         let counted = !self.is_proxy(ip);
         let address = network(ip);
         let mut table = self.table();
@@ -95,7 +95,7 @@ impl Registry {
             *table.connections.entry(address).or_default() += 1;
         }
         drop(table);
-        let place = Arc::new(Place {
+        let place = Arc::new(ConnectionPermit {
             registry: Arc::clone(self),
             address,
             counted,
@@ -144,7 +144,7 @@ impl Table {
         true
     }
 
-    fn leave(&mut self, place: &Place) {
+    fn leave(&mut self, place: &ConnectionPermit) {
         self.open -= 1;
         if place.counted {
             count_down(&mut self.connections, place.address);
@@ -152,7 +152,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// The port waits for the client from now on, at most until `deadline`. A wait of the same kind goes on.
     pub(super) fn waits(self: &Arc<Self>, wait: Wait, deadline: Option<Instant>) {
         let mut state = self.state();
@@ -273,7 +273,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let number = self.state().number;
         let mut table = self.registry.table();
@@ -329,7 +329,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn lost(place: &Place) -> bool {
+    fn lost(place: &ConnectionPermit) -> bool {
         place.lost.load(Ordering::Acquire)
     }
 

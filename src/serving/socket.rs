@@ -8,16 +8,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::registry::Place;
+use super::registry::ConnectionPermit;
 
 pub(super) struct Socket {
     stream: TcpStream,
     /// Held for as long as the socket lives, also when it was upgraded.
-    place: Arc<Place>,
+    place: Arc<ConnectionPermit>,
 }
 
 impl Socket {
-    pub(super) const fn new(stream: TcpStream, place: Arc<Place>) -> Self {
+    pub(super) const fn new(stream: TcpStream, place: Arc<ConnectionPermit>) -> Self {
         Self { stream, place }
     }
 

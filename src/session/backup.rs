@@ -9,8 +9,8 @@
 //! with one small object; no text is put before, and where it can't, only the final ones are. What was copied by an earlier run of the
 //! worker and is home by now is such a gap too: this run knows for sure only of the home.
 
-mod handing;
-mod shelves;
+mod copying;
+mod index;
 mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::shelves::{Place, Shelves};
+pub(super) use self::index::{ObjectIndex, Place};
 use self::trouble::Trouble;
 use super::BackupSettings;
+use super::pipeline::Answer;
 use super::upload::UploadState;
-use super::works::Answer;
 use crate::callback::event::{BackupState, RecordingEvent, Warning};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::recording::PlaylistId;
 use crate::storage::{Bucket, CopyQueue, Destination, KeyPrefix, Progress, SessionSpool, UploadReport, Uploader};
 use crate::units::WallMs;
@@ -65,12 +65,12 @@ pub struct BackupUse {
 
 /// What a second bucket is used with.
 #[derive(Clone)]
-pub(super) struct Means {
+pub(super) struct BackupTarget {
     pub(super) settings: BackupSettings,
     pub(super) uploader: Arc<Uploader>,
 }
 
-impl Means {
+impl BackupTarget {
     /// The second bucket of a recording; `folder` is the recording's own prefix.
     pub(super) fn bucket(&self, folder: &KeyPrefix) -> Bucket {
         let destination = self.settings.destination.clone();
@@ -83,9 +83,9 @@ impl Means {
 /// A recording's second bucket, used or not.
 #[derive(Default)]
 pub(super) struct Backup {
-    means: Option<Means>,
+    target: Option<BackupTarget>,
     using: Option<Using>,
-    shelves: Shelves,
+    index: ObjectIndex,
     /// An earlier run of the worker used it, since then, and did not say that this was over.
     resumed: Option<WallMs>,
     /// A use that could not begin is not tried again before.
@@ -121,11 +121,11 @@ struct Text {
 
 /// What there is to do about a second bucket.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum BackupTask {
     /// It is time to use it.
     Due,
     /// The copies say something.
-    Told(UploadReport),
+    EventDedup(UploadReport),
     /// Everything that was handed over is there for good.
     Drained,
     /// What the bucket can do is known as far as it will be: texts can be put.
@@ -135,13 +135,13 @@ pub(super) enum News {
 }
 
 impl Backup {
-    pub(super) fn new(means: Option<Means>) -> Self {
-        Self { means, ..Self::default() }
+    pub(super) fn new(target: Option<BackupTarget>) -> Self {
+        Self { target, ..Self::default() }
     }
 
     /// An earlier run of the worker used it.
     pub(super) fn resume(&mut self, since: Option<WallMs>) {
-        self.resumed = since.filter(|_| self.means.is_some());
+        self.resumed = since.filter(|_| self.target.is_some());
     }
 
     /// Whether it is used now.
@@ -151,7 +151,7 @@ impl Backup {
 
     /// When it is to be used, as far as `progress` of the way to the own bucket tells.
     pub(super) fn due(&self, progress: &Progress) -> Option<Instant> {
-        let after = self.means.as_ref().filter(|_| self.using.is_none())?.settings.after;
+        let after = self.target.as_ref().filter(|_| self.using.is_none())?.settings.after;
         let waits = progress.oldest?;
         let due = match self.resumed {
             None => waits + after,
@@ -162,27 +162,27 @@ impl Backup {
     }
 
     /// Waits for what there is to do; `due` is what [`Self::due`] said. For ever when nothing is. Cancelling loses nothing.
-    pub(super) async fn next(&mut self, due: Option<Instant>) -> News {
+    pub(super) async fn next(&mut self, due: Option<Instant>) -> BackupTask {
         match (&mut self.using, due) {
             (Some(using), _) => {
                 let watched = using.is_quiet() && !using.drained;
                 tokio::select! {
                     biased;
-                    Some(report) = using.reports.recv() => News::Told(report),
+                    Some(report) = using.reports.recv() => BackupTask::EventDedup(report),
                     () = proven(&mut using.proof) => {
                         using.proof = None;
-                        News::Proven
+                        BackupTask::Proven
                     }
                     () = using.queue.drained(), if watched => {
                         using.drained = true;
-                        News::Drained
+                        BackupTask::Drained
                     }
                     else => std::future::pending().await,
                 }
             }
             (None, Some(due)) => {
                 sleep_until(due).await;
-                News::Due
+                BackupTask::Due
             }
             (None, None) => std::future::pending().await,
         }
@@ -196,8 +196,8 @@ impl Backup {
         progress: &Progress,
         (now, wall): (Instant, WallMs),
     ) -> Option<RecordingEvent> {
-        let Means { uploader, .. } = self.means.clone()?;
-        let bucket = self.means.as_ref()?.bucket(folder);
+        let BackupTarget { uploader, .. } = self.target.clone()?;
+        let bucket = self.target.as_ref()?.bucket(folder);
         let (queue, reports) = uploader.spawn_copies(bucket.clone(), spool);
         let proof = (!bucket.is_known()).then(|| AbortOnDropHandle::new(tokio::spawn(prove(bucket.clone()))));
         let known = self.resumed.take();
@@ -213,7 +213,7 @@ impl Backup {
             bucket,
             proof,
         });
-        let reason = progress.trouble.map_or("slow", |fault| fault.code);
+        let reason = progress.trouble.map_or("slow", |error_class| error_class.code);
         let Progress { waiting_objects, waiting_bytes, .. } = *progress;
         let begun = BackupState::Begun { reason, waiting_objects, waiting_bytes };
         known.is_none().then(|| warning(since, begun))
@@ -226,7 +226,7 @@ impl Backup {
 
     /// Ends the use if the own bucket is well again; what is to be said of that.
     pub(super) fn end_if_well(&mut self, progress: &Progress, now: Instant) -> Option<RecordingEvent> {
-        let after = self.means.as_ref()?.settings.after;
+        let after = self.target.as_ref()?.settings.after;
         let well = progress.trouble.is_none() && progress.oldest.is_none_or(|waits| now - waits < after);
         if well { self.end(now) } else { None }
     }
@@ -269,9 +269,9 @@ impl Backup {
     }
 
     /// An attempt to copy failed; what is to be said of it.
-    pub(super) fn failed(&mut self, fault: Fault, attempts: u32, now: Instant) -> Option<RecordingEvent> {
+    pub(super) fn failed(&mut self, error_class: ErrorClass, attempts: u32, now: Instant) -> Option<RecordingEvent> {
         let since = self.using.as_ref()?.since;
-        self.trouble.failed(fault, attempts, now, since)
+        self.trouble.failed(error_class, attempts, now, since)
     }
 
     /// An attempt succeeded again; what is to be said of it.
@@ -292,7 +292,7 @@ impl Using {
 async fn prove(bucket: Bucket) {
     while let Err(error) = bucket.prove().await {
         tracing::debug!("what the backup can do is not known: {error}");
-        if !error.fault().retry {
+        if !error.error_class().retry {
             return;
         }
         sleep(PROVE_AGAIN).await;
@@ -336,7 +336,7 @@ mod tests {
         }))
         .unwrap();
         let settings = BackupSettings { destination: vendor::destination(&parts).unwrap(), after: AFTER };
-        Backup::new(Some(Means { settings, uploader: Arc::new(Uploader::new(RetryPolicy::default(), 1)) }))
+        Backup::new(Some(BackupTarget { settings, uploader: Arc::new(Uploader::new(RetryPolicy::default(), 1)) }))
     }
 
     #[tokio::test]
@@ -356,7 +356,7 @@ mod tests {
         backup.resume(Some(WallMs(7)));
         let waiting = Progress { oldest: Some(now), ..Progress::default() };
         assert_eq!(backup.due(&waiting), Some(now + RESUME_AFTER));
-        let failing = Progress { trouble: Some(Fault::destination("bucket_busy", true)), ..waiting };
+        let failing = Progress { trouble: Some(ErrorClass::destination("bucket_busy", true)), ..waiting };
         assert_eq!(backup.due(&failing), Some(now));
         assert_eq!(backup.end_if_well(&failing, now), None);
         let said = backup.end_if_well(&Progress::default(), now).unwrap().encode();

@@ -14,7 +14,7 @@ use crate::callback::event::LeaveCode;
 
 /// How long recordings have to leave their channels and to write down the rest. What is not written by then is what a crash
 /// would lose, less than a second.
-const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Sessions {
     /// Takes no new recordings, waits up to `patience` for those that run to end, and hands the others over: their bots leave the
@@ -28,7 +28,7 @@ impl Sessions {
         }
         let left = self.underway();
         let handed_over = join_all(left.iter().map(|entry| entry.hand_over()));
-        if timeout(HAND_OVER_PATIENCE, handed_over).await.is_err() {
+        if timeout(HAND_OVER_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!("some recordings did not leave their channels in time; they are recovered as after a crash");
         }
         if let Err(error) = self.0.backing.journal.flush().await {

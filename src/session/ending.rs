@@ -9,10 +9,10 @@
 //! it is done ([`last_log`]).
 
 mod cause;
+mod drain_wait;
 mod event_log;
 mod last_log;
 mod nothing;
-mod patience;
 
 use tokio::sync::mpsc;
 
@@ -20,12 +20,12 @@ pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
 pub(super) use self::nothing::{called_off, lost, never_entered};
 
+use self::drain_wait::{DrainWait, HandedOver};
 use self::event_log::{EventLog, sha256_hex};
-use self::patience::{HandedOver, Patience};
 use super::lines;
 use super::live::Command;
+use super::pipeline::{Next, Pipeline};
 use super::presence::Presence;
-use super::works::{Next, Works};
 use super::{EndedBy, File, Report, State};
 use crate::callback::event::{
     ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, ExitStatus, Module, PROGRESS_COMPLETE, RecordingEvent, UploadedFile,
@@ -37,7 +37,7 @@ use crate::units::Ticks;
 
 /// A recording whose core was told to finish.
 pub(super) struct Ending {
-    pub(super) works: Works,
+    pub(super) pipeline: Pipeline,
     pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) presence: Presence,
@@ -78,59 +78,61 @@ impl From<HandedOver> for Unfinished {
 impl Ending {
     /// Ends the recording.
     pub(super) async fn run(mut self, cause: Cause) {
-        let mut patience = Patience::new(self.works.desk().upload_patience);
+        let mut drain_wait = DrainWait::new(self.pipeline.context().upload_patience);
         let stored = match self.leave(cause).await {
-            Ok(()) => self.upload(&mut patience).await,
+            Ok(()) => self.upload(&mut drain_wait).await,
             Err(error) => Err(error.into()),
         };
         let place = match stored {
             Ok(place) => place,
-            Err(Unfinished::HandedOver) => return self.works.desk().settle().await,
+            Err(Unfinished::HandedOver) => return self.pipeline.context().settle().await,
             Err(Unfinished::Broken(error)) => {
                 self.fail(&error).await;
                 // What the spool holds gets to the bucket all the same.
-                while let Err(unfinished) = self.until_held(&mut patience, false).await {
+                while let Err(unfinished) = self.until_held(&mut drain_wait, false).await {
                     match unfinished {
-                        Unfinished::HandedOver => return self.works.desk().settle().await,
-                        Unfinished::Broken(error) => tracing::error!(sid = %self.works.desk().plan.sid, "{error}"),
+                        Unfinished::HandedOver => return self.pipeline.context().settle().await,
+                        Unfinished::Broken(error) => {
+                            tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}")
+                        }
                     }
                 }
                 Whereabouts::Broken
             }
         };
         self.conclude(place).await;
-        let desk = self.works.desk();
-        desk.journal.retire(&desk.plan.sid);
-        self.works.into_last_log(self.confirmations, self.commands).write().await;
+        let context = self.pipeline.context();
+        context.journal.retire(&context.plan.sid);
+        self.pipeline.into_last_log(self.confirmations, self.commands).write().await;
     }
 
     /// Says that the bot has left.
     async fn leave(&mut self, cause: Cause) -> Result<(), SpoolError> {
         let failure = cause.failure();
-        self.works.note(|report| {
+        self.pipeline.note(|report| {
             report.state = State::Stopping;
             report.idle = None;
             _ = report.ended_by.get_or_insert_with(|| cause.ended_by());
             let text = failure.as_ref().map(|(_, text)| text.clone());
             report.failure = text.or_else(|| report.failure.take());
         });
-        let shipped = self.works.caught_up().await;
-        let mut news: Vec<RecordingEvent> = failure.into_iter().map(|(event, _)| event).collect();
-        news.extend(self.audit());
+        let shipped = self.pipeline.caught_up().await;
+        let mut events: Vec<RecordingEvent> = failure.into_iter().map(|(event, _)| event).collect();
+        events.extend(self.audit());
         // An end that an earlier run began has said this already, with its own code.
-        news.push(RecordingEvent::RecorderLeave(cause.leave_code()));
-        let summary = Some(self.works.desk().summary());
+        events.push(RecordingEvent::RecorderLeave(cause.leave_code()));
+        let summary = Some(self.pipeline.context().summary());
         let update = SessionUpdate { state: Some(SessionState::Stopping), summary, ..SessionUpdate::default() };
-        self.works.tell(update, news).await;
+        self.pipeline.emit(update, events).await;
         shipped
     }
 
     /// The finished ledger has to add up: each packet has one fate, each moment one meaning. If it does not, nobody should trust it.
     fn audit(&self) -> Option<RecordingEvent> {
-        let report = self.works.report();
+        let report = self.pipeline.report();
         let wrong = report.ledger.audit(Some(Ticks::from_ms(report.duration_ms)));
         for what in &wrong {
-            tracing::error!(sid = %self.works.desk().plan.sid, "the ledger does not add up; please report it: {what}");
+            tracing::error!(sid = %self.pipeline.context().plan.sid, "the ledger does not add up; please report it: {what}");
         }
         let what = wrong.first()?;
         let text = format!("the recording's ledger does not add up ({} places); the first: {what}", wrong.len());
@@ -139,66 +141,66 @@ impl Ending {
     }
 
     /// Waits until everything is in a bucket, manifest and event log included.
-    async fn upload(&mut self, patience: &mut Patience) -> Result<Whereabouts, Unfinished> {
-        while !self.works.is_complete() && !self.works.is_backed_up() {
+    async fn upload(&mut self, drain_wait: &mut DrainWait) -> Result<Whereabouts, Unfinished> {
+        while !self.pipeline.is_complete() && !self.pipeline.is_backed_up() {
             tokio::select! {
-                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
-                news = self.works.backup_news() => self.works.tend_backup(news).await,
-                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
+                events = self.pipeline.backup_events() => self.pipeline.tend_backup(events).await,
+                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
             }
         }
         // Whole files are made of what the bucket has.
-        while self.works.make_last_files().await {
+        while self.pipeline.make_last_files().await {
             tokio::select! {
-                next = self.works.made_or_backup_news() => match next {
-                    Next::Made(made) => self.works.take_made(made).await,
-                    Next::Backup(news) => self.works.tend_backup(news).await,
+                next = self.pipeline.made_or_backup_events() => match next {
+                    Next::Made(made) => self.pipeline.take_made(made).await,
+                    Next::Backup(events) => self.pipeline.tend_backup(events).await,
                 },
-                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
-                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
+                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
             }
         }
-        if self.works.is_complete() {
+        if self.pipeline.is_complete() {
             // The manifest says what lies in the bucket in the end.
-            self.until_held(patience, false).await?;
+            self.until_held(drain_wait, false).await?;
         }
-        self.works.promise().await?;
-        let plan = self.works.desk().plan.clone();
-        self.works.desk().scribe.flush().await;
-        let log = EventLog::read(&self.works.desk().store, &plan.sid).await;
+        self.pipeline.plan_copies().await?;
+        let plan = self.pipeline.context().plan.clone();
+        self.pipeline.context().event_writer.flush().await;
+        let log = EventLog::read(&self.pipeline.context().store, &plan.sid).await;
         // The last upload of the log, with its last lines, follows when the recording is over.
         let log =
             log.inspect_err(|error| tracing::warn!(sid = %plan.sid, "the event log is uploaded later: {error}")).ok();
-        let manifest = self.works.manifest(&self.presence, log.as_ref().map(EventLog::covered));
+        let manifest = self.pipeline.manifest(&self.presence, log.as_ref().map(EventLog::covered));
         let sha256 = sha256_hex(manifest.as_bytes());
-        self.works.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
-        self.works.note(|report| report.manifest_sha256 = Some(sha256));
+        self.pipeline.upload_document(&manifest_name(&plan.sid, &plan.cname), manifest).await?;
+        self.pipeline.note(|report| report.manifest_sha256 = Some(sha256));
         // A name that can be written once is kept for the whole log.
         if let Some(log) = log.filter(|_| !plan.is_written_once())
-            && log.may_be_put(&self.works.queue().bucket(), &events_name(&plan.sid, &plan.cname)).await
+            && log.may_be_put(&self.pipeline.queue().bucket(), &events_name(&plan.sid, &plan.cname)).await
         {
-            self.works.upload_document(&events_name(&plan.sid, &plan.cname), log.text).await?;
+            self.pipeline.upload_document(&events_name(&plan.sid, &plan.cname), log.text).await?;
         }
-        self.until_held(patience, true).await
+        self.until_held(drain_wait, true).await
     }
 
     /// Waits until the bucket confirmed everything that was handed over, or, where that `may_be_away`, until the second one did.
-    async fn until_held(&mut self, patience: &mut Patience, may_be_away: bool) -> Result<Whereabouts, Unfinished> {
-        let queue = self.works.queue();
+    async fn until_held(&mut self, drain_wait: &mut DrainWait, may_be_away: bool) -> Result<Whereabouts, Unfinished> {
+        let queue = self.pipeline.queue();
         loop {
-            if may_be_away && self.works.is_backed_up() {
+            if may_be_away && self.pipeline.is_backed_up() {
                 return Ok(Whereabouts::Away);
             }
             tokio::select! {
                 biased;
-                Some(news) = self.confirmations.recv() => self.works.uploaded(news).await?,
+                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
                 // An object counts as drained only after its report was sent.
                 () = queue.drained() => match self.confirmations.try_recv() {
-                    Ok(news) => self.works.uploaded(news).await?,
+                    Ok(events) => self.pipeline.uploaded(events).await?,
                     Err(_) => return Ok(Whereabouts::Home),
                 },
-                news = self.works.backup_news() => self.works.tend_backup(news).await,
-                event = patience.next(&mut self.commands) => patience.heed(event, &mut self.works, &self.presence).await?,
+                events = self.pipeline.backup_events() => self.pipeline.tend_backup(events).await,
+                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
             }
         }
     }
@@ -206,47 +208,47 @@ impl Ending {
     /// Says that something could not be kept.
     async fn fail(&mut self, error: &SpoolError) {
         let text = error.to_string();
-        self.works.end_doubt();
+        self.pipeline.end_unread_primary();
         let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, &text);
-        self.works.note(|report| _ = report.failure.get_or_insert(text));
-        let update = SessionUpdate { summary: Some(self.works.desk().summary()), ..SessionUpdate::default() };
-        self.works.tell(update, vec![RecordingEvent::Error(said)]).await;
+        self.pipeline.note(|report| _ = report.failure.get_or_insert(text));
+        let update = SessionUpdate { summary: Some(self.pipeline.context().summary()), ..SessionUpdate::default() };
+        self.pipeline.emit(update, vec![RecordingEvent::Error(said)]).await;
     }
 
     /// Says the last words and makes the state final.
     async fn conclude(&mut self, place: Whereabouts) {
-        let mut report = self.works.report();
+        let mut report = self.pipeline.report();
         if place == Whereabouts::Home {
-            self.works.end_backup(true).await;
+            self.pipeline.end_backup(true).await;
             report.upload.backup = None;
         }
         let verdict = Some(report.verdict());
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         match place {
             Whereabouts::Home => {
-                news.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
-                news.push(RecordingEvent::Uploaded { files: files_of(&report, &report.files), verdict });
+                events.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
+                events.push(RecordingEvent::Uploaded { files: files_of(&report, &report.files), verdict });
             }
             Whereabouts::Away => {
                 if let Some(backup) = &mut report.upload.backup {
                     backup.away = true;
                 }
-                let files = files_of(&report, &self.works.begun_files());
-                news.push(RecordingEvent::Backuped { files, verdict });
+                let files = files_of(&report, &self.pipeline.begun_files());
+                events.push(RecordingEvent::Backuped { files, verdict });
             }
             Whereabouts::Broken => {}
         }
-        let ended = place != Whereabouts::Broken && !self.works.told().is_fatal();
+        let ended = place != Whereabouts::Broken && !self.pipeline.event_dedup().is_fatal();
         let (state, status) =
             if ended { (State::Ended, ExitStatus::Normal) } else { (State::Failed, ExitStatus::Abnormal) };
         let end_reason = report.ended_by.map(EndedBy::word);
-        news.push(RecordingEvent::SessionExit { status, verdict, end_reason });
-        (report.state, report.ended) = (state, Some((self.works.desk().clock)()));
-        self.works.desk().meters.recording_ended(state.word());
-        self.works.tell(final_update(&report, Sealed::Keep), news).await;
-        self.works.desk().scribe.flush().await;
-        lines::ended(&self.works.desk().plan, &report);
-        self.works.note(|known| *known = report);
+        events.push(RecordingEvent::SessionExit { status, verdict, end_reason });
+        (report.state, report.ended) = (state, Some((self.pipeline.context().clock)()));
+        self.pipeline.context().metrics.recording_ended(state.word());
+        self.pipeline.emit(final_update(&report, Sealed::Keep), events).await;
+        self.pipeline.context().event_writer.flush().await;
+        lines::ended(&self.pipeline.context().plan, &report);
+        self.pipeline.note(|known| *known = report);
     }
 }
 

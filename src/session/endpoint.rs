@@ -5,7 +5,7 @@ use std::io;
 use url::Url;
 
 use super::AppSettings;
-use crate::reach::{Reach, literal, look_up_public};
+use crate::address_policy::{AddressPolicy, literal, look_up_public};
 use crate::storage::{Bucket, Destination, Destinations};
 use crate::units::is_public;
 
@@ -33,13 +33,13 @@ pub(super) async fn refuse_private(endpoint: &Url) -> Result<(), String> {
 /// addresses. What the worker knows of the destination, it knows too.
 pub(super) fn connect(app: Option<&AppSettings>, destination: &Destination, known: &Destinations) -> Bucket {
     let (own, private) = (app.and_then(|app| app.storage.as_ref()), app.is_some_and(|app| app.private_endpoints));
-    Bucket::connect_within(destination, reach(own, private, destination)).remembered(known)
+    Bucket::connect_within(destination, address_policy(own, private, destination)).remembered(known)
 }
 
 /// What the operator named himself, as the app's `own` storage, may be anywhere; so may Amazon, whose names are ours.
-fn reach(own: Option<&Destination>, private: bool, destination: &Destination) -> Reach {
+fn address_policy(own: Option<&Destination>, private: bool, destination: &Destination) -> AddressPolicy {
     let named_by_us = destination.endpoint.is_none() || own.is_some_and(|own| own.endpoint == destination.endpoint);
-    if private || named_by_us { Reach::Anywhere } else { Reach::Public }
+    if private || named_by_us { AddressPolicy::Anywhere } else { AddressPolicy::Public }
 }
 
 #[cfg(test)]
@@ -95,15 +95,15 @@ mod tests {
         };
         let (ours, theirs) = (at("http://store.internal:9000"), at("http://store.example.com"));
         for (own, private, destination, allowed) in [
-            (None, false, &theirs, Reach::Public),
-            (Some(&ours), false, &theirs, Reach::Public),
-            (Some(&ours), false, &ours, Reach::Anywhere),
-            (None, false, &ours, Reach::Public),
-            (None, true, &theirs, Reach::Anywhere),
+            (None, false, &theirs, AddressPolicy::Public),
+            (Some(&ours), false, &theirs, AddressPolicy::Public),
+            (Some(&ours), false, &ours, AddressPolicy::Anywhere),
+            (None, false, &ours, AddressPolicy::Public),
+            (None, true, &theirs, AddressPolicy::Anywhere),
         ] {
-            assert_eq!(reach(own, private, destination), allowed);
+            assert_eq!(address_policy(own, private, destination), allowed);
         }
         let amazon = Destination { endpoint: None, ..theirs };
-        assert_eq!(reach(None, false, &amazon), Reach::Anywhere);
+        assert_eq!(address_policy(None, false, &amazon), AddressPolicy::Anywhere);
     }
 }

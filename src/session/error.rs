@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Report;
 use super::stall::{self, RECOVERY};
 use crate::channel::{JoinError, TokenError};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::recording::StallCause;
 use crate::storage::{BucketError, DiskTrouble, SpoolError};
 use crate::store::StoreError;
@@ -139,38 +139,38 @@ const fn stall_words(cause: StallCause) -> (&'static str, &'static str) {
     }
 }
 
-impl Explain for Error {
-    fn fault(&self) -> Fault {
+impl Classify for Error {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Invalid(_) => Fault::caller("invalid_request"),
-            Self::PromiseBroken => Fault::caller("request_hash_mismatch"),
-            Self::ForeignResource => Fault::caller("foreign_resource"),
-            Self::ResourceExpired => Fault::caller("resource_expired"),
-            Self::HandleExpired => Fault::caller("handle_expired"),
-            Self::ResourceMismatch(_) => Fault::caller("resource_mismatch"),
-            Self::AlreadyStarted(_) | Self::StartedAndOver(_) => Fault::caller("already_started"),
-            Self::UnknownResource => Fault::caller("not_on_this_worker"),
-            Self::TaskConflict(_) => Fault::caller("task_conflict"),
-            Self::AlreadyStopping(_) => Fault::caller("already_stopping"),
-            Self::Gone(_) => Fault::caller("not_running"),
-            Self::NeverStarted => Fault::caller("never_started"),
-            Self::KeyReused => Fault::caller("idempotency_key_reused"),
-            Self::TooManyKeys => Fault::caller("too_many_idempotency_keys"),
-            Self::StartFailed => Fault::ours("start_failed", true),
-            Self::Overloaded(_) => Fault::ours("overloaded", true),
-            Self::WorkerOverloaded(_) => Fault::ours("worker_overloaded", true),
-            Self::ShuttingDown => Fault::ours("draining", true),
-            Self::Disk(error) => error.fault(),
-            Self::Journal(_) => Fault::ours("journal_failed", true),
-            Self::Spool(error) => error.fault(),
-            Self::StoreSilent => Fault::ours("store_silent", true),
-            Self::Stalled(cause) => Fault::ours(stall::cause_word(*cause), true),
-            Self::NotReady => Fault::ours("not_ready", true),
-            Self::Worker(_) => Fault::ours("worker_failed", true),
-            Self::Destination(error) => error.fault(),
-            Self::Channel(error) => error.fault(),
-            Self::Token(error) => error.fault(),
-            Self::Store(error) => error.fault(),
+            Self::Invalid(_) => ErrorClass::caller("invalid_request"),
+            Self::PromiseBroken => ErrorClass::caller("request_hash_mismatch"),
+            Self::ForeignResource => ErrorClass::caller("foreign_resource"),
+            Self::ResourceExpired => ErrorClass::caller("resource_expired"),
+            Self::HandleExpired => ErrorClass::caller("handle_expired"),
+            Self::ResourceMismatch(_) => ErrorClass::caller("resource_mismatch"),
+            Self::AlreadyStarted(_) | Self::StartedAndOver(_) => ErrorClass::caller("already_started"),
+            Self::UnknownResource => ErrorClass::caller("not_on_this_worker"),
+            Self::TaskConflict(_) => ErrorClass::caller("task_conflict"),
+            Self::AlreadyStopping(_) => ErrorClass::caller("already_stopping"),
+            Self::Gone(_) => ErrorClass::caller("not_running"),
+            Self::NeverStarted => ErrorClass::caller("never_started"),
+            Self::KeyReused => ErrorClass::caller("idempotency_key_reused"),
+            Self::TooManyKeys => ErrorClass::caller("too_many_idempotency_keys"),
+            Self::StartFailed => ErrorClass::ours("start_failed", true),
+            Self::Overloaded(_) => ErrorClass::ours("overloaded", true),
+            Self::WorkerOverloaded(_) => ErrorClass::ours("worker_overloaded", true),
+            Self::ShuttingDown => ErrorClass::ours("draining", true),
+            Self::Disk(error) => error.error_class(),
+            Self::Journal(_) => ErrorClass::ours("journal_failed", true),
+            Self::Spool(error) => error.error_class(),
+            Self::StoreSilent => ErrorClass::ours("store_silent", true),
+            Self::Stalled(cause) => ErrorClass::ours(stall::cause_word(*cause), true),
+            Self::NotReady => ErrorClass::ours("not_ready", true),
+            Self::Worker(_) => ErrorClass::ours("worker_failed", true),
+            Self::Destination(error) => error.error_class(),
+            Self::Channel(error) => error.error_class(),
+            Self::Token(error) => error.error_class(),
+            Self::Store(error) => error.error_class(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Health {
     /// Who is to be recorded and is in the channel, or has a playlist; ordered by uid.
     pub uids: Vec<UidHealth>,
     /// The files of the mix; none without one.
-    pub mix: Option<Stock>,
+    pub mix: Option<WaitingBytes>,
 }
 
 /// How one uid does.
@@ -29,10 +29,10 @@ pub struct UidHealth {
     /// How loud it was in the second that lies about two seconds back, in dBFS; none where nobody knows.
     pub level_dbfs: Option<f32>,
     /// The files of its own playlist; none without one.
-    pub stock: Option<Stock>,
+    pub stock: Option<WaitingBytes>,
     /// The files of the playlists of its further sources.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sources: BTreeMap<SourceId, Stock>,
+    pub sources: BTreeMap<SourceId, WaitingBytes>,
     /// What it publishes at present and can't be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableTrack>,
@@ -55,11 +55,11 @@ impl UnreadableTrack {
 }
 
 impl UidHealth {
-    fn stocks(&self) -> impl Iterator<Item = Stock> {
+    fn waiting_by_uid(&self) -> impl Iterator<Item = WaitingBytes> {
         self.stock.into_iter().chain(self.sources.values().copied())
     }
 
-    fn stocks_mut(&mut self) -> impl Iterator<Item = &mut Stock> {
+    fn waiting_by_uid_mut(&mut self) -> impl Iterator<Item = &mut WaitingBytes> {
         self.stock.iter_mut().chain(self.sources.values_mut())
     }
 }
@@ -67,7 +67,7 @@ impl UidHealth {
 /// Where the media files of a playlist are. Playlists themselves do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Stock {
+pub struct WaitingBytes {
     /// Bytes that the bucket confirmed.
     pub bytes_safe: u64,
     /// Bytes that were made and that the bucket did not confirm yet.
@@ -92,7 +92,7 @@ impl Health {
 
     /// Takes note of what was made and what was stored.
     pub(super) fn restock(&mut self, publication: &Publication) {
-        for (playlist, stock) in publication.stocks() {
+        for (playlist, stock) in publication.waiting_by_uid() {
             match playlist {
                 PlaylistId::Mix => self.mix = Some(stock),
                 PlaylistId::Individual(uid) => self.of(uid).stock = Some(stock),
@@ -107,19 +107,19 @@ impl Health {
             (uid.last_packet_age_ms, uid.level_dbfs) = (None, None);
             uid.unreadable.clear();
         }
-        self.uids.retain(|uid| uid.stocks().next().is_some());
+        self.uids.retain(|uid| uid.waiting_by_uid().next().is_some());
     }
 
     /// The bucket confirmed everything.
-    pub(super) fn come_home(&mut self) {
-        let stocks = self.uids.iter_mut().flat_map(UidHealth::stocks_mut).chain(self.mix.as_mut());
-        for stock in stocks {
+    pub(super) fn restored_to_primary(&mut self) {
+        let waiting_by_uid = self.uids.iter_mut().flat_map(UidHealth::waiting_by_uid_mut).chain(self.mix.as_mut());
+        for stock in waiting_by_uid {
             stock.bytes_safe += std::mem::take(&mut stock.bytes_spooled);
         }
     }
 
     /// The media files of one playlist; none where it has none.
-    pub fn stock_of(&self, playlist: &PlaylistId) -> Option<Stock> {
+    pub fn waiting_of(&self, playlist: &PlaylistId) -> Option<WaitingBytes> {
         match playlist {
             PlaylistId::Mix => self.mix,
             PlaylistId::Individual(uid) => self.known(uid).and_then(|known| known.stock),
@@ -128,9 +128,9 @@ impl Health {
     }
 
     /// All playlists together.
-    pub fn total(&self) -> Stock {
-        let stocks = self.uids.iter().flat_map(UidHealth::stocks).chain(self.mix);
-        stocks.fold(Stock::default(), |total, stock| Stock {
+    pub fn total(&self) -> WaitingBytes {
+        let waiting_by_uid = self.uids.iter().flat_map(UidHealth::waiting_by_uid).chain(self.mix);
+        waiting_by_uid.fold(WaitingBytes::default(), |total, stock| WaitingBytes {
             bytes_safe: total.bytes_safe + stock.bytes_safe,
             bytes_spooled: total.bytes_spooled + stock.bytes_spooled,
         })
@@ -187,12 +187,12 @@ mod tests {
         let now = Ticks::from_secs(10);
         let uids = vec![heard("5", Some(Ticks::from_ms(9_980))), heard("8", None)];
         let mut health = Health::at(now, uids, &publication);
-        let told: Vec<_> = health.uids.iter().map(|uid| (uid.uid.as_str(), uid.last_packet_age_ms)).collect();
-        assert_eq!(told, [("5", Some(20)), ("7", None), ("8", None)]);
-        assert_eq!(health.uids[1].stock, Some(Stock { bytes_safe: 5, bytes_spooled: 7 }));
-        assert_eq!(health.total(), Stock { bytes_safe: 5, bytes_spooled: 7 });
-        health.come_home();
-        assert_eq!(health.total(), Stock { bytes_safe: 12, bytes_spooled: 0 });
+        let event_dedup: Vec<_> = health.uids.iter().map(|uid| (uid.uid.as_str(), uid.last_packet_age_ms)).collect();
+        assert_eq!(event_dedup, [("5", Some(20)), ("7", None), ("8", None)]);
+        assert_eq!(health.uids[1].stock, Some(WaitingBytes { bytes_safe: 5, bytes_spooled: 7 }));
+        assert_eq!(health.total(), WaitingBytes { bytes_safe: 5, bytes_spooled: 7 });
+        health.restored_to_primary();
+        assert_eq!(health.total(), WaitingBytes { bytes_safe: 12, bytes_spooled: 0 });
         health.hush();
         assert_eq!(health.uids.len(), 1, "those without files are gone with their sound");
     }

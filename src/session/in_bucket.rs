@@ -3,7 +3,7 @@
 //! Asked once when a recording is made again. The playlists there name segments with their lengths, a list of the keys tells what else
 //! was put. Where the credentials may not read or list, nothing is learned: a PUT that finds another object under its name
 //! ([`crate::storage::UploadReport::Taken`]) is the second chance. A bucket that does not answer is asked again
-//! ([`crate::session::works`]): the journal's word alone ([`InBucket::noted`]) may be less than what is there.
+//! ([`crate::session::pipeline`]): the journal's word alone ([`InBucket::noted`]) may be less than what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::fixed::FixedSegment;
 use super::objects::Stored;
+use super::pipeline::MAX_SEGMENT_BYTES;
 use super::plan::Plan;
 use super::publication::Publication;
-use super::works::MAX_SEGMENT_BYTES;
 use crate::codec::names::Role;
 use crate::codec::playlist::{Entry, Playlist};
 use crate::codec::{fmp4, ts};

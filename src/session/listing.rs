@@ -2,11 +2,11 @@
 
 use super::sessions::{Sessions, from_row};
 use super::{Error, Report, State};
-use crate::store::{SessionFilter, SessionPlace, SessionRow, SessionState};
+use crate::store::{SessionFilter, SessionPosition, SessionRow, SessionState};
 use crate::units::{AppId, Cname, Uid};
 
 /// A place in the list.
-pub type ListPlace = SessionPlace;
+pub type ListPosition = SessionPosition;
 
 /// Which recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct RecordingPage {
     /// Newest first. Fewer than were looked at where some were in other states.
     pub reports: Vec<Report>,
     /// Where the next page begins; none behind the last.
-    pub next: Option<ListPlace>,
+    pub next: Option<ListPosition>,
 }
 
 impl Sessions {
@@ -34,7 +34,7 @@ impl Sessions {
         &self,
         app: &AppId,
         filter: &RecordingFilter,
-        after: Option<&ListPlace>,
+        after: Option<&ListPosition>,
         limit: u32,
     ) -> Result<RecordingPage, Error> {
         let rows =
@@ -43,7 +43,7 @@ impl Sessions {
         let mut found = self.0.backing.store.sessions_page(app, &rows, after, limit.saturating_add(1)).await?;
         let more = found.len() > size;
         found.truncate(size);
-        let place = |row: &SessionRow| ListPlace { created: row.created, sid: row.session.sid.clone() };
+        let place = |row: &SessionRow| ListPosition { created: row.created, sid: row.session.sid.clone() };
         let next = found.last().filter(|_| more).map(place);
         let wanted = |report: &Report| filter.states.is_empty() || filter.states.contains(&report.state);
         let reports = found.iter().filter_map(|row| self.known(row)).filter(wanted).collect();

@@ -8,29 +8,29 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::backup::Means;
+use super::backup::BackupTarget;
 use super::ending;
+use super::event_writer::EventWriter;
+use super::input_log::InputLog;
 use super::lines;
+use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::running::Running;
-use super::scribe::Scribe;
 use super::stall::StallWatch;
-use super::tape::Tape;
 use super::timebase::Timebase;
-use super::works::Works;
 use super::{Report, State, WallClock};
 use crate::callback::event::{LeaveCode, RecordingEvent, StatusReason};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
 use crate::codec::names::manifest_name;
 use crate::codec::whole::Roll;
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
 use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
 use crate::store::{SessionState, SessionUpdate, Store};
 
 /// How long the first join may take.
-pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Commands that may wait for a session.
 pub(super) const MAX_COMMANDS: usize = 16;
 
@@ -52,25 +52,25 @@ pub(super) enum Command {
 }
 
 /// What a recording has from its acceptance to its end.
-pub(super) struct Desk {
+pub(super) struct SessionContext {
     pub(super) plan: Plan,
     pub(super) store: Store,
-    pub(super) scribe: Scribe,
+    pub(super) event_writer: EventWriter,
     pub(super) clock: WallClock,
     pub(super) report: watch::Sender<Report>,
     pub(super) spool: SessionSpool,
     pub(super) journal: journal::Writer,
-    pub(super) meters: Meters,
+    pub(super) metrics: Metrics,
     pub(super) stalls: StallWatch,
     /// The app's second bucket.
-    pub(super) backup: Option<Means>,
+    pub(super) backup: Option<BackupTarget>,
     /// How long a recording that is over waits for its bucket before that is said.
     pub(super) upload_patience: Duration,
     /// How long whole files are.
     pub(super) roll: Roll,
 }
 
-impl Desk {
+impl SessionContext {
     /// What is known now, for the row in the store.
     pub(super) fn summary(&self) -> serde_json::Value {
         serde_json::to_value(&*self.report.borrow()).expect("a report has string keys and finite numbers only")
@@ -88,7 +88,7 @@ impl Desk {
         if let Err(error) = self.journal.flush().await {
             tracing::error!(sid = %self.plan.sid, "the journal may lack the last second of this recording: {error}");
         }
-        self.scribe.flush().await;
+        self.event_writer.flush().await;
     }
 }
 
@@ -98,16 +98,16 @@ pub(super) fn join_request(plan: &Plan) -> JoinRequest {
         cname: plan.cname.clone(),
         sid: plan.sid.clone(),
         selection: plan.selection.clone(),
-        patience: JOIN_PATIENCE,
+        patience: JOIN_TIMEOUT,
         idle: plan.idle.after,
     }
 }
 
 /// An accepted recording whose bot is not in the channel yet.
 pub(super) struct Accepted {
-    pub(super) desk: Desk,
+    pub(super) context: SessionContext,
     pub(super) uploads: (UploadQueue, mpsc::Receiver<UploadReport>),
-    pub(super) tape: Tape,
+    pub(super) input_log: InputLog,
     pub(super) commands: mpsc::Receiver<Command>,
 }
 
@@ -124,21 +124,21 @@ enum Joined {
 impl Accepted {
     /// Lives the recording. `entered` learns whether the bot got into the channel, once the log says so.
     pub(super) async fn run(mut self, channel: Arc<dyn Channel>, entered: oneshot::Sender<Result<(), JoinError>>) {
-        let scribe = self.desk.scribe.clone();
+        let event_writer = self.context.event_writer.clone();
         match self.join(channel.as_ref()).await {
             Joined::In(handle) => {
                 let running = self.begin(handle).await;
                 tokio::spawn(async move {
-                    scribe.flush().await;
+                    event_writer.flush().await;
                     // The caller of start may have stopped waiting; query tells it.
                     let _gone = entered.send(Ok(()));
                 });
                 running.run().await;
             }
-            Joined::CalledOff(code) => ending::called_off(self.desk, code).await,
-            Joined::HandedOver => self.desk.settle().await,
+            Joined::CalledOff(code) => ending::called_off(self.context, code).await,
+            Joined::HandedOver => self.context.settle().await,
             Joined::Failed(error) => {
-                ending::never_entered(self.desk, &error).await;
+                ending::never_entered(self.context, &error).await;
                 let _gone = entered.send(Err(error));
             }
         }
@@ -146,7 +146,7 @@ impl Accepted {
 
     /// The bot's way in.
     async fn join(&mut self, channel: &dyn Channel) -> Joined {
-        let join = timeout(JOIN_PATIENCE, channel.join(join_request(&self.desk.plan)));
+        let join = timeout(JOIN_TIMEOUT, channel.join(join_request(&self.context.plan)));
         tokio::pin!(join);
         let mut selection = None;
         loop {
@@ -163,7 +163,7 @@ impl Accepted {
                 },
                 command = self.commands.recv() => match command {
                     Some(Command::Select(changed)) => {
-                        self.desk.plan.selection = changed.clone();
+                        self.context.plan.selection = changed.clone();
                         selection = Some(changed);
                     }
                     Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
@@ -181,39 +181,39 @@ impl Accepted {
     /// never without its beginning.
     async fn begin(mut self, handle: ChannelHandle) -> Running {
         let timebase = Timebase::begin();
-        let start = (self.desk.clock)();
-        let spec = self.desk.plan.spec(start);
-        self.tape.append(&Record::Started { spec: spec.clone() });
-        let desk = self.desk;
-        if let Err(error) = desk.journal.flush().await {
-            tracing::error!(sid = %desk.plan.sid, "a crash would lose this recording: {error}");
+        let start = (self.context.clock)();
+        let spec = self.context.plan.spec(start);
+        self.input_log.append(&Record::Started { spec: spec.clone() });
+        let context = self.context;
+        if let Err(error) = context.journal.flush().await {
+            tracing::error!(sid = %context.plan.sid, "a crash would lose this recording: {error}");
         }
         let (queue, confirmations) = self.uploads;
-        let mut works = Works::new(desk, spec, queue);
-        begun(&mut works).await;
-        Running::new(works, confirmations, handle, self.tape, self.commands, timebase)
+        let mut pipeline = Pipeline::new(context, spec, queue);
+        begun(&mut pipeline).await;
+        Running::new(pipeline, confirmations, handle, self.input_log, self.commands, timebase)
     }
 }
 
 /// The bot is in the channel: row, log and report say so.
-pub(super) async fn begun(works: &mut Works) {
-    let (state, started) = (State::Recording, Some(works.start()));
-    works.note(|report| (report.state, report.started) = (state, started));
-    let summary = Some(works.desk().summary());
-    lines::started(&works.desk().plan);
-    let news = first_news(&works.desk().plan);
+pub(super) async fn begun(pipeline: &mut Pipeline) {
+    let (state, started) = (State::Recording, Some(pipeline.start()));
+    pipeline.note(|report| (report.state, report.started) = (state, started));
+    let summary = Some(pipeline.context().summary());
+    lines::started(&pipeline.context().plan);
+    let events = first_events(&pipeline.context().plan);
     let update = SessionUpdate { state: Some(SessionState::Recording), summary, ..SessionUpdate::default() };
-    works.tell(update, news).await;
+    pipeline.emit(update, events).await;
 }
 
 /// Events 40 and 30, and 3 where the recording is not all that was asked for.
-fn first_news(plan: &Plan) -> Vec<RecordingEvent> {
-    let mut news = vec![RecordingEvent::RecorderStarted, RecordingEvent::UploaderStarted];
+fn first_events(plan: &Plan) -> Vec<RecordingEvent> {
+    let mut events = vec![RecordingEvent::RecorderStarted, RecordingEvent::UploaderStarted];
     if !plan.notes.is_empty() {
         let why = StatusReason::Notes(plan.notes.iter().map(|note| note.text()).collect());
         let file_list = plan.report().files.first().map_or_else(String::new, |file| file.key.clone());
         let (status, mode) = (State::Recording.status(), plan.mode);
-        news.push(RecordingEvent::StatusUpdate { status, mode, file_list, why });
+        events.push(RecordingEvent::StatusUpdate { status, mode, file_list, why });
     }
-    news
+    events
 }

@@ -341,16 +341,16 @@ mod tests {
         let uids = vec![uid("1", 1_100, gaps), uid("2", 0, vec![gap(0, 9, Cause::Muted)])];
         let unattributed = Unattributed { packets: 9, missing_ms: 180, gaps: vec![], gaps_omitted: 0 };
         let ledger = Ledger { uids, unattributed: Some(unattributed), ..Ledger::default() };
-        let told = lost(&ledger);
-        assert_eq!(told.len(), 2);
-        let causes: Vec<_> = told[0].causes_ms.iter().map(|(cause, ms)| (*cause, *ms)).collect();
+        let event_dedup = lost(&ledger);
+        assert_eq!(event_dedup.len(), 2);
+        let causes: Vec<_> = event_dedup[0].causes_ms.iter().map(|(cause, ms)| (*cause, *ms)).collect();
         assert_eq!(causes, [(Cause::NetworkLoss, 140), (Cause::WorkerRestart, 1_000)]);
         assert_eq!(
-            serde_json::to_value(&told).unwrap()[0]["causesMs"],
+            serde_json::to_value(&event_dedup).unwrap()[0]["causesMs"],
             serde_json::json!({"network_loss": 140, "worker_restart": 1000})
         );
         let nobodys = serde_json::json!({"missingMs": 180, "causesMs": {"unknown_source": 180}});
-        assert_eq!(serde_json::to_value(&told[1]).unwrap(), nobodys);
+        assert_eq!(serde_json::to_value(&event_dedup[1]).unwrap(), nobodys);
     }
 
     #[test]

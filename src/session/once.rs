@@ -5,7 +5,7 @@
 use tokio::time::timeout;
 
 use super::sessions::{Inner, from_row};
-use super::starting::ENTER_PATIENCE;
+use super::starting::ENTER_TIMEOUT;
 use super::{AcquireRequest, Error, Report, RequestHash, ResourceId, State};
 use crate::store::{CallKey, Creation, NewResource};
 use crate::units::{AppId, Sid};
@@ -48,7 +48,7 @@ impl Inner {
         if let Some(key) = &key
             && let Some(claim) = store.key_of_acquire(&request.app, key, self.now()).await?
         {
-            return if claim.same { again(&claim.made) } else { Err(Error::KeyReused) };
+            return if claim.same { released(&claim.made) } else { Err(Error::KeyReused) };
         }
         self.check_worker().await?;
         self.check_capacity(&request.app)?;
@@ -59,7 +59,7 @@ impl Inner {
             cname: request.cname,
             uid: request.uid,
             expired_hours: request.hours.as_hours(),
-            start_parameter: request.promised.map(|promise| promise.0),
+            start_parameter: request.promised.map(|plan_copies| plan_copies.0),
         };
         let Some(key) = key else {
             store.resource_create(&resource, self.now()).await?;
@@ -67,7 +67,7 @@ impl Inner {
         };
         match store.resource_create_once(&resource, &key, self.now()).await? {
             Creation::Created => Ok(id),
-            Creation::Again(id) => again(&id),
+            Creation::Again(id) => released(&id),
             Creation::KeyReused => Err(Error::KeyReused),
             Creation::TooManyKeys => Err(Error::TooManyKeys),
         }
@@ -92,7 +92,7 @@ impl Inner {
             self.registry.get(sid)
         };
         if let Some(entry) = listed {
-            let entered = timeout(ENTER_PATIENCE, entry.wait(|state| state != State::Starting)).await;
+            let entered = timeout(ENTER_TIMEOUT, entry.wait(|state| state != State::Starting)).await;
             return Ok(Some(entered.unwrap_or_else(|_| entry.report())));
         }
         let row = self.backing.store.session_get(sid).await?;
@@ -100,7 +100,7 @@ impl Inner {
     }
 }
 
-fn again(resource: &str) -> Result<ResourceId, Error> {
+fn released(resource: &str) -> Result<ResourceId, Error> {
     ResourceId::parse(resource).map_err(|error| Error::Worker(error.to_string()))
 }
 

@@ -205,7 +205,7 @@ mod tests {
     /// A presence that saw this, each at its second.
     fn after(story: &[(u64, Input)]) -> Presence {
         let mut presence = Presence::default();
-        story.iter().for_each(|(second, input)| presence.observe(Ticks::from_secs(*second), input));
+        story.iter().for_each(|(replicator, input)| presence.observe(Ticks::from_secs(*replicator), input));
         presence
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::elsewhere::CopyText;
-use super::health::Stock;
+use super::health::WaitingBytes;
 use super::objects::Objects;
 use super::plan::Plan;
 use crate::codec::playlist::Entry;
@@ -75,7 +75,7 @@ struct Progress {
     /// How many segments an earlier run may have named: no shorter text is given out.
     floor: usize,
     /// Where its bytes are.
-    stock: Stock,
+    stock: WaitingBytes,
 }
 
 /// What a confirmation led to.
@@ -131,7 +131,7 @@ impl Publication {
     }
 
     /// What follows until [`Self::caught_up`] was made before.
-    pub(super) const fn make_again(&mut self) {
+    pub(super) const fn replay(&mut self) {
         self.again = true;
     }
 
@@ -297,7 +297,7 @@ impl Publication {
     }
 
     /// Where the bytes of each playlist are.
-    pub(super) fn stocks(&self) -> impl Iterator<Item = (&PlaylistId, Stock)> {
+    pub(super) fn waiting_by_uid(&self) -> impl Iterator<Item = (&PlaylistId, WaitingBytes)> {
         self.now.playlists.iter().map(|(playlist, progress)| (playlist, progress.stock))
     }
 
@@ -375,7 +375,7 @@ impl Progress {
             listed: false,
             finished: false,
             floor: if again { usize::MAX } else { 0 },
-            stock: Stock::default(),
+            stock: WaitingBytes::default(),
         }
     }
 
@@ -507,7 +507,7 @@ mod tests {
         for again in [false, true] {
             let mut publication = Publication::new(written_once.clone(), WallMs(1_700_000_000_000));
             if again {
-                publication.make_again();
+                publication.replay();
             }
             let init = publication.begin(&MIX, 1);
             let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
@@ -531,7 +531,7 @@ mod tests {
     #[test]
     fn a_playlist_that_is_made_again_is_not_given_out_shorter_than_it_was() {
         let mut publication = publication();
-        publication.make_again();
+        publication.replay();
         let init = publication.begin(&MIX, 1);
         let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
         assert_eq!(publication.stored(&init).grown, None);
@@ -546,7 +546,7 @@ mod tests {
     #[test]
     fn what_is_there_already_when_it_has_caught_up_is_given_out_at_once() {
         let mut publication = publication();
-        publication.make_again();
+        publication.replay();
         let init = publication.begin(&MIX, 1);
         let name = publication.add(&segment(0));
         publication.stored(&init);

@@ -10,13 +10,13 @@ use super::Error;
 use super::sessions::{Inner, Sessions};
 
 /// How long the database has for its sign of life.
-const STORE_PATIENCE: Duration = Duration::from_secs(2);
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Sessions {
     /// Why this worker takes no new recordings; empty when it does. Every error's fault has a word for machines.
     pub async fn readiness(&self) -> Vec<Error> {
         let mut obstacles = self.obstacles().await;
-        match timeout(STORE_PATIENCE, self.0.backing.store.ping()).await {
+        match timeout(STORE_TIMEOUT, self.0.backing.store.ping()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => obstacles.push(error.into()),
             Err(_) => obstacles.push(Error::StoreSilent),

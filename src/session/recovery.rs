@@ -7,9 +7,9 @@
 //! ([`crate::session::fixed`]). Where the bot does not get back, or finds nobody, the recording ends and what was said since the crash is
 //! missing ([`unheard`]). What was ended before is only uploaded to its end.
 
+mod ended;
 mod found;
 mod going_on;
-mod over;
 mod records;
 mod rejoin;
 mod replay;
@@ -22,17 +22,17 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::found::Found;
-use self::over::Over;
-use self::records::{Parts, Records};
+use self::ended::EndedSession;
+use self::found::FoundSession;
+use self::records::{Records, RejoinedParts};
 use self::replay::{Meanwhile, Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
 use super::ending::{self, Cause};
+use super::input_log::InputLog;
 use super::live::Command;
 use super::registry::Listed;
 use super::sessions::Inner;
-use super::tape::Tape;
 use crate::callback::event::LeaveCode;
 use crate::store::{SessionRow, SessionState};
 use crate::units::Sid;
@@ -42,33 +42,33 @@ const ENDS_AT_ONCE: usize = 64;
 
 /// What earlier runs left.
 pub(super) struct Left {
-    open: Vec<(Found, Listed)>,
+    open: Vec<(FoundSession, Listed)>,
     /// Recordings that are over but for their way home from the backup, or for the last lines of the log in their bucket.
-    over: Vec<SessionRow>,
+    ended: Vec<SessionRow>,
 }
 
 /// Lists what earlier runs left. The journal lets go of what is over.
 pub(super) async fn find(inner: &Inner) -> Result<Left, Error> {
     let rows = inner.backing.store.sessions_open().await?;
-    let over = inner.backing.store.sessions_sealed().await?;
+    let ended = inner.backing.store.sessions_sealed().await?;
     inner.backing.journal.retain(&rows.iter().map(|row| row.session.sid.clone()).collect());
-    let known: BTreeSet<_> = rows.iter().chain(&over).map(|row| row.session.sid.clone()).collect();
+    let known: BTreeSet<_> = rows.iter().chain(&ended).map(|row| row.session.sid.clone()).collect();
     let spooled = inner.backing.spool.sessions().map_err(|error| Error::Worker(error.to_string()))?;
     for sid in spooled.into_iter().filter(|sid| !known.contains(sid)) {
         tracing::warn!(%sid, "the spool holds something of a recording that is over or unknown; it is left alone");
     }
-    let open: Vec<_> = rows.into_iter().filter_map(|row| Found::list(inner, row)).collect();
+    let open: Vec<_> = rows.into_iter().filter_map(|row| FoundSession::list(inner, row)).collect();
     if !open.is_empty() {
         tracing::info!(count = open.len(), "an earlier run left recordings open; they go on");
     }
-    Ok(Left { open, over })
+    Ok(Left { open, ended })
 }
 
 /// Takes up what was found, in the background.
 pub(super) fn take_up(inner: &Arc<Inner>, left: Left) {
-    let Left { open, over } = left;
-    for row in over {
-        tokio::spawn(finish_over(Arc::clone(inner), row.session.sid.clone(), Over::list(inner, row)));
+    let Left { open, ended } = left;
+    for row in ended {
+        tokio::spawn(finish_over(Arc::clone(inner), row.session.sid.clone(), EndedSession::list(inner, row)));
     }
     let (ended, running): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|(found, _)| found.state == SessionState::Stopping);
@@ -89,8 +89,8 @@ pub(super) fn take_up(inner: &Arc<Inner>, left: Left) {
 }
 
 /// Resumes these recordings, and reads their journals for them.
-fn resume(inner: &Arc<Inner>, found: impl IntoIterator<Item = (Found, Listed)>) -> JoinHandle<()> {
-    let mut parts = Parts::default();
+fn resume(inner: &Arc<Inner>, found: impl IntoIterator<Item = (FoundSession, Listed)>) -> JoinHandle<()> {
+    let mut parts = RejoinedParts::default();
     for (found, listed) in found {
         let records = parts.of(found.plan.sid.clone());
         tokio::spawn(one(Arc::clone(inner), found, listed, records));
@@ -100,7 +100,7 @@ fn resume(inner: &Arc<Inner>, found: impl IntoIterator<Item = (Found, Listed)>) 
 }
 
 /// Takes up one recording. One that fails harms no other; it stays in the store for the next run, and on the list.
-async fn one(inner: Arc<Inner>, found: Found, _listed: Listed, records: Records) {
+async fn one(inner: Arc<Inner>, found: FoundSession, _listed: Listed, records: Records) {
     let (sid, report) = (found.plan.sid.clone(), found.report.clone());
     let taken_up = match found.state {
         SessionState::Stopping => finish(&inner, found, records).await,
@@ -114,16 +114,16 @@ async fn one(inner: Arc<Inner>, found: Found, _listed: Listed, records: Records)
 }
 
 /// Uploads what was ended before.
-async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Result<(), String> {
+async fn finish(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<(), String> {
     if found.report.borrow().started.is_none() && records.start().await.is_none() {
-        let (desk, _) = Source::of(inner, found).0.open()?;
-        ending::called_off(desk, LeaveCode::Stopped).await;
+        let (context, _) = Source::of(inner, found).0.open()?;
+        ending::called_off(context, LeaveCode::Stopped).await;
         return Ok(());
     }
     if let Some(start) = found.report.borrow().started {
         inner.backing.journal.know(&found.plan.spec(start));
     }
-    let tape = Tape::new(&found.plan, inner.backing.journal.clone(), None);
+    let input_log = InputLog::new(&found.plan, inner.backing.journal.clone(), None);
     let (source, mut commands) = Source::of(inner, found);
     let (meanwhile, seen) = watch::channel(Meanwhile::of_the_stopped());
     let replaying = replay(source, records, seen);
@@ -132,23 +132,23 @@ async fn finish(inner: &Arc<Inner>, found: Found, mut records: Records) -> Resul
         tokio::select! {
             replayed = &mut replaying => break replayed?,
             Some(command) = commands.recv() => match command {
-                Command::Rekey(bucket) => meanwhile.send_modify(|now| now.rekey(bucket)),
+                Command::Rekey(bucket) => meanwhile.send_modify(|now| now.update_credentials(bucket)),
                 Command::HandOver => return Ok(()),
                 Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_) => {}
             },
         }
     };
     match replayed {
-        Replay::Done(replayed) => end_with_the_crash(*replayed, tape, commands, Cause::Before).await,
-        Replay::Lost(lost) => lost.end(commands).await,
+        Replay::Done(replayed) => end_with_the_crash(*replayed, input_log, commands, Cause::Before).await,
+        Replay::LostJournal(lost) => lost.end(commands).await,
     }
     Ok(())
 }
 
 /// Does what is left of a recording that is over: its way home, if it is away, and the last lines of its log.
-async fn finish_over(inner: Arc<Inner>, sid: Sid, over: Result<Over, String>) {
-    let problem = match over {
-        Ok(over) => match over.open(&inner).await {
+async fn finish_over(inner: Arc<Inner>, sid: Sid, ended: Result<EndedSession, String>) {
+    let problem = match ended {
+        Ok(ended) => match ended.open(&inner).await {
             Ok((last_log, _listed)) => return last_log.write().await,
             Err(problem) => problem,
         },

@@ -13,7 +13,7 @@ use super::{Report, State};
 use crate::units::{AppId, Sid};
 
 /// How long a recording's task has to say how things are: it may be waiting for its disk.
-const LOOK_PATIENCE: Duration = Duration::from_millis(500);
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// All running recordings, found by sid. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Entry {
         let recording = matches!(self.report.borrow().state, State::Recording | State::Recovering);
         if recording && self.commands.try_send(Command::Look(done)).is_ok() {
             // Whether it answers or not: what is known then is the best that there is.
-            let _known = timeout(LOOK_PATIENCE, looked).await;
+            let _known = timeout(LOOK_TIMEOUT, looked).await;
         }
         self.report()
     }

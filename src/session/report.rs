@@ -229,10 +229,10 @@ impl Report {
     }
 
     /// All of it is in its own bucket.
-    pub(super) fn come_home(&mut self) {
+    pub(super) fn restored_to_primary(&mut self) {
         self.segments_stored = self.segments_made;
         self.files.iter_mut().for_each(|file| file.playable = true);
-        self.health.come_home();
+        self.health.restored_to_primary();
         let stored_bytes = self.upload.stored_bytes + self.upload.waiting_bytes;
         self.upload = Upload { stored_bytes, ..Upload::default() };
     }

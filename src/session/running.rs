@@ -10,15 +10,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::ending::{Cause, Ending};
-use super::live::{Command, Desk};
+use super::input_log::InputLog;
+use super::live::{Command, SessionContext};
+use super::pipeline::{Pipeline, Position};
 use super::presence::Presence;
 use super::stall::{Stall, Watched};
-use super::tape::Tape;
 use super::timebase::Timebase;
-use super::works::{Position, Works};
 use super::{Idle, State, Waits};
 use crate::callback::event::LeaveCode;
-use crate::channel::{ChannelHandle, EndReason, News};
+use crate::channel::{ChannelHandle, ChannelUpdate, EndReason};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::storage::journal::Record;
 use crate::storage::{SpoolError, UploadReport};
@@ -34,17 +34,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How far apart two events 3 about calls that did not fit are at least.
-const MISFIT_EVERY: Duration = Duration::from_secs(60);
+const REJECTED_CALL_EVERY: Duration = Duration::from_secs(60);
 
 /// A recording whose bot is in the channel.
 pub(super) struct Running {
-    works: Works,
+    pipeline: Pipeline,
     confirmations: mpsc::Receiver<UploadReport>,
     handle: ChannelHandle,
     watched: Watched,
     /// Stalls of this worker that the core does not know of yet, the oldest first.
     stalls: VecDeque<Stall>,
-    tape: Tape,
+    input_log: InputLog,
     commands: mpsc::Receiver<Command>,
     presence: Presence,
     timebase: Timebase,
@@ -61,7 +61,7 @@ pub(super) struct Running {
     /// When the right to be in the channel ends.
     token_end: Option<Instant>,
     /// When it was said last that a call did not fit.
-    misfit: Option<Instant>,
+    rejected_call: Option<Instant>,
 }
 
 /// Why the loop ended.
@@ -81,24 +81,24 @@ impl From<Cause> for Exit {
 impl Running {
     /// Begins at the tick 0 of `timebase`.
     pub(super) fn new(
-        works: Works,
+        pipeline: Pipeline,
         confirmations: mpsc::Receiver<UploadReport>,
         handle: ChannelHandle,
-        tape: Tape,
+        input_log: InputLog,
         commands: mpsc::Receiver<Command>,
         timebase: Timebase,
     ) -> Self {
         let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
-        let Desk { plan, clock, stalls, .. } = works.desk();
+        let SessionContext { plan, clock, stalls, .. } = pipeline.context();
         let watched = stalls.watch(Arc::clone(&handle.media));
         let left = plan.token_until.map(|until| Duration::from_millis(until.0.saturating_sub(clock().0)));
         Self {
-            works,
+            pipeline,
             confirmations,
             handle,
             watched,
             stalls: VecDeque::new(),
-            tape,
+            input_log,
             commands,
             presence,
             timebase,
@@ -109,13 +109,13 @@ impl Running {
             idle_told: None,
             looked: None,
             token_end: left.map(|left| Instant::now() + left),
-            misfit: None,
+            rejected_call: None,
         }
     }
 
     /// Goes on in the middle: who is there, and the arrival of the last input. Whether nobody is there counts from now.
     pub(super) fn go_on(mut self, presence: Presence, last: Ticks) -> Self {
-        let idle = presence.is_idle(self.works.desk().plan.idle.kind);
+        let idle = presence.is_idle(self.pipeline.context().plan.idle.kind);
         self.idle_since = idle.then(Instant::now);
         Self { presence, last, ..self }
     }
@@ -128,39 +128,42 @@ impl Running {
     /// Records until something ends it, then ends it.
     pub(super) async fn run(mut self) {
         let exit = self.record().await;
-        self.handle.news.close();
+        self.handle.updates.close();
         self.stalls.extend(self.watched.stalls());
-        while let Ok((arrival, news)) = self.handle.news.try_recv() {
+        while let Ok((arrival, update)) = self.handle.updates.try_recv() {
             self.stalls_before(Some(arrival));
-            match news {
-                News::Input(input) => self.input(arrival, input),
-                News::Down { since } => self.lost(arrival, since),
-                News::Unheard { uid, since } => self.unheard(arrival, uid, since),
-                News::Outside { .. } | News::Inside | News::Dropped(_) | News::Ended(_) => {}
+            match update {
+                ChannelUpdate::Input(input) => self.input(arrival, input),
+                ChannelUpdate::Down { since } => self.lost(arrival, since),
+                ChannelUpdate::Unheard { uid, since } => self.unheard(arrival, uid, since),
+                ChannelUpdate::Outside { .. }
+                | ChannelUpdate::Inside
+                | ChannelUpdate::Dropped(_)
+                | ChannelUpdate::Ended(_) => {}
             }
         }
         self.stalls_before(None);
         let at = self.timebase.now();
-        let Self { mut works, confirmations, handle, mut tape, commands, mut presence, last, .. } = self;
+        let Self { mut pipeline, confirmations, handle, mut input_log, commands, mut presence, last, .. } = self;
         drop(handle);
         match exit {
             Exit::Over(cause) => {
-                finish(&mut works, tape, at.max(last)).await;
-                Ending { works, confirmations, commands, presence }.run(cause).await;
+                finish(&mut pipeline, input_log, at.max(last)).await;
+                Ending { pipeline, confirmations, commands, presence }.run(cause).await;
             }
             Exit::HandedOver => {
                 // The next run is back sooner when it need not replay.
                 let restarted = TimedInput { at: last, input: Input::CodersRestarted };
-                write(&works, &mut tape, &restarted);
-                feed(&mut works, &mut presence, restarted);
-                let shipped = works.ship().await.is_ok() && works.can_be_kept();
-                if shipped && works.desk().scribe.is_written_soon().await {
-                    let down = works.report().state == State::Recovering;
-                    tape.append(&works.keep(Position { presence, last, finished: None, down }));
+                write(&pipeline, &mut input_log, &restarted);
+                feed(&mut pipeline, &mut presence, restarted);
+                let shipped = pipeline.ship().await.is_ok() && pipeline.can_be_checkpointed();
+                if shipped && pipeline.context().event_writer.is_written_soon().await {
+                    let down = pipeline.report().state == State::Recovering;
+                    input_log.append(&pipeline.write_checkpoint(Position { presence, last, finished: None, down }));
                 }
-                tape.finish().await;
-                works.desk().settle().await;
-                tracing::info!(sid = %works.desk().plan.sid, "the next run of the worker goes on with this recording");
+                input_log.finish().await;
+                pipeline.context().settle().await;
+                tracing::info!(sid = %pipeline.context().plan.sid, "the next run of the worker goes on with this recording");
             }
         }
     }
@@ -168,22 +171,22 @@ impl Running {
     async fn record(&mut self) -> Exit {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            self.tell_idle();
+            self.record_idle();
             let wake = self.wake();
             let happened = tokio::select! {
-                count = self.handle.news.recv_many(&mut batch, BATCH) => match count {
+                count = self.handle.updates.recv_many(&mut batch, BATCH) => match count {
                     0 => Err(Cause::Channel(EndReason::Unreachable).into()),
                     _ => self.take(&mut batch).map_err(Exit::from),
                 },
-                Some(news) = self.confirmations.recv() => {
-                    self.works.uploaded(news).await.map_err(|error| Cause::from(error).into())
+                Some(update) = self.confirmations.recv() => {
+                    self.pipeline.uploaded(update).await.map_err(|error| Cause::from(error).into())
                 }
-                news = self.works.backup_news() => {
-                    self.works.tend_backup(news).await;
+                update = self.pipeline.backup_events() => {
+                    self.pipeline.tend_backup(update).await;
                     Ok(())
                 }
                 command = self.commands.recv() => self.obey(command).await,
-                () = self.watched.news() => {
+                () = self.watched.changed() => {
                     self.pass_time();
                     Ok(())
                 }
@@ -193,13 +196,13 @@ impl Running {
                 }
             };
             let shipped = match happened {
-                Ok(()) => self.works.ship().await.map_err(|error| Cause::from(error).into()),
+                Ok(()) => self.pipeline.ship().await.map_err(|error| Cause::from(error).into()),
                 Err(exit) => return exit,
             };
             if let Err(exit) = shipped {
                 return exit;
             }
-            if let Err(error) = self.keep_if_due().await {
+            if let Err(error) = self.checkpoint_if_due().await {
                 return Cause::from(error).into();
             }
             self.stalls.extend(self.watched.stalls());
@@ -215,17 +218,20 @@ impl Running {
 
     /// Puts the recording down in the journal, so that older files of it can go. The coders start anew first, as they do when the
     /// checkpoint is taken up: what follows is the same bytes here and there.
-    async fn keep_if_due(&mut self) -> Result<(), SpoolError> {
-        let desk = self.works.desk();
-        if !desk.journal.checkpoint_due(&desk.plan.sid) || !self.works.can_be_kept() || !desk.scribe.is_written() {
+    async fn checkpoint_if_due(&mut self) -> Result<(), SpoolError> {
+        let context = self.pipeline.context();
+        if !context.journal.checkpoint_due(&context.plan.sid)
+            || !self.pipeline.can_be_checkpointed()
+            || !context.event_writer.is_written()
+        {
             return Ok(());
         }
         self.push(TimedInput { at: self.last, input: Input::CodersRestarted });
-        self.works.ship().await?;
-        if self.works.can_be_kept() && self.works.desk().scribe.is_written_soon().await {
-            let down = self.works.report().state == State::Recovering;
+        self.pipeline.ship().await?;
+        if self.pipeline.can_be_checkpointed() && self.pipeline.context().event_writer.is_written_soon().await {
+            let down = self.pipeline.report().state == State::Recovering;
             let position = Position { presence: self.presence.clone(), last: self.last, finished: None, down };
-            self.tape.append(&self.works.keep(position));
+            self.input_log.append(&self.pipeline.write_checkpoint(position));
         }
         Ok(())
     }
@@ -233,13 +239,13 @@ impl Running {
     async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
         match command {
             Some(Command::Select(selection)) => self.select(selection),
-            Some(Command::Rekey(bucket)) => self.works.use_bucket(bucket),
+            Some(Command::Rekey(bucket)) => self.pipeline.use_bucket(bucket),
             Some(Command::Look(done)) => {
                 self.look();
                 // A caller that waits no longer has its answer.
                 let _gone = done.send(());
             }
-            Some(Command::Misfit(why)) => self.misfit(why).await,
+            Some(Command::Misfit(why)) => self.rejected_call(why).await,
             Some(Command::Stop(code)) => return Err(Cause::Left(code).into()),
             Some(Command::HandOver) => return Err(Exit::HandedOver),
             None => return Err(Cause::Left(LeaveCode::Interrupted).into()),
@@ -248,39 +254,40 @@ impl Running {
     }
 
     /// Event 3, now and then: callers that repeat themselves don't fill the log.
-    async fn misfit(&mut self, why: &'static str) {
+    async fn rejected_call(&mut self, why: &'static str) {
         let now = Instant::now();
-        if self.misfit.is_none_or(|told| now >= told + MISFIT_EVERY) {
-            self.misfit = Some(now);
-            self.works.misfit(why).await;
+        if self.rejected_call.is_none_or(|event_dedup| now >= event_dedup + REJECTED_CALL_EVERY) {
+            self.rejected_call = Some(now);
+            self.pipeline.rejected_call(why).await;
         }
     }
 
-    fn take(&mut self, batch: &mut Vec<(Instant, News)>) -> Result<(), Cause> {
-        let packets = batch.iter().filter(|(_, news)| matches!(news, News::Input(Input::Packet(_)))).count();
-        self.works.desk().meters.packets_received(packets as u64);
+    fn take(&mut self, batch: &mut Vec<(Instant, ChannelUpdate)>) -> Result<(), Cause> {
+        let packets =
+            batch.iter().filter(|(_, update)| matches!(update, ChannelUpdate::Input(Input::Packet(_)))).count();
+        self.pipeline.context().metrics.packets_received(packets as u64);
         self.stalls.extend(self.watched.stalls());
-        let waiting = batch.len() >= BATCH && self.handle.news.len() >= BATCH;
+        let waiting = batch.len() >= BATCH && self.handle.updates.len() >= BATCH;
         if waiting && batch.last().is_some_and(|(arrival, _)| arrival.elapsed() > LONGEST_WAIT) {
             self.watched.overloaded();
         }
-        for (arrival, news) in batch.drain(..) {
+        for (arrival, update) in batch.drain(..) {
             self.stalls_before(Some(arrival));
-            match news {
-                News::Input(input) => self.input(arrival, input),
-                News::Down { since } => self.lost(arrival, since),
-                News::Unheard { uid, since } => self.unheard(arrival, uid, since),
-                News::Outside { deleted } => (self.waits, self.deleted) = (Waits::Outside, deleted),
-                News::Inside => self.waits = Waits::Inside,
-                News::Dropped(count) => {
+            match update {
+                ChannelUpdate::Input(input) => self.input(arrival, input),
+                ChannelUpdate::Down { since } => self.lost(arrival, since),
+                ChannelUpdate::Unheard { uid, since } => self.unheard(arrival, uid, since),
+                ChannelUpdate::Outside { deleted } => (self.waits, self.deleted) = (Waits::Outside, deleted),
+                ChannelUpdate::Inside => self.waits = Waits::Inside,
+                ChannelUpdate::Dropped(count) => {
                     self.watched.overloaded();
-                    self.works.desk().meters.packets_dropped(count);
-                    self.works.note(|report| report.packets_dropped += count);
+                    self.pipeline.context().metrics.packets_dropped(count);
+                    self.pipeline.note(|report| report.packets_dropped += count);
                 }
-                News::Ended(reason) => return Err(Cause::Channel(reason)),
+                ChannelUpdate::Ended(reason) => return Err(Cause::Channel(reason)),
             }
         }
-        if self.handle.news.is_empty() {
+        if self.handle.updates.is_empty() {
             self.stalls_before(None);
         }
         Ok(())
@@ -291,39 +298,39 @@ impl Running {
         let timed = TimedInput { at: self.last, input };
         match &timed.input {
             Input::ChannelDown | Input::ChannelLost { .. } => {
-                self.works.note(|report| report.state = State::Recovering)
+                self.pipeline.note(|report| report.state = State::Recovering)
             }
-            Input::ChannelUp => self.works.note(|report| report.state = State::Recording),
+            Input::ChannelUp => self.pipeline.note(|report| report.state = State::Recording),
             _ => {}
         }
-        write(&self.works, &mut self.tape, &timed);
-        if feed(&mut self.works, &mut self.presence, timed) {
-            let idle = self.presence.is_idle(self.works.desk().plan.idle.kind);
+        write(&self.pipeline, &mut self.input_log, &timed);
+        if feed(&mut self.pipeline, &mut self.presence, timed) {
+            let idle = self.presence.is_idle(self.pipeline.context().plan.idle.kind);
             self.idle_since = if idle { self.idle_since.or(Some(arrival)) } else { None };
             self.deleted &= idle;
         }
     }
 
     /// Brings the report up to who is there, where that has changed.
-    fn tell_idle(&mut self) {
+    fn record_idle(&mut self) {
         let idle = self.idle_since.map(|since| (since, self.waits));
         if self.idle_told == idle {
             return;
         }
         self.idle_told = idle;
-        let Desk { plan, clock, .. } = self.works.desk();
+        let SessionContext { plan, clock, .. } = self.pipeline.context();
         let (now, after) = ((clock)(), plan.idle.after);
-        let told = idle.map(|(since, recorder)| {
+        let event_dedup = idle.map(|(since, recorder)| {
             let since_ms = WallMs(now.0.saturating_sub(millis(since.elapsed())));
             Idle { since_ms, until_ms: WallMs(since_ms.0 + millis(after)), recorder }
         });
-        self.works.note(|report| report.idle = told);
+        self.pipeline.note(|report| report.idle = event_dedup);
     }
 
     /// Gives an input without an arrival of its own to journal and core.
     fn push(&mut self, input: TimedInput) {
-        write(&self.works, &mut self.tape, &input);
-        feed(&mut self.works, &mut self.presence, input);
+        write(&self.pipeline, &mut self.input_log, &input);
+        feed(&mut self.pipeline, &mut self.presence, input);
     }
 
     /// The way to the channel is broken, and nothing has come over it since `since`.
@@ -355,11 +362,11 @@ impl Running {
     /// earlier: the journal says what the core saw (invariant 6).
     fn pass_time(&mut self) {
         self.stalls.extend(self.watched.stalls());
-        if self.handle.news.is_empty() {
+        if self.handle.updates.is_empty() {
             self.stalls_before(None);
             let now = self.timebase.now();
             self.last = self.last.max(now);
-            self.works.advance(self.last);
+            self.pipeline.advance(self.last);
         }
     }
 
@@ -369,7 +376,7 @@ impl Running {
         if self.looked.is_none_or(|looked| now >= looked + LOOK_EVERY) {
             self.looked = Some(now);
             self.pass_time();
-            self.works.look(self.timebase.now().max(self.last));
+            self.pipeline.look(self.timebase.now().max(self.last));
         }
     }
 
@@ -381,12 +388,12 @@ impl Running {
 
     /// When to look again though nothing happened.
     fn wake(&self) -> Option<Instant> {
-        let core = self.works.next_wake().map(|at| self.timebase.instant(at));
+        let core = self.pipeline.next_wake().map(|at| self.timebase.instant(at));
         core.into_iter().chain(self.idle_deadline()).chain(self.token_end).min()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
-        self.idle_since.map(|since| since + self.works.desk().plan.idle.after)
+        self.idle_since.map(|since| since + self.pipeline.context().plan.idle.after)
     }
 }
 
@@ -395,25 +402,25 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// The journal learns of the end before the store does; then the timeline ends.
-pub(super) async fn finish(works: &mut Works, mut tape: Tape, at: Ticks) {
-    tape.append(&Record::Finished { sid: works.desk().plan.sid.clone(), at });
-    tape.finish().await;
-    if let Err(error) = works.desk().journal.flush().await {
-        tracing::error!(sid = %works.desk().plan.sid, "a crash would cut this recording short: {error}");
+pub(super) async fn finish(pipeline: &mut Pipeline, mut input_log: InputLog, at: Ticks) {
+    input_log.append(&Record::Finished { sid: pipeline.context().plan.sid.clone(), at });
+    input_log.finish().await;
+    if let Err(error) = pipeline.context().journal.flush().await {
+        tracing::error!(sid = %pipeline.context().plan.sid, "a crash would cut this recording short: {error}");
     }
-    works.finish(at);
+    pipeline.finish(at);
 }
 
-fn write(works: &Works, tape: &mut Tape, input: &TimedInput) {
-    tape.append(&Record::Input { sid: works.desk().plan.sid.clone(), input: input.clone() });
+fn write(pipeline: &Pipeline, input_log: &mut InputLog, input: &TimedInput) {
+    input_log.append(&Record::Input { sid: pipeline.context().plan.sid.clone(), input: input.clone() });
 }
 
 /// Gives an input to everybody who needs it. True when it may change who is there.
-pub(super) fn feed(works: &mut Works, presence: &mut Presence, timed: TimedInput) -> bool {
+pub(super) fn feed(pipeline: &mut Pipeline, presence: &mut Presence, timed: TimedInput) -> bool {
     let about_people = !matches!(timed.input, Input::Packet(_) | Input::SenderReport { .. });
     if about_people {
         presence.observe(timed.at, &timed.input);
     }
-    works.push(timed);
+    pipeline.push(timed);
     about_people
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use super::backup::Means;
-use super::live::{Command, Desk};
+use super::backup::BackupTarget;
+use super::event_writer::EventWriter;
+use super::live::{Command, SessionContext};
 use super::plan::Plan;
 use super::registry::{Entry, Registry};
-use super::scribe::Scribe;
 use super::stall::StallWatch;
 use super::{AcquireRequest, Error, Once, Report, ResourceId, Settings, State, TaskRef, recovery};
 use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
-use crate::fault::Explain;
+use crate::error_class::Classify;
 use crate::recording::Selection;
 use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
 use crate::store::seal::Sealer;
@@ -23,9 +23,9 @@ use crate::store::{Event, SessionRow, SessionUpdate, Store};
 use crate::units::{AppId, Sid, WallMs};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
-const STOP_PATIENCE: Duration = Duration::from_secs(8);
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a stop that does not wait for uploads waits for the bot to leave, which takes one write to the disk.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What sessions stand on; one of each for a worker.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Sessions {
     /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
     /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let stalls = StallWatch::new(settings.meters.clone());
+        let stalls = StallWatch::new(settings.metrics.clone());
         let inner = Inner { settings, backing, registry: Registry::default(), stalls, binding: Mutex::new(()) };
         let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
@@ -104,8 +104,8 @@ impl Sessions {
         }
         let _turn = entry.changing.lock().await;
         self.remember_selection(&task.sid, &selection).await?;
-        let told = entry.commands.send(Command::Select(selection)).await;
-        told.map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;
+        let event_dedup = entry.commands.send(Command::Select(selection)).await;
+        event_dedup.map_err(|_| Error::Gone(Some(Box::new(entry.report()))))?;
         Ok(report)
     }
 
@@ -118,17 +118,17 @@ impl Sessions {
         }
         // Another run of the worker has to know too: what was answered holds.
         self.0.backing.store.session_stopping(&task.sid).await?;
-        let told = entry.commands.send(Command::Stop(LeaveCode::Stopped)).await;
-        if told.is_err() {
+        let event_dedup = entry.commands.send(Command::Stop(LeaveCode::Stopped)).await;
+        if event_dedup.is_err() {
             // Handed over just now: the next run of the worker ends it.
             return Ok(Stopped::Underway(entry.report()));
         }
         if at_once {
             // Where it ends is in the journal by then.
-            let left = timeout(LEAVE_PATIENCE, entry.wait(|state| !state.is_running())).await;
+            let left = timeout(LEAVE_TIMEOUT, entry.wait(|state| !state.is_running())).await;
             return Ok(Stopped::Underway(left.unwrap_or_else(|_| entry.report())));
         }
-        match timeout(STOP_PATIENCE, entry.wait(State::is_over)).await {
+        match timeout(STOP_TIMEOUT, entry.wait(State::is_over)).await {
             Ok(report) if report.is_empty() => Ok(Stopped::Empty(report)),
             Ok(report) if report.is_away() => Ok(Stopped::Backuped(report)),
             Ok(report) if report.state == State::Ended => Ok(Stopped::Uploaded(report)),
@@ -213,32 +213,45 @@ impl Inner {
     }
 
     /// What a recording needs from its acceptance to its end.
-    pub(super) fn desk(&self, plan: Plan, report: watch::Sender<Report>) -> Result<Desk, SpoolError> {
+    pub(super) fn context(&self, plan: Plan, report: watch::Sender<Report>) -> Result<SessionContext, SpoolError> {
         let spool = self.backing.spool.session(&plan.app, &plan.sid)?;
-        let scribe = Scribe::spawn(
+        let event_writer = EventWriter::spawn(
             plan.app.clone(),
             plan.sid.clone(),
             self.backing.store.clone(),
             self.backing.dispatcher.clone(),
             Arc::clone(&self.settings.clock),
-            self.settings.meters.clone(),
+            self.settings.metrics.clone(),
         );
         let clock = Arc::clone(&self.settings.clock);
         let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
-        let meters = self.settings.meters.clone();
+        let metrics = self.settings.metrics.clone();
         let upload_patience = self.settings.upload_patience;
-        let second = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
-        let backup = second.map(|settings| Means { settings, uploader: Arc::clone(&self.backing.uploader) });
+        let replicator = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
+        let backup = replicator.map(|settings| BackupTarget { settings, uploader: Arc::clone(&self.backing.uploader) });
         let roll = self.settings.roll;
         let stalls = self.stalls.clone();
-        Ok(Desk { plan, store, scribe, clock, report, spool, journal, meters, stalls, backup, upload_patience, roll })
+        Ok(SessionContext {
+            plan,
+            store,
+            event_writer,
+            clock,
+            report,
+            spool,
+            journal,
+            metrics,
+            stalls,
+            backup,
+            upload_patience,
+            roll,
+        })
     }
 
     /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.
-    pub(super) fn misfit(&self, sid: &Sid, refusal: Error) -> Error {
+    pub(super) fn reject_call(&self, sid: &Sid, refusal: Error) -> Error {
         if let Some(entry) = self.registry.get(sid) {
             // A recording that is busy has more to say than this.
-            let _told = entry.commands.try_send(Command::Misfit(refusal.fault().code));
+            let _told = entry.commands.try_send(Command::Misfit(refusal.error_class().code));
         }
         refusal
     }

@@ -9,7 +9,7 @@ use crate::channel::Channel;
 use crate::clock;
 use crate::codec::container::Container;
 use crate::codec::whole::Roll;
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::recording::SegmentLength;
 use crate::storage::Destination;
 use crate::units::{AppId, BootTime, WallMs};
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Where the time comes from that nobody can set.
     pub boot_clock: BootClock,
     /// What is counted.
-    pub meters: Meters,
+    pub metrics: Metrics,
     /// Recordings of all apps together that may run at the same time.
     pub max_sessions: usize,
     /// How long a recording that is over waits for its bucket before that is said; it waits on all the same.
@@ -45,20 +45,20 @@ pub struct Settings {
 const MAX_SESSIONS: usize = 500;
 
 /// [`Settings::upload_patience`] of a worker: a day.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 impl Settings {
     /// Settings for these apps: the worker's clock, no captures.
     pub fn new(apps: BTreeMap<AppId, AppSettings>) -> Self {
-        let (clock, meters) = (Arc::new(clock::now), Meters::default());
+        let (clock, metrics) = (Arc::new(clock::now), Metrics::default());
         Self {
             apps,
             capture: None,
             clock,
             boot_clock: Arc::new(clock::boot_time),
-            meters,
+            metrics,
             max_sessions: MAX_SESSIONS,
-            upload_patience: UPLOAD_PATIENCE,
+            upload_patience: UPLOAD_TIMEOUT,
             roll: Roll::default(),
         }
     }

@@ -7,8 +7,8 @@
 //! * What the kernel dropped at a session's sockets, and what waited in them for too long, counts as an overload of that session.
 //! * While a stall is recent, and for a few seconds after, no new recording is taken.
 
+mod detector;
 mod drops;
-mod judge;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +20,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
+use self::detector::{Evidence, Look, STALL, StallDetector, TICK, weigh};
 use self::drops::Drops;
-use self::judge::{Evidence, Judge, Look, STALL, TICK, weigh};
 use crate::channel::MediaPath;
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::recording::StallCause;
 
 /// How long after a stall no new recordings are taken.
@@ -84,7 +84,7 @@ pub(super) struct StallWatch(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    meters: Meters,
+    metrics: Metrics,
     /// The last look in nanoseconds of the clock that goes on in a suspended machine; `u64::MAX` while nobody looks.
     looked: AtomicU64,
     state: Mutex<State>,
@@ -92,9 +92,9 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    seats: BTreeMap<u64, Arc<Place>>,
+    seats: BTreeMap<u64, Arc<Registration>>,
     next: u64,
-    judge: Judge,
+    detector: StallDetector,
     last: Moment,
     drops: Drops,
     /// What the last look found.
@@ -106,10 +106,10 @@ struct State {
 
 /// A session's place on the watch's list.
 #[derive(Debug)]
-struct Place {
+struct Registration {
     media: Arc<MediaPath>,
     waiting: Mutex<Vec<Stall>>,
-    news: Notify,
+    changed: Notify,
 }
 
 /// A session under watch; until it is dropped.
@@ -117,7 +117,7 @@ struct Place {
 pub(super) struct Watched {
     watch: StallWatch,
     id: u64,
-    place: Arc<Place>,
+    place: Arc<Registration>,
 }
 
 /// All clocks at one moment.
@@ -149,27 +149,27 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl StallWatch {
-    pub(super) fn new(meters: Meters) -> Self {
+    pub(super) fn new(metrics: Metrics) -> Self {
         let state = State {
             seats: BTreeMap::new(),
             next: 0,
-            judge: Judge::default(),
+            detector: StallDetector::default(),
             last: Moment::now(),
             drops: Drops::default(),
             found: None,
             trouble: None,
             ticker: None,
         };
-        Self(Arc::new(Shared { meters, looked: AtomicU64::new(u64::MAX), state: Mutex::new(state) }))
+        Self(Arc::new(Shared { metrics, looked: AtomicU64::new(u64::MAX), state: Mutex::new(state) }))
     }
 
     /// Watches over a session whose bot is in its channel.
     pub(super) fn watch(&self, media: Arc<MediaPath>) -> Watched {
-        let place = Arc::new(Place { media, waiting: Mutex::default(), news: Notify::new() });
+        let place = Arc::new(Registration { media, waiting: Mutex::default(), changed: Notify::new() });
         let mut state = self.lock();
         if state.seats.is_empty() {
             // Nobody was there to look before.
-            (state.judge, state.found, state.last) = (Judge::default(), None, Moment::now());
+            (state.detector, state.found, state.last) = (StallDetector::default(), None, Moment::now());
             state.drops.read();
             self.0.looked.store(nanos(state.last.boot), Ordering::Relaxed);
             state.ticker = Some(AbortOnDropHandle::new(tokio::spawn(self.clone().tick())));
@@ -218,7 +218,7 @@ impl StallWatch {
         self.0.looked.store(nanos(now.boot), Ordering::Relaxed);
         let gap = now.boot.saturating_sub(last.boot);
         let suspended = gap.saturating_sub(now.monotonic.saturating_sub(last.monotonic));
-        let whole = state.judge.look(Look { gap, used: now.used.saturating_sub(last.used) });
+        let whole = state.detector.look(Look { gap, used: now.used.saturating_sub(last.used) });
         let after = std::mem::replace(&mut state.found, whole);
         let (dropped, shared) = self.dropped(state);
         let mut found = whole;
@@ -236,7 +236,7 @@ impl StallWatch {
                     // What waited was not heard when it came.
                     from = now.instant.checked_sub(evidence.waited).unwrap_or(from).min(from);
                 }
-                place.tell(Stall {
+                place.send(Stall {
                     from,
                     looked: last.instant,
                     until: now.instant,
@@ -248,7 +248,7 @@ impl StallWatch {
         if let Some(cause) = found {
             let since = state.trouble.map(|(at, _)| now.instant.saturating_duration_since(at).saturating_sub(gap));
             let begins = whole == Some(StallCause::WorkerStalled) || since.is_none_or(|since| since > 2 * TICK);
-            self.0.meters.stalled(cause_word(cause), begins, gap);
+            self.0.metrics.stalled(cause_word(cause), begins, gap);
             if !grave {
                 return;
             }
@@ -270,7 +270,7 @@ impl StallWatch {
             place.media.for_each_socket(|inode| known.extend(dropped.remove_entry(&inode)));
         }
         let shared = dropped.into_iter().filter(|(inode, _)| state.drops.is_ours(*inode)).map(|(_, count)| count).sum();
-        self.0.meters.datagrams_dropped(known.values().sum::<u64>() + shared);
+        self.0.metrics.datagrams_dropped(known.values().sum::<u64>() + shared);
         (known, shared)
     }
 
@@ -279,15 +279,15 @@ impl StallWatch {
     }
 }
 
-impl Place {
-    fn tell(&self, stall: Stall) {
+impl Registration {
+    fn send(&self, stall: Stall) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let full = waiting.len() >= MAX_WAITING;
         if !waiting.last_mut().is_some_and(|last| last.join(stall, full)) {
             waiting.push(stall);
         }
         drop(waiting);
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 }
 
@@ -299,8 +299,8 @@ impl Watched {
     }
 
     /// Resolves when there is something to take. Cancel-safe.
-    pub(super) async fn news(&self) {
-        self.place.news.notified().await;
+    pub(super) async fn changed(&self) {
+        self.place.changed.notified().await;
     }
 
     /// This session did not keep up.
@@ -339,13 +339,13 @@ mod tests {
     }
 
     async fn until_told(watched: &Watched) -> Vec<Stall> {
-        tokio::time::timeout(Duration::from_secs(20), watched.news()).await.expect("nothing was told");
+        tokio::time::timeout(Duration::from_secs(20), watched.changed()).await.expect("nothing was told");
         watched.stalls()
     }
 
     #[tokio::test]
     async fn one_task_ticks_while_a_session_is_watched_and_none_otherwise() {
-        let watch = StallWatch::new(Meters::default());
+        let watch = StallWatch::new(Metrics::default());
         assert_eq!(tasks(), 0);
         let (one, two) = (watch.watch(Arc::default()), watch.watch(Arc::default()));
         assert_eq!(tasks(), 1);
@@ -360,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_wakes_first_finds_the_stall_for_all() {
-        let watch = StallWatch::new(Meters::default());
+        let watch = StallWatch::new(Metrics::default());
         let (one, two) = (watch.watch(Arc::default()), watch.watch(Arc::default()));
         assert_eq!(watch.trouble(), None);
         let before = Instant::now();
@@ -383,7 +383,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_kernel_drops_at_a_socket_is_its_sessions() {
-        let watch = StallWatch::new(Meters::default());
+        let watch = StallWatch::new(Metrics::default());
         let full = Arc::new(MediaPath::default());
         let (one, other) = (watch.watch(Arc::clone(&full)), watch.watch(Arc::default()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -392,15 +392,15 @@ mod tests {
         for _ in 0..5_000 {
             sender.send_to(&[0; 1_000], socket.local_addr().unwrap()).unwrap();
         }
-        let told = until_told(&one).await;
-        assert!(told.iter().all(|stall| stall.cause == StallCause::Overload), "{told:?}");
+        let event_dedup = until_told(&one).await;
+        assert!(event_dedup.iter().all(|stall| stall.cause == StallCause::Overload), "{event_dedup:?}");
         // A machine that stands still now tells both.
         assert!(other.stalls().iter().all(|stall| stall.until - stall.from > STALL));
     }
 
     #[tokio::test]
     async fn a_datagram_that_waited_too_long_is_an_overload() {
-        let watch = StallWatch::new(Meters::default());
+        let watch = StallWatch::new(Metrics::default());
         let watched = watch.watch(Arc::default());
         watched.place.media.received(Duration::from_secs(2));
         assert_eq!(until_told(&watched).await[0].cause, StallCause::Overload);
@@ -416,15 +416,15 @@ mod tests {
             suspended: Duration::ZERO,
             cause,
         };
-        let place = Place { media: Arc::default(), waiting: Mutex::default(), news: Notify::new() };
-        for second in 0..3 {
-            place.tell(at(second, second + 1, StallCause::Overload));
+        let place = Registration { media: Arc::default(), waiting: Mutex::default(), changed: Notify::new() };
+        for replicator in 0..3 {
+            place.send(at(replicator, replicator + 1, StallCause::Overload));
         }
-        place.tell(at(3, 9, StallCause::WorkerStalled));
+        place.send(at(3, 9, StallCause::WorkerStalled));
         let expected = [at(0, 3, StallCause::Overload), at(3, 9, StallCause::WorkerStalled)];
         assert_eq!(*place.waiting.lock().unwrap(), expected);
         for round in 1..100 {
-            place.tell(at(round * 10, round * 10 + 5, StallCause::Overload));
+            place.send(at(round * 10, round * 10 + 5, StallCause::Overload));
         }
         let waiting = place.waiting.lock().unwrap();
         assert_eq!(waiting.len(), MAX_WAITING);

@@ -7,12 +7,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::endpoint;
+use super::input_log::InputLog;
 use super::live::{Accepted, MAX_COMMANDS};
 use super::plan::{InitName, Plan};
 use super::registry::Entry;
 use super::sealed;
 use super::sessions::{Inner, Sessions};
-use super::tape::Tape;
 use super::{AppSettings, Error, Note, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::codec::container::Container;
@@ -22,7 +22,7 @@ use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUp
 use crate::units::Sid;
 
 /// How long start waits for the bot to be in the channel.
-pub(super) const ENTER_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const ENTER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Sessions {
     /// Starts a recording. Answers when the bot is in the channel, or after 2 s while it still tries.
@@ -105,7 +105,7 @@ async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>
     drop(turn);
     match bound? {
         Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
-        Bound::Again(entry) => again(&entry).await,
+        Bound::Again(entry) => already_running(&entry).await,
     }
 }
 
@@ -137,14 +137,14 @@ async fn bind(
     };
     match inner.backing.store.resource_bind_once(&new, identity.0, key, inner.now()).await? {
         Binding::Bound => {
-            inner.settings.meters.recording_started();
+            inner.settings.metrics.recording_started();
             let resource = plan.resource.clone();
             let (entry, entered) = live(inner, app, plan, bucket).await?;
             Ok(Bound::New { entry, entered, resource })
         }
         Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::StartedAndOver(sid)),
-        Binding::OtherStart(sid) => Err(inner.misfit(&sid, Error::AlreadyStarted(sid.clone()))),
-        Binding::Conflict(sid) => Err(inner.misfit(&sid, Error::TaskConflict(sid.clone()))),
+        Binding::OtherStart(sid) => Err(inner.reject_call(&sid, Error::AlreadyStarted(sid.clone()))),
+        Binding::Conflict(sid) => Err(inner.reject_call(&sid, Error::TaskConflict(sid.clone()))),
         Binding::Expired => Err(Error::ResourceExpired),
         Binding::UnknownResource => Err(Error::UnknownResource),
         Binding::SameKey(_) => Err(Error::StartFailed),
@@ -217,8 +217,8 @@ async fn live(
     bucket: Bucket,
 ) -> Result<(Arc<Entry>, oneshot::Receiver<Result<(), JoinError>>), Error> {
     let (report, _) = watch::channel(plan.report());
-    let desk = match inner.desk(plan.clone(), report) {
-        Ok(desk) => desk,
+    let context = match inner.context(plan.clone(), report) {
+        Ok(context) => context,
         Err(error) => {
             let failed = SessionUpdate {
                 state: Some(SessionState::Failed),
@@ -231,14 +231,14 @@ async fn live(
             return Err(error.into());
         }
     };
-    let (commands, told) = mpsc::channel(MAX_COMMANDS);
-    let entry = Arc::new(Entry::new(plan.app.clone(), desk.report.subscribe(), commands));
+    let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+    let entry = Arc::new(Entry::new(plan.app.clone(), context.report.subscribe(), commands));
     let listed = inner.registry.insert(plan.sid.clone(), Arc::clone(&entry));
     let accepted = Accepted {
-        tape: Tape::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref()),
-        uploads: inner.backing.uploader.spawn(bucket, desk.spool.clone()),
-        desk,
-        commands: told,
+        input_log: InputLog::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref()),
+        uploads: inner.backing.uploader.spawn(bucket, context.spool.clone()),
+        context,
+        commands: event_dedup,
     };
     let (enter, entered) = oneshot::channel();
     let channel = Arc::clone(&app.channel);
@@ -257,7 +257,7 @@ async fn new(
     entered: oneshot::Receiver<Result<(), JoinError>>,
     resource: &str,
 ) -> Result<Report, Error> {
-    match timeout(ENTER_PATIENCE, entered).await {
+    match timeout(ENTER_TIMEOUT, entered).await {
         Ok(Ok(Err(error))) => {
             inner.backing.store.resource_release(resource, &entry.report().sid).await?;
             Err(Error::Channel(error))
@@ -267,8 +267,8 @@ async fn new(
 }
 
 /// The same start once more.
-async fn again(entry: &Entry) -> Result<Report, Error> {
-    let entered = timeout(ENTER_PATIENCE, entry.wait(|state| state != State::Starting)).await;
+async fn already_running(entry: &Entry) -> Result<Report, Error> {
+    let entered = timeout(ENTER_TIMEOUT, entry.wait(|state| state != State::Starting)).await;
     let report = entered.unwrap_or_else(|_| entry.report());
     if report.state.is_over() { Err(Error::StartedAndOver(report.sid)) } else { Ok(report) }
 }

@@ -13,14 +13,14 @@ use super::backup::BackupUse;
 use crate::callback::event::{
     ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent, UploadWarning, Waiting, Warning,
 };
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::storage::{BucketError, Progress, UploadError};
 use crate::units::WallMs;
 
 /// How long an outage lasts before it is told.
-pub(super) const TOLD_AFTER: Duration = Duration::from_secs(60);
+pub(super) const REPORTED_AFTER: Duration = Duration::from_secs(60);
 /// A fault that comes and goes is told again after this time.
-pub(super) const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(600);
+pub(super) const REPORTED_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// How uploads go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,28 +82,28 @@ pub struct Upload {
 
 /// Watches a session's uploads.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct UploadWatch {
     outage: Option<Outage>,
     spool: SpoolState,
     /// When which fault was told.
-    told: BTreeMap<&'static str, Instant>,
+    reported: BTreeMap<&'static str, Instant>,
 }
 
 #[derive(Debug)]
 struct Outage {
     begun: Instant,
     since: WallMs,
-    fault: Fault,
+    error_class: ErrorClass,
     reason: String,
     attempts: u32,
-    told: bool,
+    reported: bool,
     warned: bool,
 }
 
-impl Watch {
+impl UploadWatch {
     /// Whether a failure with this code is another state of the bucket than the one before: the begin of an outage, or another reason.
     pub(super) fn changes(&self, code: &str) -> bool {
-        self.outage.as_ref().is_none_or(|outage| outage.fault.code != code)
+        self.outage.as_ref().is_none_or(|outage| outage.error_class.code != code)
     }
 
     /// An attempt failed; what is to be said of it.
@@ -114,33 +114,40 @@ impl Watch {
         progress: &Progress,
         (now, wall): (Instant, WallMs),
     ) -> Option<RecordingEvent> {
-        let (fault, reason) = (error.fault(), error.to_string());
-        let fresh =
-            Outage { begun: now, since: wall, fault, reason: String::new(), attempts: 0, told: false, warned: false };
+        let (error_class, reason) = (error.error_class(), error.to_string());
+        let fresh = Outage {
+            begun: now,
+            since: wall,
+            error_class,
+            reason: String::new(),
+            attempts: 0,
+            reported: false,
+            warned: false,
+        };
         let outage = self.outage.get_or_insert(fresh);
-        (outage.fault, outage.attempts, outage.reason) = (fault, attempts, reason.clone());
-        if !fault.retry {
-            let due = self.told.get(fault.code).is_none_or(|at| now - *at >= TOLD_AGAIN_AFTER);
-            outage.told |= due;
+        (outage.error_class, outage.attempts, outage.reason) = (error_class, attempts, reason.clone());
+        if !error_class.retry {
+            let due = self.reported.get(error_class.code).is_none_or(|at| now - *at >= REPORTED_AGAIN_AFTER);
+            outage.reported |= due;
             return due.then(|| {
-                self.told.insert(fault.code, now);
+                self.reported.insert(error_class.code, now);
                 let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Medium, vendor_code(error), reason);
-                RecordingEvent::Error(said.because(ErrorReason::Upload(fault.code)))
+                RecordingEvent::Error(said.because(ErrorReason::Upload(error_class.code)))
             });
         }
-        if outage.warned || now - outage.begun < TOLD_AFTER {
+        if outage.warned || now - outage.begun < REPORTED_AFTER {
             return None;
         }
-        (outage.warned, outage.told) = (true, true);
-        let (reason, waiting) = (fault.code, Some(outage.waiting(progress)));
+        (outage.warned, outage.reported) = (true, true);
+        let (reason, waiting) = (error_class.code, Some(outage.waiting(progress)));
         Some(RecordingEvent::Warning(Warning::Upload(UploadWarning::Retrying { reason, waiting })))
     }
 
     /// An attempt succeeded again; what is to be said of it.
     pub(super) fn recovered(&mut self, progress: &Progress, now: Instant) -> Option<RecordingEvent> {
-        let outage = self.outage.take().filter(|outage| outage.told)?;
+        let outage = self.outage.take().filter(|outage| outage.reported)?;
         let lasted_ms = u64::try_from((now - outage.begun).as_millis()).unwrap_or(u64::MAX);
-        let (reason, waiting) = (outage.fault.code, outage.waiting(progress));
+        let (reason, waiting) = (outage.error_class.code, outage.waiting(progress));
         Some(RecordingEvent::Warning(Warning::Upload(UploadWarning::Recovered { reason, waiting, lasted_ms })))
     }
 
@@ -159,10 +166,10 @@ impl Watch {
             }
         };
         let word = reason.word();
-        if self.told.get(word).is_some_and(|at| now - *at < TOLD_AGAIN_AFTER) {
+        if self.reported.get(word).is_some_and(|at| now - *at < REPORTED_AGAIN_AFTER) {
             return None;
         }
-        self.told.insert(word, now);
+        self.reported.insert(word, now);
         let trouble = trouble.unwrap_or("no answer");
         let text = format!("the disk of the data directory takes nothing ({trouble}); {what}; make room there");
         let said = ErrorEvent::new(Module::Uploader, level, ErrorCode::FileOperation, text);
@@ -175,11 +182,11 @@ impl Watch {
         Upload {
             state: match outage {
                 None => UploadState::Ok,
-                Some(outage) if outage.fault.retry => UploadState::Retrying,
+                Some(outage) if outage.error_class.retry => UploadState::Retrying,
                 Some(_) => UploadState::Blocked,
             },
             since_ms: outage.map(|outage| outage.since),
-            code: outage.map(|outage| outage.fault.code.to_owned()),
+            code: outage.map(|outage| outage.error_class.code.to_owned()),
             reason: outage.map(|outage| outage.reason.clone()),
             attempts: outage.map_or(0, |outage| outage.attempts),
             waiting_objects: progress.waiting_objects,
@@ -229,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_somebody_has_to_change_is_named_once_and_at_once() {
-        let (mut watch, now, wall) = (Watch::default(), Instant::now(), WallMs(5));
+        let (mut watch, now, wall) = (UploadWatch::default(), Instant::now(), WallMs(5));
         let said = watch.failed(&denied(), 1, &waiting(), (now, wall)).unwrap().encode();
         assert_eq!((said.event_type, &said.details["errorCode"]), (1, &32.into()));
         assert_eq!(said.details["reason"], "bucket_access_denied");
@@ -255,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_pass_is_told_when_it_lasts() {
-        let (mut watch, now, wall) = (Watch::default(), Instant::now(), WallMs(5));
+        let (mut watch, now, wall) = (UploadWatch::default(), Instant::now(), WallMs(5));
         let at = |secs| (now + Duration::from_secs(secs), WallMs(5 + 1000 * secs));
         assert_eq!(watch.failed(&busy(), 1, &waiting(), at(0)), None);
         assert_eq!(watch.report(&waiting(), 0).state, UploadState::Retrying);
@@ -273,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_disk_that_takes_nothing_is_told_and_so_is_the_first_loss() {
-        let (mut watch, now) = (Watch::default(), Instant::now());
+        let (mut watch, now) = (UploadWatch::default(), Instant::now());
         assert_eq!(watch.spooled(SpoolState::Ok, None, now), None);
         let said = watch.spooled(SpoolState::Memory, Some("no space left"), now).unwrap().encode();
         assert_eq!((&said.details["errorCode"], &said.details["errorLevel"]), (&51.into(), &2.into()));

@@ -24,11 +24,11 @@ use tokio::time::Instant;
 
 use super::destination::{Credentials, Destination};
 use super::spool::{ObjectKind, SpooledFile};
-use crate::reach::Reach;
+use crate::address_policy::AddressPolicy;
 use abilities::Learned;
 use address::Addressed;
 use body::Body;
-use error::{Action, Place};
+use error::{Action, ErrorLocation};
 
 pub use abilities::{Abilities, Destinations, MAX_DESTINATIONS};
 pub use error::BucketError;
@@ -43,7 +43,7 @@ pub const PROOF_TIME: Duration = Duration::from_secs(3);
 pub struct Bucket {
     client: Client,
     destination: Arc<Destination>,
-    reach: Reach,
+    address_policy: AddressPolicy,
     learned: Arc<Learned>,
 }
 
@@ -76,15 +76,15 @@ pub enum Proof {
 impl Bucket {
     /// Prepares the connection; nothing is sent.
     pub fn connect(destination: &Destination) -> Self {
-        Self::connect_within(destination, Reach::Anywhere)
+        Self::connect_within(destination, AddressPolicy::Anywhere)
     }
 
     /// The same, and the store's name may lead no further, at any time.
-    pub fn connect_within(destination: &Destination, reach: Reach) -> Self {
+    pub fn connect_within(destination: &Destination, address_policy: AddressPolicy) -> Self {
         Self {
-            client: client::build(destination, reach),
+            client: client::build(destination, address_policy),
             destination: Arc::new(destination.clone()),
-            reach,
+            address_policy,
             learned: Arc::default(),
         }
     }
@@ -98,7 +98,8 @@ impl Bucket {
 
     /// The same bucket, written to with other credentials. Of what is known, what is not about credentials stays.
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
-        let bucket = Self::connect_within(&Destination { credentials, ..(*self.destination).clone() }, self.reach);
+        let bucket =
+            Self::connect_within(&Destination { credentials, ..(*self.destination).clone() }, self.address_policy);
         bucket.learn(Abilities { readable: None, write_once: None, ..self.abilities() });
         bucket
     }
@@ -184,7 +185,7 @@ impl Bucket {
         tokio::time::timeout(limit, attempt).await.map_err(silent)?
     }
 
-    fn place(&self, action: Action) -> Place<'_> {
-        Place { destination: &self.destination, action }
+    fn place(&self, action: Action) -> ErrorLocation<'_> {
+        ErrorLocation { destination: &self.destination, action }
     }
 }

@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::serving;
 use files::Files;
 
@@ -76,12 +76,12 @@ pub enum BucketServerError {
     Name(String),
 }
 
-impl Explain for BucketServerError {
-    fn fault(&self) -> Fault {
+impl Classify for BucketServerError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Listen { .. } => Fault::ours("bucket_server_listen", true),
-            Self::Io(_) => Fault::ours("bucket_server_io", true),
-            Self::Name(_) => Fault::caller("bucket_server_name"),
+            Self::Listen { .. } => ErrorClass::ours("bucket_server_listen", true),
+            Self::Io(_) => ErrorClass::ours("bucket_server_io", true),
+            Self::Name(_) => ErrorClass::caller("bucket_server_name"),
         }
     }
 }

@@ -15,12 +15,12 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// How long a look is good for.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long the disk has for its answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// The file that is written: a block, so that the disk has to find a place for it.
 const PROBE_BYTES: usize = 4096;
 /// Its name.
@@ -55,13 +55,13 @@ pub enum DiskTrouble {
     Hangs,
 }
 
-impl Explain for DiskTrouble {
-    fn fault(&self) -> Fault {
+impl Classify for DiskTrouble {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Reserve { .. } => Fault::ours("disk_reserve", true),
-            Self::ReadOnly => Fault::ours("disk_read_only", true),
-            Self::Unwritable(_) => Fault::ours("disk_unwritable", true),
-            Self::Hangs => Fault::ours("disk_hangs", true),
+            Self::Reserve { .. } => ErrorClass::ours("disk_reserve", true),
+            Self::ReadOnly => ErrorClass::ours("disk_read_only", true),
+            Self::Unwritable(_) => ErrorClass::ours("disk_unwritable", true),
+            Self::Hangs => ErrorClass::ours("disk_hangs", true),
         }
     }
 }
@@ -79,10 +79,10 @@ pub struct Disk {
 
 /// Looks at a disk. Cheap to clone; clones share what they saw.
 #[derive(Clone, Debug)]
-pub struct DiskWatch(Arc<Watch>);
+pub struct DiskWatch(Arc<DiskState>);
 
 #[derive(Debug)]
-struct Watch {
+struct DiskState {
     dir: PathBuf,
     reserve: u64,
     looks: Mutex<Looks>,
@@ -98,7 +98,7 @@ struct Looks {
 impl DiskWatch {
     /// Watches the disk of `dir`, where `reserve` bytes are kept for recordings that run.
     pub fn new(dir: impl Into<PathBuf>, reserve: u64) -> Self {
-        Self(Arc::new(Watch { dir: dir.into(), reserve, looks: Mutex::default() }))
+        Self(Arc::new(DiskState { dir: dir.into(), reserve, looks: Mutex::default() }))
     }
 
     /// How the disk is, as of at most one second ago. Waits up to 2 s for it.
@@ -111,7 +111,7 @@ impl DiskWatch {
         }
         let watch = Arc::clone(&self.0);
         let running = looks.running.get_or_insert_with(|| spawn_blocking(move || look(&watch.dir, watch.reserve)));
-        let disk = match timeout(PATIENCE, running).await {
+        let disk = match timeout(TIMEOUT, running).await {
             Ok(ended) => {
                 looks.running = None;
                 ended.unwrap_or_else(|stopped| self.trouble(DiskTrouble::Unwritable(stopped.to_string())))
@@ -177,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let trouble = DiskWatch::new(dir.path(), u64::MAX).check().await.unwrap_err();
         assert!(matches!(trouble, DiskTrouble::Reserve { reserve: u64::MAX, .. }), "{trouble}");
-        assert_eq!(trouble.fault(), Fault::ours("disk_reserve", true));
+        assert_eq!(trouble.error_class(), ErrorClass::ours("disk_reserve", true));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@
 //! to the disk when it is back. How much may wait on disk is bounded for a worker and for each app; the bounds are asked when a
 //! session begins, and never harm one that runs.
 //!
-//! A session of which whole files are made keeps its segments on the disk after the bucket confirmed them ([`Kept`]). These count
+//! A session of which whole files are made keeps its segments on the disk after the bucket confirmed them ([`RetainedSegments`]). These count
 //! against the bounds too, and are the first to go.
 
 mod files;
@@ -28,7 +28,7 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{AppId, Sid};
 use limits::Usage;
 
@@ -36,7 +36,7 @@ pub use files::{Files, Fill, LocalFiles};
 pub use layout::MAX_NAME_BYTES;
 pub use limits::{SpoolLimits, SpoolScope};
 pub use memory::{MEMORY_PER_SESSION, MEMORY_PER_WORKER, MEMORY_RESERVE};
-pub use session::{Kept, SessionSpool, SpooledFile};
+pub use session::{RetainedSegments, SessionSpool, SpooledFile};
 
 /// What an object is, and with that its content type and its place in the upload order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub enum SpoolError {
     #[error(
         "{used} bytes of {scope} wait for buckets that don't take them, at most {limit} may ({}); recordings start again when \
          these buckets are reachable, or raise the bound",
-        scope.knob()
+        scope.key()
     )]
     Full {
         /// Whose bytes.
@@ -123,14 +123,14 @@ pub enum SpoolError {
     Damaged(String),
 }
 
-impl Explain for SpoolError {
-    fn fault(&self) -> Fault {
+impl Classify for SpoolError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Io(_) => Fault::ours("spool_io", true),
-            Self::NoRoom(_) => Fault::ours("spool_no_room", true),
-            Self::Full { .. } => Fault::ours("spool_full", true),
-            Self::Name => Fault::ours("spool_name", false),
-            Self::Damaged(_) => Fault::ours("spool_damaged", false),
+            Self::Io(_) => ErrorClass::ours("spool_io", true),
+            Self::NoRoom(_) => ErrorClass::ours("spool_no_room", true),
+            Self::Full { .. } => ErrorClass::ours("spool_full", true),
+            Self::Name => ErrorClass::ours("spool_name", false),
+            Self::Damaged(_) => ErrorClass::ours("spool_damaged", false),
         }
     }
 }

@@ -16,11 +16,11 @@
 
 mod attempt;
 mod backlog;
-mod doubt;
-mod gate;
+mod priority_limiter;
 mod retry;
-mod shelf;
+mod source;
 mod task;
+mod unacked_put;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,13 +33,13 @@ use tokio::time::Instant;
 
 use super::bucket::{Bucket, BucketError, Confirmed, Destinations, Earlier, Held};
 use super::spool::{ObjectKind, SessionSpool, SpoolError, SpooledObject};
-use crate::fault::{Explain, Fault};
-use crate::meters::Meters;
+use crate::error_class::{Classify, ErrorClass};
+use crate::metrics::Metrics;
 
-use gate::Gate;
-use shelf::{Copies, Shelf};
+use priority_limiter::PriorityLimiter;
+use source::{Copies, ObjectSource};
 
-pub use retry::{Patience, RetryPolicy};
+pub use retry::{AttemptTimes, RetryPolicy};
 
 /// Most PUTs of a worker at a time, over all sessions whose bucket is well; one that takes long is not counted any more.
 pub const MAX_PUTS: usize = 32;
@@ -57,37 +57,37 @@ pub const MAX_REPORTS: usize = 256;
 /// What all uploads of a worker share.
 #[derive(Debug)]
 pub struct Uploader {
-    puts: Arc<Gate>,
-    probes: Arc<Gate>,
-    copies: Arc<Gate>,
-    wholes: Arc<Gate>,
+    puts: Arc<PriorityLimiter>,
+    probes: Arc<PriorityLimiter>,
+    copies: Arc<PriorityLimiter>,
+    wholes: Arc<PriorityLimiter>,
     retry: RetryPolicy,
-    patience: Patience,
+    patience: AttemptTimes,
     seed: AtomicU64,
     destinations: Destinations,
-    meters: Meters,
+    metrics: Metrics,
 }
 
 impl Uploader {
     /// `seed` is where the jitter of the back-offs comes from.
     pub fn new(retry: RetryPolicy, seed: u64) -> Self {
         Self {
-            puts: Gate::new(MAX_PUTS),
-            probes: Gate::new(MAX_PROBES),
-            copies: Gate::new(MAX_COPIES),
-            wholes: Gate::new(MAX_WHOLES),
+            puts: PriorityLimiter::new(MAX_PUTS),
+            probes: PriorityLimiter::new(MAX_PROBES),
+            copies: PriorityLimiter::new(MAX_COPIES),
+            wholes: PriorityLimiter::new(MAX_WHOLES),
             retry,
-            patience: Patience::default(),
+            patience: AttemptTimes::default(),
             seed: AtomicU64::new(seed),
             destinations: Destinations::default(),
-            meters: Meters::default(),
+            metrics: Metrics::default(),
         }
     }
 
     /// The same, with its attempts counted here.
     #[must_use]
-    pub fn with_meters(self, meters: Meters) -> Self {
-        Self { meters, ..self }
+    pub fn with_meters(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// What the worker knows of the destinations that it met.
@@ -97,7 +97,7 @@ impl Uploader {
 
     /// The same with another patience.
     #[must_use]
-    pub fn with_patience(self, patience: Patience) -> Self {
+    pub fn with_patience(self, patience: AttemptTimes) -> Self {
         Self { patience, ..self }
     }
 
@@ -107,11 +107,11 @@ impl Uploader {
         let (puts, probes, wholes) = (Arc::clone(&self.puts), Arc::clone(&self.probes), Arc::clone(&self.wholes));
         self.run(attempt::Context {
             bucket,
-            shelf: Shelf::Spool(spool),
+            source: ObjectSource::Spool(spool),
             puts,
             probes,
             wholes,
-            meters: self.meters.clone(),
+            metrics: self.metrics.clone(),
         })
     }
 
@@ -119,9 +119,9 @@ impl Uploader {
     pub fn spawn_copies(&self, bucket: Bucket, spool: SessionSpool) -> (CopyQueue, mpsc::Receiver<UploadReport>) {
         let copies = Copies::of(spool);
         let [puts, probes, wholes] = std::array::from_fn(|_| Arc::clone(&self.copies));
-        let shelf = Shelf::Copies(copies.clone());
+        let source = ObjectSource::Copies(copies.clone());
         let (queue, reports) =
-            self.run(attempt::Context { bucket, shelf, puts, probes, wholes, meters: self.meters.clone() });
+            self.run(attempt::Context { bucket, source, puts, probes, wholes, metrics: self.metrics.clone() });
         (CopyQueue { queue, copies }, reports)
     }
 
@@ -265,7 +265,7 @@ pub struct Progress {
     /// Their bytes.
     pub confirmed_bytes: u64,
     /// The last attempt's fault, while nothing succeeded since.
-    pub trouble: Option<Fault>,
+    pub trouble: Option<ErrorClass>,
     /// Since when the oldest of the unconfirmed objects waits, in this run of the worker.
     pub oldest: Option<Instant>,
 }
@@ -287,7 +287,7 @@ pub enum UploadReport {
     Retrying {
         /// Which object.
         name: String,
-        /// Why; its [`Explain::fault`] tells passing from permanent.
+        /// Why; its [`Classify::error_class`] tells passing from permanent.
         error: Arc<UploadError>,
         /// Failed attempts in a row, over all objects of the session.
         attempt: u32,
@@ -325,11 +325,11 @@ pub enum UploadError {
     Spool(#[from] SpoolError),
 }
 
-impl Explain for UploadError {
-    fn fault(&self) -> Fault {
+impl Classify for UploadError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Bucket(error) => error.fault(),
-            Self::Spool(error) => error.fault(),
+            Self::Bucket(error) => error.error_class(),
+            Self::Spool(error) => error.error_class(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::destination::{Credentials, Destination, Encryption, KeyPrefix, PrefixError};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// `storageConfig` as it was sent; every field may be missing. Unknown fields are ignored, as the original does.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -104,9 +104,9 @@ pub enum VendorError {
     Prefix(#[from] PrefixError),
 }
 
-impl Explain for VendorError {
-    fn fault(&self) -> Fault {
-        Fault::caller("invalid_storage_config")
+impl Classify for VendorError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::caller("invalid_storage_config")
     }
 }
 

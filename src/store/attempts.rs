@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::line::Line;
+use super::deliverable::Deliverable;
 use super::rows::{signed, unsigned, wall};
 use super::{Delivery, Store, StoreError};
 use crate::units::WallMs;
@@ -39,7 +39,7 @@ impl Attempt {
 
 impl Store {
     /// The attempts that are kept of each of these deliveries, oldest first, in the order of `deliveries`.
-    pub async fn attempts<L: Line>(&self, deliveries: &[Delivery<L>]) -> Result<Vec<Vec<Attempt>>, StoreError> {
+    pub async fn attempts<L: Deliverable>(&self, deliveries: &[Delivery<L>]) -> Result<Vec<Vec<Attempt>>, StoreError> {
         if deliveries.is_empty() {
             return Ok(Vec::new());
         }
@@ -54,15 +54,15 @@ impl Store {
         for row in &rows {
             by_place.entry((row.try_get("sid")?, unsigned(row, "sequence")?)).or_default().push(attempt(row)?);
         }
-        let place = |line: &L| (line.stream().to_owned(), line.sequence());
+        let place = |deliverable: &L| (deliverable.stream().to_owned(), deliverable.sequence());
         Ok(deliveries.iter().map(|delivery| by_place.remove(&place(&delivery.event)).unwrap_or_default()).collect())
     }
 }
 
 /// Writes down an attempt at an event that is due; says whether it is. Older ones make room.
-pub(super) async fn note<L: Line>(
+pub(super) async fn note<L: Deliverable>(
     connection: &mut SqliteConnection,
-    line: &L,
+    deliverable: &L,
     attempt: &Attempt,
 ) -> Result<bool, StoreError> {
     let (deliveries, attempts) = (L::DELIVERIES, L::ATTEMPTS);
@@ -75,16 +75,16 @@ pub(super) async fn note<L: Line>(
         .bind(signed(attempt.took_ms))
         .bind(attempt.status.map(i64::from))
         .bind(attempt.error())
-        .bind(line.stream())
-        .bind(signed(line.sequence()))
+        .bind(deliverable.stream())
+        .bind(signed(deliverable.sequence()))
         .fetch_optional(&mut *connection)
         .await?;
     let Some(number) = number else { return Ok(false) };
     if number > i64::from(MAX_ATTEMPTS_KEPT) {
         let delete = format!("DELETE FROM {attempts} WHERE sid = ? AND sequence = ? AND number <= ?");
         sqlx::query(sqlx::AssertSqlSafe(delete))
-            .bind(line.stream())
-            .bind(signed(line.sequence()))
+            .bind(deliverable.stream())
+            .bind(signed(deliverable.sequence()))
             .bind(number - i64::from(MAX_ATTEMPTS_KEPT))
             .execute(connection)
             .await?;

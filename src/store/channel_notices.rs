@@ -8,8 +8,8 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::canonical::render;
+use super::deliverable::{Deliverable, Table};
 use super::deliveries::PENDING;
-use super::line::{Line, Table};
 use super::rows::{parsed, signed, unsigned, wall};
 use super::{Store, StoreError};
 use crate::units::{AppId, ChannelSid, WallMs};
@@ -103,7 +103,7 @@ impl Store {
     }
 }
 
-impl Line for ChannelNotice {
+impl Deliverable for ChannelNotice {
     fn app(&self) -> &AppId {
         &self.app
     }

@@ -1,6 +1,6 @@
 //! What every engine behind [`Store`] has to hold; run here on SQLite in memory and in a file.
 
-mod letters;
+mod dead_letters;
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ async fn holds(store: &Store) {
     a_change_and_its_events_are_one(store).await;
     only_the_oldest_pending_event_is_due(store).await;
     a_dead_letter_can_be_asked_for_again(store).await;
-    letters::hold(store).await;
+    dead_letters::hold(store).await;
     old_sessions_are_forgotten_when_their_news_is_out(store).await;
     resources_that_were_never_started_are_forgotten(store).await;
 }
@@ -204,17 +204,17 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
     let heads: Vec<_> = heads.iter().map(|head| (head.event.sid.clone(), head.event.sequence)).collect();
     assert_eq!(heads, [(sid(1), 0), (sid(3), 0)]);
 
-    store.mark_attempt(&line(store, 0).await, &refused(500), WallMs(NOW.0 + 50)).await.unwrap();
+    store.mark_attempt(&deliverable(store, 0).await, &refused(500), WallMs(NOW.0 + 50)).await.unwrap();
     let heads = store.pending_deliveries::<Event>(&app(), 10).await.unwrap();
     assert_eq!(heads[0].event.sid, sid(3), "the earliest due comes first");
     assert_eq!((heads[1].attempts, heads[1].last_error.as_deref()), (1, Some("answered 500")));
     assert_eq!(heads[1].state, DeliveryState::Due(WallMs(NOW.0 + 50)));
 
-    store.mark_delivered(&line(store, 1).await, &taken(), NOW).await.unwrap();
+    store.mark_delivered(&deliverable(store, 1).await, &taken(), NOW).await.unwrap();
     assert_eq!(store.deliveries(&sid(1), Some(0), 1).await.unwrap()[0].state, DeliveryState::Waiting, "no overtaking");
-    store.mark_delivered(&line(store, 0).await, &taken(), NOW).await.unwrap();
-    store.mark_delivered(&line(store, 0).await, &taken(), NOW).await.unwrap();
-    store.mark_dead(&line(store, 1).await, &refused(500), NOW).await.unwrap();
+    store.mark_delivered(&deliverable(store, 0).await, &taken(), NOW).await.unwrap();
+    store.mark_delivered(&deliverable(store, 0).await, &taken(), NOW).await.unwrap();
+    store.mark_dead(&deliverable(store, 1).await, &refused(500), NOW).await.unwrap();
     let states: Vec<_> =
         store.deliveries(&sid(1), None, 10).await.unwrap().into_iter().map(|delivery| delivery.state).collect();
     assert_eq!(
@@ -227,11 +227,11 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
             DeliveryState::Waiting
         ]
     );
-    let dead = store.letters::<Event>(&app(), Standing::Dead, None, None, 10).await.unwrap();
+    let dead = store.dead_letters::<Event>(&app(), UndeliveredFilter::Dead, None, None, 10).await.unwrap();
     assert_eq!(dead.iter().map(|letter| letter.event.sequence).collect::<Vec<_>>(), [1]);
 
     for sequence in 2..5 {
-        store.mark_delivered(&line(store, sequence).await, &taken(), NOW).await.unwrap();
+        store.mark_delivered(&deliverable(store, sequence).await, &taken(), NOW).await.unwrap();
     }
     assert!(store.pending_deliveries::<Event>(&app(), 10).await.unwrap().iter().all(|head| head.event.sid != sid(1)));
     store.append_event(&sid(1), new_event(5), NOW).await.unwrap();
@@ -240,37 +240,40 @@ async fn only_the_oldest_pending_event_is_due(store: &Store) {
 
 async fn a_dead_letter_can_be_asked_for_again(store: &Store) {
     let counts = async || store.outstanding(&[app()]).await.unwrap();
-    assert_eq!(counts().await, Outstanding { pending: 1 + 16, dead: 1 });
+    assert_eq!(counts().await, Undelivered { pending: 1 + 16, dead: 1 });
     let foreign = AppId::new(&"b".repeat(32)).unwrap();
     assert_eq!(store.redeliver::<Event>(&foreign, None, NOW, 10).await.unwrap(), 0);
     assert_eq!(store.redeliver::<Event>(&app(), Some(sid(3).as_str()), NOW, 10).await.unwrap(), 0);
     let later = WallMs(NOW.0 + 9);
     assert_eq!(store.redeliver::<Event>(&app(), Some(sid(1).as_str()), later, 10).await.unwrap(), 1);
-    assert_eq!(counts().await, Outstanding { pending: 2 + 16, dead: 0 });
+    assert_eq!(counts().await, Undelivered { pending: 2 + 16, dead: 0 });
     let of = async |sequence: u64| store.deliveries(&sid(1), Some(sequence - 1), 1).await.unwrap().remove(0);
     assert_eq!((of(1).await.state, of(1).await.asked), (DeliveryState::Due(later), Some(later)));
     assert_eq!(of(5).await.state, DeliveryState::Waiting, "the older one comes first again");
-    store.mark_delivered(&line(store, 1).await, &taken(), NOW).await.unwrap();
+    store.mark_delivered(&deliverable(store, 1).await, &taken(), NOW).await.unwrap();
     assert_eq!(of(2).await.state, DeliveryState::Delivered(NOW), "what was delivered stays so");
     assert_eq!(of(5).await.state, DeliveryState::Due(NOW), "and what waited is next");
 
     let mut places = Vec::new();
-    let mut after: Option<Place> = None;
+    let mut after: Option<EventPosition> = None;
     loop {
-        let page = store.letters::<Event>(&app(), Standing::Pending, None, after.as_ref(), 5).await.unwrap();
-        places.extend(page.iter().map(|one| Place { stream: one.event.sid.to_string(), sequence: one.event.sequence }));
+        let page =
+            store.dead_letters::<Event>(&app(), UndeliveredFilter::Pending, None, after.as_ref(), 5).await.unwrap();
+        places.extend(
+            page.iter().map(|one| EventPosition { stream: one.event.sid.to_string(), sequence: one.event.sequence }),
+        );
         if page.len() < 5 {
             break;
         }
         after = places.last().cloned();
     }
-    let mut expected = vec![Place { stream: sid(1).to_string(), sequence: 5 }];
-    expected.extend((0..16).map(|sequence| Place { stream: sid(3).to_string(), sequence }));
+    let mut expected = vec![EventPosition { stream: sid(1).to_string(), sequence: 5 }];
+    expected.extend((0..16).map(|sequence| EventPosition { stream: sid(3).to_string(), sequence }));
     assert_eq!(places, expected, "pages neither repeat nor skip");
 }
 
 /// A line of the first session.
-async fn line(store: &Store, sequence: u64) -> Event {
+async fn deliverable(store: &Store, sequence: u64) -> Event {
     store.deliveries(&sid(1), sequence.checked_sub(1), 1).await.unwrap().remove(0).event
 }
 

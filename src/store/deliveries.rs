@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::attempts::note;
-use super::line::Line;
+use super::deliverable::Deliverable;
 use super::rows::{optional_wall, signed, unsigned, wall};
 use super::{Attempt, Event, Store, StoreError};
 use crate::units::{AppId, EventTypes, Sid, WallMs};
@@ -46,7 +46,11 @@ pub enum DeliveryState {
 impl Store {
     /// Up to `limit` deliveries of an app that are next in their streams, the earliest due first, whether their time has
     /// come or not. At most one a stream.
-    pub async fn pending_deliveries<L: Line>(&self, app: &AppId, limit: u32) -> Result<Vec<Delivery<L>>, StoreError> {
+    pub async fn pending_deliveries<L: Deliverable>(
+        &self,
+        app: &AppId,
+        limit: u32,
+    ) -> Result<Vec<Delivery<L>>, StoreError> {
         let query = format!("{} d.app = ? AND d.due IS NOT NULL ORDER BY d.due, d.sid LIMIT ?", L::SELECT);
         let rows =
             sqlx::query(sqlx::AssertSqlSafe(query)).bind(app.as_str()).bind(limit).fetch_all(&self.readers).await?;
@@ -57,7 +61,7 @@ impl Store {
     pub async fn deliveries(&self, sid: &Sid, after: Option<u64>, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         let query = format!(
             "{} d.sid = ? AND d.sequence >= ? ORDER BY d.sequence LIMIT ?",
-            <Event as super::line::Table>::SELECT
+            <Event as super::deliverable::Table>::SELECT
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(sid.as_str())
@@ -69,53 +73,73 @@ impl Store {
     }
 
     /// The receiver has it: the stream's next event becomes due. A second call changes nothing.
-    pub async fn mark_delivered<L: Line>(&self, line: &L, attempt: &Attempt, now: WallMs) -> Result<(), StoreError> {
+    pub async fn mark_delivered<L: Deliverable>(
+        &self,
+        deliverable: &L,
+        attempt: &Attempt,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        if note(&mut transaction, line, attempt).await? {
+        if note(&mut transaction, deliverable, attempt).await? {
             let set = format!("UPDATE {} SET delivered = ?, due = NULL WHERE sid = ? AND sequence = ?", L::DELIVERIES);
             sqlx::query(sqlx::AssertSqlSafe(set))
                 .bind(signed(now.0))
-                .bind(line.stream())
-                .bind(signed(line.sequence()))
+                .bind(deliverable.stream())
+                .bind(signed(deliverable.sequence()))
                 .execute(&mut *transaction)
                 .await?;
-            promote::<L>(&mut transaction, line.stream(), now).await?;
+            promote::<L>(&mut transaction, deliverable.stream(), now).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
     /// An attempt failed: it is due again at `next`.
-    pub async fn mark_attempt<L: Line>(&self, line: &L, attempt: &Attempt, next: WallMs) -> Result<(), StoreError> {
+    pub async fn mark_attempt<L: Deliverable>(
+        &self,
+        deliverable: &L,
+        attempt: &Attempt,
+        next: WallMs,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        if note(&mut transaction, line, attempt).await? {
+        if note(&mut transaction, deliverable, attempt).await? {
             let deliveries = L::DELIVERIES;
             let set = format!(
                 "UPDATE {deliveries} SET attempts = attempts + 1, due = ?, last_error = ? WHERE sid = ? AND sequence = ?"
             );
-            failed(&mut transaction, set, line, attempt, next).await?;
+            failed(&mut transaction, set, deliverable, attempt, next).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
     /// The last attempt failed: given up, kept as a dead letter, and the stream's next event becomes due.
-    pub async fn mark_dead<L: Line>(&self, line: &L, attempt: &Attempt, now: WallMs) -> Result<(), StoreError> {
+    pub async fn mark_dead<L: Deliverable>(
+        &self,
+        deliverable: &L,
+        attempt: &Attempt,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        if note(&mut transaction, line, attempt).await? {
+        if note(&mut transaction, deliverable, attempt).await? {
             let set = format!(
                 "UPDATE {} SET attempts = attempts + 1, dead = ?, due = NULL, last_error = ? WHERE sid = ? AND sequence = ?",
                 L::DELIVERIES
             );
-            failed(&mut transaction, set, line, attempt, now).await?;
-            promote::<L>(&mut transaction, line.stream(), now).await?;
+            failed(&mut transaction, set, deliverable, attempt, now).await?;
+            promote::<L>(&mut transaction, deliverable.stream(), now).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Passes over everything pending in the stream of `line` that is not wanted. What is wanted keeps its order.
-    pub async fn pass_over<L: Line>(&self, line: &L, wanted: &EventTypes, now: WallMs) -> Result<(), StoreError> {
+    /// Passes over everything pending in the stream of `deliverable` that is not wanted. What is wanted keeps its order.
+    pub async fn pass_over<L: Deliverable>(
+        &self,
+        deliverable: &L,
+        wanted: &EventTypes,
+        now: WallMs,
+    ) -> Result<(), StoreError> {
         let EventTypes::Only(wanted) = wanted else { return Ok(()) };
         let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
         let (deliveries, number) = (L::DELIVERIES, L::EVENT_TYPE);
@@ -126,35 +150,35 @@ impl Store {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(sqlx::AssertSqlSafe(set))
             .bind(signed(now.0))
-            .bind(line.stream())
+            .bind(deliverable.stream())
             .execute(&mut *transaction)
             .await?;
-        promote::<L>(&mut transaction, line.stream(), now).await?;
+        promote::<L>(&mut transaction, deliverable.stream(), now).await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
 /// Runs `set`, whose parameters are a time, the error, and the line's place.
-async fn failed<L: Line>(
+async fn failed<L: Deliverable>(
     connection: &mut SqliteConnection,
     set: String,
-    line: &L,
+    deliverable: &L,
     attempt: &Attempt,
     at: WallMs,
 ) -> Result<(), StoreError> {
     sqlx::query(sqlx::AssertSqlSafe(set))
         .bind(signed(at.0))
         .bind(attempt.error())
-        .bind(line.stream())
-        .bind(signed(line.sequence()))
+        .bind(deliverable.stream())
+        .bind(signed(deliverable.sequence()))
         .execute(connection)
         .await?;
     Ok(())
 }
 
 /// If nothing of a stream is due, the first that is pending is next, if it is there yet.
-pub(super) async fn promote<L: Line>(
+pub(super) async fn promote<L: Deliverable>(
     connection: &mut SqliteConnection,
     stream: &str,
     now: WallMs,
@@ -168,7 +192,7 @@ pub(super) async fn promote<L: Line>(
     Ok(())
 }
 
-pub(super) fn delivery<L: Line>(row: &SqliteRow) -> Result<Delivery<L>, StoreError> {
+pub(super) fn delivery<L: Deliverable>(row: &SqliteRow) -> Result<Delivery<L>, StoreError> {
     let over = (optional_wall(row, "delivered")?, optional_wall(row, "dead")?, optional_wall(row, "passed")?);
     let state = match over {
         (Some(at), _, _) => DeliveryState::Delivered(at),

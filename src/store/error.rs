@@ -1,6 +1,6 @@
 //! What can go wrong with the store.
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::Sid;
 
 /// Why a call on the store failed. None of these is the caller's fault: what callers can do wrong has its own answer type.
@@ -54,15 +54,15 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-impl Explain for StoreError {
-    fn fault(&self) -> Fault {
+impl Classify for StoreError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Busy(_) => Fault::ours("store_busy", true),
-            Self::Database(_) | Self::Damaged(_) => Fault::ours("store_failed", true),
-            Self::Migrate(_) => Fault::ours("store_migration", false),
-            Self::Corrupt { .. } => Fault::ours("store_corrupt", false),
-            Self::UnknownSession(_) => Fault::ours("store_unknown_session", false),
-            Self::DetailsTooLong { .. } => Fault::ours("event_too_long", false),
+            Self::Busy(_) => ErrorClass::ours("store_busy", true),
+            Self::Database(_) | Self::Damaged(_) => ErrorClass::ours("store_failed", true),
+            Self::Migrate(_) => ErrorClass::ours("store_migration", false),
+            Self::Corrupt { .. } => ErrorClass::ours("store_corrupt", false),
+            Self::UnknownSession(_) => ErrorClass::ours("store_unknown_session", false),
+            Self::DetailsTooLong { .. } => ErrorClass::ours("event_too_long", false),
         }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::canonical::render;
-use super::line::{Line, Table};
+use super::deliverable::{Deliverable, Table};
 use super::rows::{parsed, signed, unsigned, wall};
 use super::session_row::mode_from;
 use super::sessions::apply;
@@ -111,7 +111,7 @@ impl Store {
     }
 }
 
-impl Line for Event {
+impl Deliverable for Event {
     fn app(&self) -> &AppId {
         &self.app
     }

@@ -20,7 +20,7 @@ pub struct SessionFilter {
 
 /// A place in the list, behind the session that it names. It stays where it is, whatever begins or is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionPlace {
+pub struct SessionPosition {
     /// When the session was created.
     pub created: WallMs,
     /// Which one; orders those of one millisecond.
@@ -33,7 +33,7 @@ impl Store {
         &self,
         app: &AppId,
         filter: &SessionFilter,
-        after: Option<&SessionPlace>,
+        after: Option<&SessionPosition>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM sessions WHERE app = ");

@@ -13,7 +13,7 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
@@ -73,9 +73,9 @@ pub enum SealError {
     Open,
 }
 
-impl Explain for SealError {
-    fn fault(&self) -> Fault {
-        Fault::ours(
+impl Classify for SealError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::ours(
             match self {
                 Self::Key => "seal_key_invalid",
                 Self::File { .. } => "seal_key_file",

@@ -23,7 +23,7 @@ async fn update_changes_who_is_recorded() {
     let uids = |list: &[&str]| list.iter().map(|uid| uid.parse().unwrap()).collect();
     for mode in ["mix", "individual"] {
         let task = world.record(mode, mode, "1", &world.client()).await;
-        let mut selection = world.stage(&task).await.selection;
+        let mut selection = world.scripted_channel(&task).await.selection;
         for (row, list, wanted) in [
             ("1.4 subscribeAudioUids", json!({ "subscribeAudioUids": ["7", "8"] }), Selection::Only(uids(&["7", "8"]))),
             ("1.4 unSubscribeAudioUids", json!({ "unSubscribeAudioUids": ["7"] }), Selection::Except(uids(&["7"]))),

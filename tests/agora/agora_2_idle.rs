@@ -18,7 +18,7 @@ async fn who_listens_keeps_a_communication_channel_and_no_live_one() {
     let (call, show) =
         (world.record("mix", "call", "1", &client(0)).await, world.record("mix", "show", "1", &client(1)).await);
     for task in [&call, &show] {
-        world.stage(task).await.at(0, Input::Joined { uid: "7".parse().unwrap() }).await;
+        world.scripted_channel(task).await.at(0, Input::Joined { uid: "7".parse().unwrap() }).await;
     }
     world.over(&show).await;
     let log = world.log(&show).await;

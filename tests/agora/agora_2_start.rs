@@ -5,7 +5,7 @@ use cloud_recorder::recording::Selection;
 use serde_json::{Value, json};
 
 use crate::contract::{accepted, noted, refused};
-use crate::world::{Answer, Wishes, World};
+use crate::world::{Answer, Options, World};
 
 /// The blocks of a plain clientRequest with others put over them.
 fn over(world: &World, blocks: &Value) -> Value {
@@ -30,7 +30,7 @@ async fn start(world: &World, mode: &str, number: usize, blocks: &Value) -> Answ
 }
 
 async fn roomy() -> World {
-    World::with(Wishes { max_sessions: 1000, ..Wishes::default() }).await
+    World::with(Options { max_sessions: 1000, ..Options::default() }).await
 }
 
 const VIDEO: Option<&str> = Some("video is not");
@@ -200,7 +200,7 @@ async fn lists_say_who_is_recorded() {
     {
         let answer = start(&world, "mix", number, &recording(config)).await;
         accepted(row, &answer);
-        let stage = world.channel.stage(answer.body["sid"].as_str().unwrap());
-        assert_eq!(*stage.selection.borrow(), wanted, "{row}");
+        let scripted_channel = world.channel.scripted_channel(answer.body["sid"].as_str().unwrap());
+        assert_eq!(*scripted_channel.selection.borrow(), wanted, "{row}");
     }
 }

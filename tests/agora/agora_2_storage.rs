@@ -4,7 +4,7 @@ use cloud_recorder::storage::vendor::{StorageConfigParts, destination};
 use serde_json::{Value, json};
 
 use crate::contract::{accepted, refused};
-use crate::world::{Wishes, World};
+use crate::world::{Options, World};
 
 /// The regions of vendor 1 by number, as the vendor writes them.
 const AMAZON: [&str; 26] = [
@@ -79,7 +79,7 @@ fn the_other_vendors_have_s3_endpoints_by_region() {
 
 #[tokio::test]
 async fn what_can_not_be_written_to_is_refused_by_name() {
-    let world = World::with(Wishes { max_sessions: 100, ..Wishes::default() }).await;
+    let world = World::with(Options { max_sessions: 100, ..Options::default() }).await;
     let plain = world.storage(&["rec"]);
     let with = |field: &str, value: Value| {
         let mut storage = plain.clone();

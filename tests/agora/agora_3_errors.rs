@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::json;
 
-use crate::channel::Door;
+use crate::channel::JoinAnswer;
 use crate::contract::{path, refused, speak};
-use crate::world::{APP, OTHER_APP, Wishes, World, until};
+use crate::world::{APP, OTHER_APP, Options, World, until};
 
 #[tokio::test]
 async fn errors_of_acquire() {
-    let world = World::with(Wishes { max_sessions: 0, ..Wishes::default() }).await;
+    let world = World::with(Options { max_sessions: 0, ..Options::default() }).await;
     let body = json!({ "cname": "room", "uid": "1" });
     refused("3 acquire 400, 2", &world.post(&path("acquire"), json!({})).await, 400, 2, "cname");
     let name = json!({ "cname": "a/b", "uid": "1" });
@@ -54,7 +54,7 @@ async fn errors_of_start() {
     } });
     let answer = world.start(&resource, "mix", "room", "1", &silent).await;
     refused("3 start 500, 62", &answer, 500, 62, "request timeout");
-    world.channel.next_door(Door::Refuses);
+    world.channel.next_door(JoinAnswer::Refuses);
     refused("3 start 500, 502", &start(&resource, "room", "1").await, 500, 502, "Failed to allocate worker");
 
     let old = world.acquire("room", "2").await;

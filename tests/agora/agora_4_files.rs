@@ -107,16 +107,16 @@ async fn playlists_have_the_vendors_lines() {
 async fn silence_is_kept_and_cuts_nothing() {
     let world = World::new().await;
     let task = world.record("individual", "room", "1", &world.client()).await;
-    let stage = world.stage(&task).await;
+    let scripted_channel = world.scripted_channel(&task).await;
     let mut talker = [Talker::new(1, 440.0)];
-    stage.enter(0, "9", 1).await;
-    stage.talk(&mut talker, 0, 2000).await;
-    stage.at(2000, Input::Muted { track: TrackId(1), muted: true }).await;
-    stage.at(20_000, Input::Muted { track: TrackId(1), muted: false }).await;
-    stage.talk(&mut talker, 20_000, 22_000).await;
-    stage.leave(22_000, "9").await;
-    stage.enter(24_000, "9", 2).await;
-    stage.talk(&mut [Talker::new(2, 440.0)], 24_000, 26_000).await;
+    scripted_channel.enter(0, "9", 1).await;
+    scripted_channel.talk(&mut talker, 0, 2000).await;
+    scripted_channel.at(2000, Input::Muted { track: TrackId(1), muted: true }).await;
+    scripted_channel.at(20_000, Input::Muted { track: TrackId(1), muted: false }).await;
+    scripted_channel.talk(&mut talker, 20_000, 22_000).await;
+    scripted_channel.leave(22_000, "9").await;
+    scripted_channel.enter(24_000, "9", 2).await;
+    scripted_channel.talk(&mut [Talker::new(2, 440.0)], 24_000, 26_000).await;
     world.stop(&task).await;
     let names = listing(&world, &task).await;
     let playlist: Vec<&String> = names.iter().filter(|name| name.ends_with(".m3u8")).collect();

@@ -1,4 +1,4 @@
-//! docs/protocol/callers.md section 1: the lines that tests/rest/every_odd_request_of_real_callers.rs leaves open.
+//! docs/protocol/callers.md section 1: the lines that tests/rest/odd_requests.rs leaves open.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use cloud_recorder::storage::vendor::destination;
 use serde_json::json;
 
 use crate::contract::{accepted, bare, path, refused, turned_away};
-use crate::world::{Place, Wishes, World};
+use crate::world::{Options, TestEnv, World};
 
 /// A GET on update and updateLayout, without body and credentials.
 #[tokio::test(flavor = "multi_thread")]
@@ -25,10 +25,10 @@ async fn wrong_methods_without_credentials_get_json() {
 /// No storageConfig, or vendor 0 with empty bucket and keys: the app's default storage is used where one is configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_apps_default_storage_is_used() {
-    let place = Arc::new(Place::new().await);
+    let place = Arc::new(TestEnv::new().await);
     let parts = serde_json::from_value(place.storage(&["default"])).unwrap();
-    let wishes = Wishes { storage: Some(destination(&parts).unwrap()), ..Wishes::default() };
-    let world = World::at(place, wishes).await;
+    let options = Options { storage: Some(destination(&parts).unwrap()), ..Options::default() };
+    let world = World::at(place, options).await;
     let empty = json!({ "vendor": 0, "region": 0, "bucket": "", "accessKey": "", "secretKey": "" });
     for (uid, client) in
         [("1", json!({})), ("2", json!({ "storageConfig": empty })), ("3", json!({ "storageConfig": null }))]

@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::channel::Door;
+use crate::channel::JoinAnswer;
 use crate::contract::{accepted, path, speak};
 use crate::world::{Answer, World};
 
@@ -49,7 +49,7 @@ async fn start_is_quick_and_status_is_five_at_once() {
     let world = World::new().await;
     let task = world.record("mix", "room", "1", &world.client()).await;
     assert_eq!(world.query(&task).await.body["serverResponse"]["status"], 5, "callers.md 2, status");
-    world.channel.next_door(Door::Slow(Duration::from_secs(30)));
+    world.channel.next_door(JoinAnswer::Slow(Duration::from_secs(30)));
     let resource = world.acquire("room", "2").await;
     let asked = Instant::now();
     let answer = world.start(&resource, "mix", "room", "2", &world.client()).await;

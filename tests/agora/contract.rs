@@ -45,9 +45,9 @@ pub(crate) fn noted(answer: &Answer, words: &str) -> bool {
 
 /// A member joins and talks for some seconds.
 pub(crate) async fn speak(world: &World, task: &Task, uid: &str, seconds: u64) {
-    let stage = world.stage(task).await;
-    stage.enter(0, uid, 1).await;
-    stage.talk(&mut [Talker::new(1, 440.0)], 0, seconds * 1000).await;
+    let scripted_channel = world.scripted_channel(task).await;
+    scripted_channel.enter(0, uid, 1).await;
+    scripted_channel.talk(&mut [Talker::new(1, 440.0)], 0, seconds * 1000).await;
 }
 
 /// A call as somebody sends it who has no credentials.

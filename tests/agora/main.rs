@@ -1,10 +1,10 @@
 //! The contract with callers of the original, row by row: `agora_<section>_*` are the rows of docs/protocol/agora.md, `callers_<section>_*`
 //! the lines of docs/protocol/callers.md. Each case names its row. docs/compatibility.md is the index: every row with the test that covers
-//! it, here or elsewhere, or why it is refused; `the_page_is_true` holds it to that.
+//! it, here or elsewhere, or why it is refused; `compatibility_page` holds it to that.
 //!
-//! `citations_resolve` holds every citation of the repository to what is there.
+//! `citations` holds every citation of the repository to what is there.
 //!
-//! Sections 5 and 6, events, are in tests/callbacks, tests/rest/callbacks_tell_the_story.rs and tests/channel.
+//! Sections 5 and 6, events, are in tests/callbacks, tests/rest/callbacks.rs and tests/channel.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -27,5 +27,5 @@ mod agora_8_names;
 mod callers_1_requests;
 mod callers_2_answers;
 mod callers_4_bucket;
-mod citations_resolve;
-mod the_page_is_true;
+mod citations;
+mod compatibility_page;

@@ -2,7 +2,7 @@
 
 use cloud_recorder::callback::{Dispatcher, Intake, signature};
 use cloud_recorder::channel_server::ChannelEvent;
-use cloud_recorder::meters::Meters;
+use cloud_recorder::metrics::Metrics;
 use cloud_recorder::store::{NewChannelNotice, Store};
 use cloud_recorder::units::{CHANNEL_EVENTS, ChannelSid, WallMs};
 use secrecy::SecretString;
@@ -28,7 +28,7 @@ pub(crate) fn notice(event: &ChannelEvent) -> NewChannelNotice {
 async fn send(receiver: &Receiver) {
     let (store, app) = (Store::in_memory().await.unwrap(), app('a'));
     let dispatcher = Dispatcher::spawn(store.clone(), all_settings(&[(&app, &receiver.url)])).unwrap();
-    let intake = Intake::spawn(store, dispatcher.clone(), Meters::default());
+    let intake = Intake::spawn(store, dispatcher.clone(), Metrics::default());
     for event in ChannelEvent::samples(&app, AT) {
         assert!(intake.offer(notice(&event)));
     }

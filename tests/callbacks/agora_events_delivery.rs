@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloud_recorder::callback::{Dispatcher, Schedule, Settings};
-use cloud_recorder::store::{Attempt, Event, MAX_ATTEMPTS_KEPT, Standing, Store};
+use cloud_recorder::store::{Attempt, Event, MAX_ATTEMPTS_KEPT, Store, UndeliveredFilter};
 
 use crate::receiver::{Answer, Receiver};
 use crate::world::{app, happen, new_session, settings, settled, start};
@@ -96,6 +96,6 @@ async fn a_time_out_is_told_from_a_refusal_and_from_a_broken_line() {
 
 /// Of the only event.
 async fn log(store: &Store, stream: &str) -> Vec<Attempt> {
-    let all = store.letters::<Event>(&app('a'), Standing::All, Some(stream), None, 10).await.unwrap();
+    let all = store.dead_letters::<Event>(&app('a'), UndeliveredFilter::All, Some(stream), None, 10).await.unwrap();
     store.attempts(&all).await.unwrap().remove(0)
 }

@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::house::{House, token};
+use crate::test_server::{TestServer, token};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -22,14 +22,14 @@ pub(crate) struct Client {
 }
 
 /// A socket whose first message has not been looked at.
-pub(crate) async fn connect(house: &House, query: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
-    let url = format!("ws://{}/rtc?{query}", house.address);
+pub(crate) async fn connect(test_server: &TestServer, query: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    let url = format!("ws://{}/rtc?{query}", test_server.address);
     tokio_tungstenite::connect_async(url).await.unwrap().0
 }
 
 pub(crate) async fn receive(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Option<Message> {
     loop {
-        let frame = tokio::time::timeout(PATIENCE, socket.next()).await.expect("the server went silent")?;
+        let frame = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("the server went silent")?;
         match frame.ok()? {
             Frame::Binary(bytes) => return SignalResponse::decode(bytes).unwrap().message,
             Frame::Close(_) => return None,
@@ -39,12 +39,12 @@ pub(crate) async fn receive(socket: &mut WebSocketStream<MaybeTlsStream<TcpStrea
 }
 
 impl Client {
-    pub(crate) async fn join(house: &House, identity: &str) -> Self {
-        Self::with_token(house, &token(identity, &json!({}))).await
+    pub(crate) async fn join(test_server: &TestServer, identity: &str) -> Self {
+        Self::with_token(test_server, &token(identity, &json!({}))).await
     }
 
-    pub(crate) async fn with_token(house: &House, token: &str) -> Self {
-        let mut socket = connect(house, &format!("access_token={token}&auto_subscribe=1")).await;
+    pub(crate) async fn with_token(test_server: &TestServer, token: &str) -> Self {
+        let mut socket = connect(test_server, &format!("access_token={token}&auto_subscribe=1")).await;
         match receive(&mut socket).await {
             Some(Message::Join(join)) => Self { socket, join },
             other => panic!("the first message is {other:?}"),

@@ -4,11 +4,11 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use test_support::documented::JUDGE;
 
-use crate::house::{CREDENTIALS, House};
+use crate::test_server::{CREDENTIALS, TestServer};
 
 /// The status and the JSON of an answer, which every answer is and carries an id with; it is as the OpenAPI document has it.
-pub(crate) async fn call(house: &House, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-    let address = format!("http://{}/dev/v1/{path}", house.address).parse::<reqwest::Url>().unwrap();
+pub(crate) async fn call(test_server: &TestServer, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    let address = format!("http://{}/dev/v1/{path}", test_server.address).parse::<reqwest::Url>().unwrap();
     let called = (method.to_string(), address.path().to_owned());
     let mut request = Client::new().request(method, address);
     request = request.header("authorization", CREDENTIALS);
@@ -24,15 +24,15 @@ pub(crate) async fn call(house: &House, method: Method, path: &str, body: Option
     (status, body)
 }
 
-pub(crate) async fn get(house: &House, path: &str) -> Value {
-    let (status, answer) = call(house, Method::GET, path, None).await;
+pub(crate) async fn get(test_server: &TestServer, path: &str) -> Value {
+    let (status, answer) = call(test_server, Method::GET, path, None).await;
     assert_eq!(status, 200, "{answer}");
     answer
 }
 
 /// A call about rules that has to succeed.
-pub(crate) async fn rule(house: &House, method: Method, body: Value) -> Value {
-    let (status, answer) = call(house, method, "kicking-rule", Some(body)).await;
+pub(crate) async fn rule(test_server: &TestServer, method: Method, body: Value) -> Value {
+    let (status, answer) = call(test_server, method, "kicking-rule", Some(body)).await;
     assert_eq!((status, &answer["status"]), (200, &Value::from("success")), "{answer}");
     answer
 }

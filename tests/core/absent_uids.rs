@@ -13,15 +13,15 @@ use cloud_recorder::recording::{
 use cloud_recorder::units::{Ticks, TrackId};
 use proptest::prelude::*;
 
-use crate::any_story_holds::check_ledger;
-use crate::ear::{self, level_db, tone_db};
+use crate::audio_probe::{self, level_db, tone_db};
 use crate::hls;
-use crate::world::{FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::random_inputs::check_ledger;
+use crate::world::{FRAME, InputStory, MS, Recording, SECOND, Sent, Talker, spec, uid};
 
 const HOUR: u64 = 3_600 * SECOND;
 
 /// Everything that a recorder gives out when it is asked every `step` ticks, and at each input; and its ledger.
-fn asked(story: &Story, spec: Spec, end: u64, step: u64) -> (Vec<Output>, Ledger) {
+fn asked(story: &InputStory, spec: Spec, end: u64, step: u64) -> (Vec<Output>, Ledger) {
     let mut recorder = Recorder::new(spec);
     let (mut outputs, mut now) = (Vec::new(), 0);
     let mut drain = |recorder: &mut Recorder| outputs.extend(std::iter::from_fn(|| recorder.poll()));
@@ -61,7 +61,7 @@ fn verify(list: &Path) -> (bool, String) {
 }
 
 /// `name` is there from `from`, says something for a second, and leaves a second later.
-fn guest(story: &mut Story, name: &str, track: u32, from: u64) -> Vec<Sent> {
+fn guest(story: &mut InputStory, name: &str, track: u32, from: u64) -> Vec<Sent> {
     let said = Talker::new(track, track).talk(from, from + SECOND);
     story.joins(from, name, track).hears(said.clone());
     story.happens(from + 2 * SECOND, Input::Left { uid: uid(name) });
@@ -70,7 +70,7 @@ fn guest(story: &mut Story, name: &str, track: u32, from: u64) -> Vec<Sent> {
 
 #[test]
 fn who_left_costs_nothing_until_it_returns_or_the_recording_ends() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.joins(0, "host", 1).hears(Talker::new(1, 1).talk(0, HOUR / 2));
     let mut said = guest(&mut story, "guest", 2, 10 * SECOND);
     said.extend(guest(&mut story, "guest", 3, HOUR / 3 + 7 * MS));
@@ -99,7 +99,7 @@ fn who_left_costs_nothing_until_it_returns_or_the_recording_ends() {
 
 #[test]
 fn the_cuts_and_packets_are_those_of_somebody_present() {
-    let (mut away, mut there) = (Story::default(), Story::default());
+    let (mut away, mut there) = (InputStory::default(), InputStory::default());
     for story in [&mut away, &mut there] {
         story.joins(0, "7", 1).hears(Talker::new(1, 1).talk(SECOND, 9 * SECOND));
         story.joins(300 * SECOND + 13 * MS, "7", 2);
@@ -136,7 +136,7 @@ fn the_cuts_and_packets_are_those_of_somebody_present() {
 #[test]
 fn others_play_it_and_verify_knows_it() {
     let tone = hls::sine(700.0, 3, 1);
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     for (track, from) in [(1, 2 * SECOND), (2, 71 * SECOND)] {
         let mut talker = Talker::new(track, track);
         let said: Vec<Sent> = tone
@@ -152,8 +152,8 @@ fn others_play_it_and_verify_knows_it() {
         assert!(std::fs::read_to_string(&list).unwrap().contains("#EXT-X-BYTERANGE:"));
         let (sound_list, said) = verify(&list);
         assert!(sound_list, "{playlist:?}: {said}");
-        let sound = ear::decode(&list, 1);
-        assert!((sound.len() as i64 - 150 * ear::RATE as i64).abs() <= 960, "{playlist:?}: {}", sound.len());
+        let sound = audio_probe::decode(&list, 1);
+        assert!((sound.len() as i64 - 150 * audio_probe::RATE as i64).abs() <= 960, "{playlist:?}: {}", sound.len());
         for from in [2.2, 71.2] {
             assert!(tone_db(sound.part(0, from, from + 2.6), 700.0) > -14.0, "{playlist:?} at {from}");
         }
@@ -180,7 +180,7 @@ fn an_idle_recording_wants_no_wake_ups() {
     for mode in [Mode::Mix, Mode::Individual, Mode::Both] {
         let mut recorder = Recorder::new(spec(mode));
         assert_eq!(recorder.next_wake(), None, "nobody ever came");
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         guest(&mut story, "1", 1, SECOND);
         guest(&mut story, "2", 2, 2 * SECOND);
         story.inputs().into_iter().for_each(|input| recorder.push(input));
@@ -207,7 +207,7 @@ fn an_idle_recording_wants_no_wake_ups() {
 
 #[test]
 fn a_source_that_is_not_published_any_more_costs_nothing() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.joins(0, "7", 1).hears(Talker::new(1, 1).talk(0, HOUR));
     let mut shared = Vec::new();
     for (track, from) in [(2, 10 * SECOND), (3, HOUR / 2 + 7 * MS)] {
@@ -227,8 +227,8 @@ fn a_source_that_is_not_published_any_more_costs_nothing() {
 }
 
 /// Some of three uids come, stay, share, can't be read, are not to be recorded and go.
-fn coming_and_going(acts: &[(u32, u32, u64)]) -> (Story, u64) {
-    let (mut story, mut now) = (Story::default(), SECOND);
+fn coming_and_going(acts: &[(u32, u32, u64)]) -> (InputStory, u64) {
+    let (mut story, mut now) = (InputStory::default(), SECOND);
     for (number, (who, what, wait)) in acts.iter().enumerate() {
         let (name, track) = (format!("{who}"), number as u32 + 1);
         let kind = |source, coding| TrackKind { source, coding };
@@ -285,7 +285,7 @@ proptest! {
 
 #[test]
 fn who_is_present_but_silent_gives_a_segment_each_target_duration() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.joins(0, "1", 1).hears(Talker::new(1, 1).talk(0, SECOND));
     story.happens(2 * SECOND, Input::Muted { track: TrackId(1), muted: true });
     let recording = story.record(spec(Mode::Both), HOUR);
@@ -296,7 +296,7 @@ fn who_is_present_but_silent_gives_a_segment_each_target_duration() {
 
 #[test]
 fn who_comes_late_begins_with_few_objects_and_an_empty_channel_is_one_stretch() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     let said = guest(&mut story, "late", 1, 2 * HOUR);
     let recording = story.record(spec(Mode::Both), 3 * HOUR);
     recording.assert_all_in_place("late", &said, 30 * MS);
@@ -308,7 +308,7 @@ fn who_comes_late_begins_with_few_objects_and_an_empty_channel_is_one_stretch() 
 
 #[test]
 fn what_comes_out_does_not_depend_on_when_it_was_asked_for() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     guest(&mut story, "a", 1, 3 * SECOND);
     guest(&mut story, "b", 2, 1_500 * SECOND + 11);
     guest(&mut story, "a", 3, 1_900 * SECOND + 7);
@@ -327,7 +327,7 @@ fn what_comes_out_does_not_depend_on_when_it_was_asked_for() {
 
 #[test]
 fn steps_that_are_left_out_leave_the_same_state() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     guest(&mut story, "a", 1, 3 * SECOND);
     story.joins(20 * SECOND, "c", 4).hears(Talker::new(4, 4).talk(21 * SECOND, 23 * SECOND));
     for mode in [Mode::Individual, Mode::Mix] {
@@ -348,7 +348,7 @@ fn steps_that_are_left_out_leave_the_same_state() {
 
 #[test]
 fn a_recorder_that_is_put_away_in_an_absence_goes_on() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     guest(&mut story, "a", 1, 3 * SECOND);
     let middle = guest(&mut story, "b", 2, 900 * SECOND);
     guest(&mut story, "a", 3, 1_200 * SECOND + 7);
@@ -383,7 +383,7 @@ fn a_recorder_that_is_put_away_in_an_absence_goes_on() {
 
 #[test]
 fn a_member_that_flaps_costs_no_more_than_one_that_stays() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     for second in 0..120 {
         story.joins(second * SECOND, "f", second as u32 + 1);
         story.happens(second * SECOND + SECOND / 2, Input::Left { uid: uid("f") });
@@ -399,7 +399,7 @@ fn a_hundred_guests_who_left_cost_nothing_an_hour_and_little_at_the_end() {
     for (seconds, guests, hours) in [(2, 2, 8), (6, 100, 1), (15, 2, 8)] {
         let spec = Spec { segment: SegmentLength::from_secs(seconds).unwrap(), ..spec(Mode::Individual) };
         let mut recorder = Recorder::new(spec);
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         for number in 0..guests {
             guest(&mut story, &number.to_string(), number + 1, u64::from(number) * SECOND);
         }

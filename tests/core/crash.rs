@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cloud_recorder::recording::{Cause, Input, TrackKind, TrackLedger};
 use cloud_recorder::units::{Ssrc, TrackId};
 
-use crate::world::{MS, Sent, Story, uid};
+use crate::world::{InputStory, MS, Sent, uid};
 
 /// When members are announced after the return.
 pub(crate) const MET: u64 = 150 * MS;
@@ -36,7 +36,7 @@ pub(crate) struct Again {
 
 impl Crash {
     /// Lets it happen to a story. A track gets a number above 1000 and an SSRC of its own; its RTP clock goes on.
-    pub(crate) fn strike(self, story: &mut Story, met: &[Again]) {
+    pub(crate) fn strike(self, story: &mut InputStory, met: &[Again]) {
         let number = |track: u32| track + 1_000;
         story.rewrite(|inputs| {
             let lost = self.died..self.back + FLOWING;

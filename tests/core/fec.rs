@@ -9,10 +9,10 @@ use cloud_recorder::recording::{AudioProfile, Cause, Input, Mode, Output, Record
 use cloud_recorder::units::Ticks;
 use opus::{Application, Bitrate, Channels, Signal};
 
-use crate::any_story_holds::check_ledger;
+use crate::audio_probe::hear;
 use crate::crash::by_cause;
-use crate::ear::hear;
-use crate::world::{FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::random_inputs::check_ledger;
+use crate::world::{FRAME, InputStory, MS, Recording, SECOND, Sent, Talker, spec, uid};
 
 /// How long somebody speaks, from the first second on.
 const LENGTH: u64 = 8 * SECOND;
@@ -83,8 +83,8 @@ fn talk(way: Way) -> Vec<Sent> {
 }
 
 /// What arrives when packets are lost.
-fn story(packets: &[Sent], is_lost: impl Fn(usize) -> bool) -> Story {
-    let mut story = Story::default();
+fn story(packets: &[Sent], is_lost: impl Fn(usize) -> bool) -> InputStory {
+    let mut story = InputStory::default();
     story.joins(0, "7", 1);
     story.hears(packets.iter().enumerate().filter(|(index, _)| !is_lost(*index)).map(|(_, sent)| sent.clone()));
     story

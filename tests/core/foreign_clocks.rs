@@ -10,10 +10,10 @@ use cloud_recorder::storage::journal::{Reader, Record};
 use cloud_recorder::units::{Ssrc, TrackId};
 use proptest::prelude::*;
 
-use crate::any_story_holds::check_ledger;
 use crate::crash::gaps;
+use crate::random_inputs::check_ledger;
 use crate::replayed::fixture;
-use crate::world::{Dice, FRAME, MS, Recording, SECOND, Sent, Story, spec};
+use crate::world::{Dice, FRAME, InputStory, MS, Recording, SECOND, Sent, spec};
 
 /// How long every packet is under way, at the least.
 const DELAY: u64 = 30 * MS;
@@ -158,7 +158,7 @@ fn sends(turns: &[Turn], frames: &[u64], stamp: Stamp, origin: u32) -> (Vec<Sent
 }
 
 fn record(sent: &[Sent], end: u64) -> Recording {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.joins(0, "7", 1).hears(sent.iter().cloned());
     let recording = story.record(spec(Mode::Individual), end);
     check_ledger(&recording, end);

@@ -11,10 +11,10 @@ use cloud_recorder::recording::{
 use cloud_recorder::units::{Ssrc, Ticks, TrackId};
 use tempfile::TempDir;
 
-use crate::any_story_holds::check_ledger;
+use crate::audio_probe::{decode, hear, level_db, tone_db};
 use crate::crash::gaps;
-use crate::ear::{decode, hear, level_db, tone_db};
-use crate::world::{MS, Recording, SECOND, Story, spec, uid};
+use crate::random_inputs::check_ledger;
+use crate::world::{InputStory, MS, Recording, SECOND, spec, uid};
 
 #[test]
 fn every_byte_decodes_as_ffmpeg_decodes_it() {
@@ -60,8 +60,8 @@ fn tone(law: Law, hertz: f64, packet_ms: u64, from: u64, to: u64) -> Vec<(u64, P
     (from..to).step_by((packet_ms * MS) as usize).map(packet).collect()
 }
 
-fn story(coding: Coding, packets: impl IntoIterator<Item = (u64, Packet)>) -> Story {
-    let mut story = Story::default();
+fn story(coding: Coding, packets: impl IntoIterator<Item = (u64, Packet)>) -> InputStory {
+    let mut story = InputStory::default();
     let kind = TrackKind { source: Source::Microphone, coding };
     story.happens(0, Input::TrackAdded { track: TrackId(1), uid: uid("7"), muted: false, kind });
     for (at, packet) in packets {
@@ -70,7 +70,7 @@ fn story(coding: Coding, packets: impl IntoIterator<Item = (u64, Packet)>) -> St
     story
 }
 
-fn record(story: &Story, end: u64) -> Recording {
+fn record(story: &InputStory, end: u64) -> Recording {
     let recording = story.record(spec(Mode::Both), end);
     check_ledger(&recording, end);
     assert_eq!(recording.ledger, story.record(spec(Mode::Individual), end).ledger);

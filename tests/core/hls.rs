@@ -9,7 +9,7 @@ use cloud_recorder::codec::playlist::{Entry, Playlist};
 use cloud_recorder::units::{Ticks, WallMs};
 use tempfile::TempDir;
 
-use crate::ear::RATE;
+use crate::audio_probe::RATE;
 
 /// A playlist on disk.
 pub(crate) struct Hls {

@@ -2,7 +2,7 @@
 
 use cloud_recorder::recording::{Cause, Mode};
 
-use crate::world::{Dice, MS, SECOND, Story, Talker, spec};
+use crate::world::{Dice, InputStory, MS, SECOND, Talker, spec};
 
 #[test]
 fn five_percent_loss_with_reordering_and_copies_moves_nothing() {
@@ -22,7 +22,7 @@ fn five_percent_loss_with_reordering_and_copies_moves_nothing() {
             copy
         })
         .collect();
-    let recording = Story::default()
+    let recording = InputStory::default()
         .joins(0, "7", 1)
         .hears(kept.clone())
         .hears(copies.clone())
@@ -42,7 +42,8 @@ fn a_loss_is_concealed_for_a_tenth_of_a_second_then_silent() {
     let mut talker = Talker::new(1, 7);
     let mut sent = talker.talk(SECOND, 10 * SECOND);
     sent.drain(200..220);
-    let recording = Story::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 11 * SECOND);
+    let recording =
+        InputStory::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 11 * SECOND);
     recording.assert_all_in_place("7", &sent, 30 * MS);
     let account = recording.account("7");
     assert_eq!((account.concealed_ms, account.missing_ms), (100, 300));
@@ -64,7 +65,8 @@ fn an_outage_and_the_burst_after_it_move_nothing() {
             packet.arrival = to + (packet.arrival - from) / 10;
         }
     }
-    let recording = Story::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 31 * SECOND);
+    let recording =
+        InputStory::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 31 * SECOND);
     recording.assert_all_in_place("7", &sent, 30 * MS);
     let account = recording.account("7");
     assert!(account.gaps.iter().all(|gap| gap.to.0 <= 2 * SECOND || gap.from.0 >= 30 * SECOND), "{:?}", account.gaps);
@@ -83,7 +85,8 @@ fn a_swell_of_delay_moves_nothing() {
             _ => 0,
         };
     }
-    let recording = Story::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 41 * SECOND);
+    let recording =
+        InputStory::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 41 * SECOND);
     recording.assert_all_in_place("7", &sent, 30 * MS);
 }
 
@@ -94,7 +97,8 @@ fn what_comes_seconds_late_is_named_late() {
     for packet in sent.iter_mut().filter(|packet| (10 * SECOND..15 * SECOND).contains(&packet.arrival)) {
         packet.arrival = 15 * SECOND + (packet.arrival - 10 * SECOND) / 50;
     }
-    let recording = Story::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 31 * SECOND);
+    let recording =
+        InputStory::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), 31 * SECOND);
     let placed: Vec<_> = sent.iter().filter(|packet| packet.arrival < packet.captured + 1_980 * MS).cloned().collect();
     recording.assert_all_in_place("7", &placed, 30 * MS);
     let account = recording.account("7");

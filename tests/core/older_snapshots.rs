@@ -8,9 +8,9 @@ use cloud_recorder::codec::opus::Encoder;
 use cloud_recorder::recording::{Cause, Input, Mode, Recorder, TrackKind};
 use cloud_recorder::units::{Ticks, TrackId};
 
-use crate::any_story_holds::check_ledger;
+use crate::random_inputs::check_ledger;
 use crate::replayed::fixture;
-use crate::world::{FRAME, MS, Placed, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::world::{FRAME, InputStory, MS, Placed, Recording, SECOND, Sent, Talker, spec, uid};
 
 /// When the snapshots were taken: Anna and Ben speak, packets are missing, Cora is muted, Dora has not been met again.
 const TAKEN: u64 = 21 * SECOND + 333 * MS;
@@ -30,8 +30,8 @@ fn tone(talker: &mut Talker, hertz: f64, from: u64, to: u64) -> Vec<Sent> {
 }
 
 /// A lively channel, and what Anna and Ben send after the worker's restart at 15 s.
-fn story() -> (Story, Vec<Sent>, Vec<Sent>) {
-    let mut story = Story::default();
+fn story() -> (InputStory, Vec<Sent>, Vec<Sent>) {
+    let mut story = InputStory::default();
     let (mut anna, mut ben) = (Talker::new(1, 7), Talker::new(2, 8));
     let (mut cora, mut dora) = (Talker::new(3, 9), Talker::new(4, 10));
     for (track, name) in [(1, "anna"), (2, "ben"), (3, "cora"), (4, "dora")] {

@@ -8,7 +8,7 @@ use cloud_recorder::recording::{Cause, Ledger, TrackLedger};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::ear::{self, Sound};
+use crate::audio_probe::{self, Sound};
 
 /// All fixtures.
 pub(crate) const FIXTURES: [&str; 6] = [
@@ -56,7 +56,7 @@ impl Replayed {
 
     /// Decodes `mix` or a uid's track.
     pub(crate) fn sound(&self, playlist: &str, channels: usize) -> Sound {
-        ear::decode(&self.playlists()[playlist], channels)
+        audio_probe::decode(&self.playlists()[playlist], channels)
     }
 
     /// The ledger.

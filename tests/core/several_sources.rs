@@ -9,10 +9,10 @@ use cloud_recorder::recording::{
 use cloud_recorder::storage::journal::{Reader, Record};
 use cloud_recorder::units::{Ticks, TrackId};
 
-use crate::any_story_holds::check_ledger;
 use crate::crash::gaps;
+use crate::random_inputs::check_ledger;
 use crate::replayed::fixture;
-use crate::world::{FRAME, MS, Recording, SECOND, Sent, Story, Talker, spec, uid};
+use crate::world::{FRAME, InputStory, MS, Recording, SECOND, Sent, Talker, spec, uid};
 
 use Source::{Microphone, ScreenAudio, Unspecified};
 
@@ -29,7 +29,7 @@ fn entry<'a>(ledger: &'a Ledger, playlist: &PlaylistId) -> &'a TrackLedger {
 }
 
 /// Records a story in all modes, through checkpoints and without, and checks what holds for every one.
-fn record(story: &Story, end: u64) -> Recording {
+fn record(story: &InputStory, end: u64) -> Recording {
     let recording = story.record(spec(Mode::Individual), end);
     check_ledger(&recording, end);
     let parted = story.record_with(spec(Mode::Individual), end, |recorder, next| {
@@ -87,7 +87,7 @@ pub(crate) fn digital_silence(talker: &mut Talker, from: u64, to: u64) -> Vec<Se
 #[test]
 fn microphone_and_screen_each_have_a_track_whichever_comes_first() {
     for screen_first in [false, true] {
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         story.happens(0, Input::Joined { uid: uid("7") });
         let mut tracks = [(1, Microphone), (2, ScreenAudio)];
         if screen_first {
@@ -110,7 +110,7 @@ fn microphone_and_screen_each_have_a_track_whichever_comes_first() {
 
 #[test]
 fn a_screen_alone_is_the_uids_track_until_a_microphone_comes() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.happens(0, Input::Joined { uid: uid("7") }).publishes(0, "7", 2, ScreenAudio);
     let screen = Talker::new(2, 8).talk(SECOND, 20 * SECOND);
     let mic = Talker::new(1, 7).talk(9 * SECOND, 18 * SECOND);
@@ -129,7 +129,7 @@ fn a_screen_alone_is_the_uids_track_until_a_microphone_comes() {
 fn two_of_one_kind_are_one_source_until_both_sound() {
     for kind in [Unspecified, Microphone] {
         let (mut first, mut second) = (Talker::new(1, 7), Talker::new(2, 8));
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         story.publishes(0, "7", 1, kind).publishes(0, "7", 2, kind);
         // They take turns, and then speak at once.
         let mut one = first.talk(SECOND, 4 * SECOND);
@@ -160,7 +160,7 @@ fn what_is_silent_silences_nobody() {
             } else {
                 silence(&mut silent, SECOND, 12 * SECOND)
             };
-            let mut story = Story::default();
+            let mut story = InputStory::default();
             story.happens(0, Input::Joined { uid: uid("7") });
             if silent_first {
                 story.publishes(0, "7", 2, kind);
@@ -185,7 +185,7 @@ fn a_microphone_that_is_published_anew_stays_one_track() {
         let rest = silence(&mut old, 5 * SECOND, 5 * SECOND + over * MS);
         let from = 5 * SECOND + gap * MS;
         sent.extend(new.talk(from, 10 * SECOND));
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         story.publishes(0, "7", 1, Microphone).publishes(5 * SECOND + 10 * MS, "7", 2, Microphone);
         story.happens(5 * SECOND + 40 * MS + over * MS, Input::TrackRemoved { track: TrackId(1) });
         story.hears(sent.clone()).hears(rest);
@@ -199,7 +199,7 @@ fn a_microphone_that_is_published_anew_stays_one_track() {
 #[test]
 fn an_old_track_that_speaks_on_beside_the_new_one_loses_nothing_and_the_new_one_stays() {
     let (old, new) = (Talker::new(1, 7).talk(SECOND, 6 * SECOND), Talker::new(2, 8).talk(5 * SECOND, 12 * SECOND));
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(5 * SECOND, "7", 2, Microphone);
     story.happens(6 * SECOND + 40 * MS, Input::TrackRemoved { track: TrackId(1) });
     story.hears(old.clone()).hears(new.clone());
@@ -212,7 +212,7 @@ fn an_old_track_that_speaks_on_beside_the_new_one_loses_nothing_and_the_new_one_
 
 #[test]
 fn a_microphone_that_is_published_anew_beside_a_screen() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(0, "7", 2, ScreenAudio);
     let mut mic = Talker::new(1, 7).talk(SECOND, 6 * SECOND);
     let screen = Talker::new(2, 8).talk(SECOND, 14 * SECOND);
@@ -229,7 +229,7 @@ fn a_microphone_that_is_published_anew_beside_a_screen() {
 
 #[test]
 fn one_is_muted_the_other_goes_on_and_the_uid_is_received_as_long_as_either_is() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(0, "7", 2, ScreenAudio);
     let mut mic = Talker::new(1, 7);
     let mut sent = mic.talk(SECOND, 5 * SECOND);
@@ -258,7 +258,7 @@ fn one_is_muted_the_other_goes_on_and_the_uid_is_received_as_long_as_either_is()
 
 #[test]
 fn three_sources_are_three_tracks() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     let mut all = Vec::new();
     for (track, kind) in [(1, ScreenAudio), (2, Microphone), (3, Unspecified)] {
         story.publishes(0, "7", track, kind);
@@ -275,7 +275,7 @@ fn three_sources_are_three_tracks() {
 
 #[test]
 fn a_new_ssrc_in_one_of_two_harms_neither() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(0, "7", 2, ScreenAudio);
     let mut mic = Talker::new(1, 7).talk(SECOND, 5 * SECOND);
     mic.extend(Talker::new(1, 9).talk(5 * SECOND, 10 * SECOND));
@@ -292,7 +292,7 @@ fn a_new_ssrc_in_one_of_two_harms_neither() {
 fn after_a_restart_each_goes_on_where_it_was() {
     // Kinds that are told apart, in another order and with ids that were others'; and two of one kind.
     for (kinds, again) in [([Microphone, ScreenAudio], [2, 1]), ([Microphone, Microphone], [1, 2])] {
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         story.happens(0, Input::Joined { uid: uid("7") });
         let mut talkers = [(1, 7), (2, 8)].map(|(track, ssrc)| Talker::new(track, ssrc));
         for (track, kind) in [1, 2].into_iter().zip(kinds) {
@@ -323,7 +323,7 @@ fn after_a_restart_each_goes_on_where_it_was() {
 #[test]
 fn who_is_not_selected_any_more_is_silent_in_all_sources() {
     use cloud_recorder::recording::Selection;
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(0, "7", 2, ScreenAudio);
     let sent = [Talker::new(1, 7).talk(SECOND, 15 * SECOND), Talker::new(2, 8).talk(SECOND, 15 * SECOND)];
     story.happens(5 * SECOND, Input::Select(Selection::Except([uid("7")].into())));
@@ -340,7 +340,7 @@ fn who_is_not_selected_any_more_is_silent_in_all_sources() {
 #[test]
 fn more_sources_than_there_are_tracks_for_are_missing_and_said_to_be() {
     for count in [MAX_SOURCES as u32, 12, 32, 40] {
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         let mut sent = Vec::new();
         for track in 1..=count {
             story.publishes(0, "7", track, Microphone);
@@ -366,7 +366,7 @@ fn more_sources_than_there_are_tracks_for_are_missing_and_said_to_be() {
 #[test]
 fn what_was_lost_before_a_track_went_to_a_place_of_its_own_is_missing_once() {
     let (mut first, mut second) = (Talker::new(1, 7), Talker::new(2, 8));
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone).publishes(0, "7", 2, Microphone);
     let mut other = second.talk(SECOND, 5 * SECOND);
     let one = first.talk(4 * SECOND + 960, 9 * SECOND);
@@ -400,7 +400,7 @@ fn the_small_cases_have_their_right_values() {
 
 #[test]
 fn a_late_second_source_of_a_long_recording_is_caught_up_with() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     story.publishes(0, "7", 1, Microphone);
     let hour = 3_600 * SECOND;
     let mut mic = Talker::new(1, 7);

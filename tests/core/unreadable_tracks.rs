@@ -6,21 +6,21 @@ use cloud_recorder::recording::{
 };
 use cloud_recorder::units::{Ticks, TrackId};
 
-use crate::any_story_holds::check_ledger;
 use crate::crash::gaps;
-use crate::world::{MS, Recording, SECOND, Story, Talker, spec, uid};
+use crate::random_inputs::check_ledger;
+use crate::world::{InputStory, MS, Recording, SECOND, Talker, spec, uid};
 
-fn publish(story: &mut Story, at: u64, name: &str, track: u32, source: Source, coding: Coding) {
+fn publish(story: &mut InputStory, at: u64, name: &str, track: u32, source: Source, coding: Coding) {
     let kind = TrackKind { source, coding };
     story.happens(at, Input::TrackAdded { track: TrackId(track), uid: uid(name), muted: false, kind });
 }
 
-fn encrypted(story: &mut Story, at: u64, name: &str, track: u32) {
+fn encrypted(story: &mut InputStory, at: u64, name: &str, track: u32) {
     publish(story, at, name, track, Source::Microphone, Coding::Encrypted);
 }
 
 /// Records it in each mode, live and put away at every third input; the ledger is the same.
-fn record(story: &Story, end: u64) -> Recording {
+fn record(story: &InputStory, end: u64) -> Recording {
     let recording = story.record(spec(Mode::Individual), end);
     check_ledger(&recording, end);
     for mode in [Mode::Mix, Mode::Both] {
@@ -50,7 +50,7 @@ fn told(recording: &Recording) -> Vec<(String, u64, u64)> {
 #[test]
 fn what_is_said_on_it_is_missing_to_the_tick_and_a_mute_is_not() {
     for (coding, cause) in [(Coding::Encrypted, Cause::Encrypted), (Coding::Unsupported, Cause::UnsupportedCodec)] {
-        let mut story = Story::default();
+        let mut story = InputStory::default();
         story.happens(0, Input::Joined { uid: uid("anna") });
         publish(&mut story, 3 * SECOND, "anna", 1, Source::Microphone, coding);
         story.happens(20 * SECOND, Input::Muted { track: TrackId(1), muted: true });
@@ -76,7 +76,7 @@ fn what_is_said_on_it_is_missing_to_the_tick_and_a_mute_is_not() {
 
 #[test]
 fn a_readable_track_beside_it_is_recorded_as_ever() {
-    let talk = |story: &mut Story| {
+    let talk = |story: &mut InputStory| {
         let mut anna = Talker::new(2, 7);
         let mut sent = anna.talk(2 * SECOND, 12 * SECOND);
         sent.drain(100..130);
@@ -85,7 +85,7 @@ fn a_readable_track_beside_it_is_recorded_as_ever() {
         story.hears(sent.clone());
         sent
     };
-    let (mut alone, mut both) = (Story::default(), Story::default());
+    let (mut alone, mut both) = (InputStory::default(), InputStory::default());
     talk(alone.joins(0, "anna", 2));
     let sent = talk(both.joins(0, "anna", 2));
     publish(&mut both, 5 * SECOND, "anna", 1, Source::ScreenAudio, Coding::Encrypted);
@@ -104,7 +104,7 @@ fn a_readable_track_beside_it_is_recorded_as_ever() {
 
 #[test]
 fn two_of_them_at_once_count_once_and_each_is_told() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     encrypted(&mut story, SECOND, "anna", 1);
     publish(&mut story, 4 * SECOND, "anna", 2, Source::ScreenAudio, Coding::Encrypted);
     story.happens(10 * SECOND, Input::Muted { track: TrackId(1), muted: true });
@@ -120,7 +120,7 @@ fn two_of_them_at_once_count_once_and_each_is_told() {
 
 #[test]
 fn a_track_that_becomes_readable_is_recorded_from_then_on() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     encrypted(&mut story, SECOND, "anna", 1);
     let mut anna = Talker::new(1, 7);
     story.hears(anna.talk(2 * SECOND, 3 * SECOND));
@@ -137,7 +137,7 @@ fn a_track_that_becomes_readable_is_recorded_from_then_on() {
 
 #[test]
 fn who_is_not_selected_is_neither_missing_nor_told_until_it_is() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     encrypted(&mut story, SECOND, "anna", 1);
     story.happens(8 * SECOND, Input::Select(Selection::All));
     let only = Selection::Only([uid("ben")].into());
@@ -149,8 +149,8 @@ fn who_is_not_selected_is_neither_missing_nor_told_until_it_is() {
 }
 
 /// The worker dies at 10 s with an encrypted track published since 1 s and is back at 14 s.
-fn restarted(after: impl FnOnce(&mut Story)) -> Recording {
-    let mut story = Story::default();
+fn restarted(after: impl FnOnce(&mut InputStory)) -> Recording {
+    let mut story = InputStory::default();
     story.happens(0, Input::Joined { uid: uid("anna") });
     encrypted(&mut story, SECOND, "anna", 1);
     story.happens(10 * SECOND, Input::Joined { uid: uid("ben") });
@@ -195,7 +195,7 @@ fn a_patience_that_ended_while_the_worker_was_dead_gave_nobody_up() {
 
 #[test]
 fn an_outage_of_the_channel_is_counted_once() {
-    let mut story = Story::default();
+    let mut story = InputStory::default();
     encrypted(&mut story, SECOND, "anna", 1);
     story.happens(10 * SECOND, Input::ChannelLost { since: Ticks(9 * SECOND) });
     story.happens(20 * SECOND, Input::ChannelUp);

@@ -130,9 +130,9 @@ pub(crate) fn speech(who: u32, number: u32) -> Bytes {
 
 /// What happens in the channel, in order of arrival.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Story(Vec<(u64, Input)>);
+pub(crate) struct InputStory(Vec<(u64, Input)>);
 
-impl Story {
+impl InputStory {
     /// `name` joins and publishes `track`.
     pub(crate) fn joins(&mut self, at: u64, name: &str, track: u32) -> &mut Self {
         self.happens(at, Input::Joined { uid: uid(name) });

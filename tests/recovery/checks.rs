@@ -7,11 +7,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::HANG_LIMIT;
-use crate::ear::{Sound, Span};
+use crate::audio_probe::{Sound, Span};
 use crate::figures::{Figures, Kills};
-use crate::place::Place;
 use crate::rest::Task;
-use crate::sounds::{VOICES, Voice};
+use crate::sound_check::{VOICES, Voice};
+use crate::test_env::TestEnv;
 use crate::worker::BINARY;
 
 /// One packet.
@@ -44,7 +44,7 @@ const EXACT: f64 = 0.8;
 
 /// What happened to a recording.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     pub(crate) task: Task,
     /// Every death of a worker meanwhile.
     pub(crate) kills: Kills,
@@ -73,7 +73,7 @@ impl Default for Allowance {
 
 /// A recording in the bucket and what is wrong with it.
 pub(crate) struct Verdict {
-    told: Told,
+    told: Reported,
     folder: PathBuf,
     manifest: Value,
     problems: Vec<String>,
@@ -81,19 +81,19 @@ pub(crate) struct Verdict {
 }
 
 /// Waits for the end of a recording and checks all of it: what is wrong, and what the kills cost.
-pub(crate) async fn judge(place: &Place, told: &Told) -> (Vec<String>, Figures) {
-    let mut problems = crate::story::judge(place, &told.task).await;
+pub(crate) async fn check(test_env: &TestEnv, told: &Reported) -> (Vec<String>, Figures) {
+    let mut problems = crate::event_log_check::check(test_env, &told.task).await;
     if !problems.is_empty() {
         return (problems, Figures::default());
     }
-    let (folder, told) = (place.objects(), told.clone());
+    let (folder, told) = (test_env.objects(), told.clone());
     let verdict = tokio::task::spawn_blocking(move || Verdict::of(folder, told)).await.unwrap();
     problems.extend(verdict.problems);
     (problems, verdict.figures)
 }
 
 impl Verdict {
-    fn of(folder: PathBuf, told: Told) -> Self {
+    fn of(folder: PathBuf, told: Reported) -> Self {
         let path = folder.join(format!("{}_{}_manifest.json", told.task.sid, told.task.room));
         let manifest = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let mut verdict =

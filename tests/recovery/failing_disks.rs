@@ -7,11 +7,11 @@ use tokio::time::sleep;
 
 use crate::HANG_LIMIT;
 use crate::disk::{Disk, Failing, skipped};
+use crate::kill_run::KillRun;
 use crate::oracle::Oracle;
-use crate::place::{Place, Store, Wishes};
 use crate::poorer_journal::print_told;
 use crate::rest::Make;
-use crate::stage::Stage;
+use crate::test_env::{Options, Store, TestEnv};
 
 /// How a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +48,12 @@ impl Trouble {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_and_a_kill_leave_the_bucket_as_it_was() {
-    die_on(Trouble::Full, Wishes::default()).await;
+    die_on(Trouble::Full, Options::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_with_errors_and_a_kill_leave_the_bucket_as_it_was() {
-    die_on(Trouble::Fails(Failing::Errors), Wishes { make: Make::Individual, ..Wishes::default() }).await;
+    die_on(Trouble::Fails(Failing::Errors), Options { make: Make::Individual, ..Options::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,39 +61,39 @@ async fn a_disk_with_errors_and_a_kill_leave_the_bucket_as_it_was() {
 async fn a_failing_disk_and_a_kill_leave_the_bucket_as_it_was() {
     for trouble in TROUBLES {
         for make in [Make::Both, Make::Mix, Make::Individual] {
-            die_on(trouble, Wishes { make, ..Wishes::default() }).await;
+            die_on(trouble, Options { make, ..Options::default() }).await;
         }
         for store in [Store::WriteOnce, Store::WriteOnly] {
-            die_on(trouble, Wishes { store, ..Wishes::default() }).await;
+            die_on(trouble, Options { store, ..Options::default() }).await;
         }
     }
 }
 
 /// Records, lets the disk fail, kills the worker, lets the next run go on with a disk that is well.
-async fn die_on(trouble: Trouble, wishes: Wishes) {
+async fn die_on(trouble: Trouble, wishes: Options) {
     let what = format!("{trouble:?}, {:?}, {:?}", wishes.store, wishes.make);
     let Some(disk) = trouble.disk() else { return skipped(&what) };
     let store = wishes.store;
     let (data, server) = (Some(disk.path().join("data")), "disk_reserve_mib = 8\n".to_owned());
-    let mut stage = Stage::at(Place::with(Wishes { data, server, ..wishes }).await, 1).await;
+    let mut kill_run = KillRun::at(TestEnv::with(Options { data, server, ..wishes }).await, 1).await;
     sleep(Duration::from_secs(6)).await;
-    stage.worker().freeze().await;
+    kill_run.worker().freeze().await;
     trouble.begin(&disk);
-    stage.worker().resume();
+    kill_run.worker().resume();
     sleep(Duration::from_secs(9)).await;
-    let task = stage.recordings[0].task.clone();
+    let task = kill_run.recordings[0].task.clone();
     if matches!(store, Store::Embedded | Store::Versitygw) {
         // On a slow machine it takes longer.
         for _ in 0..HANG_LIMIT.as_secs() {
-            if Oracle::of(&stage.place, &task).seconds() > 9.0 {
+            if Oracle::of(&kill_run.test_env, &task).seconds() > 9.0 {
                 break;
             }
             sleep(Duration::from_secs(1)).await;
         }
     }
-    stage.kill();
+    kill_run.kill();
     sleep(Duration::from_millis(300)).await;
-    let oracle = Oracle::of(&stage.place, &task);
+    let oracle = Oracle::of(&kill_run.test_env, &task);
     match store {
         Store::WriteOnce => {}
         // What the journal can't note is not named.
@@ -101,15 +101,15 @@ async fn die_on(trouble: Trouble, wishes: Wishes) {
         _ => assert!(oracle.seconds() > 9.0, "{what}: the bucket goes on, but has {} s", oracle.seconds()),
     }
     trouble.end(&disk);
-    stage.start();
-    stage.ready().await;
+    kill_run.start();
+    kill_run.ready().await;
     sleep(Duration::from_secs(4)).await;
     oracle.check(&what);
-    stage.stop().await;
-    let manifest = oracle.manifest(&stage.place).await;
+    kill_run.stop().await;
+    let manifest = oracle.manifest(&kill_run.test_env).await;
     oracle.check(&format!("{what}, after the end"));
     assert_eq!(manifest["verdict"], "partial", "{what}: {}", manifest["ledger"]);
     let silent = oracle.lost(&what, &manifest);
     print_told(&what, 1, &silent, &manifest);
-    drop(stage);
+    drop(kill_run);
 }

@@ -8,36 +8,36 @@
 
 use test_support::{receiver, write_once};
 
+mod audio_probe;
 mod checks;
-mod crowd;
+mod cutoff_proxy;
 mod disk;
-mod ear;
+mod event_log_check;
 mod figures;
-mod forge;
-mod gate;
+mod kill_run;
+mod machine_delay;
 mod oracle;
-mod place;
+mod playlist_watcher;
 mod rest;
-mod sounds;
-mod stage;
-mod story;
-mod tail;
+mod session_copies;
+mod sound_check;
+mod talkers;
+mod test_env;
+mod torn_journal;
 mod upgrade;
-mod watcher;
 mod worker;
-mod yardstick;
 
-mod a_drain_hands_recordings_over;
-mod a_full_disk_stops_no_recording;
-mod a_restart_with_many_sessions_is_quick;
-mod a_torn_journal_is_read;
-mod a_worker_that_stood_still_says_so;
+mod drain;
 mod failing_disks;
-mod kills_cost_a_second_at_most;
-mod kills_hit_every_phase;
+mod full_disk;
+mod kill_phases;
+mod kills;
+mod many_sessions;
 mod poorer_journal;
-mod power_cuts_cost_no_more;
-mod the_bucket_is_out_of_reach;
+mod power_cuts;
+mod stalls;
+mod torn_journals;
+mod unreachable_bucket;
 
 use std::time::Duration;
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::audio_probe::{Sound, Span};
 use crate::checks::until_file;
-use crate::ear::{Sound, Span};
-use crate::place::Place;
 use crate::rest::Task;
-use crate::sounds::{VOICES, Voice};
+use crate::sound_check::{VOICES, Voice};
+use crate::test_env::TestEnv;
 use crate::upgrade::media;
 
 /// Silences of this length may come or go where two decoders begin differently.
@@ -35,15 +35,15 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     /// Copies what the bucket holds now.
-    pub(crate) fn of(place: &Place, task: &Task) -> Self {
-        let (dir, bucket) = (tempfile::tempdir().unwrap(), place.objects());
+    pub(crate) fn of(test_env: &TestEnv, task: &Task) -> Self {
+        let (dir, bucket) = (tempfile::tempdir().unwrap(), test_env.objects());
         for entry in std::fs::read_dir(&bucket).unwrap().flatten() {
             if entry.file_name().to_str().is_some_and(|name| name.starts_with(&task.sid)) {
                 std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
             }
         }
         let before = media(dir.path());
-        let copies = place.copies();
+        let copies = test_env.copies();
         let copied = media(&copies);
         let mut oracle = Self { start: 0, dir, bucket, task: task.clone(), before, copies, copied };
         // A bucket that can be written once has no playlist before the end.
@@ -103,10 +103,10 @@ impl Oracle {
     }
 
     /// Waits for the manifest.
-    pub(crate) async fn manifest(&self, place: &Place) -> Value {
-        let path = place.objects().join(format!("{}_{}_manifest.json", self.task.sid, self.task.room));
+    pub(crate) async fn manifest(&self, test_env: &TestEnv) -> Value {
+        let path = test_env.objects().join(format!("{}_{}_manifest.json", self.task.sid, self.task.room));
         assert!(until_file(&path, |text| !text.is_empty()).await, "no manifest");
-        let events = place.objects().join(format!("{}_{}_events.jsonl", self.task.sid, self.task.room));
+        let events = test_env.objects().join(format!("{}_{}_events.jsonl", self.task.sid, self.task.room));
         assert!(until_file(&events, |text| text.contains(r#""eventType":11"#)).await, "no end");
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }

@@ -12,16 +12,16 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::disk::files;
+use crate::kill_run::KillRun;
 use crate::oracle::Oracle;
-use crate::place::{Place, Store, Wishes};
 use crate::rest::Make;
 use crate::seed;
-use crate::stage::Stage;
+use crate::test_env::{Options, Store, TestEnv};
 use crate::upgrade::media;
 
 /// What is done to the data directory of a dead worker; none of it touches the bucket.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+pub(crate) enum ErrorClass {
     /// A plain kill.
     Nothing,
     /// One bit of the journal's last file, at this share of it.
@@ -52,7 +52,7 @@ pub(crate) enum Fault {
     NewStore,
 }
 
-impl Fault {
+impl ErrorClass {
     /// Whether something older is put back.
     const fn needs_copy(self) -> bool {
         matches!(self, Self::OldCopy | Self::OldStore | Self::NewStore)
@@ -60,46 +60,46 @@ impl Fault {
 }
 
 /// Those that every run of the tests tries.
-const FEW: [Fault; 6] = [
-    Fault::BitInJournal(0.25),
-    Fault::BitInHeaders,
-    Fault::NoJournal,
-    Fault::OldCopy,
-    Fault::NewStore,
-    Fault::UnreadableSpoolAndCut(0.6),
+const FEW: [ErrorClass; 6] = [
+    ErrorClass::BitInJournal(0.25),
+    ErrorClass::BitInHeaders,
+    ErrorClass::NoJournal,
+    ErrorClass::OldCopy,
+    ErrorClass::NewStore,
+    ErrorClass::UnreadableSpoolAndCut(0.6),
 ];
 
 /// Those that have no place in a file.
-const OTHERS: [Fault; 10] = [
-    Fault::Nothing,
-    Fault::BitInHeaders,
-    Fault::NoJournal,
-    Fault::UnreadableJournal,
-    Fault::FolderForJournal,
-    Fault::NoSpool,
-    Fault::BitInSpool,
-    Fault::OldCopy,
-    Fault::OldStore,
-    Fault::NewStore,
+const OTHERS: [ErrorClass; 10] = [
+    ErrorClass::Nothing,
+    ErrorClass::BitInHeaders,
+    ErrorClass::NoJournal,
+    ErrorClass::UnreadableJournal,
+    ErrorClass::FolderForJournal,
+    ErrorClass::NoSpool,
+    ErrorClass::BitInSpool,
+    ErrorClass::OldCopy,
+    ErrorClass::OldStore,
+    ErrorClass::NewStore,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals"));
-    for fault in FEW {
-        suffer(fault, 1, Wishes::default(), &mut random).await;
+    for error_class in FEW {
+        suffer(error_class, 1, Options::default(), &mut random).await;
     }
-    suffer(Fault::Nothing, 3, Wishes::default(), &mut random).await;
+    suffer(ErrorClass::Nothing, 3, Options::default(), &mut random).await;
     // Where nothing can be put over, and with files that are made of segments that are kept.
-    let once = Wishes { store: Store::WriteOnce, whole_files: true, ..Wishes::default() };
-    suffer(Fault::BitInJournal(0.5), 2, once, &mut random).await;
+    let once = Options { store: Store::WriteOnce, whole_files: true, ..Options::default() };
+    suffer(ErrorClass::BitInJournal(0.5), 2, once, &mut random).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, one kind of playlist"));
-    for (fault, make) in [(Fault::NoJournal, Make::Mix), (Fault::UnreadableJournal, Make::Individual)] {
-        suffer(fault, 1, Wishes { make, ..Wishes::default() }, &mut random).await;
+    for (error_class, make) in [(ErrorClass::NoJournal, Make::Mix), (ErrorClass::UnreadableJournal, Make::Individual)] {
+        suffer(error_class, 1, Options { make, ..Options::default() }, &mut random).await;
     }
 }
 
@@ -108,7 +108,7 @@ async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_confirmed_is_final_in_ts() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, ts"));
-    suffer(Fault::BitInJournal(0.25), 1, Wishes { ts: true, ..Wishes::default() }, &mut random).await;
+    suffer(ErrorClass::BitInJournal(0.25), 1, Options { ts: true, ..Options::default() }, &mut random).await;
 }
 
 #[cfg(feature = "aac")]
@@ -116,11 +116,11 @@ async fn what_the_bucket_confirmed_is_final_in_ts() {
 #[ignore = "long; make faults runs it"]
 async fn what_the_bucket_confirmed_is_final_in_ts_whatever_is_damaged() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, ts, long"));
-    let some = [Fault::BitInJournal(0.3), Fault::ZerosInJournal(0.6), Fault::CutJournal(0.5)];
+    let some = [ErrorClass::BitInJournal(0.3), ErrorClass::ZerosInJournal(0.6), ErrorClass::CutJournal(0.5)];
     // Where nobody can read, what a cut journal no longer tells is told by nothing.
     let stores = [Store::Embedded, Store::WriteOnce];
-    for (fault, store) in some.into_iter().chain(OTHERS).zip(stores.into_iter().cycle()) {
-        suffer(fault, 2, Wishes { ts: true, store, ..Wishes::default() }, &mut random).await;
+    for (error_class, store) in some.into_iter().chain(OTHERS).zip(stores.into_iter().cycle()) {
+        suffer(error_class, 2, Options { ts: true, store, ..Options::default() }, &mut random).await;
     }
 }
 
@@ -128,13 +128,13 @@ async fn what_the_bucket_confirmed_is_final_in_ts_whatever_is_damaged() {
 #[ignore = "long; make faults runs it"]
 async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone_whatever_is_damaged() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, one kind of playlist, long"));
-    let some = [Fault::BitInJournal(0.3), Fault::ZerosInJournal(0.6), Fault::CutJournal(0.5)];
+    let some = [ErrorClass::BitInJournal(0.3), ErrorClass::ZerosInJournal(0.6), ErrorClass::CutJournal(0.5)];
     for make in [Make::Mix, Make::Individual] {
-        for (fault, kills) in some.into_iter().chain(OTHERS).zip([1, 2].into_iter().cycle()) {
-            suffer(fault, kills, Wishes { make, ..Wishes::default() }, &mut random).await;
+        for (error_class, kills) in some.into_iter().chain(OTHERS).zip([1, 2].into_iter().cycle()) {
+            suffer(error_class, kills, Options { make, ..Options::default() }, &mut random).await;
         }
-        let fault = Fault::BitInJournal(0.5);
-        suffer(fault, 2, Wishes { make, store: Store::WriteOnly, ..Wishes::default() }, &mut random).await;
+        let error_class = ErrorClass::BitInJournal(0.5);
+        suffer(error_class, 2, Options { make, store: Store::WriteOnly, ..Options::default() }, &mut random).await;
     }
 }
 
@@ -143,17 +143,17 @@ async fn what_the_bucket_confirmed_is_final_in_a_mix_alone_and_in_tracks_alone_w
 async fn what_either_bucket_confirmed_is_final_while_copies_go_to_the_second() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, backup"));
     let faults = [
-        Fault::Nothing,
-        Fault::BitInJournal(0.5),
-        Fault::NoJournal,
-        Fault::BitInHeaders,
-        Fault::UnreadableJournal,
-        Fault::OldCopy,
+        ErrorClass::Nothing,
+        ErrorClass::BitInJournal(0.5),
+        ErrorClass::NoJournal,
+        ErrorClass::BitInHeaders,
+        ErrorClass::UnreadableJournal,
+        ErrorClass::OldCopy,
     ];
     // Each waits a minute for the second bucket to be used.
     let all = faults.into_iter().zip([Make::Both, Make::Mix, Make::Individual].into_iter().cycle());
-    let seeds: Vec<_> = all.map(|(fault, make)| (fault, make, random.random())).collect();
-    let each = seeds.into_iter().map(|(fault, make, seed)| suffer_away(fault, make, seed));
+    let seeds: Vec<_> = all.map(|(error_class, make)| (error_class, make, random.random())).collect();
+    let each = seeds.into_iter().map(|(error_class, make, seed)| suffer_away(error_class, make, seed));
     futures_util::future::join_all(each).await;
 }
 
@@ -162,55 +162,55 @@ async fn what_either_bucket_confirmed_is_final_while_copies_go_to_the_second() {
 async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
     let mut random = StdRng::seed_from_u64(seed("poorer journals, long"));
     let places = [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98];
-    let bits = places.map(Fault::BitInJournal);
-    let zeros = places.map(Fault::ZerosInJournal);
-    let cuts = places.map(Fault::CutJournal);
-    let unreadable = [0.3, 0.7, 0.98].map(Fault::UnreadableSpoolAndCut);
+    let bits = places.map(ErrorClass::BitInJournal);
+    let zeros = places.map(ErrorClass::ZerosInJournal);
+    let cuts = places.map(ErrorClass::CutJournal);
+    let unreadable = [0.3, 0.7, 0.98].map(ErrorClass::UnreadableSpoolAndCut);
     let all = || bits.into_iter().chain(zeros).chain(cuts).chain(unreadable).chain(OTHERS);
-    for fault in all() {
+    for error_class in all() {
         for kills in [1, 3] {
-            suffer(fault, kills, Wishes::default(), &mut random).await;
+            suffer(error_class, kills, Options::default(), &mut random).await;
         }
     }
     for store in [Store::WriteOnce, Store::Versitygw] {
         if !store.is_here("poorer journals") {
             continue;
         }
-        for fault in [bits[2], zeros[4], cuts[3]].into_iter().chain(OTHERS) {
-            suffer(fault, 2, Wishes { store, whole_files: true, ..Wishes::default() }, &mut random).await;
+        for error_class in [bits[2], zeros[4], cuts[3]].into_iter().chain(OTHERS) {
+            suffer(error_class, 2, Options { store, whole_files: true, ..Options::default() }, &mut random).await;
         }
     }
 }
 
 /// Records, kills the worker, damages what it left, lets the next run go on, and compares the bucket with what it held.
-async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng) {
-    let what = format!("{fault:?}, {:?}, {:?}", wishes.store, wishes.make);
-    let mut stage = Stage::at(Place::with(wishes).await, 1).await;
+async fn suffer(error_class: ErrorClass, kills: usize, wishes: Options, random: &mut StdRng) {
+    let what = format!("{error_class:?}, {:?}, {:?}", wishes.store, wishes.make);
+    let mut kill_run = KillRun::at(TestEnv::with(wishes).await, 1).await;
     let mut lost = 0;
     for kill in 0..kills {
         sleep(Duration::from_millis(random.random_range(4_000..5_000))).await;
-        let copy = stage.place.data.with_extension("old");
-        if fault.needs_copy() {
-            stage.worker().freeze().await;
-            copy_dir(&stage.place.data, &copy);
-            stage.worker().resume();
+        let copy = kill_run.test_env.data.with_extension("old");
+        if error_class.needs_copy() {
+            kill_run.worker().freeze().await;
+            copy_dir(&kill_run.test_env.data, &copy);
+            kill_run.worker().resume();
             sleep(Duration::from_secs(5)).await;
         } else {
             sleep(Duration::from_secs(2)).await;
         }
-        stage.kill();
+        kill_run.kill();
         // What was on its way when the worker died may land now.
         sleep(Duration::from_millis(300)).await;
-        let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
-        damage(fault, &stage.place.data, &copy, random);
-        stage.start();
-        stage.ready().await;
+        let oracle = Oracle::of(&kill_run.test_env, &kill_run.recordings[0].task);
+        damage(error_class, &kill_run.test_env.data, &copy, random);
+        kill_run.start();
+        kill_run.ready().await;
         sleep(Duration::from_millis(4_500)).await;
         oracle.check(&format!("{what}, kill {kill}"));
         lost += 1;
         if kill + 1 == kills {
-            stage.stop().await;
-            let manifest = oracle.manifest(&stage.place).await;
+            kill_run.stop().await;
+            let manifest = oracle.manifest(&kill_run.test_env).await;
             oracle.check(&format!("{what}, after the end"));
             oracle.check_named(&what);
             assert_ne!(manifest["verdict"], "complete", "{what}: {}", manifest["ledger"]);
@@ -222,19 +222,19 @@ async fn suffer(fault: Fault, kills: usize, wishes: Wishes, random: &mut StdRng)
 }
 
 /// The same while the recording's own bucket is out of reach and copies go to the second one; it is back before the end.
-async fn suffer_away(fault: Fault, make: Make, seed: u64) {
+async fn suffer_away(error_class: ErrorClass, make: Make, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let what = format!("{fault:?}, backup, {make:?}");
-    let mut stage = Stage::at(Place::with(Wishes { make, backup: true, ..Wishes::default() }).await, 1).await;
+    let what = format!("{error_class:?}, backup, {make:?}");
+    let mut kill_run = KillRun::at(TestEnv::with(Options { make, backup: true, ..Options::default() }).await, 1).await;
     sleep(Duration::from_secs(6)).await;
-    let copy = stage.place.data.with_extension("old");
-    if fault.needs_copy() {
-        stage.worker().freeze().await;
-        copy_dir(&stage.place.data, &copy);
-        stage.worker().resume();
+    let copy = kill_run.test_env.data.with_extension("old");
+    if error_class.needs_copy() {
+        kill_run.worker().freeze().await;
+        copy_dir(&kill_run.test_env.data, &copy);
+        kill_run.worker().resume();
     }
-    stage.place.gate.shut();
-    let copies = stage.place.copies();
+    kill_run.test_env.cutoff_proxy.shut();
+    let copies = kill_run.test_env.copies();
     for _ in 0..90 {
         sleep(Duration::from_secs(1)).await;
         if media(&copies).len() > 30 {
@@ -242,23 +242,23 @@ async fn suffer_away(fault: Fault, make: Make, seed: u64) {
         }
     }
     sleep(Duration::from_millis(random.random_range(0..2_000))).await;
-    stage.kill();
+    kill_run.kill();
     sleep(Duration::from_millis(300)).await;
-    let oracle = Oracle::of(&stage.place, &stage.recordings[0].task);
+    let oracle = Oracle::of(&kill_run.test_env, &kill_run.recordings[0].task);
     assert!(oracle.copied() > 30, "{what}: {} copies", oracle.copied());
-    damage(fault, &stage.place.data, &copy, &mut random);
+    damage(error_class, &kill_run.test_env.data, &copy, &mut random);
     // Without a journal the bucket alone knows what it confirmed: it has to be there when it is asked.
-    if matches!(fault, Fault::NoJournal | Fault::UnreadableJournal) {
-        stage.place.gate.open();
+    if matches!(error_class, ErrorClass::NoJournal | ErrorClass::UnreadableJournal) {
+        kill_run.test_env.cutoff_proxy.open();
     }
-    stage.start();
-    stage.ready().await;
+    kill_run.start();
+    kill_run.ready().await;
     sleep(Duration::from_secs(10)).await;
     oracle.check(&format!("{what}, the next run"));
-    stage.place.gate.open();
+    kill_run.test_env.cutoff_proxy.open();
     sleep(Duration::from_secs(5)).await;
-    stage.stop().await;
-    let manifest = oracle.manifest(&stage.place).await;
+    kill_run.stop().await;
+    let manifest = oracle.manifest(&kill_run.test_env).await;
     oracle.check(&format!("{what}, after the end"));
     oracle.check_named(&what);
     oracle.check_copies(&what);
@@ -278,7 +278,7 @@ pub(crate) fn print_told(what: &str, kills: usize, silent: &[(&str, u64)], manif
     println!("{what}, {kills} kills: 0 objects changed; silent: {silent:?} ms; told: {}", lost.join("; "));
 }
 
-pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng) {
+pub(crate) fn damage(error_class: ErrorClass, data: &Path, copy: &Path, random: &mut StdRng) {
     let journal: Vec<PathBuf> = {
         let mut files: Vec<_> = files(&data.join("journal")).into_iter().map(|(path, _)| path).collect();
         files.retain(|path| path.extension().is_some_and(|end| end == "journal"));
@@ -292,50 +292,50 @@ pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng
         let bytes = std::fs::read(&path).unwrap();
         (path, bytes)
     };
-    match fault {
-        Fault::Nothing => {}
-        Fault::BitInJournal(share) => {
+    match error_class {
+        ErrorClass::Nothing => {}
+        ErrorClass::BitInJournal(share) => {
             let (path, mut bytes) = last();
             let at = at(share, bytes.len());
             bytes[at] ^= 1 << random.random_range(0..8);
             std::fs::write(path, bytes).unwrap();
         }
-        Fault::BitInHeaders => {
+        ErrorClass::BitInHeaders => {
             for path in journal {
                 let mut bytes = std::fs::read(&path).unwrap();
                 bytes[random.random_range(0..16)] ^= 1 << random.random_range(0..8);
                 std::fs::write(path, bytes).unwrap();
             }
         }
-        Fault::ZerosInJournal(share) => {
+        ErrorClass::ZerosInJournal(share) => {
             let (path, mut bytes) = last();
             let from = at(share, bytes.len());
             let to = (from + 4096).min(bytes.len());
             bytes[from..to].fill(0);
             std::fs::write(path, bytes).unwrap();
         }
-        Fault::CutJournal(share) => {
+        ErrorClass::CutJournal(share) => {
             let (path, mut bytes) = last();
             bytes.truncate(at(share, bytes.len()));
             std::fs::write(path, bytes).unwrap();
         }
-        Fault::UnreadableJournal => make_unreadable(&last().0),
-        Fault::UnreadableSpoolAndCut(share) => {
+        ErrorClass::UnreadableJournal => make_unreadable(&last().0),
+        ErrorClass::UnreadableSpoolAndCut(share) => {
             files(&data.join("spool")).iter().for_each(|(path, _)| make_unreadable(path));
-            damage(Fault::CutJournal(share), data, copy, random);
+            damage(ErrorClass::CutJournal(share), data, copy, random);
         }
-        Fault::FolderForJournal => {
+        ErrorClass::FolderForJournal => {
             let path = last().0;
             std::fs::remove_file(&path).unwrap();
             std::fs::create_dir(path).unwrap();
         }
-        Fault::NoJournal => std::fs::remove_dir_all(data.join("journal")).unwrap(),
-        Fault::NoSpool => {
+        ErrorClass::NoJournal => std::fs::remove_dir_all(data.join("journal")).unwrap(),
+        ErrorClass::NoSpool => {
             for (path, _) in files(&data.join("spool")) {
                 std::fs::remove_file(path).unwrap();
             }
         }
-        Fault::BitInSpool => {
+        ErrorClass::BitInSpool => {
             for (path, _) in files(&data.join("spool")) {
                 let mut bytes = std::fs::read(&path).unwrap();
                 let at = random.random_range(0..bytes.len());
@@ -343,14 +343,14 @@ pub(crate) fn damage(fault: Fault, data: &Path, copy: &Path, random: &mut StdRng
                 std::fs::write(path, bytes).unwrap();
             }
         }
-        Fault::OldCopy => {
+        ErrorClass::OldCopy => {
             std::fs::remove_dir_all(data).unwrap();
             std::fs::rename(copy, data).unwrap();
         }
-        Fault::OldStore => swap_store(copy, data),
-        Fault::NewStore => {
+        ErrorClass::OldStore => swap_store(copy, data),
+        ErrorClass::NewStore => {
             swap_store(data, copy);
-            damage(Fault::OldCopy, data, copy, random);
+            damage(ErrorClass::OldCopy, data, copy, random);
         }
     }
 }

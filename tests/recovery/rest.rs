@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::place::{APP, CUSTOMER};
+use crate::test_env::{APP, CUSTOMER};
 use crate::worker::Door;
 
 /// What a recording makes.

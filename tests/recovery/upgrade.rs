@@ -22,10 +22,10 @@ use tokio::time::sleep;
 
 use crate::HANG_LIMIT;
 use crate::checks::until_file;
-use crate::crowd::Crowd;
-use crate::place::{APP, CUSTOMER, Place};
+use crate::kill_run::RECORDER;
 use crate::rest::{Rest, Task};
-use crate::stage::RECORDER;
+use crate::talkers::Talkers;
+use crate::test_env::{APP, CUSTOMER, TestEnv};
 use crate::worker::{BINARY, Worker};
 
 /// Where the primary bucket listens: the sealed destinations in the archives say so. Below the ports that connections get.
@@ -192,12 +192,12 @@ after_minutes = 1
 
 /// A case under way.
 struct Making {
-    place: Place,
+    test_env: TestEnv,
     root: PathBuf,
     worker: Worker,
     rest: Rest,
     task: Task,
-    crowd: Option<Crowd>,
+    talkers: Option<Talkers>,
     _backup: BucketServer,
 }
 
@@ -222,13 +222,13 @@ async fn makes_upgrade_fixtures() {
                 making.worker = Worker::spawn(
                     &making.root.join("worker.toml"),
                     &making.root.join("worker.log"),
-                    &making.place.door,
+                    &making.test_env.door,
                 );
                 making.worker.ready().await;
                 sleep(Duration::from_secs(7)).await;
             }
             "absent" | "absent-handed-over" => {
-                making.crowd.take();
+                making.talkers.take();
                 // The server gives them up, and some segments of silence are made.
                 sleep(Duration::from_secs(45)).await;
                 if case == "absent-handed-over" {
@@ -260,14 +260,14 @@ async fn makes_upgrade_fixtures() {
 impl Making {
     async fn begin(root: &Path, kinds: &[&str]) -> Self {
         let backup = bucket(root, BACKUP_PORT, "copies").await;
-        let place = Place::new().await;
+        let test_env = TestEnv::new().await;
         let (config, log) = (root.join("worker.toml"), root.join("worker.log"));
-        std::fs::write(&config, config_text(root, &place.url(), place.receiver.url.as_str())).unwrap();
+        std::fs::write(&config, config_text(root, &test_env.url(), test_env.receiver.url.as_str())).unwrap();
         let rooms = ["room0".to_owned()];
-        let crowd = Crowd::join(&place, &rooms).await;
-        let mut worker = Worker::spawn(&config, &log, &place.door);
+        let talkers = Talkers::join(&test_env, &rooms).await;
+        let mut worker = Worker::spawn(&config, &log, &test_env.door);
         worker.ready().await;
-        let rest = Rest::new(&place.door);
+        let rest = Rest::new(&test_env.door);
         let resource = rest.acquire("room0", RECORDER).await.expect("the worker answers");
         let config = json!({ "channelType": 0, "streamTypes": 0, "maxIdleTime": 60, "alsoIndividual": true });
         let client = json!({ "recordingConfig": config, "recordingFileConfig": { "avFileType": kinds } });
@@ -277,7 +277,7 @@ impl Making {
         assert_eq!(status, 200, "start: {answer}");
         let sid = answer["sid"].as_str().unwrap().to_owned();
         let task = Task { room: "room0".into(), uid: RECORDER.into(), resource, sid, mode: "mix" };
-        Self { place, root: root.to_owned(), worker, rest, task, crowd: Some(crowd), _backup: backup }
+        Self { test_env, root: root.to_owned(), worker, rest, task, talkers: Some(talkers), _backup: backup }
     }
 
     async fn terminate(&mut self) {

@@ -20,7 +20,7 @@ use crate::support::BUCKET;
 
 /// What happens to requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Fault {
+pub(crate) enum ErrorClass {
     None,
     /// So many of a hundred fail, each in its own way.
     Some(u32),
@@ -53,7 +53,7 @@ pub(crate) enum Fault {
 /// The proxy's record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) faults: HashMap<Fault, usize>,
+    pub(crate) faults: HashMap<ErrorClass, usize>,
     /// Segments that a playlist named while the store did not hold them, when the playlist came by.
     pub(crate) ahead: Vec<String>,
     /// Playlists that reached the store shorter than they were there.
@@ -72,7 +72,7 @@ pub(crate) struct Proxy {
     client: aws_sdk_s3::Client,
     http: reqwest::Client,
     random: Arc<Mutex<StdRng>>,
-    fault: Arc<Mutex<Fault>>,
+    error_class: Arc<Mutex<ErrorClass>>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -86,7 +86,7 @@ impl Proxy {
             client,
             http: reqwest::Client::new(),
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))),
-            fault: Arc::new(Mutex::new(Fault::None)),
+            error_class: Arc::new(Mutex::new(ErrorClass::None)),
             seen: Arc::default(),
         };
         let router = Router::new().fallback(handle).with_state(proxy.clone());
@@ -94,8 +94,8 @@ impl Proxy {
         proxy
     }
 
-    pub(crate) fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
+    pub(crate) fn set(&self, error_class: ErrorClass) {
+        *self.error_class.lock().unwrap() = error_class;
     }
 
     /// What was seen until now.
@@ -108,15 +108,19 @@ impl Proxy {
         self.seen.lock().unwrap().shrunk.clone()
     }
 
-    fn fault(&self) -> Fault {
-        let fault = self.fault.lock().unwrap().clone();
-        let Fault::Some(percent) = fault else { return fault };
+    fn error_class(&self) -> ErrorClass {
+        let error_class = self.error_class.lock().unwrap().clone();
+        let ErrorClass::Some(percent) = error_class else { return error_class };
         let mut random = self.random.lock().unwrap();
         if random.random_range(0..100) >= percent {
-            return Fault::None;
+            return ErrorClass::None;
         }
-        let faults =
-            [Fault::Answer(503, "SlowDown"), Fault::TakenBut(500, "InternalError"), Fault::Cut, Fault::CutAfter];
+        let faults = [
+            ErrorClass::Answer(503, "SlowDown"),
+            ErrorClass::TakenBut(500, "InternalError"),
+            ErrorClass::Cut,
+            ErrorClass::CutAfter,
+        ];
         faults[random.random_range(0..faults.len())].clone()
     }
 
@@ -203,44 +207,44 @@ async fn handle(State(proxy): State<Proxy>, request: Request) -> Response {
     let Ok(body) = to_bytes(body, 1 << 20).await else { hang_up() };
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
     let playlist = parts.method == Method::PUT && path.contains(".m3u8");
-    let fault = proxy.fault();
+    let error_class = proxy.error_class();
     {
         let mut seen = proxy.seen.lock().unwrap();
         seen.multipart += usize::from(parts.uri.query().is_some_and(|query| query.contains("upload")));
-        *seen.faults.entry(fault.clone()).or_default() += 1;
+        *seen.faults.entry(error_class.clone()).or_default() += 1;
     }
-    match fault {
-        Fault::None | Fault::Some(_) => proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up()),
-        Fault::Answer(status, code) => refusal(status, code),
-        Fault::TakenBut(status, code) => {
+    match error_class {
+        ErrorClass::None | ErrorClass::Some(_) => proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up()),
+        ErrorClass::Answer(status, code) => refusal(status, code),
+        ErrorClass::TakenBut(status, code) => {
             proxy.forward(parts, &path, body).await;
             refusal(status, code)
         }
-        Fault::AnswerLost => {
+        ErrorClass::AnswerLost => {
             proxy.forward(parts, &path, body).await;
             hang_up()
         }
-        Fault::Cut => broken(StatusCode::OK),
-        Fault::CutAfter => match proxy.forward(parts, &path, body).await {
+        ErrorClass::Cut => broken(StatusCode::OK),
+        ErrorClass::CutAfter => match proxy.forward(parts, &path, body).await {
             Some(answer) => broken(answer.status()),
             None => hang_up(),
         },
-        Fault::Silent => std::future::pending().await,
-        Fault::LatePlaylists(after) if playlist => {
+        ErrorClass::Silent => std::future::pending().await,
+        ErrorClass::LatePlaylists(after) if playlist => {
             tokio::spawn(async move {
                 tokio::time::sleep(after).await;
                 proxy.forward(parts, &path, body).await;
             });
             std::future::pending().await
         }
-        Fault::LatePlaylists(_) => proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up()),
-        Fault::WrongChecksum => {
+        ErrorClass::LatePlaylists(_) => proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up()),
+        ErrorClass::WrongChecksum => {
             let mut answer = proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up());
             let wrong = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
             answer.headers_mut().insert("x-amz-checksum-sha256", wrong);
             answer
         }
-        Fault::Halved { checksums } => {
+        ErrorClass::Halved { checksums } => {
             let segment = parts.method == Method::PUT && path.contains(".m4s");
             let mut answer = if segment {
                 proxy.put_half(parts.uri.path(), &body).await
@@ -252,13 +256,13 @@ async fn handle(State(proxy): State<Proxy>, request: Request) -> Response {
             }
             answer
         }
-        Fault::Expired(fresh) => match parts.headers.get("x-amz-security-token") {
+        ErrorClass::Expired(fresh) => match parts.headers.get("x-amz-security-token") {
             Some(token) if token.as_bytes() == fresh.as_bytes() => {
                 proxy.forward(parts, &path, body).await.unwrap_or_else(|| hang_up())
             }
             _ => refusal(400, "ExpiredToken"),
         },
-        Fault::Ahead(seconds) => proxy.ahead(seconds, parts, body).await,
+        ErrorClass::Ahead(seconds) => proxy.ahead(seconds, parts, body).await,
     }
 }
 

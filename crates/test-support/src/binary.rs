@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::world::until;
 
 /// How long a worker that was told to stop may take.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running `cloud-recorder serve`. It is killed when dropped.
 pub struct Binary {
@@ -69,7 +69,7 @@ impl Binary {
         self.signal("-TERM");
         let mut waited = Duration::ZERO;
         while self.child.try_wait().unwrap().is_none() {
-            assert!(waited < STOP_PATIENCE, "the worker does not stop");
+            assert!(waited < STOP_TIMEOUT, "the worker does not stop");
             tokio::time::sleep(Duration::from_millis(20)).await;
             waited += Duration::from_millis(20);
         }

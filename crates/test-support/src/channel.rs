@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloud_recorder::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News, TokenError};
+use cloud_recorder::channel::{Channel, ChannelHandle, ChannelUpdate, EndReason, JoinError, JoinRequest, TokenError};
 use cloud_recorder::recording::{Input, Selection, TrackKind};
 use cloud_recorder::units::{Cname, Sid, TrackId, Uid, WallMs};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +19,7 @@ const QUEUE: usize = 65_536;
 
 /// What happens when a bot comes.
 #[derive(Clone, Debug)]
-pub enum Door {
+pub enum JoinAnswer {
     /// It is let in after this long.
     Slow(Duration),
     /// It is let in when the test says so.
@@ -38,14 +38,14 @@ pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    doors: VecDeque<Door>,
-    stages: BTreeMap<Sid, Stage>,
+    doors: VecDeque<JoinAnswer>,
+    stages: BTreeMap<Sid, ScriptedChannel>,
 }
 
 /// One bot's place, from the other side.
 #[derive(Clone, Debug)]
-pub struct Stage {
-    news: mpsc::Sender<(Instant, News)>,
+pub struct ScriptedChannel {
+    updates: mpsc::Sender<(Instant, ChannelUpdate)>,
     pub selection: watch::Receiver<Selection>,
     /// When the bot came in.
     pub origin: Instant,
@@ -53,17 +53,17 @@ pub struct Stage {
 
 impl Script {
     /// The next bot finds this door; later ones an open one.
-    pub fn next_door(&self, door: Door) {
+    pub fn next_door(&self, door: JoinAnswer) {
         self.0.lock().unwrap().doors.push_back(door);
     }
 
     /// The stage of a recording whose bot is in.
-    pub fn stage(&self, sid: &str) -> Stage {
+    pub fn scripted_channel(&self, sid: &str) -> ScriptedChannel {
         self.find(sid).expect("the bot is in the channel")
     }
 
     /// The same, if it is in.
-    pub fn find(&self, sid: &str) -> Option<Stage> {
+    pub fn find(&self, sid: &str) -> Option<ScriptedChannel> {
         self.0.lock().unwrap().stages.get(&Sid::new(sid).unwrap()).cloned()
     }
 
@@ -79,20 +79,20 @@ impl Channel for Script {
         let door = self.0.lock().unwrap().doors.pop_front();
         match door {
             None => {}
-            Some(Door::Slow(pause)) => tokio::time::sleep(pause).await,
-            Some(Door::Held(open)) => open.notified().await,
-            Some(Door::SlowlyRefuses(pause)) => {
+            Some(JoinAnswer::Slow(pause)) => tokio::time::sleep(pause).await,
+            Some(JoinAnswer::Held(open)) => open.notified().await,
+            Some(JoinAnswer::SlowlyRefuses(pause)) => {
                 tokio::time::sleep(pause).await;
                 return Err(JoinError::Refused("invalid token".into()));
             }
-            Some(Door::Refuses) => return Err(JoinError::Refused("invalid token".into())),
-            Some(Door::Dead) => return Err(JoinError::Unreachable("connection refused".into())),
+            Some(JoinAnswer::Refuses) => return Err(JoinError::Refused("invalid token".into())),
+            Some(JoinAnswer::Dead) => return Err(JoinError::Unreachable("connection refused".into())),
         }
-        let (news, heard) = mpsc::channel(QUEUE);
+        let (updates, heard) = mpsc::channel(QUEUE);
         let (selection, selected) = watch::channel(request.selection);
-        let stage = Stage { news, selection: selected, origin: Instant::now() };
-        self.0.lock().unwrap().stages.insert(request.sid, stage);
-        Ok(ChannelHandle { news: heard, selection, media: Arc::default() })
+        let scripted_channel = ScriptedChannel { updates, selection: selected, origin: Instant::now() };
+        self.0.lock().unwrap().stages.insert(request.sid, scripted_channel);
+        Ok(ChannelHandle { updates: heard, selection, media: Arc::default() })
     }
 
     /// `until <ms>` is good until then, `wrong` never, everything else for ever.
@@ -108,21 +108,21 @@ impl Channel for Script {
     }
 }
 
-impl Stage {
+impl ScriptedChannel {
     /// Something happens, this long after the bot came in. It may be told before its time: sessions go by the time told.
     pub async fn at(&self, ms: u64, input: Input) {
         let arrival = self.origin + Duration::from_millis(ms);
-        self.news.send((arrival, News::Input(input))).await.unwrap();
+        self.updates.send((arrival, ChannelUpdate::Input(input))).await.unwrap();
     }
 
     /// The adapter tells something, this long after the bot came in.
-    pub async fn tell(&self, ms: u64, news: News) {
-        self.news.send((self.instant(ms), news)).await.unwrap();
+    pub async fn tell(&self, ms: u64, updates: ChannelUpdate) {
+        self.updates.send((self.instant(ms), updates)).await.unwrap();
     }
 
     /// Whether the recording has taken all that was told.
     pub fn is_taken(&self) -> bool {
-        self.news.capacity() == self.news.max_capacity()
+        self.updates.capacity() == self.updates.max_capacity()
     }
 
     /// This long after the bot came in.
@@ -133,7 +133,7 @@ impl Stage {
     /// The way to the channel breaks; the last sign of life was earlier.
     pub async fn down(&self, ms: u64, since_ms: u64) {
         let at = |ms: u64| self.origin + Duration::from_millis(ms);
-        self.news.send((at(ms), News::Down { since: at(since_ms) })).await.unwrap();
+        self.updates.send((at(ms), ChannelUpdate::Down { since: at(since_ms) })).await.unwrap();
     }
 
     /// A member joins and publishes.
@@ -160,11 +160,11 @@ impl Stage {
 
     /// The membership is over.
     pub async fn end(&self, reason: EndReason) {
-        self.news.send((Instant::now(), News::Ended(reason))).await.unwrap();
+        self.updates.send((Instant::now(), ChannelUpdate::Ended(reason))).await.unwrap();
     }
 
     /// The bot is gone.
     pub async fn left(&self) {
-        self.news.closed().await;
+        self.updates.closed().await;
     }
 }

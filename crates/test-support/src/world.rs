@@ -23,7 +23,7 @@ use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Se
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
 use cloud_recorder::storage::journal::{Limits, Writer};
 use cloud_recorder::storage::vendor;
-use cloud_recorder::storage::{DiskWatch, Files, LocalFiles, Patience, RetryPolicy, Spool, SpoolLimits, Uploader};
+use cloud_recorder::storage::{AttemptTimes, DiskWatch, Files, LocalFiles, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
 use cloud_recorder::store::seal::Sealer;
 use cloud_recorder::units::{AppId, BootTime, EventTypes, WallMs};
@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use url::Url;
 
-use crate::channel::{Door, Script, Stage};
+use crate::channel::{JoinAnswer, Script, ScriptedChannel};
 use crate::documented::assert_documented;
 
 /// The app that scenarios call for, and another tenant.
@@ -60,7 +60,7 @@ const BACKUP: &str = "backup";
 
 /// What differs between scenarios.
 #[derive(Clone, Debug)]
-pub struct Wishes {
+pub struct Options {
     pub max_sessions: usize,
     /// The same for all apps together.
     pub worker_sessions: usize,
@@ -71,13 +71,13 @@ pub struct Wishes {
     pub origins: Vec<String>,
     pub callbacks: Option<Url>,
     /// How callbacks are delivered.
-    pub news: callback::Settings,
+    pub delivery: callback::Settings,
     /// Which of them.
     pub events: EventTypes,
     /// How far wall time is ahead when the worker starts.
     pub ahead: Duration,
     /// What the first bots find.
-    pub doors: Vec<Door>,
+    pub doors: Vec<JoinAnswer>,
     pub upload_patience: Duration,
     /// After which time the second bucket is used; without one there is none.
     pub backup: Option<Duration>,
@@ -98,7 +98,7 @@ pub struct Wishes {
     pub roll: Roll,
 }
 
-impl Default for Wishes {
+impl Default for Options {
     fn default() -> Self {
         Self {
             max_sessions: 10,
@@ -107,7 +107,7 @@ impl Default for Wishes {
             private_endpoints: true,
             origins: Vec::new(),
             callbacks: None,
-            news: callback::Settings::default(),
+            delivery: callback::Settings::default(),
             events: EventTypes::All,
             ahead: Duration::ZERO,
             doors: Vec::new(),
@@ -125,7 +125,7 @@ impl Default for Wishes {
     }
 }
 
-impl Wishes {
+impl Options {
     fn target(&self, url: &Url) -> Target {
         let target = Target::new(url.clone(), "callback-secret".to_owned().into());
         Target { private: true, recording: self.events.clone(), channel: EventTypes::All, ..target }
@@ -133,7 +133,7 @@ impl Wishes {
 }
 
 /// What outlives a worker: its folder, and the customer's bucket.
-pub struct Place {
+pub struct TestEnv {
     dir: TempDir,
     bucket: BucketServer,
 }
@@ -145,7 +145,7 @@ pub struct World {
     pub sessions: Sessions,
     api: Router,
     journal: Writer,
-    place: Arc<Place>,
+    place: Arc<TestEnv>,
     ahead_ms: Arc<AtomicU64>,
 }
 
@@ -157,7 +157,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl Place {
+impl TestEnv {
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bucket = BucketServer::bind(bucket_server::Settings {
@@ -219,33 +219,33 @@ impl Place {
 
 impl World {
     pub async fn new() -> Self {
-        Self::with(Wishes::default()).await
+        Self::with(Options::default()).await
     }
 
-    pub async fn with(wishes: Wishes) -> Self {
-        Self::at(Arc::new(Place::new().await), wishes).await
+    pub async fn with(options: Options) -> Self {
+        Self::at(Arc::new(TestEnv::new().await), options).await
     }
 
     /// A worker, or another run of it, at this place.
-    pub async fn at(place: Arc<Place>, wishes: Wishes) -> Self {
+    pub async fn at(place: Arc<TestEnv>, options: Options) -> Self {
         let dir = place.dir.path();
         let store = Store::open(&dir.join("store.sqlite")).await.unwrap();
-        let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(wishes.ahead.as_millis() as u64)));
-        wishes.doors.iter().for_each(|door| channel.next_door(door.clone()));
+        let (channel, ahead_ms) = (Script::default(), Arc::new(AtomicU64::new(options.ahead.as_millis() as u64)));
+        options.doors.iter().for_each(|door| channel.next_door(door.clone()));
         std::fs::create_dir_all(dir.join("disk")).unwrap();
-        let (sessions, journal) = open(&place, &store, &channel, &ahead_ms, &wishes).await;
-        Self { channel, store, api: router(&sessions, &wishes), sessions, journal, place, ahead_ms }
+        let (sessions, journal) = open(&place, &store, &channel, &ahead_ms, &options).await;
+        Self { channel, store, api: router(&sessions, &options), sessions, journal, place, ahead_ms }
     }
 
     /// The stage of a recording, once its bot is in the channel.
-    pub async fn stage(&self, task: &Task) -> Stage {
+    pub async fn scripted_channel(&self, task: &Task) -> ScriptedChannel {
         until(async || self.channel.find(&task.sid)).await
     }
 
     /// Waits until what the recording's bot was told so far is in the journal, on the disk, and what follows from it has settled.
     pub async fn durable(&self, task: &Task) {
-        let stage = self.stage(task).await;
-        until(async || stage.is_taken().then_some(())).await;
+        let scripted_channel = self.scripted_channel(task).await;
+        until(async || scripted_channel.is_taken().then_some(())).await;
         // The recording answers when it is done with what it has taken.
         assert_eq!(self.query(task).await.status, StatusCode::OK);
         self.journal.flush().await.unwrap();
@@ -402,13 +402,13 @@ impl Task {
 
 /// A run of a worker that dies at the end of the story: whatever it was about to do is not done.
 pub fn run_that_dies<T, F: Future<Output = T>>(
-    place: &Arc<Place>,
-    wishes: Wishes,
+    place: &Arc<TestEnv>,
+    options: Options,
     story: impl FnOnce(World) -> F,
 ) -> T {
     let runtime = Runtime::new().unwrap();
     let place = Arc::clone(place);
-    let outcome = runtime.block_on(async { story(World::at(place, wishes).await).await });
+    let outcome = runtime.block_on(async { story(World::at(place, options).await).await });
     runtime.shutdown_timeout(HANG_LIMIT);
     outcome
 }
@@ -433,34 +433,34 @@ pub async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     found.await.expect("what the test waits for never happened")
 }
 
-fn router(sessions: &Sessions, wishes: &Wishes) -> Router {
+fn router(sessions: &Sessions, options: &Options) -> Router {
     let app = |id: &str| AppId::new(id).unwrap();
     let pair =
         |key: &str, id: &str| KeyPair { key: key.into(), secret: "secret".to_owned().into(), apps: [app(id)].into() };
-    let limits = wishes.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
+    let limits = options.requests_per_second.into_iter().flat_map(|limit| [(app(APP), limit), (app(OTHER_APP), limit)]);
     let credentials = Credentials::new(vec![pair("key", APP), pair("other", OTHER_APP)]).with_limits(limits);
-    let credentials = credentials.with_origins([(app(APP), wishes.origins.clone())]);
+    let credentials = credentials.with_origins([(app(APP), options.origins.clone())]);
     let state =
         ApiState { sessions: sessions.clone(), credentials: Arc::new(credentials), metrics: Some(clock::now()) };
-    api::complete(api::router(state), sessions.meters().clone())
+    api::complete(api::router(state), sessions.metrics().clone())
 }
 
 async fn open(
-    place: &Place,
+    place: &TestEnv,
     store: &Store,
     channel: &Script,
     ahead_ms: &Arc<AtomicU64>,
-    wishes: &Wishes,
+    options: &Options,
 ) -> (Sessions, Writer) {
     let dir = place.dir.path();
     let app = || AppSettings {
         channel: Arc::new(channel.clone()) as Arc<dyn Channel>,
-        storage: wishes.storage.clone(),
-        backup: wishes.backup.map(|after| place.backup(after, wishes.backup_endpoint.as_deref())),
-        max_sessions: wishes.max_sessions,
+        storage: options.storage.clone(),
+        backup: options.backup.map(|after| place.backup(after, options.backup_endpoint.as_deref())),
+        max_sessions: options.max_sessions,
         segment: SegmentLength::from_secs(2).unwrap(),
         container: Container::default(),
-        private_endpoints: wishes.private_endpoints,
+        private_endpoints: options.private_endpoints,
     };
     let apps = [APP, OTHER_APP].map(|id| (AppId::new(id).unwrap(), app()));
     let ahead = Arc::clone(ahead_ms);
@@ -468,33 +468,34 @@ async fn open(
         clock: Arc::new(move || WallMs(clock::now().0 + ahead.load(Ordering::Relaxed))),
         // The boot clock can't be set ahead: what these worlds know is wall time.
         boot_clock: Arc::new(|| BootTime::UNKNOWN),
-        upload_patience: wishes.upload_patience,
-        max_sessions: wishes.worker_sessions,
-        roll: wishes.roll,
+        upload_patience: options.upload_patience,
+        max_sessions: options.worker_sessions,
+        roll: options.roll,
         ..Settings::new(BTreeMap::from(apps))
     };
-    let targets = wishes.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), wishes.target(url)));
-    let meters = settings.meters.clone();
-    let news = callback::Settings { targets: targets.collect(), meters: meters.clone(), ..wishes.news.clone() };
+    let targets = options.callbacks.iter().map(|url| (AppId::new(APP).unwrap(), options.target(url)));
+    let metrics = settings.metrics.clone();
+    let delivery =
+        callback::Settings { targets: targets.collect(), metrics: metrics.clone(), ..options.delivery.clone() };
     // Taken away by scenarios about disks that fail; what the worker writes lies beside it.
     let disk = dir.join("disk");
     let limits = Limits {
-        buffer_bytes: wishes.journal_buffer_bytes,
-        file_bytes: wishes.journal_file_bytes,
+        buffer_bytes: options.journal_buffer_bytes,
+        file_bytes: options.journal_file_bytes,
         group_time: JOURNAL_GROUP_TIME,
     };
     let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
     // The embedded bucket ends a PUT whose sender died, so nothing lands late.
-    let patience = Patience { doubt: Duration::from_millis(100), ..Patience::default() };
+    let attempt_times = AttemptTimes { unacked_put: Duration::from_millis(100), ..AttemptTimes::default() };
     let journal = Writer::with_limits(dir.join("journal"), limits).unwrap();
     let backing = Backing {
-        dispatcher: Dispatcher::spawn(store.clone(), news).unwrap(),
+        dispatcher: Dispatcher::spawn(store.clone(), delivery).unwrap(),
         store: store.clone(),
-        sealer: Sealer::from_hex(&wishes.seal_key.repeat(32).into()).unwrap(),
+        sealer: Sealer::from_hex(&options.seal_key.repeat(32).into()).unwrap(),
         journal: journal.clone(),
-        spool: Spool::open_on(Arc::clone(&wishes.files), dir.join("spool"), wishes.spool.clone()).unwrap(),
+        spool: Spool::open_on(Arc::clone(&options.files), dir.join("spool"), options.spool.clone()).unwrap(),
         disk: DiskWatch::new(disk, 0),
-        uploader: Arc::new(Uploader::new(retry, 1).with_patience(patience).with_meters(meters)),
+        uploader: Arc::new(Uploader::new(retry, 1).with_patience(attempt_times).with_meters(metrics)),
     };
     (Sessions::open(settings, backing).await.unwrap(), journal)
 }

@@ -160,7 +160,7 @@ fn what_is_said_of_files_tokens_and_folders_is_what_starts_do() {
         let options = read(mode, files);
         assert_eq!((options.files.len(), options.notes.len()), (2, 0), "{mode}");
     }
-    // A token is looked at (tests/rest/tokens_end_recordings.rs), and may be left out.
+    // A token is looked at (tests/rest/token_expiry.rs), and may be left out.
     let token = described("StartRequest/properties/clientRequest/properties/token");
     assert!(token.contains("the recorder needs none") && token.contains("refused (110, 109)"));
     assert!(read("mix", json!({})).token.is_none() && read("mix", json!({ "token": "t" })).token.is_some());

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::Claimed;
-use crate::fault::Explain;
+use crate::error_class::Classify;
 use crate::recording::{Mode, SourceId, TrackLedger};
-use crate::session::{Error, File, Listing, Note, Report, ResourceId, Stock, TaskRef, UidHealth};
+use crate::session::{Error, File, Listing, Note, Report, ResourceId, TaskRef, UidHealth, WaitingBytes};
 
 /// `uploadingStatus` of a recording of which some is in the backup bucket alone.
 const BACKUPED: &str = "backuped";
@@ -67,7 +67,7 @@ pub(crate) fn recording(report: &Report) -> Value {
     insert_knowledge(&mut body, report);
     if let Some(Value::Array(entries)) = body.get_mut("fileList") {
         for (entry, file) in entries.iter_mut().zip(&report.files) {
-            let media = || report.health.stock_of(&file.playlist).map(|stock| stock.bytes_safe);
+            let media = || report.health.waiting_of(&file.playlist).map(|stock| stock.bytes_safe);
             entry["bytes"] = json!(file.part.map(|part| part.bytes).or_else(media));
         }
     }
@@ -140,9 +140,9 @@ pub(crate) fn explain(body: &mut Map<String, Value>, error: &Error) {
         Error::AlreadyStopping(report) => body.extend(stopped(report)),
         _ => {}
     }
-    let fault = error.fault();
-    body.insert("fault".into(), json!(fault.code));
-    body.insert("retry".into(), json!(fault.retry));
+    let error_class = error.error_class();
+    body.insert("fault".into(), json!(error_class.code));
+    body.insert("retry".into(), json!(error_class.retry));
 }
 
 /// The names that a call on a task brought along, for answers that know no more.
@@ -227,7 +227,7 @@ fn totals(report: &Report) -> Value {
 
 /// Who is heard, and how much of it is safe; a level is told to a tenth of a decibel.
 fn health(report: &Report) -> Value {
-    let stock = |stock: Stock| json!({ "bytesSafe": stock.bytes_safe, "bytesSpooled": stock.bytes_spooled });
+    let stock = |stock: WaitingBytes| json!({ "bytesSafe": stock.bytes_safe, "bytesSpooled": stock.bytes_spooled });
     let uid = |uid: &UidHealth| {
         let mut entry = json!({
             "uid": uid.uid,

@@ -62,7 +62,7 @@ pub enum ErrorCode {
     WrongToken = 110,
 }
 
-/// `reason` of an error. Fault codes are those of [`crate::fault::Fault`].
+/// `reason` of an error. Fault codes are those of [`crate::error_class::ErrorClass`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorReason {
     /// Uploads fail: the fault's code.

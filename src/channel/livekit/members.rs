@@ -84,26 +84,26 @@ impl Members {
 
     /// Follows a change that the server told.
     pub(super) fn update(&mut self, infos: &[ParticipantInfo]) -> Vec<Input> {
-        let mut news = Vec::new();
+        let mut updates = Vec::new();
         for info in infos {
-            self.apply(info, &mut news);
+            self.apply(info, &mut updates);
         }
-        news
+        updates
     }
 
     /// Follows a complete list. Members that are missing from it are kept as absent until [`Self::settle`].
     pub(super) fn snapshot(&mut self, infos: &[ParticipantInfo], kind: Snapshot) -> Vec<Input> {
-        let mut news = Vec::new();
+        let mut updates = Vec::new();
         for member in self.members.values_mut() {
             member.absent = true;
         }
         if kind == Snapshot::Rejoined {
-            self.drop_tracks_missing_from(infos, &mut news);
+            self.drop_tracks_missing_from(infos, &mut updates);
         }
         for info in infos {
-            self.apply(info, &mut news);
+            self.apply(info, &mut updates);
         }
-        news
+        updates
     }
 
     /// Whether somebody is waited for.
@@ -162,7 +162,7 @@ impl Members {
         })
     }
 
-    fn apply(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) {
+    fn apply(&mut self, info: &ParticipantInfo, updates: &mut Vec<Input>) {
         if info.identity == self.own_identity {
             return;
         }
@@ -172,24 +172,24 @@ impl Members {
             if self.members.get(&info.identity).is_some_and(|member| member.sid == info.sid) {
                 let member = self.members.remove(&info.identity).expect("it was there a line ago");
                 if gave_up(info.disconnect_reason()) {
-                    news.push(Input::GivenUp { uid: member.uid.clone() });
+                    updates.push(Input::GivenUp { uid: member.uid.clone() });
                 }
-                news.push(Input::Left { uid: member.uid });
+                updates.push(Input::Left { uid: member.uid });
             }
             return;
         }
-        let Some(member) = self.member(info, news) else { return };
+        let Some(member) = self.member(info, updates) else { return };
         if member.sid == info.sid && info.version < member.version {
             return;
         }
         member.sid.clone_from(&info.sid);
         member.version = info.version;
         member.absent = false;
-        self.apply_tracks(info, news);
+        self.apply_tracks(info, updates);
     }
 
     /// The member whom `info` is about, joined if new.
-    fn member(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) -> Option<&mut Member> {
+    fn member(&mut self, info: &ParticipantInfo, updates: &mut Vec<Input>) -> Option<&mut Member> {
         if !self.members.contains_key(&info.identity) {
             if self.members.len() >= MAX_MEMBERS {
                 self.complain("members", || format!("more than {MAX_MEMBERS} members: further ones are not recorded"));
@@ -202,7 +202,7 @@ impl Members {
                     return None;
                 }
             };
-            news.push(Input::Joined { uid: uid.clone() });
+            updates.push(Input::Joined { uid: uid.clone() });
             let member =
                 Member { uid, sid: info.sid.clone(), version: info.version, absent: false, tracks: BTreeMap::new() };
             self.members.insert(info.identity.clone(), member);
@@ -210,7 +210,7 @@ impl Members {
         self.members.get_mut(&info.identity)
     }
 
-    fn apply_tracks(&mut self, info: &ParticipantInfo, news: &mut Vec<Input>) {
+    fn apply_tracks(&mut self, info: &ParticipantInfo, updates: &mut Vec<Input>) {
         let audio: Vec<(&TrackInfo, Coding)> = info
             .tracks
             .iter()
@@ -222,29 +222,29 @@ impl Members {
             audio.iter().any(|(published, coding)| published.sid == sid && *coding == track.coding)
         };
         let ended = member.tracks.extract_if(.., |sid, track| !goes_on(sid, track));
-        news.extend(ended.map(|(_, track)| Input::TrackRemoved { track: track.id }));
+        updates.extend(ended.map(|(_, track)| Input::TrackRemoved { track: track.id }));
         for (published, coding) in audio {
             if let Some(track) = member.tracks.get_mut(&published.sid) {
                 if track.muted != published.muted {
                     track.muted = published.muted;
-                    news.push(Input::Muted { track: track.id, muted: track.muted });
+                    updates.push(Input::Muted { track: track.id, muted: track.muted });
                 }
             } else if member.tracks.len() < MAX_TRACKS_PER_MEMBER {
                 self.last_track += 1;
                 let track = Track { id: TrackId(self.last_track), muted: published.muted, coding };
                 member.tracks.insert(published.sid.clone(), track);
                 let kind = TrackKind { source: source(published), coding };
-                news.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted, kind });
+                updates.push(Input::TrackAdded { track: track.id, uid: member.uid.clone(), muted: track.muted, kind });
             }
         }
     }
 
-    fn drop_tracks_missing_from(&mut self, infos: &[ParticipantInfo], news: &mut Vec<Input>) {
+    fn drop_tracks_missing_from(&mut self, infos: &[ParticipantInfo], updates: &mut Vec<Input>) {
         let there: BTreeSet<&str> =
             infos.iter().flat_map(|info| &info.tracks).map(|track| track.sid.as_str()).collect();
         for member in self.members.values_mut() {
             let gone = member.tracks.extract_if(.., |sid, _| !there.contains(sid.as_str()));
-            news.extend(gone.map(|(_, track)| Input::TrackRemoved { track: track.id }));
+            updates.extend(gone.map(|(_, track)| Input::TrackRemoved { track: track.id }));
         }
     }
 

@@ -3,7 +3,7 @@
 //! While a socket is open it answers offers, follows members and selection, and pings. A lost socket goes to [`recovery`],
 //! which brings a new one or the end. Packets don't pass through this task (see [`super::tracks`]).
 //!
-//! [`News::Down`] is told when media really stopped: the peer connection is broken, or the socket is lost and no packet has
+//! [`ChannelUpdate::Down`] is told when media really stopped: the peer connection is broken, or the socket is lost and no packet has
 //! come for a second, or the server has forgotten us, or the bot is deaf (see [`hearing`]). It is dated from the last sign of
 //! life on the way of the media. A resumed socket beside flowing packets is no outage. A room that is closed is none either: see
 //! [`outside`].
@@ -38,9 +38,9 @@ use super::outbox::Outbox;
 use super::signal::{Lost, Socket};
 use super::subscriber::{PeerEvent, Subscriber};
 use super::subscriptions::Subscriptions;
-use super::token::Passes;
+use super::token::TokenSource;
 use super::tracks::Tracks;
-use crate::channel::{EndReason, MediaPath, News};
+use crate::channel::{ChannelUpdate, EndReason, MediaPath};
 use crate::recording::{Input, Selection};
 
 /// Why the loop over an open socket ended.
@@ -65,7 +65,7 @@ impl From<Lost> for Exit {
 /// A bot in a channel.
 pub(super) struct Membership {
     address: Address,
-    passes: Passes,
+    passes: TokenSource,
     room: String,
     /// The present room, `RM_…`.
     room_sid: String,
@@ -100,7 +100,7 @@ pub(super) enum Entrance {
 impl Membership {
     pub(super) fn new(
         address: Address,
-        passes: Passes,
+        passes: TokenSource,
         room: String,
         outbox: Outbox,
         selection: watch::Receiver<Selection>,
@@ -141,7 +141,7 @@ impl Membership {
             Entrance::Outside => {
                 self.waiting.absent = Some(Instant::now());
                 self.waiting.follow(true);
-                self.tell(News::Outside { deleted: false }).await;
+                self.send(ChannelUpdate::Outside { deleted: false }).await;
                 self.watch().await
             }
         };
@@ -152,7 +152,7 @@ impl Membership {
             };
             entered = match exit {
                 Exit::Left => return,
-                Exit::Ended(reason) => return self.tell(News::Ended(reason)).await,
+                Exit::Ended(reason) => return self.send(ChannelUpdate::Ended(reason)).await,
                 Exit::Closed { deleted } => self.wait(deleted).await,
                 Exit::Lost { why, recovery } => {
                     tracing::info!(room = self.room, why, ?recovery, "the signalling socket is lost");
@@ -185,9 +185,9 @@ impl Membership {
         self.timers.joined(join.ping_interval, join.ping_timeout);
         self.entered = Instant::now();
         self.hearing.begin();
-        self.tell(News::Input(Input::ChannelUp)).await;
-        let news = self.members.snapshot(&join.other_participants, Snapshot::Rejoined);
-        self.follow(news).await;
+        self.send(ChannelUpdate::Input(Input::ChannelUp)).await;
+        let updates = self.members.snapshot(&join.other_participants, Snapshot::Rejoined);
+        self.follow(updates).await;
         self.timers.settle(Snapshot::Rejoined, self.members.unsettled());
         if let Some(since) = self.waiting.absent.take() {
             self.is_back(since, &join.other_participants).await;
@@ -228,7 +228,7 @@ impl Membership {
             Response::Offer(offer) => self.offered(socket, offer).await?,
             Response::Trickle(trickle) => self.candidate(socket, &trickle).await,
             Response::Update(update) => self.updated(socket, update).await?,
-            Response::Leave(leave) => return Err(self.sent_away(&leave)),
+            Response::Leave(leave) => return Err(self.removed(&leave)),
             Response::RefreshToken(token) => self.passes.refresh(token),
             Response::RoomMoved(moved) => self.moved(socket, moved).await?,
             Response::SpeakersChanged(changed) => {
@@ -236,7 +236,7 @@ impl Membership {
                 self.review();
                 for (sid, speaking) in changes {
                     if let Some(uid) = self.members.uid(&sid).cloned() {
-                        self.tell(News::Input(Input::Speaking { uid, speaking })).await;
+                        self.send(ChannelUpdate::Input(Input::Speaking { uid, speaking })).await;
                     }
                 }
             }
@@ -249,18 +249,18 @@ impl Membership {
     }
 
     async fn updated(&mut self, socket: &mut Socket, update: ParticipantUpdate) -> Result<(), Exit> {
-        let news = if std::mem::take(&mut self.snapshot_comes) {
-            let news = self.members.snapshot(&update.participants, Snapshot::Resumed);
+        let updates = if std::mem::take(&mut self.snapshot_comes) {
+            let updates = self.members.snapshot(&update.participants, Snapshot::Resumed);
             self.timers.settle(Snapshot::Resumed, self.members.unsettled());
-            news
+            updates
         } else {
             self.members.update(&update.participants)
         };
-        self.follow(news).await;
+        self.follow(updates).await;
         Ok(self.subscribe(socket).await?)
     }
 
-    fn sent_away(&self, leave: &LeaveRequest) -> Exit {
+    fn removed(&self, leave: &LeaveRequest) -> Exit {
         let why = format!("the server sent us away: {}", leave.reason().as_str_name());
         match verdict(leave) {
             Verdict::End(reason) => Exit::Ended(reason),
@@ -280,9 +280,9 @@ impl Membership {
         }
         self.passes.refresh(moved.token);
         self.subscriptions.clear();
-        let mut news = self.members.snapshot(&moved.other_participants, Snapshot::Rejoined);
-        news.extend(self.members.settle());
-        self.follow(news).await;
+        let mut updates = self.members.snapshot(&moved.other_participants, Snapshot::Rejoined);
+        updates.extend(self.members.settle());
+        self.follow(updates).await;
         Ok(self.subscribe(socket).await?)
     }
 
@@ -307,7 +307,7 @@ impl Membership {
         let deafness = self.hearing.deafness(self.outbox.last_packet());
         let (Deafness::Tell(since) | Deafness::Rejoin(since)) = deafness else { return Ok(()) };
         tracing::warn!(room = self.room, ?deafness, "the server reports speakers and no packet arrives");
-        self.tell(News::Down { since }).await;
+        self.send(ChannelUpdate::Down { since }).await;
         if matches!(deafness, Deafness::Tell(_)) {
             return Ok(());
         }
@@ -324,8 +324,8 @@ impl Membership {
             }
             Due::Silence => return Err(Lost("nothing was heard for the ping timeout".to_owned()).into()),
             Due::Settle => {
-                let news = self.members.settle();
-                self.follow(news).await;
+                let updates = self.members.settle();
+                self.follow(updates).await;
             }
             Due::Unconnected => {
                 let why = "the peer connection does not connect; is the server's UDP port reachable?".to_owned();
@@ -337,9 +337,9 @@ impl Membership {
     }
 
     /// Tells changes of the members, and lets packets of new tracks through.
-    async fn follow(&mut self, news: Vec<Input>) {
-        for input in news {
-            self.tell(News::Input(input)).await;
+    async fn follow(&mut self, updates: Vec<Input>) {
+        for input in updates {
+            self.send(ChannelUpdate::Input(input)).await;
         }
         self.waiting.follow(self.members.is_empty());
         self.let_agents_in();
@@ -351,13 +351,13 @@ impl Membership {
         let since = self.last_sign_of_life();
         self.let_go();
         if self.waiting.absent.is_none() {
-            self.tell(News::Down { since }).await;
+            self.send(ChannelUpdate::Down { since }).await;
         }
     }
 
     /// Tells that no media can arrive.
     async fn down(&self) {
-        self.tell(News::Down { since: self.last_sign_of_life() }).await;
+        self.send(ChannelUpdate::Down { since: self.last_sign_of_life() }).await;
     }
 
     /// When something last came over the way of the media. A peer connection that never came up has had no sign of life in this
@@ -368,9 +368,9 @@ impl Membership {
         media.filter(|sign| *sign >= self.entered).unwrap_or(other)
     }
 
-    async fn tell(&self, news: News) {
+    async fn send(&self, updates: ChannelUpdate) {
         // Nobody listens: the loop notices by itself and leaves.
-        let _ = self.outbox.tell(news).await;
+        let _ = self.outbox.send(updates).await;
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::channel::News;
+use crate::channel::ChannelUpdate;
 use crate::recording::{Input, Packet};
 use crate::units::{TrackId, Uid};
 
@@ -30,10 +30,10 @@ pub(super) struct Closed;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Era(u64);
 
-/// The sending side of [`crate::channel::ChannelHandle::news`], shared by everything that has news.
+/// The sending side of [`crate::channel::ChannelHandle::updates`], shared by everything that has news.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    queue: mpsc::Sender<(Instant, News)>,
+    queue: mpsc::Sender<(Instant, ChannelUpdate)>,
     state: Mutex<State>,
 }
 
@@ -52,34 +52,34 @@ struct State {
 }
 
 impl Outbox {
-    pub(super) fn new() -> (Self, mpsc::Receiver<(Instant, News)>) {
-        let (queue, news) = mpsc::channel(CAPACITY);
-        (Self { queue, state: Mutex::default() }, news)
+    pub(super) fn new() -> (Self, mpsc::Receiver<(Instant, ChannelUpdate)>) {
+        let (queue, updates) = mpsc::channel(CAPACITY);
+        (Self { queue, state: Mutex::default() }, updates)
     }
 
     /// Tells something that must not be lost; waits while the queue is full. What is known already (the channel is down, or
     /// up) is not told again.
-    pub(super) async fn tell(&self, news: News) -> Result<(), Closed> {
+    pub(super) async fn send(&self, updates: ChannelUpdate) -> Result<(), Closed> {
         let permit = self.queue.reserve().await.map_err(|_| Closed)?;
         let mut state = self.lock();
-        match &news {
-            News::Input(Input::TrackAdded { track, uid, .. }) => {
+        match &updates {
+            ChannelUpdate::Input(Input::TrackAdded { track, uid, .. }) => {
                 state.open.insert(*track, uid.clone());
             }
-            News::Input(Input::TrackRemoved { track }) => {
+            ChannelUpdate::Input(Input::TrackRemoved { track }) => {
                 state.open.remove(track);
                 state.overloaded.remove(track);
             }
-            News::Input(Input::Left { uid }) => {
+            ChannelUpdate::Input(Input::Left { uid }) => {
                 let State { open, overloaded, .. } = &mut *state;
                 open.retain(|_, owner| owner != uid);
                 overloaded.retain(|track| open.contains_key(track));
             }
-            News::Down { .. } if std::mem::replace(&mut state.down, true) => return Ok(()),
-            News::Input(Input::ChannelUp) if !std::mem::replace(&mut state.down, false) => return Ok(()),
+            ChannelUpdate::Down { .. } if std::mem::replace(&mut state.down, true) => return Ok(()),
+            ChannelUpdate::Input(Input::ChannelUp) if !std::mem::replace(&mut state.down, false) => return Ok(()),
             _ => {}
         }
-        permit.send((Instant::now(), news));
+        permit.send((Instant::now(), updates));
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl Outbox {
         if self.is_full() {
             self.overloaded(&mut state, now, track);
         } else if state.overloaded.remove(&track) {
-            let _ = self.queue.try_send((now, News::Input(Input::Overloaded { track, overloaded: false })));
+            let _ = self.queue.try_send((now, ChannelUpdate::Input(Input::Overloaded { track, overloaded: false })));
         }
         self.pass(&mut state, now, Input::Packet(packet));
         true
@@ -141,12 +141,12 @@ impl Outbox {
             return;
         }
         if std::mem::replace(&mut state.down, false) {
-            let _ = self.queue.try_send((now, News::Input(Input::ChannelUp)));
+            let _ = self.queue.try_send((now, ChannelUpdate::Input(Input::ChannelUp)));
         }
-        if state.dropped > 0 && self.queue.try_send((now, News::Dropped(state.dropped))).is_ok() {
+        if state.dropped > 0 && self.queue.try_send((now, ChannelUpdate::Dropped(state.dropped))).is_ok() {
             state.dropped = 0;
         }
-        let _ = self.queue.try_send((now, News::Input(input)));
+        let _ = self.queue.try_send((now, ChannelUpdate::Input(input)));
     }
 
     /// Whether there is no room for packets.
@@ -156,10 +156,10 @@ impl Outbox {
 
     /// Tells once that packets of a track are dropped. That takes up to half of the reserve.
     fn overloaded(&self, state: &mut State, now: Instant, track: TrackId) {
-        let news = News::Input(Input::Overloaded { track, overloaded: true });
+        let updates = ChannelUpdate::Input(Input::Overloaded { track, overloaded: true });
         if self.queue.capacity() > RESERVE / 2
             && !state.overloaded.contains(&track)
-            && self.queue.try_send((now, news)).is_ok()
+            && self.queue.try_send((now, updates)).is_ok()
         {
             state.overloaded.insert(track);
         }
@@ -183,8 +183,8 @@ mod tests {
         Packet { track: TrackId(track), ssrc: Ssrc(1), sequence, timestamp: 0, marker: false, level: None, payload }
     }
 
-    fn added(track: u32) -> News {
-        News::Input(Input::TrackAdded {
+    fn added(track: u32) -> ChannelUpdate {
+        ChannelUpdate::Input(Input::TrackAdded {
             track: TrackId(track),
             uid: Uid::new("ann").unwrap(),
             muted: false,
@@ -194,19 +194,19 @@ mod tests {
 
     #[tokio::test]
     async fn packets_pass_only_while_their_track_is_open() {
-        let (outbox, mut news) = Outbox::new();
+        let (outbox, mut updates) = Outbox::new();
         assert!(!outbox.packet(outbox.era(), packet(1, 0)));
-        outbox.tell(added(1)).await.unwrap();
+        outbox.send(added(1)).await.unwrap();
         assert!(outbox.packet(outbox.era(), packet(1, 1)));
-        outbox.tell(News::Input(Input::TrackRemoved { track: TrackId(1) })).await.unwrap();
+        outbox.send(ChannelUpdate::Input(Input::TrackRemoved { track: TrackId(1) })).await.unwrap();
         assert!(!outbox.packet(outbox.era(), packet(1, 2)));
-        outbox.tell(added(2)).await.unwrap();
-        outbox.tell(News::Input(Input::Left { uid: Uid::new("ann").unwrap() })).await.unwrap();
+        outbox.send(added(2)).await.unwrap();
+        outbox.send(ChannelUpdate::Input(Input::Left { uid: Uid::new("ann").unwrap() })).await.unwrap();
         assert!(!outbox.packet(outbox.era(), packet(2, 3)));
         drop(outbox);
         let mut packets = Vec::new();
-        while let Some((_, said)) = news.recv().await {
-            if let News::Input(Input::Packet(packet)) = said {
+        while let Some((_, said)) = updates.recv().await {
+            if let ChannelUpdate::Input(Input::Packet(packet)) = said {
                 packets.push(packet.sequence);
             }
         }
@@ -215,55 +215,58 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_drops_packets_counts_them_and_keeps_room_for_the_rest() {
-        let (outbox, mut news) = Outbox::new();
-        outbox.tell(added(1)).await.unwrap();
+        let (outbox, mut updates) = Outbox::new();
+        outbox.send(added(1)).await.unwrap();
         for sequence in 0..10_000 {
             assert!(outbox.packet(outbox.era(), packet(1, sequence)));
         }
         for _ in 1..RESERVE {
-            outbox.tell(added(1)).await.unwrap();
+            outbox.send(added(1)).await.unwrap();
         }
-        let overloaded = |overloaded| News::Input(Input::Overloaded { track: TrackId(1), overloaded });
-        let queued: Vec<News> = std::iter::from_fn(|| news.try_recv().ok()).map(|(_, news)| news).collect();
-        let told = queued.iter().position(|news| *news == overloaded(true)).unwrap();
+        let overloaded = |overloaded| ChannelUpdate::Input(Input::Overloaded { track: TrackId(1), overloaded });
+        let queued: Vec<ChannelUpdate> =
+            std::iter::from_fn(|| updates.try_recv().ok()).map(|(_, updates)| updates).collect();
+        let told = queued.iter().position(|updates| *updates == overloaded(true)).unwrap();
         assert_eq!(told, CAPACITY - RESERVE, "right after the last packet that found room, once");
         assert!(!queued[told + 1..].contains(&overloaded(true)));
         outbox.packet(outbox.era(), packet(1, 1));
         let dropped = (10_000 - (CAPACITY - RESERVE - 1)) as u64;
-        assert_eq!(news.try_recv().unwrap().1, overloaded(false));
-        assert_eq!(news.try_recv().unwrap().1, News::Dropped(dropped));
-        assert_eq!(news.try_recv().unwrap().1, News::Input(Input::Packet(packet(1, 1))));
+        assert_eq!(updates.try_recv().unwrap().1, overloaded(false));
+        assert_eq!(updates.try_recv().unwrap().1, ChannelUpdate::Dropped(dropped));
+        assert_eq!(updates.try_recv().unwrap().1, ChannelUpdate::Input(Input::Packet(packet(1, 1))));
     }
 
     #[tokio::test]
     async fn a_packet_ends_an_outage_and_none_comes_within() {
-        let (outbox, mut news) = Outbox::new();
-        outbox.tell(added(1)).await.unwrap();
+        let (outbox, mut updates) = Outbox::new();
+        outbox.send(added(1)).await.unwrap();
         let era = outbox.era();
-        let down = News::Down { since: Instant::now() };
-        for news in [News::Input(Input::ChannelUp), down.clone(), News::Down { since: Instant::now() }] {
-            outbox.tell(news).await.unwrap();
+        let down = ChannelUpdate::Down { since: Instant::now() };
+        for updates in
+            [ChannelUpdate::Input(Input::ChannelUp), down.clone(), ChannelUpdate::Down { since: Instant::now() }]
+        {
+            outbox.send(updates).await.unwrap();
         }
         outbox.packet(era, packet(1, 1));
-        outbox.tell(News::Input(Input::ChannelUp)).await.unwrap();
+        outbox.send(ChannelUpdate::Input(Input::ChannelUp)).await.unwrap();
         outbox.cut();
-        outbox.tell(down.clone()).await.unwrap();
+        outbox.send(down.clone()).await.unwrap();
         assert!(!outbox.packet(era, packet(1, 2)), "a late packet of a lost peer connection");
         drop(outbox);
         let mut told = Vec::new();
-        while let Some((_, said)) = news.recv().await {
+        while let Some((_, said)) = updates.recv().await {
             told.push(said);
         }
-        let [up, packet] = [Input::ChannelUp, Input::Packet(packet(1, 1))].map(News::Input);
+        let [up, packet] = [Input::ChannelUp, Input::Packet(packet(1, 1))].map(ChannelUpdate::Input);
         let expected = [down.clone(), up, packet, down];
         assert_eq!(told[1..], expected);
     }
 
     #[tokio::test]
     async fn without_a_listener_nothing_can_be_told() {
-        let (outbox, news) = Outbox::new();
-        drop(news);
+        let (outbox, updates) = Outbox::new();
+        drop(updates);
         outbox.closed().await;
-        assert_eq!(outbox.tell(added(1)).await, Err(Closed));
+        assert_eq!(outbox.send(added(1)).await, Err(Closed));
     }
 }

@@ -143,7 +143,7 @@ struct Handler {
 }
 
 impl Handler {
-    fn tell(&self, event: PeerEvent) {
+    fn send(&self, event: PeerEvent) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
             tracing::error!("an event of a peer connection is lost: more than {MAX_WAITING_EVENTS} are waiting");
         }
@@ -154,17 +154,17 @@ impl Handler {
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         match event.candidate.to_json() {
-            Ok(candidate) => self.tell(PeerEvent::Candidate(candidate)),
+            Ok(candidate) => self.send(PeerEvent::Candidate(candidate)),
             Err(error) => tracing::debug!(%error, "a candidate of ours can't be written"),
         }
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
-        self.tell(PeerEvent::State(state));
+        self.send(PeerEvent::State(state));
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tell(PeerEvent::Track(track));
+        self.send(PeerEvent::Track(track));
     }
 }
 

@@ -25,7 +25,7 @@ use crate::channel::JoinError;
 use peers::Publisher;
 
 /// How long joining and publishing may take together.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Requests that may wait for the socket.
 const REQUEST_QUEUE: usize = 64;
@@ -49,7 +49,7 @@ impl Talker {
 
     /// As [`Self::join`], with sockets that `sockets` makes: for tests that watch or disturb what goes over them.
     pub async fn join_over(url: &str, token: &SecretString, sockets: Arc<dyn Runtime>) -> Result<Self, JoinError> {
-        timeout(PATIENCE, Self::join_without_limit(url, token, sockets))
+        timeout(TIMEOUT, Self::join_without_limit(url, token, sockets))
             .await
             .map_err(|_| JoinError::Unreachable("no microphone track within 15 s".to_owned()))?
     }

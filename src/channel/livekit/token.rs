@@ -20,7 +20,7 @@ const FRESH_SECS: u64 = 30;
 
 /// Mints passes for one identity, and keeps the newest one from the server.
 #[derive(Debug)]
-pub(super) struct Passes {
+pub(super) struct TokenSource {
     api_key: String,
     api_secret: SecretString,
     identity: String,
@@ -31,7 +31,7 @@ pub(super) struct Passes {
     keeps_agents_out: bool,
 }
 
-impl Passes {
+impl TokenSource {
     pub(super) fn new(api_key: String, api_secret: SecretString, identity: String) -> Self {
         Self { api_key, api_secret, identity, refreshed: None, empty_timeout: None, keeps_agents_out: false }
     }
@@ -177,8 +177,8 @@ mod tests {
 
     const NOW: WallMs = WallMs(1_700_000_000_000);
 
-    fn passes() -> Passes {
-        Passes::new("devkey".to_owned(), "secret".to_owned().into(), "recorder-1".to_owned())
+    fn passes() -> TokenSource {
+        TokenSource::new("devkey".to_owned(), "secret".to_owned().into(), "recorder-1".to_owned())
     }
 
     #[test]

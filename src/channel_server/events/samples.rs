@@ -1,7 +1,7 @@
 //! Examples of channel events.
 
 use super::{ChannelEvent, ChannelEventKind};
-use crate::channel_server::news::{LeftReason, Person};
+use crate::channel_server::notices::{LeftReason, MemberInfo};
 use crate::channel_server::platform::Platform;
 use crate::channel_server::roles::Role;
 use crate::units::{AppId, ChannelSid, Cname, Uid, WallMs};
@@ -10,7 +10,7 @@ impl ChannelEvent {
     /// Every event once, as an example: for the reference page and for whoever writes a receiver.
     pub fn samples(app: &AppId, at: WallMs) -> Vec<Self> {
         let uid = Uid::new("12121212").expect("digits are a uid");
-        let who = |role| Person {
+        let who = |role| MemberInfo {
             uid: uid.clone(),
             recorder: false,
             role,

@@ -10,7 +10,7 @@ use super::LiveRoom;
 use crate::channel_server::ids::MemberId;
 use crate::channel_server::limits::MAX_OUTBOX;
 use crate::channel_server::peer::{Carried, Command, Negotiated, Publisher};
-use crate::channel_server::places::Place;
+use crate::channel_server::quotas::QuotaPermit;
 
 /// A member's connections.
 pub(super) struct Link {
@@ -24,7 +24,7 @@ pub(super) struct Link {
     pub(super) negotiated: Negotiated,
     pub(super) announced: Arc<Notify>,
     /// Its place among its app's members.
-    pub(super) _place: Place,
+    pub(super) _place: QuotaPermit,
 }
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Socket {
 pub(in crate::channel_server) type SharedPublisher = Arc<tokio::sync::Mutex<Publisher>>;
 
 /// What a socket needs to serve a member.
-pub(in crate::channel_server) struct Seat {
+pub(in crate::channel_server) struct MemberLink {
     pub(in crate::channel_server) room: Arc<LiveRoom>,
     pub(in crate::channel_server) member: MemberId,
     pub(in crate::channel_server) publisher: SharedPublisher,
@@ -62,14 +62,14 @@ impl Socket {
     }
 
     /// A socket that can't keep up is lost; its member may come back and gets everything anew.
-    pub(super) fn tell(&self, message: Message) {
+    pub(super) fn send(&self, message: Message) {
         if self.outbox.try_send(Box::new(message)).is_err() {
             self.lost.cancel();
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for MemberLink {
     /// The socket is gone. Does nothing when the member is, or has another one.
     fn drop(&mut self) {
         self.room.detach(&self.member, self.epoch);

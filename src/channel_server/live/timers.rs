@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{LiveRoom, State};
 use crate::channel_server::ids::MemberId;
-use crate::channel_server::news::LeftReason;
+use crate::channel_server::notices::LeftReason;
 use crate::channel_server::peer::Command;
 use crate::clock;
 

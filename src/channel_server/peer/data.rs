@@ -11,19 +11,19 @@ use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 
 use crate::channel_server::ids::MemberId;
-use crate::channel_server::limits::{DATA_PATIENCE, MAX_DATA_BYTES};
+use crate::channel_server::limits::{DATA_TIMEOUT, MAX_DATA_BYTES};
 use crate::units::Uid;
 
 /// Which of a connection's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::channel_server) enum Lane {
+pub(in crate::channel_server) enum DataKind {
     /// Ordered and complete.
     Reliable,
     /// Neither.
     Lossy,
 }
 
-impl Lane {
+impl DataKind {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Reliable => "_reliable",
@@ -32,14 +32,14 @@ impl Lane {
     }
 
     pub(super) fn of(label: &str) -> Option<Self> {
-        [Self::Reliable, Self::Lossy].into_iter().find(|lane| lane.label() == label)
+        [Self::Reliable, Self::Lossy].into_iter().find(|data_kind| data_kind.label() == label)
     }
 }
 
 /// A packet on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::channel_server) struct Carried {
-    pub(in crate::channel_server) lane: Lane,
+    pub(in crate::channel_server) data_kind: DataKind,
     pub(in crate::channel_server) bytes: Bytes,
 }
 
@@ -72,14 +72,14 @@ fn stamp(user: &mut livekit_protocol::UserPacket, sender: &MemberId, uid: &Uid, 
 }
 
 /// Hands each message of a client's channel to `take`, until the channel ends.
-pub(super) async fn receive(channel: Arc<dyn DataChannel>, take: impl Fn(Lane, &[u8])) {
-    let Some(lane) = channel.label().await.ok().and_then(|label| Lane::of(&label)) else {
+pub(super) async fn receive(channel: Arc<dyn DataChannel>, take: impl Fn(DataKind, &[u8])) {
+    let Some(data_kind) = channel.label().await.ok().and_then(|label| DataKind::of(&label)) else {
         while channel.poll().await.is_some() {}
         return;
     };
     while let Some(event) = channel.poll().await {
         match event {
-            DataChannelEvent::OnMessage(message) => take(lane, &message.data),
+            DataChannelEvent::OnMessage(message) => take(data_kind, &message.data),
             DataChannelEvent::OnClose => break,
             _ => {}
         }
@@ -107,11 +107,11 @@ pub(super) async fn send(
         if open.wait_for(|count| *count >= 2).await.is_err() {
             return;
         }
-        while let Some(Carried { lane, bytes }) = queue.recv().await {
-            let channel = if lane == Lane::Reliable { &reliable } else { &lossy };
-            let sent = tokio::time::timeout(DATA_PATIENCE, channel.send(BytesMut::from(bytes.as_ref()))).await;
+        while let Some(Carried { data_kind, bytes }) = queue.recv().await {
+            let channel = if data_kind == DataKind::Reliable { &reliable } else { &lossy };
+            let sent = tokio::time::timeout(DATA_TIMEOUT, channel.send(BytesMut::from(bytes.as_ref()))).await;
             if !matches!(sent, Ok(Ok(()))) {
-                tracing::debug!(?lane, "a receiver doesn't take data; a packet is dropped");
+                tracing::debug!(?data_kind, "a receiver doesn't take data; a packet is dropped");
             }
         }
     };

@@ -15,7 +15,7 @@ use webrtc::peer_connection::RTCSessionDescription;
 use super::{Arrival, Connection, MAX_ARRIVALS, PeerError, Publication, data};
 use crate::channel::peer::{audio_level, audio_level_id};
 use crate::channel_server::ids::MemberId;
-use crate::channel_server::limits::{ANNOUNCE_PATIENCE, MAX_DATA_CHANNELS, MAX_TRACK_ARRIVALS};
+use crate::channel_server::limits::{ANNOUNCE_TIMEOUT, MAX_DATA_CHANNELS, MAX_TRACK_ARRIVALS};
 use crate::channel_server::live::LiveRoom;
 use crate::channel_server::sdp::{self, Section};
 use crate::channel_server::speakers::{Meter, WINDOW};
@@ -72,7 +72,7 @@ impl Publisher {
         let sdp = connection.describe(answer).await?;
         let wanted = |mid: &str| {
             let track = sections.iter().find(|section| section.mid == mid)?.track.as_deref()?;
-            Some(self.room.upgrade()?.opus_wishes(&self.owner, track))
+            Some(self.room.upgrade()?.opus_parameters(&self.owner, track))
         };
         let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
         if let Some(room) = self.room.upgrade() {
@@ -116,9 +116,9 @@ async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: W
             None => break,
             Some(Arrival::Channel(channel)) if channels < MAX_DATA_CHANNELS => {
                 channels += 1;
-                tasks.spawn(data::receive(channel, move |lane, bytes| {
+                tasks.spawn(data::receive(channel, move |data_kind, bytes| {
                     if let Some(room) = room.upgrade() {
-                        room.carry(&owner, lane, bytes);
+                        room.carry(&owner, data_kind, bytes);
                     }
                 }));
             }
@@ -136,7 +136,7 @@ async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: W
 /// Media of a track has arrived: finds out which track it is, and forwards it until it is over.
 async fn publish(track: Arc<dyn TrackRemote>, owner: MemberId, room: Weak<LiveRoom>) {
     let cid = track.track_id().await;
-    let deadline = Instant::now() + ANNOUNCE_PATIENCE;
+    let deadline = Instant::now() + ANNOUNCE_TIMEOUT;
     let publication = loop {
         let Some(live) = room.upgrade() else { return };
         let Some(announced) = live.announcements(&owner) else { return };

@@ -20,14 +20,14 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{RTCPeerConnectionState, RTCSessionDescription};
 use webrtc::rtp_transceiver::RtpSender;
 
-use self::sections::{Place, Sections};
+use self::sections::{SectionUse, Sections};
 use super::forward::Listener;
-use super::{Carried, Connection, Lane, PeerError, Publication, data};
+use super::{Carried, Connection, DataKind, PeerError, Publication, data};
 use crate::channel::peer::{MIME_TYPE_RED, opus};
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::limits::{CONNECT_PATIENCE, MAX_DATA_QUEUE};
+use crate::channel_server::limits::{CONNECT_TIMEOUT, MAX_DATA_QUEUE};
 use crate::channel_server::live::LiveRoom;
-use crate::channel_server::news::LeftReason;
+use crate::channel_server::notices::LeftReason;
 use crate::channel_server::room::Label;
 use crate::channel_server::sdp;
 use crate::channel_server::udp_mux::UdpMux;
@@ -107,8 +107,8 @@ impl Subscriber {
         let (connection, state) = Connection::open(mux, arrivals).await?;
         let unordered = || RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..Default::default() };
         let reliable = RTCDataChannelInit { ordered: true, ..Default::default() };
-        let reliable = connection.pc.create_data_channel(Lane::Reliable.label(), Some(reliable)).await?;
-        let lossy = connection.pc.create_data_channel(Lane::Lossy.label(), Some(unordered())).await?;
+        let reliable = connection.pc.create_data_channel(DataKind::Reliable.label(), Some(reliable)).await?;
+        let lossy = connection.pc.create_data_channel(DataKind::Lossy.label(), Some(unordered())).await?;
         let (queue, queued) = mpsc::channel(MAX_DATA_QUEUE);
         let data = AbortOnDropHandle::new(tokio::spawn(data::send(queued, reliable, lossy)));
         let subscriber = Self {
@@ -134,7 +134,7 @@ impl Subscriber {
 
     /// Runs until the queue of commands ends, which closes the connection, or the client can't be kept.
     pub(in crate::channel_server) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let connect_by = Instant::now() + CONNECT_PATIENCE;
+        let connect_by = Instant::now() + CONNECT_TIMEOUT;
         loop {
             if let Err(error) = self.offer_if_due().await {
                 self.give_up(&error);
@@ -201,7 +201,7 @@ impl Subscriber {
         }
         let (track, ssrc) = local_track(&publication.label);
         let place = self.sections.take(&publication.sid, self.answered);
-        if self.remembers_sections && matches!(place, Place::Old { again: true, .. }) {
+        if self.remembers_sections && matches!(place, SectionUse::Old { again: true, .. }) {
             return Err(PeerError::Sections);
         }
         let sender = self.send_on(place, Arc::clone(&track)).await?;
@@ -217,11 +217,11 @@ impl Subscriber {
     /// meanwhile. It would also offer a new section as one on which the client may send too.
     async fn send_on(
         &mut self,
-        place: Place,
+        place: SectionUse,
         track: Arc<TrackLocalStaticRTP>,
     ) -> Result<Arc<dyn RtpSender>, PeerError> {
         let pc = &self.connection.pc;
-        if let Place::Old { empty_before, .. } = place {
+        if let SectionUse::Old { empty_before, .. } = place {
             let mut held = Vec::new();
             for _ in 0..empty_before {
                 let nothing = Label { stream: "held".to_owned(), track: "held".to_owned() };
@@ -285,7 +285,7 @@ impl Subscriber {
         self.pending = Some(Pending { id: self.offers, deadline: Instant::now() + self.answer_within });
         let mid_to_track_id = self.mids(&sdp)?;
         let offer = SessionDescription { r#type: "offer".to_owned(), sdp, id: self.offers, mid_to_track_id };
-        self.with_room(|room| room.tell(&self.owner, Message::Offer(offer)));
+        self.with_room(|room| room.send(&self.owner, Message::Offer(offer)));
         Ok(())
     }
 

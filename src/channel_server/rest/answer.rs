@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::channel_server::rules::RuleError;
-use crate::fault::{Blame, Explain};
+use crate::error_class::{Blame, Classify};
 
 /// Why a call is not answered with 200.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ impl Refusal {
                 "projects can't be changed here: they are the apps in the worker's configuration file".to_owned(),
             ),
             Self::Rule(error) => {
-                if error.fault().blame == Blame::Ours {
-                    tracing::error!(code = error.fault().code, "{error}");
+                if error.error_class().blame == Blame::Ours {
+                    tracing::error!(code = error.error_class().code, "{error}");
                 }
                 let status = match &error {
                     RuleError::Unknown => StatusCode::NOT_FOUND,

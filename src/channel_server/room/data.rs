@@ -7,7 +7,7 @@ use crate::units::Uid;
 impl Room {
     /// The identity of a member that may send data.
     pub(in crate::channel_server) fn data_sender(&self, id: &MemberId) -> Option<&Uid> {
-        self.member(id).filter(|member| member.pass.grants.data).map(|member| &member.uid)
+        self.member(id).filter(|member| member.verified.grants.data).map(|member| &member.uid)
     }
 
     /// Who gets a packet of `sender` for the identities `to`; for everybody else when `to` is empty, hidden members too.

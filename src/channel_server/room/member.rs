@@ -7,11 +7,11 @@ use livekit_protocol::participant_info::{Kind, State};
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission, TrackInfo, TrackSource};
 
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::news::Person;
-use crate::channel_server::places::Place;
+use crate::channel_server::notices::MemberInfo;
 use crate::channel_server::platform::Platform;
-use crate::channel_server::roles::{PROFILE_ATTRIBUTE, Profile, ROLE_ATTRIBUTE, Role, Wish};
-use crate::channel_server::token::{Grants, Pass};
+use crate::channel_server::quotas::QuotaPermit;
+use crate::channel_server::roles::{PROFILE_ATTRIBUTE, Profile, ROLE_ATTRIBUTE, RequestedRole, Role};
+use crate::channel_server::token::{Grants, VerifiedToken};
 use crate::units::{Uid, WallMs};
 
 /// What a client says about itself and its wishes when it joins.
@@ -24,7 +24,7 @@ pub(in crate::channel_server) struct Client {
     /// Further features; passed on to others.
     pub(in crate::channel_server) capabilities: Vec<i32>,
     /// What it would like to be.
-    pub(in crate::channel_server) wish: Wish,
+    pub(in crate::channel_server) requested_role: RequestedRole,
     /// What it runs on.
     pub(in crate::channel_server) platform: Platform,
     /// Whether its SDK is one of those on LiveKit's Rust core.
@@ -38,7 +38,7 @@ pub(in crate::channel_server) struct Client {
 pub(super) struct Member {
     pub(super) id: MemberId,
     pub(super) uid: Uid,
-    pub(super) pass: Pass,
+    pub(super) verified: VerifiedToken,
     pub(super) client: Client,
     pub(super) joined: WallMs,
     pub(super) role: Role,
@@ -63,16 +63,23 @@ pub(super) struct Track {
     /// Whether its owner was told that somebody hears it.
     pub(super) heard: bool,
     /// Its place among its app's tracks.
-    pub(super) _place: Place,
+    pub(super) _place: QuotaPermit,
 }
 
 impl Member {
-    pub(super) fn new(id: MemberId, uid: Uid, pass: Pass, client: Client, profile: Profile, now: WallMs) -> Self {
-        let role = client.wish.role_in(profile, pass.grants.speaks());
+    pub(super) fn new(
+        id: MemberId,
+        uid: Uid,
+        verified: VerifiedToken,
+        client: Client,
+        profile: Profile,
+        now: WallMs,
+    ) -> Self {
+        let role = client.requested_role.role_in(profile, verified.grants.speaks());
         Self {
             id,
             uid,
-            pass,
+            verified,
             client,
             joined: now,
             role,
@@ -87,31 +94,31 @@ impl Member {
     /// What it may do now: what its token grants, as far as its role goes and no rule bans it.
     pub(super) fn grants(&self) -> Grants {
         let speaks = self.role != Role::Audience && self.silenced.is_none();
-        let Grants { microphone, screen_audio, other_audio, .. } = self.pass.grants;
+        let Grants { microphone, screen_audio, other_audio, .. } = self.verified.grants;
         Grants {
             microphone: microphone && speaks,
             screen_audio: screen_audio && speaks,
             other_audio: other_audio && speaks,
-            ..self.pass.grants
+            ..self.verified.grants
         }
     }
 
     /// When a right of it, or a ban, ends next.
     pub(super) fn next_end(&self) -> Option<WallMs> {
-        self.pass.terms.next().into_iter().chain(self.silenced).min()
+        self.verified.terms.next().into_iter().chain(self.silenced).min()
     }
 
     /// A host that may no longer speak is audience.
     pub(super) fn settle_role(&mut self) {
-        if self.role == Role::Host && !self.pass.grants.speaks() {
+        if self.role == Role::Host && !self.verified.grants.speaks() {
             self.role = Role::Audience;
         }
     }
 
-    pub(super) fn person(&self) -> Person {
-        Person {
+    pub(super) fn member_info(&self) -> MemberInfo {
+        MemberInfo {
             uid: self.uid.clone(),
-            recorder: self.pass.grants.recorder,
+            recorder: self.verified.grants.recorder,
             role: self.role,
             platform: self.client.platform,
             joined: self.joined,
@@ -120,17 +127,17 @@ impl Member {
 
     /// A member that keeps the room open and counts in it.
     pub(super) const fn holds_open(&self) -> bool {
-        !self.pass.grants.recorder
+        !self.verified.grants.recorder
     }
 
     /// What works for a room instead of taking part in it.
     pub(super) const fn is_dependent(&self) -> bool {
-        self.pass.grants.recorder || matches!(self.pass.kind, Kind::Agent | Kind::Egress)
+        self.verified.grants.recorder || matches!(self.verified.kind, Kind::Agent | Kind::Egress)
     }
 
     /// Whether it wants to hear, and may hear, a track of somebody else.
     pub(super) fn wants(&self, track: &TrackSid) -> bool {
-        self.pass.grants.subscribe && self.choices.get(track).copied().unwrap_or(self.client.auto_subscribe)
+        self.verified.grants.subscribe && self.choices.get(track).copied().unwrap_or(self.client.auto_subscribe)
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = &Track> {
@@ -157,8 +164,8 @@ impl Member {
             state: self.state.into(),
             is_publisher: !tracks.is_empty(),
             tracks,
-            name: self.pass.name.clone(),
-            metadata: self.pass.metadata.clone(),
+            name: self.verified.name.clone(),
+            metadata: self.verified.metadata.clone(),
             attributes: self.attributes(),
             joined_at: ms / 1000,
             joined_at_ms: ms,
@@ -174,7 +181,7 @@ impl Member {
                 can_update_metadata: grants.own_metadata,
                 ..ParticipantPermission::default()
             }),
-            kind: self.pass.kind.into(),
+            kind: self.verified.kind.into(),
             client_protocol: self.client.protocol,
             capabilities: self.client.capabilities.clone(),
             ..ParticipantInfo::default()
@@ -183,7 +190,7 @@ impl Member {
 
     /// Its own attributes, and the one that tells its role.
     fn attributes(&self) -> HashMap<String, String> {
-        let mut attributes = self.pass.attributes.clone();
+        let mut attributes = self.verified.attributes.clone();
         attributes.remove(PROFILE_ATTRIBUTE);
         attributes.remove(ROLE_ATTRIBUTE);
         attributes.extend(self.role.word().map(|word| (ROLE_ATTRIBUTE.to_owned(), word.to_owned())));
@@ -191,7 +198,7 @@ impl Member {
     }
 
     /// The last word about it.
-    pub(super) fn farewell(&mut self, reason: DisconnectReason) -> ParticipantInfo {
+    pub(super) fn departure(&mut self, reason: DisconnectReason) -> ParticipantInfo {
         self.state = State::Disconnected;
         self.changed();
         ParticipantInfo { tracks: Vec::new(), disconnect_reason: reason.into(), ..self.info() }

@@ -4,7 +4,7 @@ use livekit_protocol::UpdateParticipantMetadata;
 use livekit_protocol::request_response::{Reason, Request};
 
 use super::member::Member;
-use super::{Effects, Room, messages, tell};
+use super::{Effects, Room, messages, send};
 use crate::channel_server::ids::MemberId;
 use crate::channel_server::limits::{MAX_ATTRIBUTES_BYTES, MAX_METADATA_BYTES, MAX_NAME_BYTES};
 use crate::channel_server::roles::{PROFILE_ATTRIBUTE, ROLE_ATTRIBUTE};
@@ -22,11 +22,11 @@ impl Room {
         match self.change(id, request.clone()) {
             Ok(changed) => {
                 effects.extend(changed);
-                tell(&mut effects, id, messages::response(number, Reason::Ok, "", None));
+                send(&mut effects, id, messages::response(number, Reason::Ok, "", None));
             }
             Err((reason, why)) => {
                 let request = Some(Request::UpdateMetadata(request));
-                tell(&mut effects, id, messages::response(number, reason, why, request));
+                send(&mut effects, id, messages::response(number, reason, why, request));
             }
         }
         effects
@@ -42,7 +42,7 @@ impl Room {
         let Some(member) = self.member_mut(id) else { return Ok(effects) };
         if more || role.is_none() {
             apply(member, &request)?;
-            self.tell_about(id, &mut effects);
+            self.send_member(id, &mut effects);
         }
         if let Some(role) = role {
             effects.extend(self.take_role(id, role));
@@ -54,20 +54,22 @@ impl Room {
 type Problem = (Reason, &'static str);
 
 fn apply(member: &mut Member, request: &UpdateParticipantMetadata) -> Result<(), Problem> {
-    if !member.pass.grants.own_metadata {
+    if !member.verified.grants.own_metadata {
         return Err((Reason::NotAllowed, "the token doesn't allow changing metadata"));
     }
     if request.name.len() > MAX_NAME_BYTES || request.metadata.len() > MAX_METADATA_BYTES {
         return Err((Reason::LimitExceeded, "name or metadata is too long"));
     }
-    let mut attributes = member.pass.attributes.clone();
+    let mut attributes = member.verified.attributes.clone();
     attributes.extend(request.attributes.clone());
     attributes.retain(|_, value| !value.is_empty());
     if attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ATTRIBUTES_BYTES {
         return Err((Reason::LimitExceeded, "the attributes are too large"));
     }
-    member.pass.attributes = attributes;
-    for (text, place) in [(&request.name, &mut member.pass.name), (&request.metadata, &mut member.pass.metadata)] {
+    member.verified.attributes = attributes;
+    for (text, place) in
+        [(&request.name, &mut member.verified.name), (&request.metadata, &mut member.verified.metadata)]
+    {
         if !text.is_empty() {
             place.clone_from(text);
         }

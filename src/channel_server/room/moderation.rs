@@ -4,15 +4,18 @@ use std::net::IpAddr;
 
 use super::member::Member;
 use super::{Effects, Room};
-use crate::channel_server::news::LeftReason;
+use crate::channel_server::notices::LeftReason;
 use crate::channel_server::rules::Bans;
-use crate::channel_server::token::Pass;
+use crate::channel_server::token::VerifiedToken;
 use crate::units::Uid;
 
 impl Room {
     /// Removes who is banned from the room, ends what may not be published, and gives back what is banned no longer.
-    pub(in crate::channel_server) fn judge(&mut self, bans: impl Fn(&Pass, &Uid, Option<IpAddr>) -> Bans) -> Effects {
-        let verdict = |member: &Member| bans(&member.pass, &member.uid, member.client.ip);
+    pub(in crate::channel_server) fn enforce(
+        &mut self,
+        bans: impl Fn(&VerifiedToken, &Uid, Option<IpAddr>) -> Bans,
+    ) -> Effects {
+        let verdict = |member: &Member| bans(&member.verified, &member.uid, member.client.ip);
         let verdicts: Vec<_> = self.members.iter().map(|member| (member.id.clone(), verdict(member))).collect();
         let mut effects = Effects::new();
         for (id, Bans { join, audio }) in verdicts {
@@ -25,8 +28,8 @@ impl Room {
     }
 
     /// Removes the members that are meant; recorders never are.
-    pub(in crate::channel_server) fn judge_once(&mut self, meant: impl Fn(&Uid, Option<IpAddr>) -> bool) -> Effects {
-        let meant = self.ids(|member| !member.pass.grants.recorder && meant(&member.uid, member.client.ip));
+    pub(in crate::channel_server) fn enforce_once(&mut self, meant: impl Fn(&Uid, Option<IpAddr>) -> bool) -> Effects {
+        let meant = self.ids(|member| !member.verified.grants.recorder && meant(&member.uid, member.client.ip));
         meant.iter().flat_map(|id| self.remove(id, LeftReason::Kicked)).collect()
     }
 }

@@ -13,7 +13,7 @@ impl Room {
             return Err((Reason::NotAllowed, "there are no roles in a communication channel"));
         }
         let role = Role::parse(name).ok_or((Reason::NotAllowed, "the role is host or audience"))?;
-        let speaks = self.member(id).is_some_and(|member| member.pass.grants.speaks());
+        let speaks = self.member(id).is_some_and(|member| member.verified.grants.speaks());
         match role {
             Role::Host if !speaks => Err((Reason::NotAllowed, "the token doesn't allow publishing")),
             role => Ok(role),

@@ -15,22 +15,22 @@ impl Room {
         } else {
             self.levels.remove(track);
         }
-        self.tell_level(id, before, &mut effects);
+        self.send_level(id, before, &mut effects);
         effects
     }
 
     /// Tells everybody how loud a member is, if that is no longer `before`.
-    pub(super) fn tell_level(&self, id: &MemberId, before: f32, effects: &mut Effects) {
+    pub(super) fn send_level(&self, id: &MemberId, before: f32, effects: &mut Effects) {
         let after = self.level(id);
-        let hidden = self.member(id).is_some_and(|member| member.pass.grants.hidden);
+        let hidden = self.member(id).is_some_and(|member| member.verified.grants.hidden);
         if after != before && !hidden {
-            self.tell_all(effects, &messages::speakers([(id.clone(), after)]));
+            self.send_all(effects, &messages::speakers([(id.clone(), after)]));
         }
     }
 
     /// Everybody who speaks now.
     pub(super) fn speaking(&self) -> Vec<(MemberId, f32)> {
-        let visible = self.members.iter().filter(|member| !member.pass.grants.hidden);
+        let visible = self.members.iter().filter(|member| !member.verified.grants.hidden);
         visible.map(|member| (member.id.clone(), self.level(&member.id))).filter(|(_, level)| *level > 0.0).collect()
     }
 

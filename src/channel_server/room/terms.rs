@@ -4,18 +4,18 @@ use super::member::Member;
 use super::tracks::permits;
 use super::{Effect, Effects, Room};
 use crate::channel_server::ids::{MemberId, TrackSid};
-use crate::channel_server::news::{LeftReason, RoomEvent};
-use crate::channel_server::token::{Pass, ended};
+use crate::channel_server::notices::{LeftReason, RoomEvent};
+use crate::channel_server::token::{VerifiedToken, ended};
 use crate::units::WallMs;
 
 impl Room {
     /// It is `now`: memberships, rights and bans that have ended by then are over.
     pub(in crate::channel_server) fn expire(&mut self, now: WallMs) -> Effects {
-        let over = self.ids(|member| ended(member.pass.terms.stay, now));
+        let over = self.ids(|member| ended(member.verified.terms.stay, now));
         let mut effects: Effects = over.iter().flat_map(|id| self.remove(id, LeftReason::TokenExpired)).collect();
         for id in self.ids(|member| ended(member.next_end(), now)) {
             effects.extend(self.amend(&id, |member| {
-                member.pass.lapse(now);
+                member.verified.lapse(now);
                 member.settle_role();
                 member.silenced = member.silenced.filter(|_| !ended(member.silenced, now));
             }));
@@ -29,9 +29,9 @@ impl Room {
     }
 
     /// A member is back with a newer pass, whose rights count from now on.
-    pub(in crate::channel_server) fn renew(&mut self, id: &MemberId, pass: &Pass) -> Effects {
+    pub(in crate::channel_server) fn renew(&mut self, id: &MemberId, verified: &VerifiedToken) -> Effects {
         self.amend(id, |member| {
-            member.pass.renew(pass);
+            member.verified.renew(verified);
             member.settle_role();
         })
     }
@@ -50,7 +50,7 @@ impl Room {
         let over = member.tracks.iter().filter(|track| !permits(after, track.info.source));
         let over: Vec<TrackSid> = over.map(|track| track.sid.clone()).collect();
         effects.extend(over.iter().flat_map(|sid| self.unpublish(id, sid)));
-        self.tell_about(id, &mut effects);
+        self.send_member(id, &mut effects);
         if before.0 != role {
             effects.push(Effect::News(RoomEvent::RoleChanged { uid, role }));
         }

@@ -13,19 +13,19 @@ use livekit_protocol::{
 };
 
 use super::*;
-use crate::channel_server::places::Place;
+use crate::channel_server::quotas::QuotaPermit;
 use crate::channel_server::token::{Grants, Terms};
 use crate::units::AppId;
 
 const NOW: WallMs = WallMs(1_700_000_000_000);
 
 /// A room, and what its members were told.
-struct Stage {
+struct TestRoom {
     room: Room,
     log: Effects,
 }
 
-impl Stage {
+impl TestRoom {
     fn new() -> Self {
         Self::with(Limits::default())
     }
@@ -35,13 +35,18 @@ impl Stage {
     }
 
     fn enter(&mut self, uid: &str, grants: Grants) -> Result<(MemberId, JoinResponse), Full> {
-        self.enter_with(uid, pass(grants), Client::default())
+        self.enter_with(uid, verified(grants), Client::default())
     }
 
-    fn enter_with(&mut self, uid: &str, pass: Pass, client: Client) -> Result<(MemberId, JoinResponse), Full> {
+    fn enter_with(
+        &mut self,
+        uid: &str,
+        verified: VerifiedToken,
+        client: Client,
+    ) -> Result<(MemberId, JoinResponse), Full> {
         let id = MemberId::new();
         let client = Client { auto_subscribe: true, ..client };
-        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), pass, client, None, NOW)?;
+        let (response, effects) = self.room.join(&id, Uid::new(uid).unwrap(), verified, client, None, NOW)?;
         self.log.extend(effects);
         Ok((id, *response))
     }
@@ -51,7 +56,7 @@ impl Stage {
     }
 
     fn announce(&mut self, id: &MemberId, cid: &str) {
-        let effects = self.room.add_track(id, microphone(cid), Ok(Place::default()));
+        let effects = self.room.add_track(id, microphone(cid), Ok(QuotaPermit::default()));
         self.log.extend(effects);
     }
 
@@ -93,8 +98,8 @@ fn recorder() -> Grants {
     }
 }
 
-fn pass(grants: Grants) -> Pass {
-    Pass {
+fn verified(grants: Grants) -> VerifiedToken {
+    VerifiedToken {
         app: AppId::new(&"a".repeat(32)).unwrap(),
         cname: Cname::new("room").unwrap(),
         identity: None,
@@ -112,7 +117,7 @@ fn microphone(cid: &str) -> AddTrackRequest {
 }
 
 /// The messages among `effects` that `id` gets.
-fn told<'a>(effects: &'a Effects, id: &'a MemberId) -> impl Iterator<Item = &'a Message> {
+fn received<'a>(effects: &'a Effects, id: &'a MemberId) -> impl Iterator<Item = &'a Message> {
     effects.iter().filter_map(move |effect| match effect {
         Effect::Tell(to, message) if to == id => Some(&**message),
         _ => None,
@@ -121,7 +126,7 @@ fn told<'a>(effects: &'a Effects, id: &'a MemberId) -> impl Iterator<Item = &'a 
 
 /// The updates about others and itself among `effects` that `id` gets.
 fn updates(effects: &Effects, id: &MemberId) -> Vec<ParticipantInfo> {
-    let infos = told(effects, id).filter_map(|message| match message {
+    let infos = received(effects, id).filter_map(|message| match message {
         Message::Update(update) => Some(update.participants.clone()),
         _ => None,
     });
@@ -129,7 +134,7 @@ fn updates(effects: &Effects, id: &MemberId) -> Vec<ParticipantInfo> {
 }
 
 fn recording(effects: &Effects, id: &MemberId) -> Vec<bool> {
-    let rooms = told(effects, id).filter_map(|message| match message {
+    let rooms = received(effects, id).filter_map(|message| match message {
         Message::RoomUpdate(update) => update.room.as_ref(),
         _ => None,
     });
@@ -137,7 +142,7 @@ fn recording(effects: &Effects, id: &MemberId) -> Vec<bool> {
 }
 
 fn response(effects: &Effects, id: &MemberId) -> Option<i32> {
-    told(effects, id).find_map(|message| match message {
+    received(effects, id).find_map(|message| match message {
         Message::RequestResponse(response) => Some(response.reason),
         _ => None,
     })

@@ -8,13 +8,13 @@ use livekit_protocol::{
 };
 
 use super::member::{Member, Track};
-use super::{Effect, Effects, Room, messages, tell};
+use super::{Effect, Effects, Room, messages, send};
 use crate::channel::peer::MIME_TYPE_RED;
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::MAX_TEXT_BYTES;
-use crate::channel_server::news::RoomEvent;
-use crate::channel_server::places::{AppFull, Place};
-use crate::channel_server::sdp::OpusWishes;
+use crate::channel_server::notices::RoomEvent;
+use crate::channel_server::quotas::{AppFull, QuotaPermit};
+use crate::channel_server::sdp::OpusParameters;
 use crate::channel_server::token::Grants;
 
 /// What the codec of a track is called that can't be taken.
@@ -52,13 +52,13 @@ impl Room {
         &mut self,
         id: &MemberId,
         request: AddTrackRequest,
-        place: Result<Place, AppFull>,
+        place: Result<QuotaPermit, AppFull>,
     ) -> Effects {
         let mut effects = Effects::new();
         let limit = self.limits.tracks_per_member;
         let Some(member) = self.member_mut(id) else { return effects };
         if let Some(known) = member.tracks.iter().find(|track| track.cid == request.cid) {
-            tell(&mut effects, id, published(known));
+            send(&mut effects, id, published(known));
             return effects;
         }
         let allowed = match refusal(member, &request) {
@@ -72,14 +72,14 @@ impl Room {
         let place = match allowed {
             Ok(place) => place,
             Err((reason, why)) => {
-                tell(&mut effects, id, messages::response(0, reason, &why, Some(Request::AddTrack(request))));
+                send(&mut effects, id, messages::response(0, reason, &why, Some(Request::AddTrack(request))));
                 return effects;
             }
         };
         let sid = TrackSid::new();
         let info = track_info(&sid, &request);
         let track = Track { sid, cid: request.cid, info, live: false, heard: false, _place: place };
-        tell(&mut effects, id, published(&track));
+        send(&mut effects, id, published(&track));
         member.tracks.push(track);
         effects
     }
@@ -127,7 +127,7 @@ impl Room {
     /// `red` is whether its owner's connection can send it.
     fn start(&mut self, id: &MemberId, at: usize, cid: &str, mid: Option<&str>, red: bool) -> Option<Started> {
         let mut effects = Effects::new();
-        let before = self.census();
+        let before = self.counts();
         let member = self.member_mut(id)?;
         let uid = member.uid.clone();
         let track = member.tracks.get_mut(at)?;
@@ -141,8 +141,8 @@ impl Room {
         }
         let sid = track.sid.clone();
         let label = label(id, track);
-        self.tell_about(id, &mut effects);
-        self.tell_census(before, None, &mut effects);
+        self.send_member(id, &mut effects);
+        self.record_counts(before, None, &mut effects);
         effects.push(Effect::News(RoomEvent::Published { uid }));
         let listeners = self.members.iter().filter(|member| member.id != *id && member.wants(&sid));
         let heard = listeners.map(|member| Effect::Hear { listener: member.id.clone(), track: sid.clone() });
@@ -162,10 +162,10 @@ impl Room {
         }
         track.info.muted = request.muted;
         if track.live {
-            self.tell_about(id, &mut effects);
+            self.send_member(id, &mut effects);
             effects.push(Effect::News(RoomEvent::Muted { uid, muted: request.muted }));
         }
-        self.tell_level(id, before, &mut effects);
+        self.send_level(id, before, &mut effects);
         effects
     }
 
@@ -175,7 +175,7 @@ impl Room {
         let Some(member) = self.member_mut(id) else { return effects };
         if let Some(track) = member.track(&request.track_sid.as_str().into()) {
             track.info.audio_features = known_features(request.features);
-            self.tell_about(id, &mut effects);
+            self.send_member(id, &mut effects);
         }
         effects
     }
@@ -200,40 +200,40 @@ impl Room {
             let id = member.id.clone();
             if let Some(track) = member.track(sid).filter(|track| !track.heard) {
                 track.heard = true;
-                tell(&mut effects, &id, Message::TrackSubscribed(TrackSubscribed { track_sid: sid.to_string() }));
+                send(&mut effects, &id, Message::TrackSubscribed(TrackSubscribed { track_sid: sid.to_string() }));
             }
         }
         effects
     }
 
     /// How the encoder of each announced track is asked to work, by the client's id of it.
-    pub(in crate::channel_server) fn opus_wishes(&self, id: &MemberId, cid: &str) -> OpusWishes {
+    pub(in crate::channel_server) fn opus_parameters(&self, id: &MemberId, cid: &str) -> OpusParameters {
         let track = self.member(id).and_then(|member| member.tracks.iter().find(|track| track.cid == cid));
         let has = |feature: AudioTrackFeature| {
             track.is_some_and(|track| track.info.audio_features.contains(&i32::from(feature)))
         };
-        OpusWishes {
+        OpusParameters {
             dtx: track.is_some() && !has(AudioTrackFeature::TfNoDtx),
             stereo: has(AudioTrackFeature::TfStereo),
-            red: track.is_some_and(|track| wishes_red(&track.info)),
+            red: track.is_some_and(|track| wants_red(&track.info)),
         }
     }
 
     pub(super) fn unpublish(&mut self, id: &MemberId, sid: &TrackSid) -> Effects {
         let mut effects = Effects::new();
-        let before = self.census();
+        let before = self.counts();
         let silenced = self.speaks(id, sid, 0.0);
         let Some(member) = self.member_mut(id) else { return effects };
         let Some(at) = member.tracks.iter().position(|track| track.sid == *sid) else { return effects };
         let live = member.tracks.remove(at).live;
         let uid = member.uid.clone();
         effects.extend(silenced);
-        tell(&mut effects, id, Message::TrackUnpublished(TrackUnpublishedResponse { track_sid: sid.to_string() }));
+        send(&mut effects, id, Message::TrackUnpublished(TrackUnpublishedResponse { track_sid: sid.to_string() }));
         if !live {
             return effects;
         }
-        self.tell_about(id, &mut effects);
-        self.tell_census(before, None, &mut effects);
+        self.send_member(id, &mut effects);
+        self.record_counts(before, None, &mut effects);
         effects.push(Effect::End(sid.clone()));
         self.members.iter_mut().for_each(|member| _ = member.choices.remove(sid));
         effects.push(Effect::News(RoomEvent::Unpublished { uid }));
@@ -250,7 +250,7 @@ fn waiting(member: &Member, cid: &str) -> Option<usize> {
 }
 
 /// Whether a track is to be sent with redundancy. Nobody but its receivers could unpack it where it is encrypted.
-fn wishes_red(info: &TrackInfo) -> bool {
+fn wants_red(info: &TrackInfo) -> bool {
     !info.disable_red && info.encryption == i32::from(encryption::Type::None)
 }
 
@@ -327,7 +327,7 @@ fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
         audio_features: features,
         ..TrackInfo::default()
     };
-    if wishes_red(&info) {
+    if wants_red(&info) {
         name_codec(&mut info, MIME_TYPE_RED);
     }
     info

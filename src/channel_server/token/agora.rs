@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use livekit_protocol::participant_info::Kind;
 
-use super::privileges::{Privileges, Standing};
-use super::{Asked, Grants, Pass, Refusal, Terms};
+use super::privileges::{Privileges, UndeliveredFilter};
+use super::{Asked, Grants, Refusal, Terms, VerifiedToken};
 use crate::units::{AppId, Cname, Uid, WallMs};
 
 /// When a token is read, and when it ends; seconds since 1970.
@@ -29,18 +29,18 @@ pub(super) fn agreed_identity(uid: &str, asked: &Asked) -> Result<Option<Uid>, R
     }
 }
 
-pub(super) fn pass(
+pub(super) fn verified(
     app: AppId,
     channel: &str,
     identity: Option<Uid>,
     privileges: &Privileges,
     times: Times,
-) -> Result<Pass, Refusal> {
+) -> Result<VerifiedToken, Refusal> {
     let Times { base, end, now } = times;
     let stay = match privileges.join(base, now) {
-        Standing::Granted(until) => until.map_or(end, |until| until.min(end)),
-        Standing::Expired => return Err(Refusal::Expired),
-        Standing::Absent => return Err(Refusal::Invalid("no right to join")),
+        UndeliveredFilter::Granted(until) => until.map_or(end, |until| until.min(end)),
+        UndeliveredFilter::Expired => return Err(Refusal::Expired),
+        UndeliveredFilter::Absent => return Err(Refusal::Invalid("no right to join")),
     };
     let (audio, audio_ends) = part(privileges.publish_audio(base, now), stay);
     let (data, data_ends) = part(privileges.publish_data(base, now), stay);
@@ -54,7 +54,7 @@ pub(super) fn pass(
         hidden: false,
         recorder: false,
     };
-    Ok(Pass {
+    Ok(VerifiedToken {
         app,
         cname: Cname::new(channel)?,
         identity,
@@ -68,10 +68,10 @@ pub(super) fn pass(
 }
 
 /// Whether a privilege is granted, and when it ends if that is before the membership does.
-fn part(standing: Standing, stay: u64) -> (bool, Option<WallMs>) {
+fn part(standing: UndeliveredFilter, stay: u64) -> (bool, Option<WallMs>) {
     match standing {
-        Standing::Granted(until) => (true, until.filter(|until| *until < stay).map(wall)),
-        Standing::Expired | Standing::Absent => (false, None),
+        UndeliveredFilter::Granted(until) => (true, until.filter(|until| *until < stay).map(wall)),
+        UndeliveredFilter::Expired | UndeliveredFilter::Absent => (false, None),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Privileges(BTreeMap<u16, u32>);
 
 /// What the privileges say at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum UndeliveredFilter {
     /// Until this time, in seconds since 1970; `None` while the token lasts.
     Granted(Option<u64>),
     Expired,
@@ -58,25 +58,25 @@ impl Privileges {
     }
 
     /// `base` is added to every expiry: the issue time of a 007 token, zero for a 006 token. `now` in seconds since 1970.
-    pub(super) fn join(&self, base: u64, now: u64) -> Standing {
+    pub(super) fn join(&self, base: u64, now: u64) -> UndeliveredFilter {
         self.standing(JOIN, base, now)
     }
 
-    pub(super) fn publish_audio(&self, base: u64, now: u64) -> Standing {
+    pub(super) fn publish_audio(&self, base: u64, now: u64) -> UndeliveredFilter {
         self.standing(PUBLISH_AUDIO, base, now)
     }
 
-    pub(super) fn publish_data(&self, base: u64, now: u64) -> Standing {
+    pub(super) fn publish_data(&self, base: u64, now: u64) -> UndeliveredFilter {
         self.standing(PUBLISH_DATA, base, now)
     }
 
-    fn standing(&self, privilege: u16, base: u64, now: u64) -> Standing {
+    fn standing(&self, privilege: u16, base: u64, now: u64) -> UndeliveredFilter {
         match self.0.get(&privilege) {
-            None => Standing::Absent,
-            Some(0) => Standing::Granted(None),
+            None => UndeliveredFilter::Absent,
+            Some(0) => UndeliveredFilter::Granted(None),
             Some(expire) => {
                 let end = base + u64::from(*expire);
-                if now < end { Standing::Granted(Some(end)) } else { Standing::Expired }
+                if now < end { UndeliveredFilter::Granted(Some(end)) } else { UndeliveredFilter::Expired }
             }
         }
     }
@@ -94,11 +94,15 @@ mod tests {
     #[test]
     fn zero_lasts_as_long_as_the_token() {
         let privileges = Privileges::from_pairs(&[(1, 0), (2, 10)]);
-        assert_eq!(privileges.join(100, 1_000_000), Standing::Granted(None));
-        assert_eq!(privileges.publish_audio(100, 109), Standing::Granted(Some(110)));
-        assert_eq!(privileges.publish_audio(100, 110), Standing::Expired, "the second of its expiry is past it");
-        assert_eq!(privileges.publish_data(100, 100), Standing::Absent);
-        assert_eq!(Privileges::default().join(0, 0), Standing::Absent);
+        assert_eq!(privileges.join(100, 1_000_000), UndeliveredFilter::Granted(None));
+        assert_eq!(privileges.publish_audio(100, 109), UndeliveredFilter::Granted(Some(110)));
+        assert_eq!(
+            privileges.publish_audio(100, 110),
+            UndeliveredFilter::Expired,
+            "the second of its expiry is past it"
+        );
+        assert_eq!(privileges.publish_data(100, 100), UndeliveredFilter::Absent);
+        assert_eq!(Privileges::default().join(0, 0), UndeliveredFilter::Absent);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn asked(room: &str, identity: &str) -> Asked {
     Asked { room: some(room), identity: some(identity) }
 }
 
-fn check(token: &str, asked: &Asked) -> Result<Pass, Refusal> {
+fn check(token: &str, asked: &Asked) -> Result<VerifiedToken, Refusal> {
     keys().check(Some(token), asked, NOW)
 }
 
@@ -69,9 +69,9 @@ fn sign(claims: &serde_json::Value) -> String {
 
 #[test]
 fn a_007_token_names_app_room_and_member() {
-    let pass = check(&token_007("42", Role::Publisher, 600), &Asked::default()).unwrap();
-    assert_eq!((pass.app, pass.cname, pass.identity), (app(), room(), Some(Uid::new("42").unwrap())));
-    assert!(pass.grants.microphone && pass.grants.data && pass.grants.subscribe && !pass.grants.hidden);
+    let verified = check(&token_007("42", Role::Publisher, 600), &Asked::default()).unwrap();
+    assert_eq!((verified.app, verified.cname, verified.identity), (app(), room(), Some(Uid::new("42").unwrap())));
+    assert!(verified.grants.microphone && verified.grants.data && verified.grants.subscribe && !verified.grants.hidden);
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn an_app_without_certificate_accepts_no_token() {
 
 #[test]
 fn a_livekit_token_of_the_server_opens_the_first_apps_rooms() {
-    let pass = check(&sign(&claims(&json!({ "roomJoin": true, "room": "room-1" }))), &Asked::default()).unwrap();
-    assert_eq!((pass.app, pass.cname, pass.identity), (app(), room(), Some(Uid::new("alice").unwrap())));
+    let verified = check(&sign(&claims(&json!({ "roomJoin": true, "room": "room-1" }))), &Asked::default()).unwrap();
+    assert_eq!((verified.app, verified.cname, verified.identity), (app(), room(), Some(Uid::new("alice").unwrap())));
     let expected = Grants {
         microphone: true,
         screen_audio: true,
@@ -182,7 +182,7 @@ fn a_livekit_token_of_the_server_opens_the_first_apps_rooms() {
         hidden: false,
         recorder: false,
     };
-    assert_eq!(pass.grants, expected);
+    assert_eq!(verified.grants, expected);
 }
 
 #[test]
@@ -203,8 +203,8 @@ fn a_livekit_token_may_name_its_app_or_be_signed_by_it() {
         now: NOW,
         lifetime: 60,
     };
-    let pass = check(&mint_livekit(order, &certificate()), &Asked::default()).unwrap();
-    assert_eq!((pass.app, pass.grants.microphone, pass.grants.data), (app(), false, false));
+    let verified = check(&mint_livekit(order, &certificate()), &Asked::default()).unwrap();
+    assert_eq!((verified.app, verified.grants.microphone, verified.grants.data), (app(), false, false));
 }
 
 #[test]
@@ -266,8 +266,8 @@ fn a_refreshed_livekit_token_keeps_its_claims_and_gets_a_new_end() {
     assert_eq!(check(&old, &Asked::default()), Err(Refusal::Expired));
     let fresh = keys().refresh(&old, NOW).unwrap();
     let fresh = secrecy::ExposeSecret::expose_secret(&fresh);
-    let pass = check(fresh, &Asked::default()).unwrap();
-    assert!(pass.cname == room() && !pass.grants.microphone && pass.terms == Terms::default());
+    let verified = check(fresh, &Asked::default()).unwrap();
+    assert!(verified.cname == room() && !verified.grants.microphone && verified.terms == Terms::default());
     let claims: serde_json::Value = jwt::unverified(fresh).unwrap();
     assert_eq!((&claims["unknown"]["kept"], &claims["exp"]), (&json!(true), &json!(NOW.0 / 1000 + 600)));
 

@@ -103,7 +103,7 @@ fn pack(app: &AppId, channel: &str, uid: &str, message: &[u8], certificate: &Sec
 
 #[cfg(test)]
 mod tests {
-    use super::super::privileges::{Role, Standing};
+    use super::super::privileges::{Role, UndeliveredFilter};
     use super::super::tests::{app, certificate};
     use super::*;
 
@@ -131,7 +131,7 @@ mod tests {
         let token = Token::parse(&mint(order, &certificate())[3..]).unwrap();
         assert!(token.any_uid());
         assert!(token.signed_by(&certificate(), "room-1", "whoever"));
-        assert_eq!(token.privileges.publish_audio(0, 1000), Standing::Absent);
+        assert_eq!(token.privileges.publish_audio(0, 1000), UndeliveredFilter::Absent);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LEAST: usize = 16;
 
 /// How many connections each port may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct DescriptorBudget {
     pub(super) http: usize,
     pub(super) bucket: usize,
 }
@@ -34,7 +34,7 @@ pub(super) fn raise() -> Option<u64> {
     limit.current
 }
 
-impl Places {
+impl DescriptorBudget {
     /// Shares `limit` between the ports and a reserve for recordings. Says so where it is too low for what is configured.
     pub(super) fn share(limit: Option<u64>, config: &Config) -> Self {
         let wanted = u64::from(config.server.max_recordings) * RECORDING + WORKER;
@@ -69,12 +69,15 @@ mod tests {
 
     #[test]
     fn half_of_a_low_limit_at_least_is_for_what_records() {
-        let low = Places::share(Some(1024), &config(500, 4096, true));
-        assert_eq!(low, Places { http: 384, bucket: 128 });
-        let few = Places::share(Some(1024), &config(10, 4096, false));
+        let low = DescriptorBudget::share(Some(1024), &config(500, 4096, true));
+        assert_eq!(low, DescriptorBudget { http: 384, bucket: 128 });
+        let few = DescriptorBudget::share(Some(1024), &config(10, 4096, false));
         assert_eq!(few.http, 1024 - 208);
-        assert_eq!(Places::share(Some(65_536), &config(500, 4096, true)), Places { http: 4096, bucket: 1024 });
-        assert_eq!(Places::share(None, &config(500, 4096, true)).http, 4096);
+        assert_eq!(
+            DescriptorBudget::share(Some(65_536), &config(500, 4096, true)),
+            DescriptorBudget { http: 4096, bucket: 1024 }
+        );
+        assert_eq!(DescriptorBudget::share(None, &config(500, 4096, true)).http, 4096);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Notifier {
                 let (socket, address) = (socket.try_clone().ok()?, address.clone());
                 Some(AbortOnDropHandle::new(tokio::spawn(async move {
                     loop {
-                        say(&socket, &address, "WATCHDOG=1");
+                        send_to(&socket, &address, "WATCHDOG=1");
                         tokio::time::sleep(every).await;
                     }
                 })))
@@ -46,24 +46,24 @@ impl Notifier {
 
     /// Everything runs.
     pub(super) fn ready(&self) {
-        self.tell("READY=1\nSTATUS=serving");
+        self.send("READY=1\nSTATUS=serving");
     }
 
     /// The configuration is read again; [`Self::ready`] ends it.
     pub(super) fn reloading(&self) {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let us = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
     }
 
     /// The worker goes.
     pub(super) fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=recordings are handed over");
+        self.send("STOPPING=1\nSTATUS=recordings are handed over");
     }
 
-    fn tell(&self, words: &str) {
+    fn send(&self, words: &str) {
         if let Some((socket, address)) = &self.to {
-            say(socket, address, words);
+            send_to(socket, address, words);
         }
     }
 }
@@ -78,7 +78,7 @@ fn connect(path: &[u8]) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, address))
 }
 
-fn say(socket: &UnixDatagram, address: &SocketAddr, words: &str) {
+fn send_to(socket: &UnixDatagram, address: &SocketAddr, words: &str) {
     // A manager that does not listen is no reason to stop.
     if let Err(error) = socket.send_to_addr(words.as_bytes(), address) {
         tracing::debug!(%error, "the service manager was not told");

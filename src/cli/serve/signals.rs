@@ -16,7 +16,7 @@ pub(in crate::cli) struct Signals {
 
 /// What a worker is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Told {
+pub(in crate::cli) enum SignalAction {
     /// To go.
     Stop,
     /// To read the configuration again.
@@ -35,11 +35,11 @@ impl Signals {
     }
 
     /// What the next one means.
-    pub(in crate::cli) async fn told(&mut self) -> Told {
+    pub(in crate::cli) async fn wait(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.hang_up.recv() => SignalAction::Reload,
         }
     }
 

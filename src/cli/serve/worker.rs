@@ -12,11 +12,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::channel_news::{self, ChannelNews};
-use super::descriptors::{self, Places};
+use super::channel_events::{self, ChannelEventWriter};
+use super::descriptors::{self, DescriptorBudget};
 use super::directory::Directory;
-use super::judged::Judged;
 use super::rule_keeper::StoredRules;
+use super::token_checked_channel::TokenCheckedChannel;
 use super::{development, housekeeping, private};
 use crate::api::{self, ApiState, Credentials, KeyPair, RestSecret};
 use crate::callback::{self, Dispatcher, Intake};
@@ -28,7 +28,7 @@ use crate::clock;
 use crate::codec::container::Container;
 use crate::config::{self, App, ChannelChoice, Config, IdleRoom};
 use crate::console::{self, DevBucket, DevSettings};
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::serving;
 use crate::session::{AppSettings, Backing, BackupSettings, Sessions, Settings};
 use crate::storage::bucket_server::{self, BucketServer};
@@ -38,7 +38,7 @@ use crate::store::Store;
 use crate::store::seal::Sealer;
 
 /// How long running recordings have for their ends when the worker is told to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a token of the voice room page is good for, in seconds.
 const PAGE_TOKEN_SECS: u32 = 6 * 3600;
@@ -56,7 +56,7 @@ pub(in crate::cli) struct Worker {
     credentials: Arc<Credentials>,
     dispatcher: Dispatcher,
     channel_server: Option<ChannelServer>,
-    channel_news: Option<ChannelNews>,
+    channel_events: Option<ChannelEventWriter>,
     bucket_server: Option<BucketServer>,
     store: Store,
     stop: CancellationToken,
@@ -82,23 +82,23 @@ impl Worker {
         };
         let listener = listen(config.server.listen, "server.listen").await?;
         let http = listener.local_addr()?;
-        let places = Places::share(descriptors::raise(), &config);
+        let places = DescriptorBudget::share(descriptors::raise(), &config);
         let bucket_server = start_bucket(&config, &places).await?;
         let bucket = bucket_server.as_ref().map(BucketServer::addr);
         if let Some(bucket) = bucket.filter(|_| development) {
             development::point_at_bucket(&mut config, bucket)?;
         }
         let channel_server = start_channel_server(&config, &store).await?;
-        let meters = Meters::default();
-        let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &meters))?;
-        let channel_news = match &channel_server {
+        let metrics = Metrics::default();
+        let dispatcher = Dispatcher::spawn(store.clone(), callbacks(&config, &metrics))?;
+        let channel_events = match &channel_server {
             Some(server) => {
-                let intake = Intake::spawn(store.clone(), dispatcher.clone(), meters.clone());
+                let intake = Intake::spawn(store.clone(), dispatcher.clone(), metrics.clone());
                 for app in &config.apps {
-                    channel_news::end_earlier(&store, &intake, &app.id).await?;
+                    channel_events::end_earlier(&store, &intake, &app.id).await?;
                     dispatcher.nudge_channel(&app.id);
                 }
-                Some(ChannelNews::spawn(server.channel_events(), intake))
+                Some(ChannelEventWriter::spawn(server.channel_events(), intake))
             }
             None => None,
         };
@@ -108,11 +108,11 @@ impl Worker {
             spool: Spool::open(data.join("spool"), spool_limits(&config)).context("server.data_dir")?,
             disk: DiskWatch::new(&data, u64::from(config.server.disk_reserve_mib) << 20),
             journal: journal::Writer::open(data.join("journal")).context("server.data_dir")?,
-            uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random()).with_meters(meters.clone())),
+            uploader: Arc::new(Uploader::new(RetryPolicy::default(), rand::random()).with_meters(metrics.clone())),
             dispatcher: dispatcher.clone(),
         };
         let max_sessions = config.server.max_recordings as usize;
-        let mut settings = Settings { meters, max_sessions, ..Settings::new(apps(&config, http)?) };
+        let mut settings = Settings { metrics, max_sessions, ..Settings::new(apps(&config, http)?) };
         settings.capture.clone_from(&config.server.capture_dir);
         let sessions = Sessions::open(settings, backing).await?;
 
@@ -125,7 +125,7 @@ impl Worker {
             router = router.merge(server.router());
         }
         router = router.merge(channel_server::rest::router(channel_server.clone(), Arc::new(directory)));
-        let router = api::complete(router, sessions.meters().clone());
+        let router = api::complete(router, sessions.metrics().clone());
         let housekeeping = housekeeping::spawn(store.clone(), config.recording.remember_days);
         let stop = CancellationToken::new();
         let limits = limits(&config, &places);
@@ -139,7 +139,7 @@ impl Worker {
             credentials,
             dispatcher,
             channel_server,
-            channel_news,
+            channel_events,
             bucket_server,
             store,
             stop,
@@ -161,7 +161,7 @@ impl Worker {
 
     /// Ends running recordings, then the rest.
     pub(in crate::cli) async fn stop(self) {
-        self.sessions.end_all(STOP_PATIENCE).await;
+        self.sessions.end_all(STOP_TIMEOUT).await;
         self.close().await;
     }
 
@@ -171,7 +171,7 @@ impl Worker {
         if let Some(server) = self.channel_server {
             server.shutdown().await;
         }
-        if let Some(news) = self.channel_news {
+        if let Some(news) = self.channel_events {
             news.finish().await;
         }
         self.stop.cancel();
@@ -199,7 +199,7 @@ async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}; change {key}"))
 }
 
-fn limits(config: &Config, places: &Places) -> serving::Limits {
+fn limits(config: &Config, places: &DescriptorBudget) -> serving::Limits {
     let seconds = |seconds: u16| Duration::from_secs(seconds.into());
     serving::Limits {
         connections: places.http,
@@ -211,7 +211,7 @@ fn limits(config: &Config, places: &Places) -> serving::Limits {
     }
 }
 
-async fn start_bucket(config: &Config, places: &Places) -> anyhow::Result<Option<BucketServer>> {
+async fn start_bucket(config: &Config, places: &DescriptorBudget) -> anyhow::Result<Option<BucketServer>> {
     if !config.bucket.enabled {
         return Ok(None);
     }
@@ -268,9 +268,9 @@ fn channel_limits(config: &config::ChannelServer) -> Limits {
     }
 }
 
-fn callbacks(config: &Config, meters: &Meters) -> callback::Settings {
+fn callbacks(config: &Config, metrics: &Metrics) -> callback::Settings {
     let targets = config.apps.iter().filter_map(|app| Some((app.id.clone(), receiver(app)?)));
-    callback::Settings { targets: targets.collect(), meters: meters.clone(), ..callback::Settings::default() }
+    callback::Settings { targets: targets.collect(), metrics: metrics.clone(), ..callback::Settings::default() }
 }
 
 /// An app's callback receiver, if it has one.
@@ -348,7 +348,7 @@ fn channel(app: &App, http: SocketAddr) -> anyhow::Result<Arc<dyn Channel>> {
     let channel = LiveKitChannel::new(settings)?;
     let channel = if matches!(app.channel, ChannelChoice::Livekit { .. }) { channel.with_agents() } else { channel };
     Ok(match &app.certificate {
-        Some(certificate) => Arc::new(Judged::new(channel, app.id.clone(), certificate.clone())),
+        Some(certificate) => Arc::new(TokenCheckedChannel::new(channel, app.id.clone(), certificate.clone())),
         None => Arc::new(channel),
     })
 }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::events;
 use super::ledger;
+use super::location::{Place, ReadError};
 use super::manifest::{self, Manifest};
 use super::objects::{self, Seen};
-use super::place::{Place, ReadError};
 use super::playlist::{self, Checked};
 use super::report::{Kind, Report};
 use super::whole;
@@ -37,22 +37,23 @@ struct Known {
 }
 
 /// Reads everything that belongs to the place and says what is wrong with it.
-pub(in crate::cli) async fn check(place: &Place, scope: Scope) -> Report {
+pub(in crate::cli) async fn check(location: &Place, scope: Scope) -> Report {
     let mut report = Report::default();
     let mut seen = Seen::default();
-    let all = place.is_manifest();
+    let all = location.is_manifest();
     let known = match scope {
         Scope::Playlist if !all => Ok(None),
-        _ => read_manifest(place, &mut report).await,
+        _ => read_manifest(location, &mut report).await,
     };
     let (mut named, mut tracks) = (BTreeSet::new(), BTreeMap::new());
     let playlists = match &known {
         Ok(Some(known)) if all => known.manifest.playlists(),
         _ if all => Vec::new(),
-        _ => vec![place.name.clone()],
+        _ => vec![location.name.clone()],
     };
     for name in playlists {
-        let Some(Checked { end, ended, names, packets }) = playlist::check(place, &name, &mut report, &mut seen).await
+        let Some(Checked { end, ended, names, packets }) =
+            playlist::check(location, &name, &mut report, &mut seen).await
         else {
             continue;
         };
@@ -71,11 +72,11 @@ pub(in crate::cli) async fn check(place: &Place, scope: Scope) -> Report {
         tracks.insert(name, (end, packets));
     }
     if let Ok(Some(Known { name, bytes, manifest })) = &known {
-        whole::check(place, manifest, &tracks, &mut report, &mut seen).await;
-        objects::check(place, name, manifest, all.then_some(&named), &mut report, &mut seen).await;
+        whole::check(location, manifest, &tracks, &mut report, &mut seen).await;
+        objects::check(location, name, manifest, all.then_some(&named), &mut report, &mut seen).await;
         ledger::check(name, manifest, &mut report);
         if manifest.tells_of_events() {
-            events::check(place, (name, bytes), manifest, &mut report).await;
+            events::check(location, (name, bytes), manifest, &mut report).await;
         }
     }
     report.sound = report.problems.is_empty();
@@ -83,12 +84,12 @@ pub(in crate::cli) async fn check(place: &Place, scope: Scope) -> Report {
 }
 
 /// The manifest; none where it can't be read, which the report says. An error is the name of one that is missing beside a playlist.
-async fn read_manifest(place: &Place, report: &mut Report) -> Result<Option<Known>, String> {
-    let name = if place.is_manifest() { Some(place.name.clone()) } else { manifest::beside(&place.name) };
+async fn read_manifest(location: &Place, report: &mut Report) -> Result<Option<Known>, String> {
+    let name = if location.is_manifest() { Some(location.name.clone()) } else { manifest::beside(&location.name) };
     let Some(name) = name else { return Ok(None) };
-    let bytes = match place.read(&name, MAX_MANIFEST).await {
+    let bytes = match location.read(&name, MAX_MANIFEST).await {
         Ok(bytes) => bytes,
-        Err(ReadError::Missing) if !place.is_manifest() => return Err(name),
+        Err(ReadError::Missing) if !location.is_manifest() => return Err(name),
         Err(error) => {
             report.add(error.kind(), &name, &error);
             return Ok(None);

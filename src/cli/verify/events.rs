@@ -11,8 +11,8 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::digest::{self, Digest, MAX_DIGEST};
+use super::location::{Place, ReadError};
 use super::manifest::{Manifest, events_beside, word};
-use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use crate::units::EventType;
 
@@ -20,7 +20,7 @@ use crate::units::EventType;
 const MAX_LOG: usize = 256 << 20;
 
 /// What may follow the session's exit: news of uploads, up to their end.
-const ON_THE_WAY_HOME: [EventType; 5] =
+const WAITING_FOR_PRIMARY: [EventType; 5] =
     [EventType::Error, EventType::Warning, EventType::FileInfos, EventType::UploadingProgress, EventType::Uploaded];
 
 /// The log's last lines, and then the digest, are written right after the recording's end: how often what lacks them is read again, and
@@ -55,7 +55,7 @@ struct Details {
 
 /// Says what is wrong with the event log and with the digest that covers it and the manifest.
 pub(super) async fn check(
-    place: &Place,
+    location: &Place,
     (manifest_name, manifest_bytes): (&str, &Bytes),
     manifest: &Manifest,
     report: &mut Report,
@@ -63,8 +63,8 @@ pub(super) async fn check(
     let (name, digest_name) = (&events_beside(manifest_name), &digest::beside(manifest_name));
     let mut looks = 0;
     let (log, digest) = loop {
-        let log = place.read(name, MAX_LOG).await;
-        let digest = match place.read(digest_name, MAX_DIGEST).await {
+        let log = location.read(name, MAX_LOG).await;
+        let digest = match location.read(digest_name, MAX_DIGEST).await {
             Err(ReadError::Missing) if !manifest.is_hashed() => None,
             digest => Some(digest),
         };
@@ -144,11 +144,11 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
             EventType::SessionExit.number()
         )),
         (Some(exit), _) => {
-            let (told, own) = (exit.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
-            if let (Some(told), Some(own)) = (told, own)
-                && told != own
+            let (wait, own) = (exit.payload.details.verdict.as_deref(), manifest.verdict.map(|own| word(&own)));
+            if let (Some(wait), Some(own)) = (wait, own)
+                && wait != own
             {
-                said.push(format!("its last event says that the recording is {told}, the manifest says {own}"));
+                said.push(format!("its last event says that the recording is {wait}, the manifest says {own}"));
             }
         }
     }
@@ -157,12 +157,12 @@ fn complaints(lines: &[Line], manifest: &Manifest) -> Vec<String> {
 
 /// The session's exit, if it is the last word, or the last but for those of a way home that came to its end.
 fn exit(lines: &[Line]) -> Option<&Line> {
-    let place = lines.iter().rposition(|line| line.is(EventType::SessionExit))?;
-    let after = &lines[place + 1..];
+    let location = lines.iter().rposition(|line| line.is(EventType::SessionExit))?;
+    let after = &lines[location + 1..];
     let home = after.iter().any(|line| line.is(EventType::Uploaded));
-    let on_the_way = |line: &Line| ON_THE_WAY_HOME.iter().any(|event_type| line.is(*event_type));
+    let on_the_way = |line: &Line| WAITING_FOR_PRIMARY.iter().any(|event_type| line.is(*event_type));
     let fits = after.iter().all(on_the_way) && (home || after.is_empty());
-    fits.then(|| &lines[place])
+    fits.then(|| &lines[location])
 }
 
 #[cfg(test)]

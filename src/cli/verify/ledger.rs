@@ -9,9 +9,9 @@ pub(super) fn check(name: &str, manifest: &Manifest, report: &mut Report) {
     for what in ledger.audit(manifest.duration()) {
         report.add(Kind::Ledger, name, &what);
     }
-    let (own, told) = (ledger.verdict(), manifest.verdict);
-    if let Some(told) = told.filter(|told| *told != own) {
-        let what = format!("it says the recording is {}, its ledger says {}", word(&told), word(&own));
+    let (own, wait) = (ledger.verdict(), manifest.verdict);
+    if let Some(wait) = wait.filter(|wait| *wait != own) {
+        let what = format!("it says the recording is {}, its ledger says {}", word(&wait), word(&own));
         report.add(Kind::Ledger, name, &what);
     }
 }

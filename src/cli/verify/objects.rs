@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
+use super::location::{Place, ReadError};
 use super::manifest::{Manifest, Object};
-use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use crate::units::Ticks;
 
@@ -26,7 +26,7 @@ struct Read {
     size: u64,
     sha256: String,
     /// Where a segment lies on the timeline, and how long it is.
-    place: Option<(Ticks, Ticks)>,
+    location: Option<(Ticks, Ticks)>,
 }
 
 impl Seen {
@@ -34,15 +34,15 @@ impl Seen {
         self.0.contains_key(name)
     }
 
-    pub(super) fn add(&mut self, name: &str, bytes: &Bytes, place: Option<(Ticks, Ticks)>) {
-        let read = Read { size: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(bytes)), place };
+    pub(super) fn add(&mut self, name: &str, bytes: &Bytes, location: Option<(Ticks, Ticks)>) {
+        let read = Read { size: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(bytes)), location };
         self.0.insert(name.to_owned(), read);
     }
 }
 
 /// `named` is what the playlists name, if all of them were read.
 pub(super) async fn check(
-    place: &Place,
+    location: &Place,
     manifest_name: &str,
     manifest: &Manifest,
     named: Option<&BTreeSet<String>>,
@@ -55,7 +55,7 @@ pub(super) async fn check(
             report.add(Kind::Unlisted, manifest_name, &format!("it does not list {object}, which a playlist names"));
         }
     }
-    read_rest(place, &objects, report, seen).await;
+    read_rest(location, &objects, report, seen).await;
     for object in objects.values() {
         if named.is_some_and(|named| object.kind == "segment" && !named.contains(&object.name)) {
             report.add(
@@ -71,14 +71,14 @@ pub(super) async fn check(
 }
 
 /// Reads what no playlist named.
-async fn read_rest(place: &Place, objects: &BTreeMap<&str, &Object>, report: &mut Report, seen: &mut Seen) {
+async fn read_rest(location: &Place, objects: &BTreeMap<&str, &Object>, report: &mut Report, seen: &mut Seen) {
     let unread: Vec<String> = objects
         .keys()
         .filter(|name| !seen.holds(name) && !report.blames(name))
         .map(|name| (*name).to_owned())
         .collect();
     let mut unread = stream::iter(unread)
-        .map(|name| async move { (place.read(&name, MAX_OBJECT).await, name) })
+        .map(|name| async move { (location.read(&name, MAX_OBJECT).await, name) })
         .buffered(PARALLEL_READS);
     while let Some((file, name)) = unread.next().await {
         match file {
@@ -98,7 +98,7 @@ fn compare(object: &Object, read: &Read, report: &mut Report) {
     } else if !read.sha256.eq_ignore_ascii_case(&object.sha256) {
         report.add(Kind::Hash, name, "its SHA-256 is not what the manifest says: the content was changed");
     }
-    let (Some((start, duration)), Some(said), Some(lasting)) = (read.place, object.start, object.duration) else {
+    let (Some((start, duration)), Some(said), Some(lasting)) = (read.location, object.start, object.duration) else {
         return;
     };
     if (start, duration) != (said, lasting) {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
+use super::location::{Place, ReadError};
 use super::objects::{PARALLEL_READS, Seen};
-use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use super::whole::PacketsDigest;
 use crate::codec::fmp4::Fragment;
@@ -37,19 +37,19 @@ pub(super) struct Checked {
 }
 
 /// Checks one playlist.
-pub(super) async fn check(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Checked> {
-    let playlist = read(place, name, report, seen).await?;
+pub(super) async fn check(location: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Checked> {
+    let playlist = read(location, name, report, seen).await?;
     report.playlists += 1;
     if !playlist.map.is_empty() {
-        check_init(place, &playlist.map, report, seen).await;
+        check_init(location, &playlist.map, report, seen).await;
     }
-    let packets = check_segments(place, name, &playlist, report, seen).await;
+    let packets = check_segments(location, name, &playlist, report, seen).await;
     let names = playlist.entries.iter().map(|entry| entry.name.clone()).collect();
     Some(Checked { end: playlist.end(), ended: playlist.ended, names, packets })
 }
 
-async fn read(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Playlist> {
-    let bytes = match place.read(name, MAX_PLAYLIST).await {
+async fn read(location: &Place, name: &str, report: &mut Report, seen: &mut Seen) -> Option<Playlist> {
+    let bytes = match location.read(name, MAX_PLAYLIST).await {
         Ok(bytes) => bytes,
         Err(error) => {
             report.add(error.kind(), name, &error);
@@ -70,8 +70,8 @@ async fn read(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) -
     Some(playlist)
 }
 
-async fn check_init(place: &Place, name: &str, report: &mut Report, seen: &mut Seen) {
-    match place.read(name, MAX_INIT).await {
+async fn check_init(location: &Place, name: &str, report: &mut Report, seen: &mut Seen) {
+    match location.read(name, MAX_INIT).await {
         Ok(bytes) => {
             seen.add(name, &bytes, None);
             report.bytes += bytes.len() as u64;
@@ -84,7 +84,7 @@ async fn check_init(place: &Place, name: &str, report: &mut Report, seen: &mut S
 }
 
 async fn check_segments(
-    place: &Place,
+    location: &Place,
     name: &str,
     playlist: &Playlist,
     report: &mut Report,
@@ -93,7 +93,7 @@ async fn check_segments(
     let mut packets = Some(PacketsDigest::default());
     let read = |entry: &Entry| {
         let name = entry.name.clone();
-        async move { place.read(&name, MAX_SEGMENT).await }
+        async move { location.read(&name, MAX_SEGMENT).await }
     };
     let mut files = stream::iter(playlist.entries.iter().map(read)).buffered(PARALLEL_READS);
     let (mut position, mut frames) = (Some(Ticks::ZERO), None);

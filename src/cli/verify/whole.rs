@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::location::{Place, ReadError};
 use super::manifest::{Manifest, WholeFile};
 use super::objects::Seen;
-use super::place::{Place, ReadError};
 use super::report::{Kind, Report};
 use crate::codec::opus;
 use crate::codec::whole::{FileType, Whole};
@@ -41,7 +41,7 @@ impl PacketsDigest {
 
 /// Checks every whole file that the manifest tells of; `tracks` has end and packets of the playlists that were read, by name.
 pub(super) async fn check(
-    place: &Place,
+    location: &Place,
     manifest: &Manifest,
     tracks: &BTreeMap<String, (Ticks, Option<PacketsDigest>)>,
     report: &mut Report,
@@ -61,7 +61,7 @@ pub(super) async fn check(
                 report.add(Kind::Hole, &file.name, &what);
             }
             at = file.start + file.duration;
-            let whole = read(place, file, report, seen).await;
+            let whole = read(location, file, report, seen).await;
             packets = packets.zip(whole).map(|(mut packets, whole)| {
                 whole.samples.iter().for_each(|sample| packets.add(&sample.bytes));
                 packets
@@ -87,8 +87,8 @@ pub(super) async fn check(
     }
 }
 
-async fn read(place: &Place, file: &WholeFile, report: &mut Report, seen: &mut Seen) -> Option<Whole> {
-    let bytes = match place.read(&file.name, MAX_WHOLE).await {
+async fn read(location: &Place, file: &WholeFile, report: &mut Report, seen: &mut Seen) -> Option<Whole> {
+    let bytes = match location.read(&file.name, MAX_WHOLE).await {
         Ok(bytes) => bytes,
         Err(error @ ReadError::Missing) => {
             report.add(Kind::Missing, &file.name, &format!("the manifest lists it, but {error}"));

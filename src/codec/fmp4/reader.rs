@@ -5,7 +5,7 @@ use std::ops::Range;
 use mp4_atom::{Codec, Decode, Ftyp, Header, Moof, Moov};
 
 use super::writer::TRACK;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{TICKS_PER_SECOND, Ticks};
 
 /// Most samples a fragment may hold: 15 s of the shortest packets (2.5 ms), and some.
@@ -90,9 +90,9 @@ pub enum Fmp4Error {
     Unexpected(&'static str),
 }
 
-impl Explain for Fmp4Error {
-    fn fault(&self) -> Fault {
-        Fault::destination("segment_damaged", false)
+impl Classify for Fmp4Error {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::destination("segment_damaged", false)
     }
 }
 

@@ -8,7 +8,7 @@ use ogg::{OggReadError, PacketReader};
 use crate::codec::fmp4::{Init, Sample};
 use crate::codec::opus;
 use crate::codec::whole::Whole;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::Ticks;
 
 /// Why bytes are not a file of ours.
@@ -22,9 +22,9 @@ pub enum OggError {
     Unexpected(&'static str),
 }
 
-impl Explain for OggError {
-    fn fault(&self) -> Fault {
-        Fault::destination("ogg_damaged", false)
+impl Classify for OggError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::destination("ogg_damaged", false)
     }
 }
 

@@ -5,7 +5,7 @@ use opus::{Application, Bitrate};
 use sync_wrapper::SyncWrapper;
 
 use super::packet::{MAX_PACKET, channels};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{TICKS_PER_SECOND, Ticks};
 
 /// How much later sound leaves the coder than it entered (RFC 7845 calls it pre-skip): the encoder's look-ahead at 48 kHz.
@@ -28,9 +28,9 @@ impl CoderError {
     }
 }
 
-impl Explain for CoderError {
-    fn fault(&self) -> Fault {
-        Fault::ours("opus_coder", false)
+impl Classify for CoderError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::ours("opus_coder", false)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use opus::Channels;
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::Ticks;
 
 /// The longest sound a packet can hold: 120 ms (RFC 6716 section 3.2.5).
@@ -73,9 +73,9 @@ pub enum PacketError {
     Malformed,
 }
 
-impl Explain for PacketError {
-    fn fault(&self) -> Fault {
-        Fault::destination("opus_packet_invalid", false)
+impl Classify for PacketError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::destination("opus_packet_invalid", false)
     }
 }
 

@@ -7,7 +7,7 @@ use hls_m3u8::MediaPlaylist;
 use super::{Entry, GAP, Playlist, TRACK_EVENT};
 use crate::codec::container::Container;
 use crate::codec::fmp4::Fragment;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::units::{Ticks, WallMs};
 
 /// The tags this recorder writes. Another one could cut the timeline (DISCONTINUITY) or mean what a plain reader gets wrong, so
@@ -62,9 +62,9 @@ pub enum PlaylistError {
     },
 }
 
-impl Explain for PlaylistError {
-    fn fault(&self) -> Fault {
-        Fault::destination("playlist_damaged", false)
+impl Classify for PlaylistError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::destination("playlist_damaged", false)
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{AUDIO_PID, BASE, FRAME_90K, HEADER, MARK, Note, PACKET, PAT_PID, PMT_PID, SYNC, TIME_MASK};
 use crate::codec::aac::{ADTS_HEADER, first_frame};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// Most packets of the transport stream: 15 s at 510 kbit/s, and some.
 const MAX_PACKETS: usize = 12_000;
@@ -22,9 +22,9 @@ pub enum TsError {
     Unexpected(&'static str),
 }
 
-impl Explain for TsError {
-    fn fault(&self) -> Fault {
-        Fault::destination("segment_damaged", false)
+impl Classify for TsError {
+    fn error_class(&self) -> ErrorClass {
+        ErrorClass::destination("segment_damaged", false)
     }
 }
 

@@ -22,12 +22,12 @@ pub(super) struct Absence {
     since: i64,
     /// It published before.
     published: bool,
-    stage: Stage,
+    stage: AbsenceState,
 }
 
 /// How far it has come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Stage {
+enum AbsenceState {
     /// Nothing was heard of it.
     Gone,
     /// It is in the channel.
@@ -46,7 +46,7 @@ impl Absence {
 
     /// Whether its tracks are unknown.
     pub(super) const fn is_unknown(&self) -> bool {
-        matches!(self.stage, Stage::Gone | Stage::Met)
+        matches!(self.stage, AbsenceState::Gone | AbsenceState::Met)
     }
 }
 
@@ -57,7 +57,7 @@ impl Member {
         let now = self.presence.now();
         if now.present {
             let published = now.publishing;
-            self.absence = Some(Absence { since, published, stage: Stage::Gone });
+            self.absence = Some(Absence { since, published, stage: AbsenceState::Gone });
             self.presence.change(since, |state| (state.dead, state.down) = (true, false));
             self.correct(since, at);
             if let Some(timeline) = self.timeline.as_mut().filter(|_| published && !now.muted && !now.excluded) {
@@ -85,15 +85,15 @@ impl Member {
         let Some(absence) = self.absence.as_mut().filter(|absence| absence.is_unknown()) else {
             return;
         };
-        let present = absence.stage == Stage::Met;
-        absence.stage = Stage::GivenUp(at);
+        let present = absence.stage == AbsenceState::Met;
+        absence.stage = AbsenceState::GivenUp(at);
         self.presence.change(at, |state| (state.dead, state.present, state.publishing) = (false, present, false));
     }
 
     /// It is in the channel, as its presence knows.
-    pub(super) fn is_met(&mut self) {
+    pub(super) fn is_present_again(&mut self) {
         let dead = self.presence.now().dead;
-        self.absence = self.absence.filter(|_| dead).map(|absence| Absence { stage: Stage::Met, ..absence });
+        self.absence = self.absence.filter(|_| dead).map(|absence| Absence { stage: AbsenceState::Met, ..absence });
     }
 
     /// It publishes at `at`, which its presence does not know yet.
@@ -108,13 +108,13 @@ impl Member {
             }
         }
         if absence.published && !muted {
-            self.absence = Some(Absence { stage: Stage::Back(at), ..absence });
+            self.absence = Some(Absence { stage: AbsenceState::Back(at), ..absence });
         }
     }
 
     /// A packet of a track that is not muted came at `at`.
     pub(super) fn is_heard_again(&mut self, at: i64) {
-        if let Some(Absence { stage: Stage::Back(back), .. }) = self.absence {
+        if let Some(Absence { stage: AbsenceState::Back(back), .. }) = self.absence {
             self.absence = None;
             if at - back <= SETTLING {
                 self.presence.change_until(back, at, |state| state.dead = true);
@@ -130,18 +130,18 @@ impl Member {
             return from;
         };
         match stage {
-            Stage::Gone | Stage::Met => since,
-            Stage::Back(back) if from - back <= SETTLING => back,
-            Stage::GivenUp(given_up) if given_up >= from => {
+            AbsenceState::Gone | AbsenceState::Met => since,
+            AbsenceState::Back(back) if from - back <= SETTLING => back,
+            AbsenceState::GivenUp(given_up) if given_up >= from => {
                 self.presence.change(given_up, |state| {
                     (state.dead, state.present, state.publishing) = (true, true, published);
                 });
                 if let Some(timeline) = &mut self.timeline {
-                    timeline.explain(given_up, at, &[Cause::Left, Cause::NotPublishing], &self.presence);
+                    timeline.attribute(given_up, at, &[Cause::Left, Cause::NotPublishing], &self.presence);
                 }
                 since
             }
-            Stage::Back(_) | Stage::GivenUp(_) => from,
+            AbsenceState::Back(_) | AbsenceState::GivenUp(_) => from,
         }
     }
 }

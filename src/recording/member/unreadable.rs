@@ -166,7 +166,7 @@ impl Member {
         self.joined(at);
         let oldest = self.unreadable.add(track, kind, muted);
         self.look(at);
-        self.tell_unreadable(at, out);
+        self.report_unreadable(at, out);
         oldest
     }
 
@@ -181,7 +181,7 @@ impl Member {
     }
 
     /// Tells of the tracks that were not told yet, if the member is to be recorded.
-    pub(super) fn tell_unreadable(&mut self, at: i64, out: &mut impl Extend<Output>) {
+    pub(super) fn report_unreadable(&mut self, at: i64, out: &mut impl Extend<Output>) {
         for index in 0..self.unreadable.tracks.len() {
             let Track { kind, told, .. } = self.unreadable.tracks[index];
             if self.selected && !told {

@@ -11,16 +11,16 @@ use crate::units::Uid;
 const SECOND: i64 = 48_000;
 
 /// One uid: a second of packets from 3 s on, silence before and after.
-fn pieces() -> Vec<Piece> {
+fn chunks() -> Vec<Chunk> {
     let mut encoder = Encoder::new(1, 32_000, 5).unwrap();
     let sound = |frame: i64| {
         let tone: Vec<f32> = (0..960).map(|n| ((frame * 960 + n) as f32 * 0.05).sin() * 0.5).collect();
         let at = 3 * SECOND + frame * SLOT;
         (at, tone)
     };
-    let mut pieces = vec![Piece::Silence { at: 0, length: 3 * SECOND, resumes: true }];
+    let mut chunks = vec![Chunk::Silence { at: 0, length: 3 * SECOND, resumes: true }];
     for (at, tone) in (0..50).map(sound) {
-        pieces.push(Piece::Sound {
+        chunks.push(Chunk::Sound {
             at,
             exact: at,
             packet: encoder.encode(&tone).unwrap(),
@@ -28,13 +28,13 @@ fn pieces() -> Vec<Piece> {
             level: None,
         });
     }
-    pieces.push(Piece::Silence { at: 4 * SECOND, length: 4 * SECOND, resumes: false });
-    pieces
+    chunks.push(Chunk::Silence { at: 4 * SECOND, length: 4 * SECOND, resumes: false });
+    chunks
 }
 
 /// The mix's packets when the timeline becomes known in steps of so many ticks.
 fn packets(step: i64) -> Vec<Bytes> {
-    let (mut out, pieces) = (Vec::new(), pieces());
+    let (mut out, chunks) = (Vec::new(), chunks());
     let mut present = Member::new(Uid::new("1").unwrap(), true);
     present.presence.change(0, |state| state.present = true);
     let members = [present];
@@ -42,8 +42,8 @@ fn packets(step: i64) -> Vec<Bytes> {
     let (mut known, mut told) = (0, 0);
     while known < 8 * SECOND {
         known += step;
-        let upto = pieces.partition_point(|piece| piece.at() < known);
-        mixer.listen(0, &pieces[told..upto]);
+        let upto = chunks.partition_point(|chunk| chunk.at() < known);
+        mixer.listen(0, &chunks[told..upto]);
         told = upto;
         mixer.run(known.min(8 * SECOND), Attendance(&members), &mut out);
     }

@@ -28,7 +28,7 @@ impl Recorder {
         }
         Ledger {
             uids: entries.into_values().collect(),
-            unattributed: self.strays.entry(self.adopted.of_the_mix()),
+            unattributed: self.unknown_tracks.entry(self.adopted.of_the_mix()),
             adopted_ms: Ticks(self.adopted.length() as u64).as_ms(),
         }
     }
@@ -131,7 +131,7 @@ impl Recorder {
     /// Nobody was heard in `from..to`, since the worker was dead, and what it knew of those who were to be heard is lost with its record:
     /// the whole stretch is missing, once, of nobody knows whom.
     pub fn unheard(&mut self, from: Ticks, to: Ticks) {
-        self.strays.unheard(from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
+        self.unknown_tracks.unheard(from.min(MAX_LENGTH).0 as i64, to.min(MAX_LENGTH).0 as i64);
     }
 }
 

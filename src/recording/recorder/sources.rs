@@ -22,7 +22,7 @@ impl Recorder {
     /// `uid` publishes a track.
     pub(super) fn add(&mut self, track: TrackId, uid: &Uid, muted: bool, kind: TrackKind, at: i64) {
         self.remove(track, at);
-        self.strays.announced(track, at);
+        self.unknown_tracks.announced(track, at);
         let Some(own) = self.member(uid) else { return };
         for source in self.sources_of(uid) {
             self.members[source].joined(at);
@@ -52,7 +52,7 @@ impl Recorder {
         self.tracks.insert(track, own);
         if let Some(oldest) = self.members[own].add_unreadable(track, kind, muted, at, &mut self.out) {
             self.tracks.remove(&oldest);
-            self.strays.removed(oldest, at);
+            self.unknown_tracks.removed(oldest, at);
         }
         self.begin(own);
     }

@@ -6,7 +6,7 @@
 //! * The **clock is foreign** when, of the packets that follow each other within [`WINDOW`], more disagree with the lengths than agree:
 //!   another rate than 48 kHz (by more than [`DRIFT`]), or times that repeat or are made up. Then media time is the sum of the
 //!   lengths, those of lost packets among them; after a DTX packet it may also jump ahead, by what all that follows arrived later.
-//!   Pauses after anything else are left to [`regime`](super::super::regime), as those of a clock that stood still are.
+//!   Pauses after anything else are left to [`rtp_clock`](super::super::regime), as those of a clock that stood still are.
 //! * **Single times** that run back into the packet before, or ahead without a pause in the arrivals, are passed over in the same way:
 //!   a clock that jumps now and then, a packet whose time is zero.
 //!
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::super::baseline::Baseline;
-use super::super::regime::{LATEST_FIRST, LONGEST_DELAY, SETTLED, STEP, WINDOW};
+use super::super::rtp_clock::{LATEST_FIRST, LONGEST_DELAY, SETTLED, STEP, WINDOW};
 use super::{Queued, between};
 use crate::codec::opus;
 

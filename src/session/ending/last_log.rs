@@ -13,47 +13,47 @@ use super::event_log::EventLog;
 use super::files_of;
 use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent};
 use crate::codec::names::{digest_name, events_name, manifest_name};
-use crate::fault::Explain;
+use crate::error_class::Classify;
 use crate::session::backup;
-use crate::session::live::{Command, Desk};
-use crate::session::told::Told;
-use crate::session::upload::Watch;
-use crate::session::works::name_taken;
+use crate::session::event_dedup::EventDedup;
+use crate::session::live::{Command, SessionContext};
+use crate::session::pipeline::name_taken;
+use crate::session::upload::UploadWatch;
 use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
 use crate::store::{Sealed, SessionUpdate, StoreError};
 
 /// What the last words need of a recording that is over.
 pub(in crate::session) struct LastLog {
-    pub(in crate::session) desk: Desk,
+    pub(in crate::session) context: SessionContext,
     /// The way to the bucket; what the spool holds is on it.
     pub(in crate::session) queue: UploadQueue,
     pub(in crate::session) confirmations: mpsc::Receiver<UploadReport>,
     pub(in crate::session) commands: mpsc::Receiver<Command>,
-    pub(in crate::session) watch: Watch,
-    pub(in crate::session) told: Told,
+    pub(in crate::session) watch: UploadWatch,
+    pub(in crate::session) event_dedup: EventDedup,
 }
 
 impl LastLog {
     /// Waits until the bucket holds everything, the whole log too; the next run of the worker does it if this one ends before.
     pub(in crate::session) async fn write(mut self) {
-        if self.desk.report.borrow().is_away() {
-            self.come_home().await;
+        if self.context.report.borrow().is_away() {
+            self.restored_to_primary().await;
         }
-        let sid = self.desk.plan.sid.clone();
+        let sid = self.context.plan.sid.clone();
         if let Err(error) = self.upload().await {
             tracing::warn!(%sid, "the event log in the bucket lacks its last lines, or its digest: {error}");
         }
     }
 
     /// Waits until the bucket holds what the spool held, and says so.
-    async fn come_home(&mut self) {
+    async fn restored_to_primary(&mut self) {
         let mut deaf = false;
         loop {
             tokio::select! {
                 biased;
-                Some(news) = self.confirmations.recv() => self.uploaded(news).await,
+                Some(events) = self.confirmations.recv() => self.uploaded(events).await,
                 () = self.queue.drained() => match self.confirmations.try_recv() {
-                    Ok(news) => self.uploaded(news).await,
+                    Ok(events) => self.uploaded(events).await,
                     Err(_) => break,
                 },
                 command = self.commands.recv(), if !deaf => match command {
@@ -69,34 +69,34 @@ impl LastLog {
                 },
             }
         }
-        tracing::info!(sid = %self.desk.plan.sid, "a recording that was in the backup alone is in its own bucket");
-        let mut report = self.desk.report.borrow().clone();
+        tracing::info!(sid = %self.context.plan.sid, "a recording that was in the backup alone is in its own bucket");
+        let mut report = self.context.report.borrow().clone();
         let since = report.upload.backup.as_ref().map(|backup| backup.since_ms);
-        report.come_home();
-        let mut news: Vec<_> = since.map(|since| backup::ended(since, None)).into_iter().collect();
-        news.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
+        report.restored_to_primary();
+        let mut events: Vec<_> = since.map(|since| backup::ended(since, None)).into_iter().collect();
+        events.push(RecordingEvent::UploadingProgress(PROGRESS_COMPLETE));
         let files = files_of(&report, &report.files);
-        news.push(RecordingEvent::Uploaded { files, verdict: Some(report.verdict()) });
+        events.push(RecordingEvent::Uploaded { files, verdict: Some(report.verdict()) });
         let summary = serde_json::to_value(&report).expect("a report has string keys and finite numbers only");
-        let ended = Some((self.desk.clock)());
-        self.desk
-            .scribe
-            .record(SessionUpdate { ended, summary: Some(summary), ..SessionUpdate::default() }, news)
+        let ended = Some((self.context.clock)());
+        self.context
+            .event_writer
+            .record(SessionUpdate { ended, summary: Some(summary), ..SessionUpdate::default() }, events)
             .await;
-        self.desk.scribe.flush().await;
-        self.desk.report.send_replace(report);
+        self.context.event_writer.flush().await;
+        self.context.report.send_replace(report);
     }
 
     /// Takes note of what the uploader says of a recording on its way home.
-    async fn uploaded(&mut self, news: UploadReport) {
-        let said = match news {
+    async fn uploaded(&mut self, report: UploadReport) {
+        let said = match report {
             UploadReport::Confirmed { name, kind, confirmed } => {
-                self.desk.meters.uploaded(confirmed.size);
-                self.desk.manifest_confirmed(&name, &confirmed.sha256);
+                self.context.metrics.uploaded(confirmed.size);
+                self.context.manifest_confirmed(&name, &confirmed.sha256);
                 match kind {
                     ObjectKind::Segment => {
-                        self.desk.meters.segment_confirmed();
-                        self.desk.report.send_modify(|report| report.segments_stored += 1);
+                        self.context.metrics.segment_confirmed();
+                        self.context.report.send_modify(|report| report.segments_stored += 1);
                         None
                     }
                     ObjectKind::Playlist => self.listed(&name),
@@ -104,38 +104,38 @@ impl LastLog {
                 }
             }
             UploadReport::Retrying { name, error, attempt } => {
-                let (sid, code) = (&self.desk.plan.sid, error.fault().code);
+                let (sid, code) = (&self.context.plan.sid, error.error_class().code);
                 if self.watch.changes(code) {
                     tracing::warn!(%sid, name, code, "the bucket takes no uploads, they are tried again: {error}");
                 } else {
                     tracing::debug!(%sid, name, code, attempt, "an upload is tried again: {error}");
                 }
-                self.desk.meters.upload_failed(code);
-                let now = (Instant::now(), (self.desk.clock)());
+                self.context.metrics.upload_failed(code);
+                let now = (Instant::now(), (self.context.clock)());
                 self.watch.failed(&error, attempt, &self.queue.progress(), now)
             }
             UploadReport::Recovered => {
-                tracing::info!(sid = %self.desk.plan.sid, "the bucket takes uploads again");
+                tracing::info!(sid = %self.context.plan.sid, "the bucket takes uploads again");
                 self.watch.recovered(&self.queue.progress(), Instant::now())
             }
             UploadReport::Taken { object, .. } => {
-                let said = name_taken(self.desk.plan.key(&object.name));
+                let said = name_taken(self.context.plan.key(&object.name));
                 self.queue.let_go(object);
                 Some(said)
             }
             UploadReport::Settled { .. } | UploadReport::Gone { .. } => None,
         };
         self.refresh();
-        if let Some(said) = said.filter(|said| self.told.is_news(said)) {
-            let update = SessionUpdate { summary: Some(self.desk.summary()), ..SessionUpdate::default() };
-            self.desk.scribe.record(update, vec![said]).await;
+        if let Some(said) = said.filter(|said| self.event_dedup.is_new(said)) {
+            let update = SessionUpdate { summary: Some(self.context.summary()), ..SessionUpdate::default() };
+            self.context.event_writer.record(update, vec![said]).await;
         }
     }
 
     /// A playlist is in the bucket; what is to be said of that when it is for the first time.
     fn listed(&self, name: &str) -> Option<RecordingEvent> {
-        let key = self.desk.plan.key(name);
-        let first = self.desk.report.send_if_modified(|report| {
+        let key = self.context.plan.key(name);
+        let first = self.context.report.send_if_modified(|report| {
             let file = report.files.iter_mut().find(|file| file.key == key && !file.playable);
             file.map(|file| file.playable = true).is_some()
         });
@@ -143,16 +143,16 @@ impl LastLog {
     }
 
     fn refresh(&self) {
-        let upload = self.watch.report(&self.queue.progress(), self.desk.spool.memory_bytes());
-        self.desk.report.send_modify(|report| {
+        let upload = self.watch.report(&self.queue.progress(), self.context.spool.memory_bytes());
+        self.context.report.send_modify(|report| {
             report.segments_stored = report.segments_stored.min(report.segments_made);
             report.upload = crate::session::Upload { backup: report.upload.backup.take(), ..upload };
         });
     }
 
     async fn upload(mut self) -> Result<(), Unwritten> {
-        let (sid, cname) = (self.desk.plan.sid.clone(), self.desk.plan.cname.clone());
-        let log = EventLog::read(&self.desk.store, &sid).await?;
+        let (sid, cname) = (self.context.plan.sid.clone(), self.context.plan.cname.clone());
+        let log = EventLog::read(&self.context.store, &sid).await?;
         let log_sha256 = log.covered().sha256;
         let is_ours = log.may_be_put(&self.queue.bucket(), &events_name(&sid, &cname)).await;
         if is_ours {
@@ -161,7 +161,7 @@ impl LastLog {
             tracing::error!(%sid, "the event log in the bucket has events that the database lacks; it stays as it is");
         }
         // A manifest that an older version wrote has no digest; one that could not be kept can't have one.
-        let manifest_sha256 = self.desk.report.borrow().manifest_sha256.clone();
+        let manifest_sha256 = self.context.report.borrow().manifest_sha256.clone();
         if let Some(manifest_sha256) = manifest_sha256 {
             let (manifest, events) = (manifest_name(&sid, &cname), events_name(&sid, &cname));
             let mut digest = format!("{manifest_sha256}  {manifest}\n");
@@ -171,23 +171,23 @@ impl LastLog {
             self.put(&digest_name(&sid, &cname), digest).await?;
         }
         let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
-        if let Err(error) = self.desk.store.session_update(&sid, &update).await {
+        if let Err(error) = self.context.store.session_update(&sid, &update).await {
             tracing::warn!(%sid, "the bucket's keys are forgotten later: {error}");
         }
         drop(self.queue);
-        Ok(self.desk.spool.close().await?)
+        Ok(self.context.spool.close().await?)
     }
 
     /// Puts a document into the bucket, and waits until it and all before it are there.
     async fn put(&mut self, name: &str, text: String) -> Result<(), SpoolError> {
-        self.queue.submit(self.desk.spool.put(name, ObjectKind::Document, text.into()).await?);
+        self.queue.submit(self.context.spool.put(name, ObjectKind::Document, text.into()).await?);
         loop {
             tokio::select! {
                 biased;
-                Some(news) = self.confirmations.recv() => self.heed(news),
+                Some(events) = self.confirmations.recv() => self.heed(events),
                 // An object counts as drained only after its report was sent.
                 () = self.queue.drained() => match self.confirmations.try_recv() {
-                    Ok(news) => self.heed(news),
+                    Ok(events) => self.heed(events),
                     Err(_) => return Ok(()),
                 },
             }
@@ -195,13 +195,13 @@ impl LastLog {
     }
 
     /// The row is written: of what the uploader says only the manifest's hash is still of use.
-    fn heed(&self, news: UploadReport) {
-        match news {
+    fn heed(&self, report: UploadReport) {
+        match report {
             UploadReport::Confirmed { name, confirmed, .. } => {
-                self.desk.manifest_confirmed(&name, &confirmed.sha256);
+                self.context.manifest_confirmed(&name, &confirmed.sha256);
             }
             UploadReport::Taken { object, .. } => {
-                tracing::warn!(sid = %self.desk.plan.sid, name = %object.name, "the bucket holds another object of this name, which stays");
+                tracing::warn!(sid = %self.context.plan.sid, name = %object.name, "the bucket holds another object of this name, which stays");
                 self.queue.let_go(object);
             }
             UploadReport::Retrying { .. }

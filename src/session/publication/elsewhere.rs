@@ -38,18 +38,18 @@ impl Publication {
     }
 
     /// The text for a bucket that holds the init segment and the segments at the places `held`: up to the first segment that neither
-    /// bucket has. What only the recording's own bucket has is a gap. None when that is no more than `told`.
+    /// bucket has. What only the recording's own bucket has is a gap. None when that is no more than `event_dedup`.
     pub(in crate::session) fn copy(
         &self,
         playlist: &PlaylistId,
         held: &BTreeSet<usize>,
-        told: (usize, bool),
+        event_dedup: (usize, bool),
     ) -> Option<CopyText> {
         let progress = self.now.playlists.get(playlist)?;
         let somewhere = |(place, (_, home)): &(usize, &(Entry, bool))| *home || held.contains(place);
         let segments = progress.segments.iter().enumerate().take_while(somewhere).count();
         let ended = progress.closed && segments == progress.segments.len();
-        if segments <= told.0 && (told.1 || !ended) {
+        if segments <= event_dedup.0 && (event_dedup.1 || !ended) {
             return None;
         }
         let mut text = self.text(playlist, progress, segments);
@@ -61,7 +61,7 @@ impl Publication {
 
     /// From here on the final texts count as given out, whatever is not stored yet: the queue puts each after what it names. Answers
     /// with names and texts of those that were not.
-    pub(in crate::session) fn promise(&mut self) -> Vec<(PlaylistId, String, String)> {
+    pub(in crate::session) fn plan_copies(&mut self) -> Vec<(PlaylistId, String, String)> {
         self.promised = true;
         let open = self
             .now
@@ -115,19 +115,22 @@ mod tests {
         let copy = |publication: &Publication, held: &[usize]| {
             publication.copy(&MIX, &held.iter().copied().collect(), (0, false))
         };
-        let told = copy(&publication, &[2]).unwrap();
-        assert_eq!((told.segments, told.ended), (1, false), "the second one is nowhere");
-        assert_eq!(told.text.matches("#EXT-X-GAP\n").count(), 1);
-        let told = copy(&publication, &[1, 2]).unwrap();
-        assert_eq!((told.segments, told.text.matches("#EXT-X-GAP").count()), (3, 1));
+        let event_dedup = copy(&publication, &[2]).unwrap();
+        assert_eq!((event_dedup.segments, event_dedup.ended), (1, false), "the second one is nowhere");
+        assert_eq!(event_dedup.text.matches("#EXT-X-GAP\n").count(), 1);
+        let event_dedup = copy(&publication, &[1, 2]).unwrap();
+        assert_eq!((event_dedup.segments, event_dedup.text.matches("#EXT-X-GAP").count()), (3, 1));
         publication.close(&MIX);
         assert!(!copy(&publication, &[1, 2]).unwrap().ended);
-        let told = copy(&publication, &[1, 2, 3]).unwrap();
-        assert!(told.ended && told.text.ends_with("#EXT-X-ENDLIST\n"));
+        let event_dedup = copy(&publication, &[1, 2, 3]).unwrap();
+        assert!(event_dedup.ended && event_dedup.text.ends_with("#EXT-X-ENDLIST\n"));
         let all = (0..4).collect();
-        assert!(publication.copy(&MIX, &all, (4, false)).is_some_and(|told| told.ended), "its end is more to say");
+        assert!(
+            publication.copy(&MIX, &all, (4, false)).is_some_and(|event_dedup| event_dedup.ended),
+            "its end is more to say"
+        );
         assert_eq!(publication.copy(&MIX, &all, (4, true)), None);
-        let read = Playlist::parse(&told.text).unwrap();
+        let read = Playlist::parse(&event_dedup.text).unwrap();
         assert_eq!((read.entries.len(), read.gaps.into_iter().collect::<Vec<_>>()), (4, vec![names[0].clone()]));
     }
 
@@ -138,11 +141,11 @@ mod tests {
         let names: Vec<String> = (0..2).map(|index| publication.add(&segment(index))).collect();
         publication.stored(&init);
         publication.close(&MIX);
-        let (playlist, name, text) = publication.promise().remove(0);
+        let (playlist, name, text) = publication.plan_copies().remove(0);
         assert_eq!((&playlist, publication.playlist_named(&name)), (&MIX, Some(MIX)));
         assert!(names.iter().all(|name| text.contains(name)) && text.ends_with("#EXT-X-ENDLIST\n"));
         publication.handed_over(&MIX, "final".into());
-        assert!(publication.promise().is_empty());
+        assert!(publication.plan_copies().is_empty());
         for name in &names {
             assert_eq!(publication.stored(name).grown, None, "a shorter text would take the final one's place");
         }

@@ -6,7 +6,7 @@ use crate::recording::PlaylistId;
 
 /// What was taken back of a playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::session) struct Tail {
+pub(in crate::session) struct OpenTail {
     /// The place of its first segment.
     pub(in crate::session) first: usize,
     /// Its segments, in order.
@@ -17,7 +17,7 @@ pub(in crate::session) struct Tail {
 
 impl Publication {
     /// Takes back the segments behind the last one that is in the bucket. Until [`Self::tail_is_back`] no text is given out.
-    pub(in crate::session) fn take_tail(&mut self, playlist: &PlaylistId) -> Option<Tail> {
+    pub(in crate::session) fn take_tail(&mut self, playlist: &PlaylistId) -> Option<OpenTail> {
         let progress = self.now.playlists.get_mut(playlist)?;
         let first = progress.segments.iter().rposition(|(_, stored)| *stored).map_or(0, |last| last + 1);
         let entries: Vec<Entry> = progress.segments.split_off(first).into_iter().map(|(entry, _)| entry).collect();
@@ -30,7 +30,7 @@ impl Publication {
         self.now.made -= entries.len() as u64;
         progress.floor = usize::MAX;
         let closed = std::mem::replace(&mut progress.closed, false);
-        Some(Tail { first, entries, closed })
+        Some(OpenTail { first, entries, closed })
     }
 
     /// What takes the tail's place was added. Whether a text can be given out: none is that does not name all that the bucket has.
@@ -59,7 +59,7 @@ mod tests {
         let tail = publication.take_tail(&MIX).unwrap();
         assert_eq!((tail.first, tail.entries.len(), tail.closed), (1, 3, true));
         assert_eq!((publication.counts(), publication.place_of(&names[1])), ((1, 1), None));
-        let bytes = publication.stocks().map(|(_, stock)| stock.bytes_spooled).sum::<u64>();
+        let bytes = publication.waiting_by_uid().map(|(_, stock)| stock.bytes_spooled).sum::<u64>();
         assert_eq!(bytes, 0);
         // The bucket has the third one, and one that is not ours where the second one was.
         let other = Entry { name: "other.m4s".into(), ..tail.entries[0].clone() };

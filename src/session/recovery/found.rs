@@ -12,7 +12,7 @@ use crate::session::{Report, State};
 use crate::store::{SessionRow, SessionState};
 
 /// See the module's documentation. Callers find it from here on.
-pub(super) struct Found {
+pub(super) struct FoundSession {
     pub(super) plan: Plan,
     /// What the store says of it.
     pub(super) state: SessionState,
@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) sealed: Option<Vec<u8>>,
 }
 
-impl Found {
+impl FoundSession {
     /// Lists a recording, for as long as the guard lives. A row that can't be read is left alone.
     pub(super) fn list(inner: &Inner, row: SessionRow) -> Option<(Self, Listed)> {
         let known = from_row(&row);
@@ -36,9 +36,9 @@ impl Found {
             SessionState::Stopping | SessionState::Ended | SessionState::Failed => State::Stopping,
         };
         let (report, seen) = watch::channel(report);
-        let (commands, told) = mpsc::channel(MAX_COMMANDS);
+        let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
         let entry = Entry::new(plan.app.clone(), seen, commands);
         let listed = inner.registry.insert(plan.sid.clone(), Arc::new(entry));
-        Some((Self { plan, state: row.state, report, commands: told, sealed: row.session.sealed }, listed))
+        Some((Self { plan, state: row.state, report, commands: event_dedup, sealed: row.session.sealed }, listed))
     }
 }

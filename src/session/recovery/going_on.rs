@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 
-use super::found::Found;
+use super::found::FoundSession;
 use super::records::Records;
 use super::rejoin::Rejoin;
 use super::replay::{Meanwhile, Replay, Replayed, Source, replay};
@@ -14,9 +14,9 @@ use super::returning::{Returning, end_with_the_crash};
 use super::unheard::Unheard;
 use crate::channel;
 use crate::session::ending::Cause;
+use crate::session::input_log::InputLog;
 use crate::session::live::Accepted;
 use crate::session::sessions::Inner;
-use crate::session::tape::Tape;
 use crate::session::timebase::{Anchor, Timebase};
 use crate::store::SessionState;
 use crate::units::Ticks;
@@ -25,7 +25,7 @@ use crate::units::Ticks;
 const LONGEST_ABSENCE: Duration = Duration::from_secs(6 * 3600);
 
 /// Lets a recording go on.
-pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records) -> Result<(), String> {
+pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<(), String> {
     let known = found.report.borrow().started.filter(|_| found.state == SessionState::Recording);
     let start = match known {
         Some(start) => start,
@@ -36,7 +36,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     };
     let (plan, made) = (found.plan.clone(), Ticks::from_ms(found.report.borrow().duration_ms));
     inner.backing.journal.know(&plan.spec(start));
-    let tape = Tape::new(&plan, inner.backing.journal.clone(), None);
+    let input_log = InputLog::new(&plan, inner.backing.journal.clone(), None);
     let noted = inner.backing.journal.inherited_clock(&plan.sid);
     let anchor = noted.map(|noted| Anchor { noted, now: (inner.settings.boot_clock)() });
     let timebase = Timebase::resume(start, inner.now(), anchor);
@@ -54,26 +54,26 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
             until.is_some_and(|until| until > timebase.now())
         };
         match (whole(replay.await)?, app) {
-            (Replay::Lost(lost), _) => lost.end(commands).await,
+            (Replay::LostJournal(lost), _) => lost.end(commands).await,
             (Replay::Done(replayed), Some(app)) if !absent(replayed.last) || waits(&replayed) => {
-                let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
+                let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
                 Returning::new(rejoin, commands, meanwhile).go_on(*replayed).await;
             }
             (Replay::Done(replayed), app) => {
                 let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
                 let cause = app.map_or_else(|| Cause::Unreached(unserved()), |_| Cause::Away);
                 if replayed.finished.is_some() {
-                    end_with_the_crash(*replayed, tape, commands, cause).await;
+                    end_with_the_crash(*replayed, input_log, commands, cause).await;
                 } else {
                     let now = timebase.now();
                     let unheard = Unheard { began: now, until: now, trouble: None, idle_until: None };
-                    unheard.end(*replayed, tape, commands, cause).await;
+                    unheard.end(*replayed, input_log, commands, cause).await;
                 }
             }
         }
         return Ok(());
     };
-    let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, tape, timebase);
+    let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
     let mut returning = Returning::new(rejoin, commands, meanwhile);
     let replayed = loop {
         tokio::select! {
@@ -86,22 +86,22 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: Found, mut records: Records
     };
     match replayed {
         Replay::Done(replayed) => returning.go_on(*replayed).await,
-        Replay::Lost(lost) => lost.end(returning.into_commands()).await,
+        Replay::LostJournal(lost) => lost.end(returning.into_commands()).await,
     }
     Ok(())
 }
 
 /// The bot was on its way into the channel when the worker died: it is sent off again.
-async fn begin(inner: &Arc<Inner>, found: Found) -> Result<(), String> {
+async fn begin(inner: &Arc<Inner>, found: FoundSession) -> Result<(), String> {
     let plan = found.plan.clone();
     let Some(app) = inner.settings.apps.get(&plan.app) else {
         return Err("this worker does not serve the app any more".into());
     };
-    let tape = Tape::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref());
+    let input_log = InputLog::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref());
     let (source, commands) = Source::of(inner, found);
-    let (desk, uploads) = source.open()?;
+    let (context, uploads) = source.open()?;
     let (enter, entered) = oneshot::channel();
-    Accepted { desk, uploads, tape, commands }.run(Arc::clone(&app.channel), enter).await;
+    Accepted { context, uploads, input_log, commands }.run(Arc::clone(&app.channel), enter).await;
     if let Ok(Err(_)) = entered.await {
         let released = inner.backing.store.resource_release(&plan.resource, &plan.sid).await;
         released.map_err(|error| error.to_string())?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::fault::Explain;
-use crate::session::works::Kept;
+use crate::error_class::Classify;
+use crate::session::pipeline::CheckpointRead;
 use crate::storage::journal::{self, Record};
 use crate::units::{Sid, WallMs};
 
@@ -14,18 +14,18 @@ use crate::units::{Sid, WallMs};
 const READ_AHEAD: usize = 1_024;
 
 /// A record, or why the journal ends before its time.
-pub(super) type Line = Result<Record, Arc<str>>;
+pub(super) type Deliverable = Result<Record, Arc<str>>;
 
 /// The records of one session, in order.
 #[derive(Debug)]
 pub(super) struct Records {
-    first: Option<Line>,
-    rest: mpsc::Receiver<Line>,
+    first: Option<Deliverable>,
+    rest: mpsc::Receiver<Deliverable>,
 }
 
 /// The parts of a log, by session.
 #[derive(Debug, Default)]
-pub(super) struct Parts(BTreeMap<Sid, mpsc::Sender<Line>>);
+pub(super) struct RejoinedParts(BTreeMap<Sid, mpsc::Sender<Deliverable>>);
 
 impl Records {
     /// Wall time of tick 0, if the journal has the beginning.
@@ -35,13 +35,13 @@ impl Records {
         }
         match &self.first {
             Some(Ok(Record::Started { spec })) => Some(spec.start),
-            Some(Ok(Record::Checkpoint { state, .. })) => Kept::start(state).ok(),
+            Some(Ok(Record::Checkpoint { state, .. })) => CheckpointRead::start(state).ok(),
             _ => None,
         }
     }
 
     /// The next record.
-    pub(super) async fn next(&mut self) -> Option<Line> {
+    pub(super) async fn next(&mut self) -> Option<Deliverable> {
         match self.first.take() {
             Some(first) => Some(first),
             None => self.rest.recv().await,
@@ -49,12 +49,12 @@ impl Records {
     }
 
     /// Adds up to `limit` records to `batch`; how many. Zero at the end. Cancelling loses nothing.
-    pub(super) async fn next_many(&mut self, batch: &mut Vec<Line>, limit: usize) -> usize {
+    pub(super) async fn next_many(&mut self, batch: &mut Vec<Deliverable>, limit: usize) -> usize {
         self.rest.recv_many(batch, limit).await
     }
 }
 
-impl Parts {
+impl RejoinedParts {
     /// The part of a session.
     pub(super) fn of(&mut self, sid: Sid) -> Records {
         let (lines, rest) = mpsc::channel(READ_AHEAD);
@@ -67,7 +67,7 @@ impl Parts {
         for record in journal.inherited(&self.0.keys().cloned().collect()) {
             let record = match record {
                 Ok(record) => record,
-                Err(error) if error.fault().retry => {
+                Err(error) if error.error_class().retry => {
                     let text: Arc<str> = error.to_string().into();
                     // Who does not listen any more does not need it.
                     self.0.values().for_each(|part| _ = part.blocking_send(Err(Arc::clone(&text))));

@@ -13,14 +13,14 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::callback::event::LeaveCode;
-use crate::channel::{Channel, ChannelHandle, EndReason, JoinError, JoinRequest, News};
+use crate::channel::{Channel, ChannelHandle, ChannelUpdate, EndReason, JoinError, JoinRequest};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::session::ending::Cause;
-use crate::session::live::{JOIN_PATIENCE, join_request};
+use crate::session::input_log::InputLog;
+use crate::session::live::{JOIN_TIMEOUT, join_request};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
 use crate::session::stall::{StallWatch, Watched};
-use crate::session::tape::Tape;
 use crate::session::timebase::Timebase;
 use crate::session::{IdleRule, Waits};
 use crate::storage::journal::Record;
@@ -45,9 +45,9 @@ pub(super) struct Rejoin {
     request: JoinRequest,
     idle: IdleRule,
     sid: Sid,
-    tape: Tape,
+    input_log: InputLog,
     timebase: Timebase,
-    place: Place,
+    state: BotState,
     /// When this run of the worker took the recording up.
     began: Ticks,
     pause: Duration,
@@ -70,7 +70,7 @@ pub(super) struct Rejoin {
 }
 
 /// Where the bot is.
-enum Place {
+enum BotState {
     Joining(BoxFuture<'static, Result<ChannelHandle, JoinError>>),
     Pausing {
         until: Instant,
@@ -90,10 +90,10 @@ enum Place {
 }
 
 /// What a recording goes on with.
-pub(super) struct Parts {
+pub(super) struct RejoinedParts {
     /// The bot's place, if it is back.
     pub(super) handle: Option<ChannelHandle>,
-    pub(super) tape: Tape,
+    pub(super) input_log: InputLog,
     pub(super) timebase: Timebase,
     /// Packets that were dropped because nobody took them.
     pub(super) dropped: u64,
@@ -104,7 +104,7 @@ pub(super) struct Parts {
 
 /// What the bot's return came to.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum RejoinOutcome {
     /// The recording goes on.
     Back,
     /// No more is held: the core has to take what is there.
@@ -121,19 +121,19 @@ impl Rejoin {
         channel: Arc<dyn Channel>,
         stalls: StallWatch,
         plan: &Plan,
-        tape: Tape,
+        input_log: InputLog,
         timebase: Timebase,
     ) -> Self {
         let request = join_request(plan);
         Self {
-            place: join(&channel, &request),
+            state: join(&channel, &request),
             began: timebase.now(),
             channel,
             stalls,
             request,
             idle: plan.idle,
             sid: plan.sid.clone(),
-            tape,
+            input_log,
             timebase,
             pause: FIRST_PAUSE,
             deadline: Instant::now() + plan.idle.after,
@@ -150,7 +150,7 @@ impl Rejoin {
 
     /// Whether the recording goes on.
     pub(super) const fn is_back(&self) -> bool {
-        matches!(self.place, Place::Back(..))
+        matches!(self.state, BotState::Back(..))
     }
 
     /// When this run of the worker took the recording up.
@@ -160,18 +160,18 @@ impl Rejoin {
 
     /// Until when nobody can have been heard: the bot found nobody in the channel then, or is not in it yet.
     pub(super) fn unheard_until(&self) -> Ticks {
-        match &self.place {
-            Place::Alone { since, .. } => (*since).max(self.last),
+        match &self.state {
+            BotState::Alone { since, .. } => (*since).max(self.last),
             _ => self.timebase.now().max(self.last),
         }
     }
 
     /// What kept the bot out of its channel last.
     pub(super) fn trouble(&self) -> Option<String> {
-        match &self.place {
-            Place::Pausing { failed, .. } => Some(failed.to_string()),
-            Place::Joining(_) => Some(no_answer().to_string()),
-            Place::Alone { .. } | Place::Back(..) | Place::Out => None,
+        match &self.state {
+            BotState::Pausing { failed, .. } => Some(failed.to_string()),
+            BotState::Joining(_) => Some(no_answer().to_string()),
+            BotState::Alone { .. } | BotState::Back(..) | BotState::Out => None,
         }
     }
 
@@ -180,44 +180,44 @@ impl Rejoin {
         self.back
     }
 
-    /// Goes on until something was decided. Cancelling loses nothing. Not to be called after [`Turn::Missed`] or [`Turn::Ended`].
-    pub(super) async fn next(&mut self) -> Turn {
+    /// Goes on until something was decided. Cancelling loses nothing. Not to be called after [`RejoinOutcome::Missed`] or [`RejoinOutcome::Ended`].
+    pub(super) async fn next(&mut self) -> RejoinOutcome {
         loop {
-            match &mut self.place {
-                Place::Joining(attempt) => tokio::select! {
+            match &mut self.state {
+                BotState::Joining(attempt) => tokio::select! {
                     joined = attempt => self.joined(joined),
                     () = sleep_until(self.deadline) => {
-                        return Turn::Missed(Cause::Unreached(no_answer()));
+                        return RejoinOutcome::Missed(Cause::Unreached(no_answer()));
                     }
                 },
-                Place::Pausing { until, failed } => {
+                BotState::Pausing { until, failed } => {
                     sleep_until((*until).min(self.deadline)).await;
                     if *until >= self.deadline {
-                        return Turn::Missed(Cause::Unreached(std::mem::replace(failed, no_answer())));
+                        return RejoinOutcome::Missed(Cause::Unreached(std::mem::replace(failed, no_answer())));
                     }
-                    self.place = join(&self.channel, &self.request);
+                    self.state = join(&self.channel, &self.request);
                 }
-                Place::Alone { handle, .. } => tokio::select! {
+                BotState::Alone { handle, .. } => tokio::select! {
                     biased;
-                    news = handle.news.recv() => if let Some(turn) = self.heard_alone(news) { return turn },
+                    update = handle.updates.recv() => if let Some(turn) = self.heard_alone(update) { return turn },
                     () = sleep_until(self.deadline) => {
-                        return Turn::Missed(if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) });
+                        return RejoinOutcome::Missed(if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) });
                     }
                 },
-                Place::Back(handle, watched) => {
+                BotState::Back(handle, watched) => {
                     if self.held.len() >= MAX_HELD {
                         if !std::mem::replace(&mut self.full, true) {
-                            return Turn::Full;
+                            return RejoinOutcome::Full;
                         }
                         return std::future::pending().await;
                     }
                     tokio::select! {
                         biased;
-                        () = watched.news() => self.hold_stalls(),
-                        news = handle.news.recv() => if let Some(turn) = self.heard(news) { return turn },
+                        () = watched.changed() => self.hold_stalls(),
+                        update = handle.updates.recv() => if let Some(turn) = self.heard(update) { return turn },
                     }
                 }
-                Place::Out => return std::future::pending().await,
+                BotState::Out => return std::future::pending().await,
             }
         }
     }
@@ -225,29 +225,32 @@ impl Rejoin {
     /// Changes who is recorded, from here on.
     pub(super) fn select(&mut self, selection: Selection) {
         self.request.selection = selection.clone();
-        match &self.place {
-            Place::Alone { handle, .. } => {
+        match &self.state {
+            BotState::Alone { handle, .. } => {
                 handle.selection.send_replace(selection);
             }
-            Place::Back(handle, _) => {
+            BotState::Back(handle, _) => {
                 handle.selection.send_replace(selection.clone());
                 self.hold(Instant::now(), Input::Select(selection));
             }
-            Place::Joining(_) | Place::Pausing { .. } | Place::Out => {}
+            BotState::Joining(_) | BotState::Pausing { .. } | BotState::Out => {}
         }
     }
 
     /// Leaves the channel; what had arrived is held. The present, if the recording went on until now.
     pub(super) fn leave(&mut self) -> Option<Ticks> {
         self.hold_stalls();
-        let Place::Back(mut handle, _) = std::mem::replace(&mut self.place, Place::Out) else { return None };
-        handle.news.close();
-        while let Ok((arrival, news)) = handle.news.try_recv() {
-            match news {
-                News::Input(input) => self.hold(arrival, input),
-                News::Down { since } => self.hold_down(arrival, since),
-                News::Unheard { uid, since } => self.hold_unheard(arrival, uid, since),
-                News::Outside { .. } | News::Inside | News::Dropped(_) | News::Ended(_) => {}
+        let BotState::Back(mut handle, _) = std::mem::replace(&mut self.state, BotState::Out) else { return None };
+        handle.updates.close();
+        while let Ok((arrival, update)) = handle.updates.try_recv() {
+            match update {
+                ChannelUpdate::Input(input) => self.hold(arrival, input),
+                ChannelUpdate::Down { since } => self.hold_down(arrival, since),
+                ChannelUpdate::Unheard { uid, since } => self.hold_unheard(arrival, uid, since),
+                ChannelUpdate::Outside { .. }
+                | ChannelUpdate::Inside
+                | ChannelUpdate::Dropped(_)
+                | ChannelUpdate::Ended(_) => {}
             }
         }
         Some(self.timebase.now().max(self.last))
@@ -268,7 +271,7 @@ impl Rejoin {
     /// Nobody was there since `since` when the worker died: what is left of the idle time counts, once the bot has looked around.
     pub(super) fn idle_since(&mut self, since: Ticks) {
         self.idle_until = Some(since + Ticks::from_duration(self.idle.after));
-        if let Place::Alone { since, .. } = &self.place {
+        if let BotState::Alone { since, .. } = &self.state {
             self.deadline = self.deadline.min(self.end_of_idle(self.timebase.instant(*since)));
         }
     }
@@ -285,60 +288,60 @@ impl Rejoin {
     }
 
     /// What a recording goes on with.
-    pub(super) fn into_parts(self) -> Parts {
-        let handle = match self.place {
-            Place::Back(handle, _) => Some(handle),
+    pub(super) fn into_parts(self) -> RejoinedParts {
+        let handle = match self.state {
+            BotState::Back(handle, _) => Some(handle),
             _ => None,
         };
-        let Self { tape, timebase, dropped, waits, deleted, .. } = self;
-        Parts { handle, tape, timebase, dropped, waits, deleted }
+        let Self { input_log, timebase, dropped, waits, deleted, .. } = self;
+        RejoinedParts { handle, input_log, timebase, dropped, waits, deleted }
     }
 
     fn joined(&mut self, joined: Result<ChannelHandle, JoinError>) {
-        self.place = match joined {
+        self.state = match joined {
             Ok(handle) => {
                 handle.selection.send_replace(self.request.selection.clone());
                 self.deadline = self.end_of_idle(Instant::now());
                 let (since, presence) = (self.timebase.now(), Presence::default());
-                Place::Alone { handle, since, presence, unheeded: Vec::new() }
+                BotState::Alone { handle, since, presence, unheeded: Vec::new() }
             }
             Err(failed) => {
                 tracing::warn!(sid = %self.sid, "the bot is not back in its channel yet: {failed}");
                 let until = Instant::now() + self.pause;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                Place::Pausing { until, failed }
+                BotState::Pausing { until, failed }
             }
         };
     }
 
     /// News while nobody keeps the recording alive.
-    fn heard_alone(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
-        let input = match news {
-            Some((arrival, News::Input(input))) => TimedInput { at: self.timebase.ticks(arrival), input },
-            Some((arrival, News::Down { since })) => {
+    fn heard_alone(&mut self, update: Option<(Instant, ChannelUpdate)>) -> Option<RejoinOutcome> {
+        let input = match update {
+            Some((arrival, ChannelUpdate::Input(input))) => TimedInput { at: self.timebase.ticks(arrival), input },
+            Some((arrival, ChannelUpdate::Down { since })) => {
                 let at = self.timebase.ticks(arrival);
                 TimedInput { at, input: Input::ChannelLost { since: self.timebase.ticks(since).min(at) } }
             }
-            Some((arrival, News::Unheard { uid, since })) => {
+            Some((arrival, ChannelUpdate::Unheard { uid, since })) => {
                 let at = self.timebase.ticks(arrival);
                 TimedInput { at, input: Input::Unheard { uid, since: self.timebase.ticks(since).min(at) } }
             }
-            Some((_, News::Outside { deleted })) => {
+            Some((_, ChannelUpdate::Outside { deleted })) => {
                 (self.waits, self.deleted) = (Waits::Outside, deleted);
                 return None;
             }
-            Some((_, News::Inside)) => {
+            Some((_, ChannelUpdate::Inside)) => {
                 self.waits = Waits::Inside;
                 return None;
             }
-            Some((_, News::Dropped(count))) => {
+            Some((_, ChannelUpdate::Dropped(count))) => {
                 self.dropped += count;
                 return None;
             }
-            Some((_, News::Ended(reason))) => return Some(Turn::Missed(Cause::Channel(reason))),
-            None => return Some(Turn::Missed(Cause::Channel(EndReason::Unreachable))),
+            Some((_, ChannelUpdate::Ended(reason))) => return Some(RejoinOutcome::Missed(Cause::Channel(reason))),
+            None => return Some(RejoinOutcome::Missed(Cause::Channel(EndReason::Unreachable))),
         };
-        let Place::Alone { presence, unheeded, .. } = &mut self.place else { return None };
+        let BotState::Alone { presence, unheeded, .. } = &mut self.state else { return None };
         presence.observe(input.at, &input.input);
         unheeded.push(input);
         let goes_on = !presence.is_idle(self.idle.kind) || unheeded.len() >= MAX_UNHEEDED;
@@ -346,51 +349,51 @@ impl Rejoin {
     }
 
     /// Somebody is there: tells the journal, with all that came before.
-    fn come_back(&mut self) -> Turn {
-        if let Place::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.place, Place::Out) {
+    fn come_back(&mut self) -> RejoinOutcome {
+        if let BotState::Alone { handle, since, unheeded, .. } = std::mem::replace(&mut self.state, BotState::Out) {
             let watched = self.stalls.watch(Arc::clone(&handle.media));
-            self.place = Place::Back(handle, watched);
+            self.state = BotState::Back(handle, watched);
             self.deleted = false;
             self.back = Some(since.max(self.last));
             self.hold_at(since, Input::WorkerRestarted);
             self.hold_at(since, Input::Select(self.request.selection.clone()));
             unheeded.into_iter().for_each(|input| self.hold_at(input.at, input.input));
         }
-        Turn::Back
+        RejoinOutcome::Back
     }
 
-    fn heard(&mut self, news: Option<(Instant, News)>) -> Option<Turn> {
+    fn heard(&mut self, update: Option<(Instant, ChannelUpdate)>) -> Option<RejoinOutcome> {
         self.hold_stalls();
-        let reason = match news {
-            Some((arrival, News::Down { since })) => {
+        let reason = match update {
+            Some((arrival, ChannelUpdate::Down { since })) => {
                 self.hold_down(arrival, since);
                 return None;
             }
-            Some((arrival, News::Input(input))) => {
+            Some((arrival, ChannelUpdate::Input(input))) => {
                 self.hold(arrival, input);
                 return None;
             }
-            Some((arrival, News::Unheard { uid, since })) => {
+            Some((arrival, ChannelUpdate::Unheard { uid, since })) => {
                 self.hold_unheard(arrival, uid, since);
                 return None;
             }
-            Some((_, News::Outside { deleted })) => {
+            Some((_, ChannelUpdate::Outside { deleted })) => {
                 (self.waits, self.deleted) = (Waits::Outside, deleted);
                 return None;
             }
-            Some((_, News::Inside)) => {
+            Some((_, ChannelUpdate::Inside)) => {
                 self.waits = Waits::Inside;
                 return None;
             }
-            Some((_, News::Dropped(count))) => {
+            Some((_, ChannelUpdate::Dropped(count))) => {
                 self.dropped += count;
                 return None;
             }
-            Some((_, News::Ended(reason))) => reason,
+            Some((_, ChannelUpdate::Ended(reason))) => reason,
             None => EndReason::Unreachable,
         };
         let at = self.leave()?;
-        Some(Turn::Ended(at, Cause::Channel(reason)))
+        Some(RejoinOutcome::Ended(at, Cause::Channel(reason)))
     }
 
     fn hold(&mut self, arrival: Instant, input: Input) {
@@ -409,7 +412,7 @@ impl Rejoin {
 
     /// What this worker did not hear because it stood still or was too slow.
     fn hold_stalls(&mut self) {
-        let Place::Back(_, watched) = &self.place else { return };
+        let BotState::Back(_, watched) = &self.state else { return };
         for stall in watched.stalls() {
             let from = self.timebase.ticks(stall.from);
             self.timebase.suspended(stall.suspended);
@@ -422,20 +425,20 @@ impl Rejoin {
     fn hold_at(&mut self, at: Ticks, input: Input) {
         self.last = self.last.max(at);
         let input = TimedInput { at: self.last, input };
-        self.tape.append(&Record::Input { sid: self.sid.clone(), input: input.clone() });
+        self.input_log.append(&Record::Input { sid: self.sid.clone(), input: input.clone() });
         self.held.push(input);
     }
 }
 
-fn join(channel: &Arc<dyn Channel>, request: &JoinRequest) -> Place {
+fn join(channel: &Arc<dyn Channel>, request: &JoinRequest) -> BotState {
     let (channel, request) = (Arc::clone(channel), request.clone());
     let attempt = async move {
-        match timeout(JOIN_PATIENCE, channel.join(request)).await {
+        match timeout(JOIN_TIMEOUT, channel.join(request)).await {
             Ok(joined) => joined,
             Err(_) => Err(no_answer()),
         }
     };
-    Place::Joining(attempt.boxed())
+    BotState::Joining(attempt.boxed())
 }
 
 fn no_answer() -> JoinError {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::found::Found;
-use super::records::{Line, Records};
+use super::found::FoundSession;
+use super::records::{Deliverable, Records};
 use crate::callback::event::EventKey;
 use crate::recording::{Input, Spec, TimedInput};
-use crate::session::live::{Command, Desk, begun};
+use crate::session::live::{Command, SessionContext, begun};
+use crate::session::pipeline::{CheckpointRead, Pipeline, Position};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
 use crate::session::running::feed;
 use crate::session::sessions::Inner;
-use crate::session::works::{Kept, Position, Works};
 use crate::session::{IdleKind, Report, ending, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
@@ -25,7 +25,7 @@ use crate::units::{EventType, Ticks, WallMs};
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
 const BATCH: usize = 64;
 /// How long a recording waits for a bucket that can't be asked what it holds, where the journal may know less than it.
-const BUCKET_PATIENCE: Duration = Duration::from_secs(600);
+const BUCKET_TIMEOUT: Duration = Duration::from_secs(600);
 /// How far apart two questions to it are.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Nothing that ends this much and a segment behind the journal's end can have been confirmed, if the worker died where the journal ends.
@@ -35,7 +35,7 @@ const RECORDER_STARTED: EventKey = EventKey::Once(EventType::RecorderStarted);
 
 /// A recording as its journal has it.
 pub(super) struct Replayed {
-    pub(super) works: Works,
+    pub(super) pipeline: Pipeline,
     pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) presence: Presence,
     /// Arrival of the last input.
@@ -69,7 +69,7 @@ impl Meanwhile {
     }
 
     /// Fresh credentials came.
-    pub(super) fn rekey(&mut self, bucket: Bucket) {
+    pub(super) fn update_credentials(&mut self, bucket: Bucket) {
         let before = self.bucket.as_ref().map_or(0, |(_, count)| *count);
         self.bucket = Some((bucket, before + 1));
     }
@@ -87,20 +87,20 @@ pub(super) struct Source {
 pub(super) enum Replay {
     Done(Box<Replayed>),
     /// Neither the journal nor the store knows when it began: nothing of it was recorded.
-    Lost(Lost),
+    LostJournal(LostJournal),
 }
 
 /// What a replay begins with.
 enum Beginning {
     Spec(Spec),
-    Kept(Box<Kept>),
+    CheckpointRead(Box<CheckpointRead>),
     /// What the store knows; the journal does not have the beginning, and this may be the first record that it has.
     Known(Spec, Option<Record>),
 }
 
 /// A recording without its journal.
-pub(super) struct Lost {
-    desk: Box<Desk>,
+pub(super) struct LostJournal {
+    context: Box<SessionContext>,
     queue: UploadQueue,
     confirmations: mpsc::Receiver<UploadReport>,
 }
@@ -113,18 +113,18 @@ pub(super) async fn replay(
 ) -> Result<Replay, String> {
     let confirmed = source.inner.backing.journal.stored(&source.plan.sid);
     let now = source.inner.now();
-    let (desk, (queue, confirmations)) = source.open()?;
+    let (context, (queue, confirmations)) = source.open()?;
     let known = |first| {
-        let start = desk.report.borrow().started;
-        start.map(|start| Beginning::Known(desk.plan.spec(start), first))
+        let start = context.report.borrow().started;
+        start.map(|start| Beginning::Known(context.plan.spec(start), first))
     };
     let begun = match records.next().await {
         Some(Ok(Record::Started { spec })) => Some(Beginning::Spec(spec)),
-        Some(Ok(Record::Checkpoint { state, .. })) => match Kept::read(&state) {
-            Ok(kept) => Some(Beginning::Kept(Box::new(kept))),
+        Some(Ok(Record::Checkpoint { state, .. })) => match CheckpointRead::read(&state) {
+            Ok(kept) => Some(Beginning::CheckpointRead(Box::new(kept))),
             Err(error) if error.is_foreign() => return Err(error.to_string()),
             Err(error) => {
-                tracing::error!(sid = %desk.plan.sid, "{error}");
+                tracing::error!(sid = %context.plan.sid, "{error}");
                 known(None)
             }
         },
@@ -132,28 +132,28 @@ pub(super) async fn replay(
         Some(Ok(first)) => known(Some(first)),
         None => known(None),
     };
-    let (works, position, first) = match begun {
-        Some(Beginning::Spec(spec)) => (Works::new(desk, spec, queue), Position::default(), None),
-        Some(Beginning::Kept(kept)) => {
-            let (works, position) = Works::go_on(desk, queue, *kept);
-            (works, position, None)
+    let (pipeline, position, first) = match begun {
+        Some(Beginning::Spec(spec)) => (Pipeline::new(context, spec, queue), Position::default(), None),
+        Some(Beginning::CheckpointRead(kept)) => {
+            let (pipeline, position) = Pipeline::go_on(context, queue, *kept);
+            (pipeline, position, None)
         }
         Some(Beginning::Known(spec, first)) => {
             tracing::error!(sid = %spec.sid, "the journal does not have the beginning of this recording");
-            (Works::new(desk, spec, queue), Position::default(), Some(first))
+            (Pipeline::new(context, spec, queue), Position::default(), Some(first))
         }
         None => {
-            queue.resume(desk.spool.list().await.map_err(|error| error.to_string())?);
-            return Ok(Replay::Lost(Lost { desk: Box::new(desk), queue, confirmations }));
+            queue.resume(context.spool.list().await.map_err(|error| error.to_string())?);
+            return Ok(Replay::LostJournal(LostJournal { context: Box::new(context), queue, confirmations }));
         }
     };
     let Position { presence, last, finished, down } = position;
     let nobody_since = None;
     let mut replayed =
-        Replayed { works, confirmations, presence, last, finished, down, nobody_since, meanwhile, rekeyed: 0 };
+        Replayed { pipeline, confirmations, presence, last, finished, down, nobody_since, meanwhile, rekeyed: 0 };
     let mut ended = replayed.begin(confirmed).await?;
     let lost = first.is_some();
-    if lost || replayed.works.needs_bucket() {
+    if lost || replayed.pipeline.needs_bucket() {
         ended = ended.or(replayed.wait_for_bucket().await?);
     }
     if let Some(first) = first {
@@ -165,7 +165,7 @@ pub(super) async fn replay(
     }
     replayed.finished = replayed.finished.or(ended);
     if replayed.finished.is_none() {
-        replayed.nobody_since = replayed.works.vouch_since(replayed.last, lost);
+        replayed.nobody_since = replayed.pipeline.vouch_since(replayed.last, lost);
     }
     replayed.take_credentials();
     Ok(Replay::Done(Box::new(replayed)))
@@ -173,43 +173,43 @@ pub(super) async fn replay(
 
 impl Source {
     /// What the store knows of a recording, and who commands it.
-    pub(super) fn of(inner: &Arc<Inner>, found: Found) -> (Self, mpsc::Receiver<Command>) {
-        let Found { plan, report, commands, sealed, .. } = found;
+    pub(super) fn of(inner: &Arc<Inner>, found: FoundSession) -> (Self, mpsc::Receiver<Command>) {
+        let FoundSession { plan, report, commands, sealed, .. } = found;
         (Self { inner: Arc::clone(inner), plan, report, sealed }, commands)
     }
 
     /// Opens spool and bucket.
-    pub(super) fn open(self) -> Result<(Desk, (UploadQueue, mpsc::Receiver<UploadReport>)), String> {
+    pub(super) fn open(self) -> Result<(SessionContext, (UploadQueue, mpsc::Receiver<UploadReport>)), String> {
         let Self { inner, plan, report, sealed } = self;
         let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
         let (destination, abilities) = sealed::open(&inner.backing.sealer, &sealed)
             .map_err(|error| format!("the keys of its bucket can't be read: {error}"))?;
-        let desk = inner.desk(plan, report).map_err(|error| error.to_string())?;
-        let app = inner.settings.apps.get(&desk.plan.app);
+        let context = inner.context(plan, report).map_err(|error| error.to_string())?;
+        let app = inner.settings.apps.get(&context.plan.app);
         let bucket = endpoint::connect(app, &destination, inner.backing.uploader.destinations());
         bucket.learn(abilities);
-        let uploads = inner.backing.uploader.spawn(bucket, desk.spool.clone());
-        Ok((desk, uploads))
+        let uploads = inner.backing.uploader.spawn(bucket, context.spool.clone());
+        Ok((context, uploads))
     }
 }
 
-impl Lost {
+impl LostJournal {
     /// Uploads what the spool holds, and says that the rest is lost.
     pub(super) async fn end(self, commands: mpsc::Receiver<Command>) {
-        ending::lost(*self.desk, self.queue, self.confirmations, commands).await;
+        ending::lost(*self.context, self.queue, self.confirmations, commands).await;
     }
 }
 
 impl Replayed {
     /// Where the recording ends if nothing follows: what an earlier run has said to be made is not taken back.
     pub(super) fn end(&self) -> Ticks {
-        let known = || self.last.max(Ticks::from_ms(self.works.report().duration_ms)).max(self.works.fixed_end());
+        let known = || self.last.max(Ticks::from_ms(self.pipeline.report().duration_ms)).max(self.pipeline.fixed_end());
         self.finished.unwrap_or_else(known)
     }
 
     /// Since when nobody was there, if nobody was.
     pub(super) fn idle_since(&self) -> Option<Ticks> {
-        let kind = self.works.desk().plan.idle.kind;
+        let kind = self.pipeline.context().plan.idle.kind;
         self.presence.is_idle(kind).then(|| match kind {
             IdleKind::NoMember => self.presence.last_left(),
             // Whoever published last, nothing has come since the last input.
@@ -220,18 +220,18 @@ impl Replayed {
     /// Nobody was heard until `to`: where nobody knows who was to be, that is missing of nobody knows whom.
     pub(super) fn unheard_until(&mut self, to: Ticks) {
         if let Some(from) = self.nobody_since.take() {
-            self.works.unheard(from, to);
+            self.pipeline.unheard(from, to);
         }
     }
 
     /// Feeds what was held while the journal was replayed.
     pub(super) async fn feed(&mut self, held: Vec<TimedInput>) -> Result<(), SpoolError> {
         let packets = held.iter().filter(|input| matches!(input.input, Input::Packet(_))).count();
-        self.works.desk().meters.packets_received(packets as u64);
+        self.pipeline.context().metrics.packets_received(packets as u64);
         let mut held = held.into_iter().peekable();
         while held.peek().is_some() {
             held.by_ref().take(BATCH).for_each(|input| self.push(input));
-            self.works.ship().await?;
+            self.pipeline.ship().await?;
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Replayed {
 
     /// Takes up what earlier runs left besides the journal; where the recording ends, if the bucket has its end.
     async fn begin(&mut self, confirmed: Vec<StoredObject>) -> Result<Option<Ticks>, String> {
-        self.works.make_again(confirmed).await.map_err(|error| error.to_string())
+        self.pipeline.replay(confirmed).await.map_err(|error| error.to_string())
     }
 
     /// Everything before `first` is lost; without one, all that an earlier run has said to be made.
@@ -249,7 +249,7 @@ impl Replayed {
             Some(Record::Finished { at, .. }) => *at,
             _ => self.end(),
         };
-        self.works.vouch_before(at);
+        self.pipeline.vouch_before(at);
         self.push(TimedInput { at, input: Input::InputsLost { from: Ticks::ZERO } });
         match first {
             Some(Record::Input { input, .. }) => self.push(input),
@@ -260,19 +260,19 @@ impl Replayed {
 
     /// Whether the worker may have gone on after the journal's end: the log says so, or there was time for it.
     fn may_lack_its_end(&self, now: WallMs) -> bool {
-        let present = Ticks::from_ms(now.0.saturating_sub(self.works.start().0));
-        self.may_lack(self.last, present) || self.works.is_anybody_heard_after(self.last)
+        let present = Ticks::from_ms(now.0.saturating_sub(self.pipeline.start().0));
+        self.may_lack(self.last, present) || self.pipeline.is_anybody_heard_after(self.last)
     }
 
     /// The same of an earlier run, whose journal ends at `last`; the next one was back at `until`.
     fn may_lack(&self, last: Ticks, until: Ticks) -> bool {
-        let segment = self.works.desk().plan.segment.ticks();
+        let segment = self.pipeline.context().plan.segment.ticks();
         until - last.min(until) > Ticks::from_duration(UNKNOWN_AFTER) + segment
-            || self.works.is_anybody_heard_within(last, until)
+            || self.pipeline.is_anybody_heard_within(last, until)
     }
 
     /// Whether something before one of these lines is lost, or may be.
-    fn is_poor(&self, lines: &[Line]) -> bool {
+    fn is_poor(&self, lines: &[Deliverable]) -> bool {
         let mut last = self.last;
         lines.iter().any(|line| {
             let Ok(Record::Input { input: TimedInput { at, input }, .. }) = line else { return false };
@@ -289,32 +289,32 @@ impl Replayed {
     /// The journal may know less than the bucket: waits until the bucket says what it holds. While more is recorded, for
     /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. One with a second bucket waits no longer than until that is used. Where the recording ends, if the bucket has its end.
     async fn wait_for_bucket(&mut self) -> Result<Option<Ticks>, String> {
-        if !self.works.is_bucket_unasked() {
-            self.works.tell_that_nobody_knows().await;
+        if !self.pipeline.is_bucket_unasked() {
+            self.pipeline.emit_unknown_tail().await;
             return Ok(None);
         }
-        let backup = self.works.desk().backup.as_ref().map(|means| means.settings.after);
-        let until = Instant::now() + backup.map_or(BUCKET_PATIENCE, |after| after.min(BUCKET_PATIENCE));
-        self.works.tell_that_it_waits().await;
+        let backup = self.pipeline.context().backup.as_ref().map(|means| means.settings.after);
+        let until = Instant::now() + backup.map_or(BUCKET_TIMEOUT, |after| after.min(BUCKET_TIMEOUT));
+        self.pipeline.emit_waiting().await;
         loop {
             tokio::select! {
                 () = sleep(ASK_EVERY) => {}
                 Ok(()) = self.meanwhile.changed() => {}
-                Some(news) = self.confirmations.recv() => {
-                    self.works.uploaded(news).await.map_err(|error| error.to_string())?;
+                Some(events) = self.confirmations.recv() => {
+                    self.pipeline.uploaded(events).await.map_err(|error| error.to_string())?;
                     continue;
                 }
             }
             self.take_credentials();
-            let (answered, ended) = self.works.ask_bucket().await.map_err(|error| error.to_string())?;
+            let (answered, ended) = self.pipeline.ask_bucket().await.map_err(|error| error.to_string())?;
             if answered {
-                self.works.wait_is_over();
+                self.pipeline.wait_is_over();
                 return Ok(ended);
             }
-            self.works.look_at_wait();
+            self.pipeline.look_at_wait();
             let Meanwhile { full, stopped, .. } = *self.meanwhile.borrow();
             if (backup.is_some() || !stopped) && (full || Instant::now() >= until) {
-                self.works.wait_no_longer().await;
+                self.pipeline.wait_no_longer().await;
                 return Ok(None);
             }
         }
@@ -326,14 +326,14 @@ impl Replayed {
         let fresh = self.meanwhile.borrow_and_update().bucket.clone().filter(|(_, count)| *count > known);
         if let Some((bucket, count)) = fresh {
             self.rekeyed = count;
-            self.works.use_bucket(bucket);
+            self.pipeline.use_bucket(bucket);
         }
     }
 
     /// Feeds the journal. Where the recording ends, if the bucket had to be asked and has its end.
     async fn run(&mut self, records: &mut Records) -> Result<Option<Ticks>, String> {
-        if !self.works.told().knows(&RECORDER_STARTED) {
-            begun(&mut self.works).await;
+        if !self.pipeline.event_dedup().knows(&RECORDER_STARTED) {
+            begun(&mut self.pipeline).await;
         }
         let (mut batch, mut ended) = (Vec::with_capacity(BATCH), None);
         while self.finished.is_none() {
@@ -346,11 +346,11 @@ impl Replayed {
                         ended = ended.or(self.wait_for_bucket().await?);
                     }
                     batch.drain(..).try_for_each(|line| self.take(line))?;
-                    self.works.ship().await.map_err(|error| error.to_string())?;
+                    self.pipeline.ship().await.map_err(|error| error.to_string())?;
                     tokio::task::yield_now().await;
                 }
-                Some(news) = self.confirmations.recv() => {
-                    self.works.uploaded(news).await.map_err(|error| error.to_string())?;
+                Some(events) = self.confirmations.recv() => {
+                    self.pipeline.uploaded(events).await.map_err(|error| error.to_string())?;
                 }
             }
         }
@@ -358,7 +358,7 @@ impl Replayed {
     }
 
     /// What follows the end is of a run that did not know of it yet.
-    fn take(&mut self, line: Line) -> Result<(), String> {
+    fn take(&mut self, line: Deliverable) -> Result<(), String> {
         match line.map_err(|error| error.to_string())? {
             _ if self.finished.is_some() => {}
             Record::Input { input, .. } => self.push(input),
@@ -380,6 +380,6 @@ impl Replayed {
             Input::ChannelUp | Input::WorkerRestarted => self.down = false,
             _ => {}
         }
-        feed(&mut self.works, &mut self.presence, input);
+        feed(&mut self.pipeline, &mut self.presence, input);
     }
 }

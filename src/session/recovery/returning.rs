@@ -3,15 +3,15 @@
 
 use tokio::sync::{mpsc, watch};
 
-use super::rejoin::{Rejoin, Turn};
+use super::rejoin::{Rejoin, RejoinOutcome};
 use super::replay::{Meanwhile, Replayed};
 use super::unheard::Unheard;
 use crate::callback::event::LeaveCode;
 use crate::session::State;
 use crate::session::ending::{Cause, Ending};
+use crate::session::input_log::InputLog;
 use crate::session::live::Command;
 use crate::session::running::{Running, finish};
-use crate::session::tape::Tape;
 use crate::storage::SpoolError;
 use crate::units::Ticks;
 
@@ -66,14 +66,14 @@ impl Returning {
         }
         tokio::select! {
             turn = self.rejoin.next() => match turn {
-                Turn::Back => {}
-                Turn::Full => self.meanwhile.send_modify(|now| now.full = true),
-                Turn::Missed(cause) => self.decision = Some(Decision::Unheard(self.unheard(), cause)),
-                Turn::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
+                RejoinOutcome::Back => {}
+                RejoinOutcome::Full => self.meanwhile.send_modify(|now| now.full = true),
+                RejoinOutcome::Missed(cause) => self.decision = Some(Decision::Unheard(self.unheard(), cause)),
+                RejoinOutcome::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
             },
             command = self.commands.recv() => match command {
                 Some(Command::Select(selection)) => self.rejoin.select(selection),
-                Some(Command::Rekey(bucket)) => self.meanwhile.send_modify(|now| now.rekey(bucket)),
+                Some(Command::Rekey(bucket)) => self.meanwhile.send_modify(|now| now.update_credentials(bucket)),
                 // While the journal is replayed the report is as an earlier run left it.
                 Some(Command::Look(_) | Command::Misfit(_)) => {}
                 Some(Command::Stop(code)) => self.stop(code),
@@ -93,7 +93,9 @@ impl Returning {
     async fn attend_decided(&mut self) {
         loop {
             match self.commands.recv().await {
-                Some(Command::Rekey(bucket)) => return self.meanwhile.send_modify(|now| now.rekey(bucket)),
+                Some(Command::Rekey(bucket)) => {
+                    return self.meanwhile.send_modify(|now| now.update_credentials(bucket));
+                }
                 Some(Command::HandOver) => return self.decision = Some(Decision::HandOver),
                 Some(Command::Select(_) | Command::Look(_) | Command::Misfit(_) | Command::Stop(_)) => {}
                 None => std::future::pending().await,
@@ -106,8 +108,8 @@ impl Returning {
         if replayed.finished.is_some() {
             // An earlier run ended it, and did not come to say so in the store.
             self.rejoin.leave();
-            let (tape, cause) = (self.rejoin.into_parts().tape, Cause::Left(LeaveCode::Interrupted));
-            return end_with_the_crash(replayed, tape, self.commands, cause).await;
+            let (input_log, cause) = (self.rejoin.into_parts().input_log, Cause::Left(LeaveCode::Interrupted));
+            return end_with_the_crash(replayed, input_log, self.commands, cause).await;
         }
         self.rejoin.not_before(replayed.last);
         if let Some(since) = replayed.idle_since() {
@@ -123,29 +125,29 @@ impl Returning {
         let Self { rejoin, commands, decision, .. } = self;
         let idle_until = rejoin.idle_until();
         let parts = rejoin.into_parts();
-        replayed.works.desk().meters.packets_dropped(parts.dropped);
-        replayed.works.note(|report| report.packets_dropped += parts.dropped);
+        replayed.pipeline.context().metrics.packets_dropped(parts.dropped);
+        replayed.pipeline.note(|report| report.packets_dropped += parts.dropped);
         match decision {
             None => {}
             Some(Decision::HandOver) => {
-                parts.tape.finish().await;
-                return replayed.works.desk().settle().await;
+                parts.input_log.finish().await;
+                return replayed.pipeline.context().settle().await;
             }
             Some(Decision::At(at, cause)) => {
-                finish(&mut replayed.works, parts.tape, at.max(replayed.last)).await;
+                finish(&mut replayed.pipeline, parts.input_log, at.max(replayed.last)).await;
                 return end(replayed, commands, cause).await;
             }
             Some(Decision::Unheard(unheard, cause)) => {
                 // A stop may have come before the journal said that nobody was there.
                 let unheard = Unheard { idle_until: unheard.idle_until.or(idle_until), ..unheard };
-                return unheard.end(replayed, parts.tape, commands, cause).await;
+                return unheard.end(replayed, parts.input_log, commands, cause).await;
             }
         }
         let handle = parts.handle.expect("what is not decided otherwise is back in its channel");
-        let Replayed { works, confirmations, presence, last, down, .. } = replayed;
-        works.note(|report| report.state = if down { State::Recovering } else { State::Recording });
-        tracing::info!(sid = %works.desk().plan.sid, "a recording of an earlier run goes on");
-        let running = Running::new(works, confirmations, handle, parts.tape, commands, parts.timebase);
+        let Replayed { pipeline, confirmations, presence, last, down, .. } = replayed;
+        pipeline.note(|report| report.state = if down { State::Recovering } else { State::Recording });
+        tracing::info!(sid = %pipeline.context().plan.sid, "a recording of an earlier run goes on");
+        let running = Running::new(pipeline, confirmations, handle, parts.input_log, commands, parts.timebase);
         running.go_on(presence, last).waiting(parts.waits, parts.deleted).run().await;
     }
 
@@ -154,7 +156,7 @@ impl Returning {
         while !self.is_decided() && !self.rejoin.is_back() {
             tokio::select! {
                 () = self.attend() => {}
-                Some(news) = replayed.confirmations.recv() => replayed.works.uploaded(news).await?,
+                Some(events) = replayed.confirmations.recv() => replayed.pipeline.uploaded(events).await?,
             }
         }
         replayed.take_credentials();
@@ -162,7 +164,7 @@ impl Returning {
             replayed.unheard_until(back);
         }
         if let Some(back) = self.rejoin.back_since().filter(|_| !self.is_decided()) {
-            replayed.works.failed_over(replayed.last, back).await;
+            replayed.pipeline.failed_over(replayed.last, back).await;
         }
         loop {
             let held = self.rejoin.take_held();
@@ -179,7 +181,7 @@ impl Returning {
             }
         }
         if !self.is_decided() {
-            replayed.works.caught_up().await?;
+            replayed.pipeline.caught_up().await?;
         }
         Ok(())
     }
@@ -202,22 +204,22 @@ impl Returning {
 /// Ends a recording that an earlier run ended, where that run did.
 pub(super) async fn end_with_the_crash(
     mut replayed: Replayed,
-    tape: Tape,
+    input_log: InputLog,
     commands: mpsc::Receiver<Command>,
     cause: Cause,
 ) {
     let at = replayed.end();
     if replayed.finished.is_some() {
         // The journal has it, or the bucket.
-        replayed.works.finish(at);
+        replayed.pipeline.finish(at);
     } else {
-        finish(&mut replayed.works, tape, at).await;
+        finish(&mut replayed.pipeline, input_log, at).await;
     }
     end(replayed, commands, cause).await;
 }
 
 /// Does what is left to be done of a recording whose timeline has ended.
 pub(super) async fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) {
-    let Replayed { works, confirmations, presence, .. } = replayed;
-    Ending { works, confirmations, commands, presence }.run(cause).await;
+    let Replayed { pipeline, confirmations, presence, .. } = replayed;
+    Ending { pipeline, confirmations, commands, presence }.run(cause).await;
 }

@@ -11,9 +11,9 @@ use super::returning::end;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, LeaveCode, Module, RecordingEvent};
 use crate::recording::{Input, TimedInput};
 use crate::session::ending::Cause;
+use crate::session::input_log::InputLog;
 use crate::session::live::Command;
 use crate::session::running::finish;
-use crate::session::tape::Tape;
 use crate::storage::journal::Record;
 use crate::store::SessionUpdate;
 use crate::units::Ticks;
@@ -36,13 +36,13 @@ impl Unheard {
     pub(super) async fn end(
         self,
         mut replayed: Replayed,
-        mut tape: Tape,
+        mut input_log: InputLog,
         commands: mpsc::Receiver<Command>,
         cause: Cause,
     ) {
         let (last, known) = (replayed.last, replayed.end());
         let stopped = matches!(cause, Cause::Left(LeaveCode::Stopped));
-        let patience = Ticks::from_duration(replayed.works.desk().plan.idle.after);
+        let patience = Ticks::from_duration(replayed.pipeline.context().plan.idle.after);
         let until = match self.idle_until {
             _ if stopped => self.until,
             Some(idle_until) if cause.is_idle() => idle_until,
@@ -55,21 +55,21 @@ impl Unheard {
             inputs.push(TimedInput { at: began, input: Input::ChannelLost { since: began } });
         }
         for input in inputs {
-            let sid = replayed.works.desk().plan.sid.clone();
-            tape.append(&Record::Input { sid, input: input.clone() });
+            let sid = replayed.pipeline.context().plan.sid.clone();
+            input_log.append(&Record::Input { sid, input: input.clone() });
             replayed.push(input);
         }
         replayed.unheard_until(until);
-        replayed.works.failed_over(last, until).await;
+        replayed.pipeline.failed_over(last, until).await;
         if stopped && self.idle_until.is_none() {
-            self.tell(&mut replayed, began, until).await;
+            self.emit(&mut replayed, began, until).await;
         }
-        finish(&mut replayed.works, tape, until).await;
+        finish(&mut replayed.pipeline, input_log, until).await;
         end(replayed, commands, cause).await;
     }
 
     /// Event 1, not fatal: the recording ended as it was told to, without what was said meanwhile.
-    async fn tell(&self, replayed: &mut Replayed, from: Ticks, until: Ticks) {
+    async fn emit(&self, replayed: &mut Replayed, from: Ticks, until: Ticks) {
         let why = self.trouble.as_deref().unwrap_or("nobody was there who is recorded");
         let seconds = (until.as_ms() - from.as_ms().min(until.as_ms())) / 1000;
         let text = format!(
@@ -78,6 +78,6 @@ impl Unheard {
         );
         let said = ErrorEvent::new(Module::Recorder, ErrorLevel::Major, ErrorCode::StartTimeout, text);
         let said = RecordingEvent::Error(said.because(ErrorReason::NotRejoined));
-        replayed.works.tell(SessionUpdate::default(), vec![said]).await;
+        replayed.pipeline.emit(SessionUpdate::default(), vec![said]).await;
     }
 }

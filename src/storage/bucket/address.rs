@@ -54,12 +54,12 @@ impl<'a> Addressed<'a> {
                 self.address = better;
                 None
             }
-            _ => Some(self.judge(answer)),
+            _ => Some(self.remember(answer)),
         }
     }
 
     /// Remembers an address at which the store answered.
-    fn judge<T>(&self, answer: Result<T, BucketError>) -> Result<T, BucketError> {
+    fn remember<T>(&self, answer: Result<T, BucketError>) -> Result<T, BucketError> {
         let Self { bucket, known, address } = self;
         let turned = known.path_style && !address.path_style;
         match answer {

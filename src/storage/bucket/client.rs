@@ -13,14 +13,14 @@ use aws_smithy_http_client::{Builder as HttpBuilder, tls};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use secrecy::ExposeSecret;
 
-use crate::reach::{self, Reach};
+use crate::address_policy::{self, AddressPolicy};
 use crate::storage::Destination;
 
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 
 /// A client that follows no redirect: the SDK never does. Where a request goes is added to each one ([`super::address`]).
-pub(super) fn build(destination: &Destination, reach: Reach) -> Client {
+pub(super) fn build(destination: &Destination, address_policy: AddressPolicy) -> Client {
     let credentials = &destination.credentials;
     let credentials = Credentials::new(
         credentials.access_key.expose_secret(),
@@ -41,16 +41,16 @@ pub(super) fn build(destination: &Destination, reach: Reach) -> Client {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     let http = HttpBuilder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
-    config.set_http_client(Some(http.build_with_resolver(Names(reach))));
+    config.set_http_client(Some(http.build_with_resolver(Names(address_policy))));
     Client::from_conf(config.build())
 }
 
 /// Resolves a name for each connection, and only where it may lead then.
 #[derive(Clone, Debug)]
-struct Names(Reach);
+struct Names(AddressPolicy);
 
 impl ResolveDns for Names {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(async move { reach::look_up(name, self.0).await.map_err(ResolveDnsError::new) })
+        DnsFuture::new(async move { address_policy::look_up(name, self.0).await.map_err(ResolveDnsError::new) })
     }
 }

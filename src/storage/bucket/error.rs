@@ -8,8 +8,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use secrecy::ExposeSecret;
 
 use super::address::fits_host;
-use crate::fault::{Explain, Fault};
-use crate::reach::literal;
+use crate::address_policy::literal;
+use crate::error_class::{Classify, ErrorClass};
 use crate::storage::bucket::Held;
 use crate::storage::{Destination, vendor};
 
@@ -171,28 +171,28 @@ pub enum BucketError {
     },
 }
 
-impl Explain for BucketError {
-    fn fault(&self) -> Fault {
+impl Classify for BucketError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::NoSuchBucket { .. } => Fault::destination("bucket_missing", false),
-            Self::AccessDenied { .. } => Fault::destination("bucket_access_denied", false),
-            Self::UnknownAccessKey { .. } => Fault::destination("bucket_access_key", false),
-            Self::WrongSecretKey { .. } => Fault::destination("bucket_secret_key", false),
-            Self::Expired { .. } => Fault::destination("sts_expired", false),
-            Self::Token { .. } => Fault::destination("bucket_token", false),
-            Self::WrongRegion { .. } => Fault::destination("bucket_region", false),
-            Self::PathStyle { .. } => Fault::destination("bucket_path_style", false),
-            Self::Refused { .. } => Fault::destination("bucket_refused", false),
-            Self::Unreachable { .. } => Fault::destination("bucket_unreachable", true),
-            Self::TimedOut { .. } => Fault::destination("bucket_timeout", true),
-            Self::Busy { .. } => Fault::destination("bucket_busy", true),
-            Self::ClockSkew { .. } => Fault::ours("clock_skew", true),
-            Self::Altered { .. } => Fault::destination("bucket_altered", true),
-            Self::Taken { .. } => Fault::destination("bucket_taken", false),
-            Self::Unseen { .. } => Fault::destination("bucket_unseen", true),
-            Self::Untold { .. } => Fault::destination("bucket_untold", true),
-            Self::Unconfirmed(error) => error.fault(),
-            Self::TooLong { .. } => Fault::destination("bucket_too_long", false),
+            Self::NoSuchBucket { .. } => ErrorClass::destination("bucket_missing", false),
+            Self::AccessDenied { .. } => ErrorClass::destination("bucket_access_denied", false),
+            Self::UnknownAccessKey { .. } => ErrorClass::destination("bucket_access_key", false),
+            Self::WrongSecretKey { .. } => ErrorClass::destination("bucket_secret_key", false),
+            Self::Expired { .. } => ErrorClass::destination("sts_expired", false),
+            Self::Token { .. } => ErrorClass::destination("bucket_token", false),
+            Self::WrongRegion { .. } => ErrorClass::destination("bucket_region", false),
+            Self::PathStyle { .. } => ErrorClass::destination("bucket_path_style", false),
+            Self::Refused { .. } => ErrorClass::destination("bucket_refused", false),
+            Self::Unreachable { .. } => ErrorClass::destination("bucket_unreachable", true),
+            Self::TimedOut { .. } => ErrorClass::destination("bucket_timeout", true),
+            Self::Busy { .. } => ErrorClass::destination("bucket_busy", true),
+            Self::ClockSkew { .. } => ErrorClass::ours("clock_skew", true),
+            Self::Altered { .. } => ErrorClass::destination("bucket_altered", true),
+            Self::Taken { .. } => ErrorClass::destination("bucket_taken", false),
+            Self::Unseen { .. } => ErrorClass::destination("bucket_unseen", true),
+            Self::Untold { .. } => ErrorClass::destination("bucket_untold", true),
+            Self::Unconfirmed(error) => error.error_class(),
+            Self::TooLong { .. } => ErrorClass::destination("bucket_too_long", false),
         }
     }
 }
@@ -207,12 +207,12 @@ pub(super) enum Action {
 
 /// Where, in words for people.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct ErrorLocation<'a> {
     pub(super) destination: &'a Destination,
     pub(super) action: Action,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ErrorLocation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Destination { bucket, region, endpoint, .. } = self.destination;
         match endpoint {
@@ -224,7 +224,7 @@ impl fmt::Display for Place<'_> {
 
 impl BucketError {
     /// Sorts what the SDK says.
-    pub(super) fn sort<E>(place: Place<'_>, error: &SdkError<E, HttpResponse>) -> Self
+    pub(super) fn sort<E>(place: ErrorLocation<'_>, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -282,7 +282,7 @@ impl BucketError {
         !matches!(self, Self::Refused { .. } | Self::Taken { .. } | Self::TooLong { .. })
     }
 
-    fn sort_answer(place: Place<'_>, said: &Said<'_>) -> Self {
+    fn sort_answer(place: ErrorLocation<'_>, said: &Said<'_>) -> Self {
         let &Said { status, code, message, .. } = said;
         let name = place.to_string();
         if said.is_about_region() {
@@ -379,7 +379,7 @@ fn refuses_path_style(status: u16, code: &str, message: &str) -> bool {
 }
 
 impl BucketError {
-    fn wrong_region(place: Place<'_>, said: &Said<'_>) -> Self {
+    fn wrong_region(place: ErrorLocation<'_>, said: &Said<'_>) -> Self {
         let destination = place.destination;
         let amazon = destination.endpoint.is_none();
         // There it becomes a part of the host's name.
@@ -404,7 +404,7 @@ impl BucketError {
     }
 }
 
-impl Place<'_> {
+impl ErrorLocation<'_> {
     /// Why the bucket is not put into the host's name, and what helps.
     fn path_style_help(&self) -> &'static str {
         let Destination { endpoint, bucket, path_style, .. } = self.destination;
@@ -516,12 +516,12 @@ mod tests {
         .unwrap();
         let destination = vendor::destination(&parts).unwrap();
         let said = Said { status, code, message, ..Said::default() };
-        BucketError::sort_answer(Place { destination: &destination, action: Action::Write }, &said)
+        BucketError::sort_answer(ErrorLocation { destination: &destination, action: Action::Write }, &said)
     }
 
     #[test]
     fn codes_are_sorted_by_whether_waiting_helps() {
-        for (status, code, fault, retry) in [
+        for (status, code, error_class, retry) in [
             (404, "NoSuchBucket", "bucket_missing", false),
             (403, "AccessDenied", "bucket_access_denied", false),
             (403, "", "bucket_access_denied", false),
@@ -539,8 +539,8 @@ mod tests {
             (409, "ConditionalRequestConflict", "bucket_busy", true),
             (409, "", "bucket_busy", true),
         ] {
-            let verdict = sort(status, code).fault();
-            assert_eq!((verdict.code, verdict.retry), (fault, retry), "{status} {code}");
+            let verdict = sort(status, code).error_class();
+            assert_eq!((verdict.code, verdict.retry), (error_class, retry), "{status} {code}");
         }
     }
 

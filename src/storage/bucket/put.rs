@@ -68,7 +68,7 @@ impl Bucket {
         let kept_by_the_store = conditional == Some(true) || write_once == Some(true);
         if !kept_by_the_store && readable != Some(false) {
             match self.head(key).await {
-                Ok(Some(held)) => return self.judge(key, body, held, earlier).await,
+                Ok(Some(held)) => return self.compare_held(key, body, held, earlier).await,
                 Ok(None) => {}
                 // Some stores say this of what is not there. The PUT will tell.
                 Err(error) if cant_read(&error) => {}
@@ -102,7 +102,7 @@ impl Bucket {
     ) -> Result<Confirmed, BucketError> {
         let sure = is_precondition(&said);
         match self.head(key).await {
-            Ok(Some(held)) => self.judge(key, body, held, earlier).await,
+            Ok(Some(held)) => self.compare_held(key, body, held, earlier).await,
             // Deleted meanwhile, or seen later: another attempt tells.
             Ok(None) if sure => Err(BucketError::Busy {
                 place: self.place(Action::Write).to_string(),
@@ -122,7 +122,13 @@ impl Bucket {
     }
 
     /// Whether what is there is what was to be put.
-    async fn judge(&self, key: &str, body: &Body, held: Held, earlier: Earlier) -> Result<Confirmed, BucketError> {
+    async fn compare_held(
+        &self,
+        key: &str,
+        body: &Body,
+        held: Held,
+        earlier: Earlier,
+    ) -> Result<Confirmed, BucketError> {
         let proof = match (&held.sha256, &held.etag) {
             (Some(theirs), _) => (*theirs == hex::encode(body.sha256())).then_some(Proof::Checksum),
             (None, Some(etag)) if self.is_md5(etag, body).await? => Some(Proof::ETag),

@@ -8,13 +8,13 @@ use crate::units::Sid;
 pub(super) struct Buffer {
     pub(super) bytes: Vec<u8>,
     pub(super) records: u64,
-    pub(super) checkpoints: Vec<Kept>,
+    pub(super) checkpoints: Vec<BatchSlot>,
     pub(super) checkpoint_bytes: u64,
 }
 
 /// A checkpoint, and what it lets go of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct BatchSlot {
     pub(super) sid: Sid,
     /// The first file that the session still needs when the checkpoint is synced.
     pub(super) from: u64,
@@ -34,7 +34,7 @@ pub(super) struct Batch {
     /// Records in it.
     pub(super) records: u64,
     /// Its checkpoints.
-    pub(super) checkpoints: Vec<Kept>,
+    pub(super) checkpoints: Vec<BatchSlot>,
     /// Bytes of these.
     pub(super) checkpoint_bytes: u64,
 }

@@ -6,7 +6,7 @@ use std::io;
 use super::batch::Batch;
 use super::frame;
 use super::log::LogFile;
-use super::medium::{Medium, Paper};
+use super::log_storage::{JournalFile, LogStorage};
 use super::zero_fill::is_of_the_medium;
 
 /// Why a batch is not on the disk.
@@ -42,7 +42,7 @@ pub(super) struct Usage {
 /// The log's folder, and the file that is being written.
 #[derive(Debug)]
 pub(super) struct Disk {
-    medium: Box<dyn Medium>,
+    log_storage: Box<dyn LogStorage>,
     open: Option<Open>,
     /// Of all files, by number.
     lengths: BTreeMap<u64, u64>,
@@ -56,7 +56,7 @@ pub(super) struct Disk {
 struct Open {
     file: LogFile,
     /// Opened anew after an error: the old handle may not recover with the disk.
-    paper: Option<Box<dyn Paper>>,
+    journal_file: Option<Box<dyn JournalFile>>,
     /// Bytes that are durable. What lies behind them was refused and is written again.
     good: u64,
     /// Refusals in a row for a bad place.
@@ -65,8 +65,8 @@ struct Open {
 
 impl Disk {
     /// `lengths`: of the files that lie there, by number.
-    pub(super) fn new(medium: Box<dyn Medium>, lengths: BTreeMap<u64, u64>) -> Self {
-        Self { medium, open: None, lengths, stuck: Vec::new(), bytes: 0, fsyncs: 0 }
+    pub(super) fn new(log_storage: Box<dyn LogStorage>, lengths: BTreeMap<u64, u64>) -> Self {
+        Self { log_storage, open: None, lengths, stuck: Vec::new(), bytes: 0, fsyncs: 0 }
     }
 
     /// Removes files that nobody needs, and writes and syncs a batch, unless its file is among them. After [`Refusal::NotNow`] it can be
@@ -76,7 +76,8 @@ impl Disk {
         self.remove(unneeded);
         if !batch.bytes.is_empty() && !obsolete {
             let open = self.open.take().filter(|open| open.file == batch.file);
-            let mut open = open.unwrap_or_else(|| Open { file: batch.file.clone(), paper: None, good: 0, bad: 0 });
+            let mut open =
+                open.unwrap_or_else(|| Open { file: batch.file.clone(), journal_file: None, good: 0, bad: 0 });
             let written = self.append(&mut open, &batch.bytes);
             let written = written.map_err(|refusal| open.is_refused(refusal));
             self.open = Some(open);
@@ -101,7 +102,7 @@ impl Disk {
     /// What can't be removed now is tried again next time.
     fn remove(&mut self, files: Vec<LogFile>) {
         for file in files.into_iter().chain(std::mem::take(&mut self.stuck)) {
-            match self.medium.remove(&file.path) {
+            match self.log_storage.remove(&file.path) {
                 Ok(()) => drop(self.lengths.remove(&file.number)),
                 Err(error) => {
                     tracing::warn!(%error, path = %file.path.display(), "a journal that nobody needs can't be removed");
@@ -112,20 +113,20 @@ impl Disk {
     }
 
     fn append(&mut self, open: &mut Open, bytes: &[u8]) -> Result<(), Refusal> {
-        let mut paper = match open.paper.take() {
-            Some(paper) => paper,
+        let mut journal_file = match open.journal_file.take() {
+            Some(journal_file) => journal_file,
             None if open.good == 0 => {
                 self.fsyncs += 1;
-                self.medium.create(&open.file.path)?
+                self.log_storage.create(&open.file.path)?
             }
-            None => self.medium.reopen(&open.file.path, open.good).map_err(|error| match error.kind() {
+            None => self.log_storage.reopen(&open.file.path, open.good).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => Refusal::Gone,
                 _ => Refusal::NotNow(error),
             })?,
         };
         self.fsyncs += 1;
-        let good = put(paper.as_mut(), open.good, bytes)?;
-        (open.paper, open.bad) = (Some(paper), 0);
+        let good = put(journal_file.as_mut(), open.good, bytes)?;
+        (open.journal_file, open.bad) = (Some(journal_file), 0);
         self.bytes += good - open.good;
         open.good = good;
         self.lengths.insert(open.file.number, good);
@@ -147,12 +148,12 @@ impl Open {
 
 /// Writes `bytes` behind the `good` ones, and the header before the first; how many are good then. After a refused sync the pages may
 /// be marked clean without being on the disk, so all of it is written again.
-fn put(paper: &mut dyn Paper, good: u64, bytes: &[u8]) -> io::Result<u64> {
-    paper.cut(good)?;
+fn put(journal_file: &mut dyn JournalFile, good: u64, bytes: &[u8]) -> io::Result<u64> {
+    journal_file.cut(good)?;
     let header = frame::header();
     let header: &[u8] = if good == 0 { &header } else { &[] };
-    paper.write(header)?;
-    paper.write(bytes)?;
-    paper.sync()?;
+    journal_file.write(header)?;
+    journal_file.write(bytes)?;
+    journal_file.sync()?;
     Ok(good + (header.len() + bytes.len()) as u64)
 }

@@ -70,13 +70,13 @@ impl Encoder {
             Record::Input { sid, input } => {
                 let session = self.session(sid)?;
                 session.encode_input(input, out)?;
-                session.tell_time(now, out);
+                session.append_time(now, out);
                 Ok(())
             }
             Record::Finished { sid, at } => {
                 let session = self.session(sid)?;
                 session.put(kind::FINISHED, *at, out, |_| ())?;
-                session.tell_time(now, out);
+                session.append_time(now, out);
                 Ok(())
             }
             Record::Stored { sid, object } => self.session(sid)?.encode_stored(object, out),
@@ -152,7 +152,7 @@ impl Encoder {
 
 impl Session {
     /// Says the session's time behind its first record with one, and about once a second.
-    fn tell_time(&mut self, now: BootTime, out: &mut Vec<u8>) {
+    fn append_time(&mut self, now: BootTime, out: &mut Vec<u8>) {
         if self.clocked.is_none_or(|clocked| self.at.0.abs_diff(clocked.0) >= CLOCK_TICKS) {
             self.clocked = Some(self.at);
             self.put_clock(now, out);
@@ -256,7 +256,7 @@ impl Session {
         kind |= if packet.marker { kind::MARKER } else { 0 };
         kind |= if packet.level.is_some() { kind::LEVEL } else { 0 };
         kind |= if due { kind::SSRC } else { 0 };
-        kind |= if due && known { kind::SAID_AGAIN } else { 0 };
+        kind |= if due && known { kind::REPEATED } else { 0 };
         self.put(kind, at, out, |out| {
             put_track(out, packet.track);
             if due {

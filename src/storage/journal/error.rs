@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 
 /// Why a journal can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +48,15 @@ impl JournalError {
     }
 }
 
-impl Explain for JournalError {
-    fn fault(&self) -> Fault {
+impl Classify for JournalError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Io(_) => Fault::ours("journal_io", true),
-            Self::InUse => Fault::ours("journal_in_use", false),
-            Self::NotAJournal => Fault::caller("journal_unknown_format"),
-            Self::Version { .. } => Fault::caller("journal_version"),
-            Self::Damaged { .. } => Fault::ours("journal_damaged", false),
-            Self::File { error, .. } => error.fault(),
+            Self::Io(_) => ErrorClass::ours("journal_io", true),
+            Self::InUse => ErrorClass::ours("journal_in_use", false),
+            Self::NotAJournal => ErrorClass::caller("journal_unknown_format"),
+            Self::Version { .. } => ErrorClass::caller("journal_version"),
+            Self::Damaged { .. } => ErrorClass::ours("journal_damaged", false),
+            Self::File { error, .. } => error.error_class(),
         }
     }
 }

@@ -114,7 +114,7 @@ impl Held {
     }
 
     /// The track's SSRC is said to be this; `None`: it will never be, and they keep what is known of it.
-    pub(super) fn say(&mut self, track: TrackId, said: Option<Ssrc>) {
+    pub(super) fn report(&mut self, track: TrackId, said: Option<Ssrc>) {
         for number in self.unsaid.remove(&track).unwrap_or_default() {
             self.resolve(number, said);
         }

@@ -35,6 +35,6 @@ pub(super) const LEVEL: u8 = 0x02;
 /// Packet flag: the SSRC follows.
 pub(super) const SSRC: u8 = 0x04;
 /// Packet flag: the SSRC that follows was the track's before as well.
-pub(super) const SAID_AGAIN: u8 = 0x08;
+pub(super) const REPEATED: u8 = 0x08;
 /// All packet flags.
-pub(super) const PACKET_FLAGS: u8 = MARKER | LEVEL | SSRC | SAID_AGAIN;
+pub(super) const PACKET_FLAGS: u8 = MARKER | LEVEL | SSRC | REPEATED;

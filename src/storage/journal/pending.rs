@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::batch::{Batch, Buffer, Kept};
+use super::batch::{Batch, BatchSlot, Buffer};
 use super::checkpoint::MAX_DOUBLED_BYTES;
 use super::encode::Encoder;
-use super::inheritance::{Inheritance, Inherited};
+use super::inherited_log::{Inherited, InheritedLog};
 use super::log::{self, LogFile};
 use super::writer::{AppendError, Limits};
 use super::{Clock, EncodeError, Record};
@@ -85,7 +85,7 @@ struct OldFile {
 
 impl Pending {
     /// For a log in which earlier runs left this.
-    pub(super) fn new(dir: &Path, limits: Limits, left: &Inheritance) -> Self {
+    pub(super) fn new(dir: &Path, limits: Limits, left: &InheritedLog) -> Self {
         let mut pending = Self {
             dir: dir.to_owned(),
             limits,
@@ -175,7 +175,7 @@ impl Pending {
             let before = session.begun.replace(self.number);
             // One damaged frame costs a state that is written once: then the one before it has to be there.
             let from = if state.len() <= MAX_DOUBLED_BYTES { self.number } else { before.unwrap_or(0) };
-            self.buffer.checkpoints.push(Kept { sid: sid.clone(), from });
+            self.buffer.checkpoints.push(BatchSlot { sid: sid.clone(), from });
         }
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Pending {
     /// The batch is on the disk: checkpoints in it stand for all before them.
     pub(super) fn settle(&mut self, batch: &Batch) {
         self.waiting -= batch.checkpoint_bytes;
-        for Kept { sid, from } in &batch.checkpoints {
+        for BatchSlot { sid, from } in &batch.checkpoints {
             self.release(sid, *from);
         }
     }

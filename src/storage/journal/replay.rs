@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::frames::Damage;
-use super::inheritance::{Heirloom, Place};
+use super::inherited_log::{InheritedFile, LogPosition};
 use super::log::LogFile;
 use super::session::{Carried, Lost};
 use super::writer::Shared;
@@ -25,7 +25,7 @@ const MAX_LOGGED: usize = 16;
 #[derive(Debug)]
 pub struct Replay {
     shared: Arc<Shared>,
-    wanted: HashMap<Sid, Place>,
+    wanted: HashMap<Sid, LogPosition>,
     /// What the files so far said of them.
     carried: HashMap<Sid, Carried>,
     /// With whether each is unreadable.
@@ -35,23 +35,23 @@ pub struct Replay {
 
 impl Replay {
     pub(super) fn new(shared: Arc<Shared>, sids: &BTreeSet<Sid>) -> Self {
-        let left = &shared.inheritance;
+        let left = &shared.inherited_log;
         let (mut wanted, mut carried) = (HashMap::new(), HashMap::new());
         for (sid, inherited) in sids.iter().filter_map(|sid| Some((sid, left.sessions.get(sid)?))) {
             if inherited.begun.is_none() {
                 let lost = Lost { from: Ticks::ZERO, unless_restarted: false };
                 carried.insert(sid.clone(), Carried { last: None, lost: Some(lost) });
             }
-            wanted.insert(sid.clone(), inherited.begun.unwrap_or(Place::FIRST));
+            wanted.insert(sid.clone(), inherited.begun.unwrap_or(LogPosition::FIRST));
         }
-        let holds = |left: &&Heirloom| left.unreadable || left.sids.iter().any(|sid| wanted.contains_key(sid));
+        let holds = |left: &&InheritedFile| left.unreadable || left.sids.iter().any(|sid| wanted.contains_key(sid));
         let files = left.files.iter().filter(holds).map(|left| (left.file.clone(), left.unreadable));
         let files: Vec<_> = files.collect();
         Self { wanted, carried, files: files.into_iter(), open: None, shared }
     }
 
     fn open(&mut self, file: LogFile) -> Result<(), JournalError> {
-        let from = |(sid, begun): (&Sid, &Place)| {
+        let from = |(sid, begun): (&Sid, &LogPosition)| {
             (begun.file <= file.number).then(|| (sid.clone(), if begun.file == file.number { begun.end } else { 0 }))
         };
         match Reader::open(&file.path) {
@@ -82,7 +82,7 @@ impl Replay {
 
     fn close(&mut self) {
         let Some((file, mut reader)) = self.open.take() else { return };
-        say(&file.path, reader.damages());
+        report(&file.path, reader.damages());
         self.carried.extend(reader.carry());
     }
 
@@ -118,7 +118,7 @@ impl Iterator for Replay {
     }
 }
 
-fn say(path: &Path, damages: &[Damage]) {
+fn report(path: &Path, damages: &[Damage]) {
     for Damage { offset, bytes, what } in damages.iter().take(MAX_LOGGED) {
         tracing::error!(path = %path.display(), offset, bytes, "a part of the journal is damaged and passed over: {what}");
     }

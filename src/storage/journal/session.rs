@@ -179,7 +179,7 @@ impl Session {
         }
         self.at = at;
         if let What::Input(TimedInput { input: Input::TrackRemoved { track }, .. }) = &what {
-            self.held.say(*track, None);
+            self.held.report(*track, None);
         }
         self.add(Item { what, end, unsaid }, out);
         self.settle(out);
@@ -211,8 +211,8 @@ impl Session {
         let known = self.sources.get(&track).copied();
         if let Some(ssrc) = said {
             self.sources.insert(track, (ssrc, self.damages));
-            let was = kind & kind::SAID_AGAIN != 0 || known.is_none();
-            self.held.say(track, was.then_some(ssrc));
+            let was = kind & kind::REPEATED != 0 || known.is_none();
+            self.held.report(track, was.then_some(ssrc));
             return Ok((track, ssrc, false));
         }
         match known {

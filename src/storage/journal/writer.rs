@@ -18,13 +18,13 @@ use tokio::sync::{Notify, watch};
 
 use super::disk::Disk;
 use super::flusher::{self, Synced};
-use super::inheritance::Inheritance;
-use super::medium::{FileSystem, Medium};
+use super::inherited_log::InheritedLog;
+use super::log_storage::{FileSystem, LogStorage};
 use super::pending::Pending;
 use super::replay::Replay;
 use super::{Clock, EncodeError, JournalError, Record, StoredObject};
 use crate::clock;
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::recording::Spec;
 use crate::units::Sid;
 
@@ -61,11 +61,11 @@ pub enum AppendError {
     Encode(#[from] EncodeError),
 }
 
-impl Explain for AppendError {
-    fn fault(&self) -> Fault {
+impl Classify for AppendError {
+    fn error_class(&self) -> ErrorClass {
         match self {
-            Self::Overload => Fault::ours("journal_overload", true),
-            Self::Encode(_) => Fault::ours("journal_record", false),
+            Self::Overload => ErrorClass::ours("journal_overload", true),
+            Self::Encode(_) => ErrorClass::ours("journal_record", false),
         }
     }
 }
@@ -102,19 +102,20 @@ impl Writer {
         Self::on(Box::new(FileSystem), &dir.into(), limits)
     }
 
-    fn on(medium: Box<dyn Medium>, dir: &Path, limits: Limits) -> Result<Self, JournalError> {
+    fn on(log_storage: Box<dyn LogStorage>, dir: &Path, limits: Limits) -> Result<Self, JournalError> {
         fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => JournalError::InUse,
             TryLockError::Error(error) => JournalError::Io(error),
         })?;
-        let inheritance = Inheritance::survey(dir)?;
-        let state = Mutex::new(Pending::new(dir, limits, &inheritance));
-        let disk = Disk::new(medium, inheritance.files.iter().map(|left| (left.file.number, left.bytes)).collect());
+        let inherited_log = InheritedLog::survey(dir)?;
+        let state = Mutex::new(Pending::new(dir, limits, &inherited_log));
+        let disk =
+            Disk::new(log_storage, inherited_log.files.iter().map(|left| (left.file.number, left.bytes)).collect());
         let synced = watch::Sender::new(Synced { usage: disk.usage(), ..Synced::default() });
         let shared =
-            Arc::new(Shared { state, group_time: limits.group_time, inheritance, news: Notify::new(), synced });
+            Arc::new(Shared { state, group_time: limits.group_time, inherited_log, news: Notify::new(), synced });
         tokio::spawn(flusher::run(Arc::clone(&shared), disk));
         Ok(Self(Arc::new(Handle { shared, _lock: lock })))
     }
@@ -162,7 +163,7 @@ impl Writer {
 
     /// What the bucket confirmed of a session in earlier runs, since its start or last checkpoint, in order.
     pub fn stored(&self, sid: &Sid) -> Vec<StoredObject> {
-        self.0.shared.inheritance.sessions.get(sid).map(|left| left.stored.clone()).unwrap_or_default()
+        self.0.shared.inherited_log.sessions.get(sid).map(|left| left.stored.clone()).unwrap_or_default()
     }
 
     /// Makes a session known of which earlier runs may have left nothing: its records can be appended, and a checkpoint is due that
@@ -173,7 +174,7 @@ impl Writer {
 
     /// A time that earlier runs noted on both clocks, the session's and the machine's: the one that was noted with the least delay.
     pub fn inherited_clock(&self, sid: &Sid) -> Option<Clock> {
-        self.0.shared.inheritance.sessions.get(sid)?.anchor
+        self.0.shared.inherited_log.sessions.get(sid)?.anchor
     }
 
     /// Whether the session should append a [`Record::Checkpoint`] now: its start or last checkpoint is in an older file than the one
@@ -216,7 +217,7 @@ pub(super) struct Shared {
     state: Mutex<Pending>,
     /// See [`Limits`].
     pub(super) group_time: Duration,
-    pub(super) inheritance: Inheritance,
+    pub(super) inherited_log: InheritedLog,
     pub(super) news: Notify,
     pub(super) synced: watch::Sender<Synced>,
 }

@@ -40,15 +40,15 @@ impl<R: Read + Seek> ZeroFill<R> {
     }
 
     /// The most that is read at once: to the end of the block where something near is bad.
-    fn reach(&self, wanted: usize) -> usize {
+    fn address_policy(&self, wanted: usize) -> usize {
         if self.at >= self.careful_to {
             return wanted;
         }
         at_most(wanted, BLOCK_BYTES - self.at % BLOCK_BYTES)
     }
 
-    /// The source refused a read of `reach` bytes.
-    fn refused(&mut self, reach: usize, error: io::Error) -> io::Result<()> {
+    /// The source refused a read of `address_policy` bytes.
+    fn refused(&mut self, address_policy: usize, error: io::Error) -> io::Result<()> {
         if !is_of_the_medium(&error) || self.at >= self.length || self.refusals == MAX_REFUSALS {
             return Err(error);
         }
@@ -60,7 +60,7 @@ impl<R: Read + Seek> ZeroFill<R> {
             self.skip = MAX_SKIP_BYTES.min(2 * self.skip);
             self.careful_to = self.careful_to.max(self.zeros_to + BLOCK_BYTES);
         } else {
-            self.careful_to = self.at + (reach as u64).max(BLOCK_BYTES);
+            self.careful_to = self.at + (address_policy as u64).max(BLOCK_BYTES);
         }
         Ok(())
     }
@@ -82,14 +82,14 @@ impl<R: Read + Seek> Read for ZeroFill<R> {
             if self.at < self.zeros_to {
                 return self.give_zeros(out);
             }
-            let reach = self.reach(out.len());
-            match self.source.read(&mut out[..reach]) {
+            let address_policy = self.address_policy(out.len());
+            match self.source.read(&mut out[..address_policy]) {
                 Ok(count) => {
                     self.at += count as u64;
                     self.skip = BLOCK_BYTES;
                     return Ok(count);
                 }
-                Err(error) => self.refused(reach, error)?,
+                Err(error) => self.refused(address_policy, error)?,
             }
         }
     }

@@ -44,7 +44,7 @@ pub enum SpoolScope {
 
 impl SpoolScope {
     /// The key in the configuration.
-    pub(super) const fn knob(&self) -> &'static str {
+    pub(super) const fn key(&self) -> &'static str {
         match self {
             Self::Worker => "server.spool_gib",
             Self::App(_) => "apps.spool_gib",

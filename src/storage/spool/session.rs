@@ -1,7 +1,7 @@
 //! One session's directory in the spool, and its objects in memory while the disk takes none.
 
-mod kept;
 mod making;
+mod retained;
 
 use std::fs;
 use std::io;
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use self::kept::Keeping;
-pub use self::making::{Kept, SpooledFile};
+pub use self::making::{RetainedSegments, SpooledFile};
+use self::retained::Keeping;
 use super::files::Files;
 use super::layout::{check_name, file_name, scan, scan_kept};
 use super::limits::Usage;
@@ -43,9 +43,9 @@ struct Inner {
 
 impl SessionSpool {
     pub(super) fn open(dir: PathBuf, files: Arc<dyn Files>, usage: &Usage, app: &AppId) -> Result<Self, SpoolError> {
-        let (objects, kept) = (scan(&dir)?, scan_kept(&dir)?);
-        let bytes = objects.iter().chain(&kept).map(|object| object.size).sum();
-        let last = objects.iter().chain(&kept).map(|object| object.order).max();
+        let (objects, retained) = (scan(&dir)?, scan_kept(&dir)?);
+        let bytes = objects.iter().chain(&retained).map(|object| object.size).sum();
+        let last = objects.iter().chain(&retained).map(|object| object.order).max();
         let app_bytes = usage.app(app);
         app_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(Self(Arc::new(Inner {
@@ -57,7 +57,7 @@ impl SessionSpool {
             worker_bytes: Arc::clone(usage.worker()),
             memory: usage.session_memory(),
             trouble: Mutex::default(),
-            keeping: Keeping::new(usage.keeping(app), &kept),
+            keeping: Keeping::new(usage.keeping(app), &retained),
         })))
     }
 

@@ -190,8 +190,8 @@ async fn past_the_memory_too_only_what_must_be_kept_finds_room() {
 /// A file of these segments, one behind the other.
 async fn joined(session: &SessionSpool, names: &[&str]) -> Result<Bytes, SpoolError> {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    let recipe = |kept: &Kept<'_>, out: &mut dyn io::Write| {
-        (0..kept.len()).try_for_each(|number| out.write_all(&kept.read(number)?))
+    let recipe = |retained: &RetainedSegments<'_>, out: &mut dyn io::Write| {
+        (0..retained.len()).try_for_each(|number| out.write_all(&retained.read(number)?))
     };
     let (object, file) = session.make("all.mp4", ObjectKind::Mp4, names, recipe).await?;
     assert_eq!(session.file(&object).await?, file, "it is hashed as it is on the disk");

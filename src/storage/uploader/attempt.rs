@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
-use super::gate::{Gate, Rank};
-use super::shelf::{Found, Shelf};
+use super::priority_limiter::{Priority, PriorityLimiter};
+use super::source::{ObjectBytes, ObjectSource};
 use super::{Bucket, Confirmed, Earlier, UploadError};
-use crate::meters::Meters;
+use crate::metrics::Metrics;
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
 
@@ -17,14 +17,14 @@ use crate::storage::spool::SpooledObject;
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) bucket: Bucket,
-    pub(super) shelf: Shelf,
+    pub(super) source: ObjectSource,
     /// For sessions whose bucket is well.
-    pub(super) puts: Arc<Gate>,
+    pub(super) puts: Arc<PriorityLimiter>,
     /// For sessions whose bucket failed last.
-    pub(super) probes: Arc<Gate>,
+    pub(super) probes: Arc<PriorityLimiter>,
     /// For whole files.
-    pub(super) wholes: Arc<Gate>,
-    pub(super) meters: Meters,
+    pub(super) wholes: Arc<PriorityLimiter>,
+    pub(super) metrics: Metrics,
 }
 
 /// What to do.
@@ -54,13 +54,13 @@ const PLACE_PART: u32 = 6;
 
 impl Context {
     /// Waits for a place, then takes at most `limit`.
-    pub(super) async fn run(self, attempt: Attempt, rank: Rank, limit: Duration) -> Done {
-        let gate = match &attempt {
+    pub(super) async fn run(self, attempt: Attempt, priority: Priority, limit: Duration) -> Done {
+        let priority_limiter = match &attempt {
             Attempt::Put(object, _) if object.kind.is_whole() => &self.wholes,
-            _ if rank.streak > 0 => &self.probes,
+            _ if priority.streak > 0 => &self.probes,
             _ => &self.puts,
         };
-        let place = gate.enter(rank).await;
+        let place = priority_limiter.enter(priority).await;
         let attempt = self.attempt(attempt, limit);
         tokio::pin!(attempt);
         match timeout(limit / PLACE_PART, &mut attempt).await {
@@ -77,18 +77,18 @@ impl Context {
             Attempt::Put(object, earlier) if object.kind.is_whole() => {
                 let begun = Instant::now();
                 let put = self.put_whole(&object, earlier, limit).await;
-                self.meters.upload_took(put.is_ok(), begun.elapsed());
+                self.metrics.upload_took(put.is_ok(), begun.elapsed());
                 Done::Put(object, put)
             }
             Attempt::Put(object, earlier) => {
-                let put = match self.shelf.read(&object).await {
-                    Ok(Found::Bytes(bytes)) => {
+                let put = match self.source.read(&object).await {
+                    Ok(ObjectBytes::Bytes(bytes)) => {
                         let begun = Instant::now();
                         let put = self.put(&object, bytes, earlier, limit).await;
-                        self.meters.upload_took(put.is_ok(), begun.elapsed());
+                        self.metrics.upload_took(put.is_ok(), begun.elapsed());
                         put
                     }
-                    Ok(Found::Gone) => return Done::Gone(object),
+                    Ok(ObjectBytes::Gone) => return Done::Gone(object),
                     Err(error) => Err(error.into()),
                 };
                 Done::Put(object, put)
@@ -108,7 +108,7 @@ impl Context {
         earlier: Earlier,
         limit: Duration,
     ) -> Result<Confirmed, UploadError> {
-        let (key, file) = (self.bucket.key(&object.name), self.shelf.file(object).await?);
+        let (key, file) = (self.bucket.key(&object.name), self.source.file(object).await?);
         Ok(self.bucket.put_file_within(limit, &key, file, object.kind, earlier).await?)
     }
 

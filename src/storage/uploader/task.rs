@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Attempt, Context, Done};
 use super::backlog::{Backlog, Failure};
-use super::doubt::{Doubts, Guard};
-use super::gate::Rank;
-use super::retry::{Backoff, Patience};
-use super::shelf::Shelf;
+use super::priority_limiter::Priority;
+use super::retry::{AttemptTimes, Backoff};
+use super::source::ObjectSource;
+use super::unacked_put::{Guard, UnackedPuts};
 use super::{Confirmed, Held, Inbox, Shared, Submitted, UploadError, UploadReport, WIDTH};
-use crate::fault::{Explain, Fault};
+use crate::error_class::{Classify, ErrorClass};
 use crate::storage::bucket::BucketError;
 use crate::storage::spool::SpooledObject;
 
@@ -26,9 +26,9 @@ pub(super) struct Task {
     shared: Arc<Shared>,
     reports: mpsc::Sender<UploadReport>,
     backoff: Backoff,
-    patience: Patience,
+    patience: AttemptTimes,
     backlog: Backlog,
-    doubts: Doubts,
+    unacked_puts: UnackedPuts,
     /// Confirmed texts that an older one may still lie over, by name.
     guards: HashMap<String, Guard>,
     attempts: JoinSet<Done>,
@@ -49,7 +49,7 @@ impl Task {
         shared: Arc<Shared>,
         reports: mpsc::Sender<UploadReport>,
         backoff: Backoff,
-        patience: Patience,
+        patience: AttemptTimes,
     ) -> Self {
         Self {
             shared,
@@ -57,14 +57,14 @@ impl Task {
             backoff,
             patience,
             backlog: Backlog::default(),
-            doubts: Doubts::default(),
+            unacked_puts: UnackedPuts::default(),
             guards: HashMap::new(),
             attempts: JoinSet::new(),
             streak: 0,
             pause: None,
             ended: 0,
             closed: false,
-            brief: matches!(context.shelf, Shelf::Copies(_)),
+            brief: matches!(context.source, ObjectSource::Copies(_)),
             context,
         }
     }
@@ -74,7 +74,7 @@ impl Task {
         while !(self.closed && (self.brief || self.backlog.is_empty() && self.guards.is_empty())) {
             let wake = self.start_what_may_go();
             tokio::select! {
-                () = shared.news.notified() => self.take_news().await,
+                () = shared.news.notified() => self.take_reports().await,
                 Some(ended) = self.attempts.join_next() => {
                     match ended.expect("an attempt neither panics nor is it aborted") {
                         Done::Put(object, Ok(confirmed)) => self.confirmed(object, confirmed).await,
@@ -82,13 +82,13 @@ impl Task {
                             self.taken(object, held).await;
                         }
                         Done::Put(object, Err(error)) => self.failed(object, error).await,
-                        Done::Gone(object) => self.gone(object).await,
+                        Done::Gone(object) => self.remove(object).await,
                         Done::Looked { object, begun, held } => self.looked(&object, begun, held).await,
                     }
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => (),
             }
-            self.tell_age();
+            self.report_age();
             let ended = std::mem::take(&mut self.ended);
             if ended > 0 {
                 shared.pending.send_modify(|pending| *pending -= ended);
@@ -108,9 +108,9 @@ impl Task {
         }
         while self.abreast() < width {
             let Some(next) = self.backlog.start(now, self.streak == 0) else { return self.look(now) };
-            let rank = Rank { streak: self.streak, since: next.since };
+            let priority = Priority { streak: self.streak, since: next.since };
             let limit = self.patience.limit(next.timeouts, next.object.size);
-            self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object, next.earlier), rank, limit));
+            self.attempts.spawn(self.context.clone().run(Attempt::Put(next.object, next.earlier), priority, limit));
         }
         None
     }
@@ -131,14 +131,14 @@ impl Task {
             }
             guard.looking();
             let look = Attempt::Look(guard.object.clone(), guard.confirmed.clone());
-            let rank = Rank { streak: self.streak, since: now };
-            self.attempts.spawn(self.context.clone().run(look, rank, self.patience.attempt));
+            let priority = Priority { streak: self.streak, since: now };
+            self.attempts.spawn(self.context.clone().run(look, priority, self.patience.attempt));
         }
         let looks = self.guards.values().filter_map(Guard::look);
         self.backlog.wake(self.streak == 0).into_iter().chain(looks).min()
     }
 
-    async fn take_news(&mut self) {
+    async fn take_reports(&mut self) {
         let Inbox { submitted, let_go, bucket, closed } = {
             let mut inbox = self.shared.inbox();
             let (submitted, let_go) = (std::mem::take(&mut inbox.submitted), std::mem::take(&mut inbox.let_go));
@@ -153,7 +153,7 @@ impl Task {
         let now = Instant::now();
         for Submitted { object, left, ready } in submitted {
             if left && object.kind.follows() {
-                self.doubts.unknown(&object, now + self.patience.doubt / LEFT_PART);
+                self.unacked_puts.unknown(&object, now + self.patience.unacked_put / LEFT_PART);
             }
             let order = object.order;
             if let Some(superseded) = self.backlog.submit(object, now) {
@@ -180,8 +180,8 @@ impl Task {
         if let Some(before) = self.guards.remove(&object.name) {
             self.forget(&before.object).await;
         }
-        let doubt = self.doubts.of(&object, now).filter(|_| object.kind.follows());
-        match doubt {
+        let unacked_put = self.unacked_puts.of(&object, now).filter(|_| object.kind.follows());
+        match unacked_put {
             Some(until) => {
                 let guard = Guard::new(object.clone(), confirmed.clone(), until, now);
                 self.guards.insert(object.name.clone(), guard);
@@ -193,7 +193,7 @@ impl Task {
             progress.confirmed_bytes += object.size;
             progress.trouble = None;
         });
-        self.tell_age();
+        self.report_age();
         if recovered {
             self.report(UploadReport::Recovered).await;
         }
@@ -225,15 +225,15 @@ impl Task {
     }
 
     async fn failed(&mut self, object: SpooledObject, error: UploadError) {
-        let (now, fault) = (Instant::now(), error.fault());
+        let (now, error_class) = (Instant::now(), error.error_class());
         if error.may_still_land() && object.kind.follows() {
-            self.doubts.unknown(&object, now + self.patience.doubt);
+            self.unacked_puts.unknown(&object, now + self.patience.unacked_put);
         }
         self.streak = self.streak.saturating_add(1);
-        self.pause = Some(now + self.backoff.wait(Fault { retry: true, ..fault }, self.streak));
-        let wait = self.backoff.wait(fault, self.backlog.failures(&object) + 1);
+        self.pause = Some(now + self.backoff.wait(ErrorClass { retry: true, ..error_class }, self.streak));
+        let wait = self.backoff.wait(error_class, self.backlog.failures(&object) + 1);
         tracing::debug!(name = %object.name, %error, attempt = self.streak, ?wait, "an upload failed");
-        self.shared.progress.send_modify(|progress| progress.trouble = Some(fault));
+        self.shared.progress.send_modify(|progress| progress.trouble = Some(error_class));
         let timeout = matches!(&error, UploadError::Bucket(BucketError::TimedOut { .. }));
         let failure = Failure { until: now + wait, alone: !error.is_everywhere(), timeout, leaves: error.leaves() };
         if !self.backlog.failed(&object, failure) {
@@ -244,14 +244,14 @@ impl Task {
     }
 
     /// There is nothing to be copied any more.
-    async fn gone(&mut self, object: SpooledObject) {
+    async fn remove(&mut self, object: SpooledObject) {
         self.backlog.confirmed(&object);
         self.forget(&object).await;
         self.report(UploadReport::Gone { name: object.name }).await;
     }
 
     /// Since when the oldest object waits, for who asks.
-    fn tell_age(&self) {
+    fn report_age(&self) {
         let oldest = self.backlog.oldest();
         self.shared.progress.send_if_modified(|progress| std::mem::replace(&mut progress.oldest, oldest) != oldest);
     }
@@ -273,11 +273,11 @@ impl Task {
             }
             Ok(false) => true,
             // Who may not look puts it once more when the doubt is over.
-            Err(error) if !error.fault().retry && guard.is_over(now) => true,
+            Err(error) if !error.error_class().retry && guard.is_over(now) => true,
             Err(error) => {
                 tracing::debug!(name = %object.name, %error, "whether a text is still there can't be seen");
-                let wait = if error.fault().retry {
-                    self.backoff.wait(error.fault(), self.streak + 1)
+                let wait = if error.error_class().retry {
+                    self.backoff.wait(error.error_class(), self.streak + 1)
                 } else {
                     guard.until() - now
                 };
@@ -297,7 +297,7 @@ impl Task {
     /// An object is needed no more: it is in the bucket for good, or a newer one took its place.
     async fn forget(&mut self, object: &SpooledObject) {
         self.ended += 1;
-        if let Err(error) = self.context.shelf.remove(object).await {
+        if let Err(error) = self.context.source.remove(object).await {
             tracing::warn!(name = %object.name, %error, "an object that is no longer needed stays in the spool");
         }
         self.shared.progress.send_modify(|progress| {

@@ -111,8 +111,8 @@ fn every_audio_publication_is_announced_with_its_coding_and_video_is_not() {
         TrackInfo { codecs: vec![codec("audio/PCMA")], ..audio("TR_5") },
         audio("TR_6"),
     ];
-    let news = members().update(&[info("ann", "PA_1", 1, &tracks)]);
-    let codings: Vec<Coding> = news
+    let updates = members().update(&[info("ann", "PA_1", 1, &tracks)]);
+    let codings: Vec<Coding> = updates
         .iter()
         .filter_map(|input| match input {
             Input::TrackAdded { kind, .. } => Some(kind.coding),
@@ -159,8 +159,8 @@ fn after_a_rejoin_those_who_are_still_there_did_not_leave() {
     let mut members = with_ann();
     members.update(&[info("bob", "PA_2", 1, &[audio("TR_2")]), info("eve", "PA_3", 1, &[])]);
     let list = [info("ann", "PA_9", 0, &[audio("TR_9")]), info("dan", "PA_8", 0, &[])];
-    let news = members.snapshot(&list, Snapshot::Rejoined);
-    assert_eq!(news, [removed(1), removed(2), added(3, "ann"), joined("dan")]);
+    let updates = members.snapshot(&list, Snapshot::Rejoined);
+    assert_eq!(updates, [removed(1), removed(2), added(3, "ann"), joined("dan")]);
     assert!(members.unsettled());
     assert_eq!(members.update(&[info("bob", "PA_7", 0, &[audio("TR_7")])]), [added(4, "bob")], "bob came back in time");
     assert_eq!(members.settle(), [left("eve")]);
@@ -196,8 +196,8 @@ fn publications_know_publisher_and_membership() {
 #[test]
 fn tracks_of_one_member_are_limited() {
     let tracks: Vec<_> = (0..MAX_TRACKS_PER_MEMBER + 5).map(|n| audio(&format!("TR_{n}"))).collect();
-    let news = members().update(&[info("ann", "PA_1", 1, &tracks)]);
-    assert_eq!(news.len(), 1 + MAX_TRACKS_PER_MEMBER);
+    let updates = members().update(&[info("ann", "PA_1", 1, &tracks)]);
+    assert_eq!(updates.len(), 1 + MAX_TRACKS_PER_MEMBER);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 
 use super::recovery::Recovery;
 use super::{Exit, Membership};
-use crate::channel::News;
+use crate::channel::ChannelUpdate;
 use crate::channel::livekit::address::ResumeReason;
 use crate::channel::livekit::signal::Socket;
 use crate::channel::livekit::subscriber::{PeerEvent, Subscriber, brief};
@@ -81,7 +81,7 @@ impl Membership {
                 self.timers.connected();
                 self.hearing.connected();
                 if attached {
-                    self.tell(News::Input(Input::ChannelUp)).await;
+                    self.send(ChannelUpdate::Input(Input::ChannelUp)).await;
                 }
                 self.hears().await;
             }

@@ -5,7 +5,7 @@
 //! server API. Who deletes a room does not want it back, so after that it watches. Rooms that close while it is looked on are not
 //! touched for [`CLOSING`]: the server takes a join meanwhile into the room that it is about to forget.
 //!
-//! Nobody is there while it waits, so nothing is missing. Who came before the bot did is missing since then ([`News::Unheard`]).
+//! Nobody is there while it waits, so nothing is missing. Who came before the bot did is missing since then ([`ChannelUpdate::Unheard`]).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::channel::livekit::agents;
 use crate::channel::livekit::server_api::ServerApi;
 use crate::channel::livekit::signal::Socket;
 use crate::channel::livekit::tracks::Tracks;
-use crate::channel::{EndReason, JoinError, News};
+use crate::channel::{ChannelUpdate, EndReason, JoinError};
 use crate::recording::Input;
 use crate::units::Uid;
 
@@ -96,7 +96,7 @@ impl Membership {
             self.pause(CLOSING).await?;
             return self.recover(Recovery::Rejoin).await;
         }
-        self.tell(News::Outside { deleted }).await;
+        self.send(ChannelUpdate::Outside { deleted }).await;
         self.pause(CLOSING).await?;
         self.watch().await
     }
@@ -111,7 +111,7 @@ impl Membership {
                 Ok(false) => {
                     self.waiting.absent = Some(looked);
                     if blind.take().is_some() {
-                        self.tell(News::Input(Input::ChannelUp)).await;
+                        self.send(ChannelUpdate::Input(Input::ChannelUp)).await;
                     }
                 }
                 Err(error) => {
@@ -119,7 +119,7 @@ impl Membership {
                     if *blind.get_or_insert(looked) + BLIND_LIMIT <= Instant::now() {
                         return Err(Exit::Ended(EndReason::Unreachable));
                     }
-                    self.tell(News::Down { since: looked }).await;
+                    self.send(ChannelUpdate::Down { since: looked }).await;
                 }
             }
             self.pause(LOOK_EVERY).await?;
@@ -170,7 +170,7 @@ impl Membership {
 
     /// The bot is in the room again after a wait, and these were there before it: who of them speaks was not heard until now.
     pub(super) async fn is_back(&mut self, since: Instant, others: &[ParticipantInfo]) {
-        self.tell(News::Inside).await;
+        self.send(ChannelUpdate::Inside).await;
         let (now, wall) = (Instant::now(), crate::clock::now().0);
         for info in others {
             let Some(uid) = self.members.speaker(&info.identity).cloned() else { continue };
@@ -192,7 +192,7 @@ impl Membership {
     }
 
     async fn unheard(&self, uid: Uid, since: Instant) {
-        self.tell(News::Unheard { uid, since }).await;
+        self.send(ChannelUpdate::Unheard { uid, since }).await;
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Exit, Membership, Verdict, last_sign_of_media, peer_event, verdict};
 use crate::channel::livekit::address::ResumeReason;
 use crate::channel::livekit::backoff::Backoff;
 use crate::channel::livekit::signal::{Lost, Socket};
-use crate::channel::{EndReason, JoinError, News};
+use crate::channel::{ChannelUpdate, EndReason, JoinError};
 use crate::recording::Input;
 
 /// How long a bot tries to reach its channel again before it gives up. A server that is restarted or replaced within this
@@ -91,7 +91,7 @@ impl Membership {
                 Err(error) => {
                     tracing::debug!(room = self.room, %error, ?recovery, "the channel is not reached yet");
                     if self.waiting.absent.is_some() {
-                        self.tell(News::Down { since: Instant::now() }).await;
+                        self.send(ChannelUpdate::Down { since: Instant::now() }).await;
                     }
                     if matches!(error, JoinError::Refused(_)) {
                         self.passes.forget();
@@ -170,7 +170,7 @@ impl Membership {
                     // From here on what is published can't be subscribed, however well the way of the media may be.
                     let since = last_sign_of_media(&self.outbox, lost);
                     if since + MEDIA_STALL <= Instant::now() {
-                        self.tell(News::Down { since }).await;
+                        self.send(ChannelUpdate::Down { since }).await;
                     }
                 }
             }
@@ -189,7 +189,7 @@ impl Membership {
             .map_err(|Lost(why)| Exit::from(Lost(why)))?;
         self.snapshot_comes = true;
         if !self.timers.is_connecting() {
-            self.tell(News::Input(Input::ChannelUp)).await;
+            self.send(ChannelUpdate::Input(Input::ChannelUp)).await;
         }
         match first {
             Response::Reconnect(_) => Ok(()),

@@ -16,7 +16,7 @@ const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a peer connection may take to connect.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long after a rejoin a member who is missing may still come back without having left: SDKs take some seconds to find
 /// a server that was restarted.
@@ -85,7 +85,7 @@ impl Timers {
         self.ping = now + self.ping_interval;
         self.stable = Some(now + STABLE_AFTER);
         // Time without a socket does not count.
-        self.connect = self.connect.map(|_| now + CONNECT_PATIENCE);
+        self.connect = self.connect.map(|_| now + CONNECT_TIMEOUT);
     }
 
     /// The server said something.
@@ -100,7 +100,7 @@ impl Timers {
 
     /// The peer connection is on its way.
     pub(super) fn connecting(&mut self) {
-        self.connect = Some(Instant::now() + CONNECT_PATIENCE);
+        self.connect = Some(Instant::now() + CONNECT_TIMEOUT);
     }
 
     /// The peer connection is there.

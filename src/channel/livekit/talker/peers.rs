@@ -29,13 +29,13 @@ struct Peer {
     state: watch::Receiver<RTCPeerConnectionState>,
 }
 
-struct Watcher {
+struct PeerWatcher {
     gathered: watch::Sender<bool>,
     state: watch::Sender<RTCPeerConnectionState>,
 }
 
 #[async_trait]
-impl PeerConnectionEventHandler for Watcher {
+impl PeerConnectionEventHandler for PeerWatcher {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathered.send_replace(state == RTCIceGatheringState::Complete);
     }
@@ -50,7 +50,7 @@ impl Peer {
         let (gathered, gathered_rx) = watch::channel(false);
         let (state, state_rx) = watch::channel(RTCPeerConnectionState::New);
         let connection = peer::builder(Vec::new())?
-            .with_handler(Arc::new(Watcher { gathered, state }))
+            .with_handler(Arc::new(PeerWatcher { gathered, state }))
             .with_runtime(sockets)
             .with_udp_addrs(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
             .build()

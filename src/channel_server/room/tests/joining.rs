@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_join_names_everybody_but_the_hidden() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     stage.join("alice");
     stage.enter("recorder-1", recorder()).unwrap();
     let (_, response) = stage.enter("bob", speaker()).unwrap();
@@ -17,11 +17,11 @@ fn the_join_names_everybody_but_the_hidden() {
 
 #[test]
 fn members_are_told_how_many_they_are() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     stage.new_effects();
     let counts = |effects: &Effects, id: &MemberId| {
-        let rooms = told(effects, id).filter_map(|message| match message {
+        let rooms = received(effects, id).filter_map(|message| match message {
             Message::RoomUpdate(update) => update.room.as_ref(),
             _ => None,
         });
@@ -36,7 +36,7 @@ fn members_are_told_how_many_they_are() {
 
     let hidden = Grants { hidden: true, ..speaker() };
     stage.enter("hidden", hidden).unwrap();
-    let agent = Pass { kind: Kind::Agent, ..pass(speaker()) };
+    let agent = VerifiedToken { kind: Kind::Agent, ..verified(speaker()) };
     let (agent, _) = stage.enter_with("agent", agent, Client::default()).unwrap();
     stage.publish(&agent, "cid");
     assert_eq!(counts(&stage.new_effects(), &alice), [(2, 1)], "an agent publishes, but takes no part");
@@ -45,7 +45,7 @@ fn members_are_told_how_many_they_are() {
 
 #[test]
 fn the_last_word_about_a_member_is_said_once() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let sid = stage.publish(&alice, "cid");
     stage.new_effects();
@@ -61,12 +61,12 @@ fn the_last_word_about_a_member_is_said_once() {
 
 #[test]
 fn the_same_identity_takes_the_place_of_the_old() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (old, bob) = (stage.join("alice"), stage.join("bob"));
     stage.new_effects();
     let new = stage.join("alice");
     let effects = stage.new_effects();
-    let leave = told(&effects, &old).find_map(|message| match message {
+    let leave = received(&effects, &old).find_map(|message| match message {
         Message::Leave(leave) => Some((leave.reason, leave.action)),
         _ => None,
     });
@@ -78,7 +78,7 @@ fn the_same_identity_takes_the_place_of_the_old() {
 
 #[test]
 fn a_full_room_refuses_and_a_twin_needs_no_place() {
-    let mut stage = Stage::with(Limits { members_per_room: 1, recorders_per_room: 1, ..Limits::default() });
+    let mut stage = TestRoom::with(Limits { members_per_room: 1, recorders_per_room: 1, ..Limits::default() });
     stage.join("alice");
     stage.enter("recorder-1", recorder()).unwrap();
     assert_eq!(stage.enter("bob", speaker()).unwrap_err(), Full::Members);
@@ -88,7 +88,7 @@ fn a_full_room_refuses_and_a_twin_needs_no_place() {
 
 #[test]
 fn versions_grow_with_each_update() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     stage.log.extend(stage.room.connected(&alice));
     stage.publish(&alice, "cid");
@@ -99,7 +99,7 @@ fn versions_grow_with_each_update() {
 
 #[test]
 fn who_comes_late_or_back_hears_what_there_is() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     let track = stage.publish(&alice, "cid");
     stage.room.speaks(&alice, &track, 0.5);
@@ -108,7 +108,7 @@ fn who_comes_late_or_back_hears_what_there_is() {
     let hear = Effect::Hear { listener: bob.clone(), track };
     let joined = stage.new_effects();
     assert!(joined.contains(&hear));
-    assert!(told(&joined, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if s.speakers[0].active)));
+    assert!(received(&joined, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if s.speakers[0].active)));
     let back = stage.room.resume(&bob);
     assert!(back.contains(&hear));
     assert_eq!(updates(&back, &bob).len(), 2, "everybody, itself too");

@@ -4,22 +4,22 @@ use super::*;
 
 #[test]
 fn a_track_is_told_before_it_is_heard() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     stage.new_effects();
     let sid = stage.publish(&alice, "cid");
     let effects = stage.new_effects();
-    let told = effects
+    let received = effects
         .iter()
         .position(|e| matches!(e, Effect::Tell(to, m) if *to == bob && matches!(**m, Message::Update(_))));
     let hear = effects.iter().position(|e| *e == Effect::Hear { listener: bob.clone(), track: sid.clone() });
-    assert!(told.unwrap() < hear.unwrap());
+    assert!(received.unwrap() < hear.unwrap());
     assert!(!effects.contains(&Effect::Hear { listener: alice, track: sid }), "nobody hears itself");
 }
 
 #[test]
 fn announcement_and_media_may_come_in_either_order() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     assert!(stage.room.start_track(&alice, "cid", "0", true).is_none(), "not announced yet");
     assert!(stage.room.media(&alice, "cid", None, true).is_none());
@@ -35,7 +35,7 @@ fn announcement_and_media_may_come_in_either_order() {
 
 #[test]
 fn redundancy_is_wished_for_unless_it_is_declined_or_could_not_be_unpacked() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     let declined = AddTrackRequest { disable_red: true, ..microphone("declined") };
     let encrypted = AddTrackRequest { encryption: encryption::Type::Gcm.into(), ..microphone("encrypted") };
@@ -46,8 +46,8 @@ fn redundancy_is_wished_for_unless_it_is_declined_or_could_not_be_unpacked() {
         (encrypted, true, "audio/opus"),
     ] {
         let (cid, wished) = (request.cid.clone(), expected == "audio/red" || !able);
-        stage.room.add_track(&alice, request, Ok(Place::default()));
-        assert_eq!(stage.room.opus_wishes(&alice, &cid).red, wished, "{cid}");
+        stage.room.add_track(&alice, request, Ok(QuotaPermit::default()));
+        assert_eq!(stage.room.opus_parameters(&alice, &cid).red, wished, "{cid}");
         let effects = stage.room.start_track(&alice, &cid, &cid, able).unwrap().effects;
         let info = updates(&effects, &alice).pop().unwrap().tracks.pop().unwrap();
         assert_eq!((info.mime_type.as_str(), info.codecs[0].mime_type.as_str()), (expected, expected), "{cid}");
@@ -56,7 +56,7 @@ fn redundancy_is_wished_for_unless_it_is_declined_or_could_not_be_unpacked() {
 
 #[test]
 fn only_audio_that_the_token_allows_is_published() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     let (mute, _) = stage.enter("listener", Grants { microphone: false, ..speaker() }).unwrap();
     let camera =
@@ -74,14 +74,14 @@ fn only_audio_that_the_token_allows_is_published() {
         (&alice, microphone(&"x".repeat(1000)), Some(Reason::InvalidName)),
         (&alice, AddTrackRequest { stream: "a b\r\nc".into(), ..microphone("n") }, Some(Reason::InvalidName)),
     ] {
-        let effects = stage.room.add_track(id, request.clone(), Ok(Place::default()));
+        let effects = stage.room.add_track(id, request.clone(), Ok(QuotaPermit::default()));
         assert_eq!(response(&effects, id), reason.map(i32::from), "{request:?}");
     }
 }
 
 #[test]
 fn permissions_name_audio_sources_only() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (_, response) = stage.enter("alice", speaker()).unwrap();
     let sources = response.participant.unwrap().permission.unwrap().can_publish_sources;
     let expected = [TrackSource::Unknown, TrackSource::Microphone, TrackSource::ScreenShareAudio];
@@ -94,7 +94,7 @@ fn permissions_name_audio_sources_only() {
 
 #[test]
 fn one_member_announces_a_bounded_number_of_tracks() {
-    let mut stage = Stage::with(Limits { tracks_per_member: 2, ..Limits::default() });
+    let mut stage = TestRoom::with(Limits { tracks_per_member: 2, ..Limits::default() });
     let alice = stage.join("alice");
     stage.announce(&alice, "1");
     stage.announce(&alice, "1");
@@ -106,7 +106,7 @@ fn one_member_announces_a_bounded_number_of_tracks() {
 
 #[test]
 fn a_section_that_stops_sending_ends_its_track() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let sid = stage.publish(&alice, "cid");
     stage.new_effects();
@@ -115,13 +115,14 @@ fn a_section_that_stops_sending_ends_its_track() {
     let effects = stage.room.still_sends(&alice, &[]);
     assert!(effects.contains(&Effect::End(sid.clone())));
     assert!(updates(&effects, &bob)[0].tracks.is_empty());
-    let own = told(&effects, &alice).any(|m| matches!(m, Message::TrackUnpublished(t) if t.track_sid == sid.as_str()));
+    let own =
+        received(&effects, &alice).any(|m| matches!(m, Message::TrackUnpublished(t) if t.track_sid == sid.as_str()));
     assert!(own);
 }
 
 #[test]
 fn another_announced_track_on_the_same_section_is_a_republish() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let alice = stage.join("alice");
     let first = stage.publish(&alice, "one");
     stage.announce(&alice, "two");

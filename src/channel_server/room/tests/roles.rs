@@ -1,21 +1,22 @@
 //! Hosts, audience, and who becomes which.
 
 use super::*;
-use crate::channel_server::roles::{ROLE_ATTRIBUTE, Role, Wish};
+use crate::channel_server::roles::{ROLE_ATTRIBUTE, RequestedRole, Role};
 
-fn wish(profile: Option<Profile>, role: Option<Role>) -> Client {
-    Client { wish: Wish { profile, role }, ..Client::default() }
+fn requested_role(profile: Option<Profile>, role: Option<Role>) -> Client {
+    Client { requested_role: RequestedRole { profile, role }, ..Client::default() }
 }
 
 fn live() -> Client {
-    wish(Some(Profile::Live), None)
+    requested_role(Some(Profile::Live), None)
 }
 
 /// A live channel with a host who talks, and audience.
-fn show() -> (Stage, MemberId, TrackSid, MemberId) {
-    let mut stage = Stage::new();
-    let (host, _) = stage.enter_with("host", pass(speaker()), live()).unwrap();
-    let (audience, _) = stage.enter_with("audience", pass(speaker()), wish(None, Some(Role::Audience))).unwrap();
+fn show() -> (TestRoom, MemberId, TrackSid, MemberId) {
+    let mut stage = TestRoom::new();
+    let (host, _) = stage.enter_with("host", verified(speaker()), live()).unwrap();
+    let (audience, _) =
+        stage.enter_with("audience", verified(speaker()), requested_role(None, Some(Role::Audience))).unwrap();
     let track = stage.publish(&host, "cid");
     stage.new_effects();
     (stage, host, track, audience)
@@ -26,21 +27,22 @@ fn ask(role: &str) -> UpdateParticipantMetadata {
     UpdateParticipantMetadata { request_id: 7, attributes, ..Default::default() }
 }
 
-fn role_news(effects: &Effects) -> Vec<(&str, Role)> {
-    let news = effects.iter().filter_map(|effect| match effect {
+fn role_notices(effects: &Effects) -> Vec<(&str, Role)> {
+    let notices = effects.iter().filter_map(|effect| match effect {
         Effect::News(RoomEvent::RoleChanged { uid, role }) => Some((uid.as_str(), *role)),
         _ => None,
     });
-    news.collect()
+    notices.collect()
 }
 
 #[test]
 fn the_first_member_decides_what_channel_it_is() {
-    let mut stage = Stage::new();
-    stage.enter_with("recorder-1", pass(recorder()), live()).unwrap();
+    let mut stage = TestRoom::new();
+    stage.enter_with("recorder-1", verified(recorder()), live()).unwrap();
     let alice = stage.join("alice");
-    let (_, response) =
-        stage.enter_with("bob", pass(speaker()), wish(Some(Profile::Live), Some(Role::Audience))).unwrap();
+    let (_, response) = stage
+        .enter_with("bob", verified(speaker()), requested_role(Some(Profile::Live), Some(Role::Audience)))
+        .unwrap();
     assert_eq!(
         stage.room.summary().unwrap().1,
         Profile::Communication,
@@ -59,7 +61,7 @@ fn response_of(effects: &Effects, id: &MemberId) -> Reason {
 #[test]
 fn audience_publishes_nothing() {
     let (mut stage, host, _, audience) = show();
-    let refused = stage.room.add_track(&audience, microphone("cid"), Ok(Place::default()));
+    let refused = stage.room.add_track(&audience, microphone("cid"), Ok(QuotaPermit::default()));
     assert_eq!(response_of(&refused, &audience), Reason::NotAllowed);
     let infos: Vec<_> = stage.room.members.iter().map(|member| (member.id.clone(), member.info())).collect();
     for (id, word, publishes) in [(host, "host", true), (audience, "audience", false)] {
@@ -80,51 +82,52 @@ fn a_host_that_becomes_audience_falls_silent_for_all_to_see() {
     let seen = updates(&effects, &audience).pop().unwrap();
     assert!(seen.tracks.is_empty() && !seen.is_publisher);
     assert_eq!(seen.attributes[ROLE_ATTRIBUTE], "audience");
-    assert_eq!(role_news(&effects), [("host", Role::Audience)]);
+    assert_eq!(role_notices(&effects), [("host", Role::Audience)]);
     let again = stage.room.update_metadata(&host, ask("audience"));
-    assert_eq!((response_of(&again, &host), role_news(&again)), (Reason::Ok, vec![]), "no news");
+    assert_eq!((response_of(&again, &host), role_notices(&again)), (Reason::Ok, vec![]), "no news");
 
     let back = stage.room.update_metadata(&host, ask("host"));
-    assert_eq!(role_news(&back), [("host", Role::Host)]);
+    assert_eq!(role_notices(&back), [("host", Role::Host)]);
     stage.publish(&host, "cid");
 }
 
 #[test]
 fn a_role_needs_no_grant_for_metadata_but_the_token_to_speak() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let quiet = Grants { own_metadata: false, ..speaker() };
-    let (alice, _) = stage.enter_with("alice", pass(quiet), live()).unwrap();
+    let (alice, _) = stage.enter_with("alice", verified(quiet), live()).unwrap();
     assert_eq!(response_of(&stage.room.update_metadata(&alice, ask("audience")), &alice), Reason::Ok);
     let mixed = UpdateParticipantMetadata { name: "Al".into(), ..ask("host") };
     let refused = stage.room.update_metadata(&alice, mixed);
-    assert_eq!((response_of(&refused, &alice), role_news(&refused)), (Reason::NotAllowed, vec![]), "all or nothing");
+    assert_eq!((response_of(&refused, &alice), role_notices(&refused)), (Reason::NotAllowed, vec![]), "all or nothing");
     for word in ["", "king"] {
         assert_eq!(response_of(&stage.room.update_metadata(&alice, ask(word)), &alice), Reason::NotAllowed);
     }
 
     let mute = Grants { microphone: false, screen_audio: false, other_audio: false, ..speaker() };
-    let (bob, _) = stage.enter_with("bob", pass(mute), wish(None, Some(Role::Host))).unwrap();
+    let (bob, _) = stage.enter_with("bob", verified(mute), requested_role(None, Some(Role::Host))).unwrap();
     assert_eq!(stage.room.member(&bob).unwrap().role, Role::Audience, "a host that may not speak is none");
     assert_eq!(response_of(&stage.room.update_metadata(&bob, ask("host")), &bob), Reason::NotAllowed);
 }
 
 #[test]
 fn a_host_whose_right_to_speak_ends_is_audience() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let terms = Terms { audio: Some(WallMs(NOW.0 + 1)), ..Terms::default() };
-    let (alice, _) = stage.enter_with("alice", Pass { terms, ..pass(speaker()) }, live()).unwrap();
+    let (alice, _) = stage.enter_with("alice", VerifiedToken { terms, ..verified(speaker()) }, live()).unwrap();
     stage.publish(&alice, "cid");
     let effects = stage.room.expire(WallMs(NOW.0 + 1));
-    assert_eq!(role_news(&effects), [("alice", Role::Audience)]);
-    let after = stage.room.renew(&alice, &pass(speaker()));
-    assert!(role_news(&after).is_empty(), "a new right is no wish");
+    assert_eq!(role_notices(&effects), [("alice", Role::Audience)]);
+    let after = stage.room.renew(&alice, &verified(speaker()));
+    assert!(role_notices(&after).is_empty(), "a new right is no wish");
 }
 
 #[test]
 fn the_token_may_name_the_role_and_others_can_not_be_fooled() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let claimed = HashMap::from([(ROLE_ATTRIBUTE.to_owned(), "host".to_owned())]);
-    let liar = Pass { attributes: claimed, ..pass(speaker()) };
-    let (_, response) = stage.enter_with("liar", liar, wish(Some(Profile::Live), Some(Role::Audience))).unwrap();
+    let liar = VerifiedToken { attributes: claimed, ..verified(speaker()) };
+    let (_, response) =
+        stage.enter_with("liar", liar, requested_role(Some(Profile::Live), Some(Role::Audience))).unwrap();
     assert_eq!(response.participant.unwrap().attributes[ROLE_ATTRIBUTE], "audience");
 }

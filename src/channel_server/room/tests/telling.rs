@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn muting_is_told_once_and_silences() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let sid = stage.publish(&alice, "cid");
     stage.new_effects();
@@ -12,20 +12,20 @@ fn muting_is_told_once_and_silences() {
     let mute = MuteTrackRequest { sid: sid.to_string(), muted: true };
     let effects = stage.room.mute(&alice, &mute);
     assert!(updates(&effects, &bob)[0].tracks[0].muted);
-    let silent = told(&effects, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if !s.speakers[0].active));
+    let silent = received(&effects, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if !s.speakers[0].active));
     assert!(silent);
     assert!(stage.room.mute(&alice, &mute).is_empty());
     assert!(stage.room.speaks(&alice, &sid, 0.5).is_empty(), "muted members don't speak");
     let unmute = MuteTrackRequest { muted: false, ..mute };
     assert!(stage.room.mute(&bob, &unmute).is_empty(), "only its own");
     let effects = stage.room.mute(&alice, &unmute);
-    let speaks = told(&effects, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if s.speakers[0].active));
+    let speaks = received(&effects, &bob).any(|m| matches!(m, Message::SpeakersChanged(s) if s.speakers[0].active));
     assert!(speaks, "a steady voice is heard again without being measured anew");
 }
 
 #[test]
 fn members_may_choose_what_they_hear() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let track = stage.publish(&alice, "cid");
     let choice =
@@ -41,7 +41,7 @@ fn members_may_choose_what_they_hear() {
 
 #[test]
 fn metadata_changes_are_answered() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let (quiet, _) = stage.enter("quiet", Grants { own_metadata: false, ..speaker() }).unwrap();
     let attributes = HashMap::from([("seat".to_owned(), "3".to_owned())]);
@@ -61,7 +61,7 @@ fn metadata_changes_are_answered() {
 
 #[test]
 fn data_goes_to_those_it_names_or_to_all_others() {
-    let mut stage = Stage::new();
+    let mut stage = TestRoom::new();
     let (alice, bob) = (stage.join("alice"), stage.join("bob"));
     let (bot, _) = stage.enter("recorder-1", recorder()).unwrap();
     let receivers = |to: &[&str]| {

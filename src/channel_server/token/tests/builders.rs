@@ -27,13 +27,13 @@ fn after(seconds: u64) -> WallMs {
 }
 
 /// What a token gives 50 seconds after it was made.
-fn open(token: &str, uid: &str) -> Pass {
-    let pass = keys().check(Some(token), &asked("room-1", uid), after(50)).unwrap();
+fn open(token: &str, uid: &str) -> VerifiedToken {
+    let verified = keys().check(Some(token), &asked("room-1", uid), after(50)).unwrap();
     assert_eq!(
-        (pass.app.clone(), pass.cname.clone(), pass.identity.as_ref()),
+        (verified.app.clone(), verified.cname.clone(), verified.identity.as_ref()),
         (app(), room(), Some(&Uid::new(uid).unwrap()))
     );
-    pass
+    verified
 }
 
 fn terms(stay: u64, audio: Option<u64>, data: Option<u64>) -> Terms {
@@ -78,9 +78,9 @@ fn each_privilege_ends_at_its_time_and_none_after_the_token() {
 fn what_has_ended_is_not_granted() {
     let at = |seconds| keys().check(Some(UID_EACH), &asked("", ""), after(seconds));
     assert!(at(199).unwrap().grants.microphone);
-    let pass = at(200).unwrap();
-    assert!(!pass.grants.microphone && !pass.grants.screen_audio && pass.grants.data);
-    assert_eq!(pass.terms, terms(500, None, Some(300)));
+    let verified = at(200).unwrap();
+    assert!(!verified.grants.microphone && !verified.grants.screen_audio && verified.grants.data);
+    assert_eq!(verified.terms, terms(500, None, Some(300)));
     assert!(!at(300).unwrap().grants.data);
     assert_eq!(at(500), Err(Refusal::Expired), "the right to join");
     assert_eq!(keys().check(Some(UID_FOR_ALL_TIME), &asked("", ""), after(600)), Err(Refusal::Expired), "the token");
@@ -88,16 +88,16 @@ fn what_has_ended_is_not_granted() {
 
 #[test]
 fn a_pass_lapses_part_by_part() {
-    let mut pass = open(UID_EACH, "42");
-    assert_eq!(pass.terms.next(), Some(after(200)));
-    pass.lapse(after(200));
-    assert!(!pass.grants.microphone && !pass.grants.screen_audio && pass.grants.data);
-    assert_eq!(pass.terms.next(), Some(after(300)));
-    pass.lapse(after(300));
-    assert!(!pass.grants.data && pass.grants.subscribe);
-    pass.renew(&open(UID_PUBLISHER, "42"));
-    assert!(pass.grants.microphone && pass.grants.data);
-    assert_eq!(pass.terms, terms(600, None, None));
+    let mut verified = open(UID_EACH, "42");
+    assert_eq!(verified.terms.next(), Some(after(200)));
+    verified.lapse(after(200));
+    assert!(!verified.grants.microphone && !verified.grants.screen_audio && verified.grants.data);
+    assert_eq!(verified.terms.next(), Some(after(300)));
+    verified.lapse(after(300));
+    assert!(!verified.grants.data && verified.grants.subscribe);
+    verified.renew(&open(UID_PUBLISHER, "42"));
+    assert!(verified.grants.microphone && verified.grants.data);
+    assert_eq!(verified.terms, terms(600, None, None));
 }
 
 #[test]

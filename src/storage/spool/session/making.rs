@@ -18,7 +18,7 @@ const HASH_BUFFER: usize = 64 << 10;
 
 /// Segments to make a file of, in order.
 #[derive(Debug)]
-pub struct Kept<'a> {
+pub struct RetainedSegments<'a> {
     spool: &'a Inner,
     objects: Vec<SpooledObject>,
 }
@@ -43,7 +43,7 @@ impl SessionSpool {
         name: &str,
         kind: ObjectKind,
         segments: Vec<String>,
-        recipe: impl FnMut(&Kept<'_>, &mut dyn Write) -> io::Result<()> + Send + 'static,
+        recipe: impl FnMut(&RetainedSegments<'_>, &mut dyn Write) -> io::Result<()> + Send + 'static,
     ) -> Result<(SpooledObject, SpooledFile), SpoolError> {
         check_name(name)?;
         let (spool, name) = (self.clone(), name.to_owned());
@@ -57,7 +57,7 @@ impl SessionSpool {
     }
 }
 
-impl Kept<'_> {
+impl RetainedSegments<'_> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.objects.len()
@@ -89,9 +89,9 @@ impl Inner {
         name: String,
         kind: ObjectKind,
         segments: &[String],
-        mut recipe: impl FnMut(&Kept<'_>, &mut dyn Write) -> io::Result<()>,
+        mut recipe: impl FnMut(&RetainedSegments<'_>, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(SpooledObject, SpooledFile), SpoolError> {
-        let kept = self.kept(segments)?;
+        let retained = self.retained(segments)?;
         let order = self.next.fetch_add(1, Ordering::Relaxed);
         let mut object = SpooledObject { order, name, kind, size: 0 };
         let (path, mut sha256) = (self.path(&object), [0; 32]);
@@ -99,7 +99,7 @@ impl Inner {
             out.write_all(object.name.as_bytes())?;
             out.write_all(b"\n")?;
             let mut counted = Counted { out, size: 0, digest: Sha256::new() };
-            recipe(&kept, &mut counted)?;
+            recipe(&retained, &mut counted)?;
             (object.size, sha256) = (counted.size, counted.digest.finalize().into());
             Ok(())
         })?;
@@ -111,7 +111,7 @@ impl Inner {
     }
 
     /// The newest of each name, kept or about to be.
-    fn kept(&self, names: &[String]) -> Result<Kept<'_>, SpoolError> {
+    fn retained(&self, names: &[String]) -> Result<RetainedSegments<'_>, SpoolError> {
         let mut newest: HashMap<String, SpooledObject> = HashMap::new();
         let all = scan(&self.dir)?.into_iter().chain(scan_kept(&self.dir)?);
         for object in all.filter(|object| object.kind == ObjectKind::Segment) {
@@ -121,7 +121,7 @@ impl Inner {
             }
         }
         let objects = names.iter().map(|name| newest.remove(name).ok_or_else(|| missing(name)));
-        Ok(Kept { spool: self, objects: objects.collect::<io::Result<_>>()? })
+        Ok(RetainedSegments { spool: self, objects: objects.collect::<io::Result<_>>()? })
     }
 
     fn file(&self, object: &SpooledObject) -> io::Result<SpooledFile> {

@@ -80,7 +80,7 @@ pub(super) fn said(bytes: &[u8]) -> Said {
     let source = decode::is_packet(kind).then(|| {
         body.zigzag().unwrap();
         let (track, ssrc) = decode::source(kind, &mut body).unwrap();
-        (track, ssrc.map(|ssrc| (ssrc, kind & kind::SAID_AGAIN != 0)))
+        (track, ssrc.map(|ssrc| (ssrc, kind & kind::REPEATED != 0)))
     });
     Said { index, clock, source }
 }

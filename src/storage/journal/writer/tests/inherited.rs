@@ -205,7 +205,7 @@ async fn a_newer_programs_log_is_not_touched() {
     header[12..].copy_from_slice(&crc.to_le_bytes());
     fs::write(log::path(dir.path(), 0), header).unwrap();
     let refused = Writer::open(dir.path()).unwrap_err();
-    assert_eq!(refused.fault().code, "journal_version");
+    assert_eq!(refused.error_class().code, "journal_version");
     assert_eq!(file_count(dir.path()), 1);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::storage::journal::medium::Paper;
+use crate::storage::journal::log_storage::JournalFile;
 
 /// A disk that fails as it is told.
 #[derive(Clone, Debug, Default)]
@@ -34,20 +34,20 @@ impl Sick {
         if read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
-    fn paper(&self, path: &Path, inner: Box<dyn Paper>) -> Box<dyn Paper> {
+    fn journal_file(&self, path: &Path, inner: Box<dyn JournalFile>) -> Box<dyn JournalFile> {
         Box::new(SickPaper { disk: self.clone(), path: path.to_owned(), inner, synced: 0, length: 0 })
     }
 }
 
-impl Medium for Sick {
-    fn create(&mut self, path: &Path) -> io::Result<Box<dyn Paper>> {
+impl LogStorage for Sick {
+    fn create(&mut self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         self.refused()?;
-        Ok(self.paper(path, FileSystem.create(path)?))
+        Ok(self.journal_file(path, FileSystem.create(path)?))
     }
 
-    fn reopen(&mut self, path: &Path, bytes: u64) -> io::Result<Box<dyn Paper>> {
+    fn reopen(&mut self, path: &Path, bytes: u64) -> io::Result<Box<dyn JournalFile>> {
         self.refused()?;
-        Ok(self.paper(path, FileSystem.reopen(path, bytes)?))
+        Ok(self.journal_file(path, FileSystem.reopen(path, bytes)?))
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
@@ -62,12 +62,12 @@ impl Medium for Sick {
 struct SickPaper {
     disk: Sick,
     path: PathBuf,
-    inner: Box<dyn Paper>,
+    inner: Box<dyn JournalFile>,
     synced: u64,
     length: u64,
 }
 
-impl Paper for SickPaper {
+impl JournalFile for SickPaper {
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
         self.disk.refused()?;
         (self.synced, self.length) = (bytes, bytes);

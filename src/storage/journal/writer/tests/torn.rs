@@ -30,10 +30,10 @@ fn recover(dir: &Path, log: &Log, harm: &Harm) -> (Vec<Record>, Vec<JournalError
         let _ = fs::remove_file(&path);
         fs::write(path, bytes).unwrap();
     }
-    let inheritance = Inheritance::survey(dir).unwrap();
-    let state = Mutex::new(Pending::new(dir, Limits::default(), &inheritance));
+    let inherited_log = InheritedLog::survey(dir).unwrap();
+    let state = Mutex::new(Pending::new(dir, Limits::default(), &inherited_log));
     let (news, synced) = (Notify::new(), watch::Sender::default());
-    let shared = Arc::new(Shared { state, group_time: GROUP_TIME, inheritance, news, synced });
+    let shared = Arc::new(Shared { state, group_time: GROUP_TIME, inherited_log, news, synced });
     let (mut records, mut errors) = (Vec::new(), Vec::new());
     for record in Replay::new(shared, &DIGITS.map(|digit| spec(digit).sid).into()) {
         match record {
