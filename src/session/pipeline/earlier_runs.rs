@@ -54,6 +54,8 @@ impl Pipeline {
         self.backup.resume(self.event_dedup.backup_since());
         self.publication.replay();
         let left = self.context.spool.list().await?;
+        // What was in them is made again, or a checkpoint knows that it is lost.
+        self.context.spool.remove_damaged().await?;
         self.take_up_files(&left).await?;
         for object in confirmed.iter().filter(|object| object.kind.is_whole()) {
             self.objects.insert(object.name.clone(), Stored::of_record(object));

@@ -49,6 +49,10 @@ impl EndedSession {
         let event_dedup =
             EventDedup::load(&context.store, &context.plan.sid).await.map_err(|error| error.to_string())?;
         let left = context.spool.list().await.map_err(|error| error.to_string())?;
+        // Its final playlists name what was in such a file, and there is no journal to make it again.
+        if context.spool.damaged().await.map_err(|error| error.to_string())? > 0 {
+            return Err("a file of it in the spool is damaged".into());
+        }
         let app = inner.settings.apps.get(&context.plan.app);
         let bucket = endpoint::connect(app, &destination, inner.backing.uploader.destinations());
         bucket.learn(abilities);

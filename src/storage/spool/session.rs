@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 pub use self::making::{RetainedSegments, SpooledFile};
 use self::retained::Keeping;
 use super::files::Files;
-use super::layout::{check_name, file_name, scan, scan_kept};
+use super::layout::{check_name, file_name, scan, scan_damaged, scan_kept};
 use super::limits::Usage;
 use super::memory::{Held, Memory};
 use super::{ObjectKind, SpoolError, SpooledObject};
@@ -89,10 +89,23 @@ impl SessionSpool {
         blocking(move || inner.remove(&object)).await
     }
 
+    /// How many files were set aside because they can't be read.
+    pub async fn damaged(&self) -> Result<usize, SpoolError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || Ok(scan_damaged(&inner.dir)?.len())).await
+    }
+
+    /// Removes the files that were set aside: what was in them is made again, or known to be lost.
+    pub async fn remove_damaged(&self) -> Result<(), SpoolError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.remove_damaged()).await
+    }
+
     /// Removes the directory with what was kept in it; it must be empty else.
     pub async fn close(self) -> Result<(), SpoolError> {
         blocking(move || {
             self.0.keep_no_more()?;
+            self.0.remove_damaged()?;
             Ok(fs::remove_dir(&self.0.dir)?)
         })
         .await
@@ -185,6 +198,10 @@ impl Inner {
         self.files.remove(&self.path(object))?;
         self.count_out(object.size);
         Ok(())
+    }
+
+    fn remove_damaged(&self) -> Result<(), SpoolError> {
+        scan_damaged(&self.dir)?.iter().try_for_each(|path| Ok(self.files.remove(path)?))
     }
 
     fn count_out(&self, size: u64) {

@@ -58,6 +58,35 @@ fn bytes(text: &'static str) -> Bytes {
 }
 
 #[tokio::test]
+async fn a_damaged_file_costs_that_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&app(), &sid()).unwrap();
+    let mut put = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        put.push(session.put(name, ObjectKind::Segment, bytes("12345")).await.unwrap());
+    }
+    drop(session);
+    let path = |order: u64| dir.path().join(sid().as_str()).join(format!("{order:016x}.s"));
+    // No UTF-8, no end of the name, no name, a name that leads elsewhere, and a place on the disk that can't be read.
+    for (order, content) in [(0, &b"\xff\n12345"[..]), (1, b"b12345"), (2, b"\n12345"), (3, b"../d\n12345")] {
+        fs::write(path(order), content).unwrap();
+    }
+    fs::remove_file(path(4)).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", path(4)).unwrap();
+    fs::write(path(5).with_extension("of somebody"), "").unwrap();
+
+    let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+    assert_eq!(spool.bytes(), 5);
+    let session = spool.session(&app(), &sid()).unwrap();
+    assert_eq!((session.list().await.unwrap(), session.damaged().await.unwrap()), (vec![put.remove(5)], 5));
+    session.remove_damaged().await.unwrap();
+    assert_eq!((session.list().await.unwrap().len(), session.damaged().await.unwrap()), (1, 0));
+    fs::remove_file(path(5).with_extension("of somebody")).unwrap();
+    session.remove(&session.list().await.unwrap()[0]).await.unwrap();
+    session.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn objects_come_back_in_order_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let session = Spool::open(dir.path(), u64::MAX).unwrap().session(&app(), &sid()).unwrap();
