@@ -208,7 +208,9 @@ impl Ending {
     /// Says that something could not be kept.
     async fn fail(&mut self, error: &SpoolError) {
         let text = error.to_string();
-        self.pipeline.end_unread_primary();
+        if let Err(error) = self.pipeline.end_unread_primary().await {
+            tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}");
+        }
         let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Fatal, ErrorCode::FileOperation, &text);
         self.pipeline.note(|report| _ = report.failure.get_or_insert(text));
         let update = SessionUpdate { summary: Some(self.pipeline.context().summary()), ..SessionUpdate::default() };

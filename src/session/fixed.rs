@@ -78,6 +78,11 @@ impl FixedSegments {
         before.is_some_and(|(_, before)| before.entry.end() > segment.entry.start)
     }
 
+    /// The one that begins there.
+    pub(super) fn at(&self, playlist: &PlaylistId, start: Ticks) -> Option<&FixedSegment> {
+        self.0.get(playlist)?.get(&start)
+    }
+
     /// The playlists that have any.
     pub(super) fn playlists(&self) -> impl Iterator<Item = &PlaylistId> {
         self.0.iter().filter(|(_, segments)| !segments.is_empty()).map(|(playlist, _)| playlist)

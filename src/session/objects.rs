@@ -64,6 +64,11 @@ impl Objects {
         self.stored.get(name) == Some(object)
     }
 
+    /// The object of this name, if it is remembered.
+    pub(super) fn get(&self, name: &str) -> Option<&Stored> {
+        self.stored.get(name)
+    }
+
     /// How many bytes the object of this name has in the bucket; none for one that is not remembered.
     pub(super) fn size(&self, name: &str) -> u64 {
         self.stored.get(name).map_or(0, |stored| stored.size)

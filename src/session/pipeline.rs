@@ -13,10 +13,11 @@ mod packed;
 mod pending_bucket;
 mod replicator;
 mod stored;
+mod tails;
 mod unread_primary;
 mod vouched;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,8 +82,10 @@ pub(super) struct Pipeline {
     promised: Vec<(String, Stored)>,
     /// While the recording is made again from its journal.
     earlier_runs: Option<EarlierRuns>,
-    /// While it goes on without its bucket's word.
+    /// While it goes on without a bucket's word.
     unread_primary: Option<UnreadPrimary>,
+    /// Copies that were fetched from the second bucket, until they take their places.
+    copies: HashMap<String, SpooledObject>,
     /// Since it goes on after its worker died.
     failover: Option<Failover>,
     files: Files,
@@ -125,6 +128,7 @@ impl Pipeline {
             event_dedup: EventDedup::default(),
             earlier_runs: None,
             unread_primary: None,
+            copies: HashMap::new(),
             failover: None,
             fixed: FixedSegments::default(),
             pauses: BTreeMap::new(),
@@ -269,7 +273,7 @@ impl Pipeline {
 
     /// Whether the bucket holds everything, final playlists included.
     pub(super) fn is_complete(&self) -> bool {
-        self.publication.is_complete()
+        self.unread_primary.is_none() && self.publication.is_complete()
     }
 
     /// The way to the bucket.
@@ -331,8 +335,10 @@ impl Pipeline {
     }
 
     async fn add_made(&mut self, segment: Segment) -> Result<(), SpoolError> {
+        let core = self.core_of(&segment);
         let segment = self.packed(segment).await;
         let name = self.publication.add(&segment);
+        self.keep_core(&name, core).await?;
         self.context.metrics.segment_made();
         let begins = self.slice_start(&segment.playlist, segment.start, segment.start + segment.duration);
         self.append_events(begins.into_iter().collect()).await;
@@ -354,7 +360,7 @@ impl Pipeline {
     }
 
     async fn upload_playlist(&mut self, playlist: &PlaylistId) -> Result<(), SpoolError> {
-        if self.is_held_back(playlist) {
+        if self.is_held_back(playlist) || self.is_end_doubted(playlist) {
             return Ok(());
         }
         let Some((name, text)) = self.publication.render(playlist) else { return Ok(()) };

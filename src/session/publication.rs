@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::elsewhere::CopyText;
+pub(super) use self::tail::OpenTail;
 use super::health::WaitingBytes;
 use super::objects::Objects;
 use super::plan::Plan;
@@ -249,6 +250,11 @@ impl Publication {
         let mut text = self.text(playlist, progress, progress.sayable());
         text.ended = progress.closed && progress.is_whole();
         Some((self.plan.stem(playlist).playlist(), text.render()))
+    }
+
+    /// Whether that text is the final one.
+    pub(super) fn has_ended(&self, playlist: &PlaylistId) -> bool {
+        self.now.playlists.get(playlist).is_some_and(|progress| progress.closed && progress.is_whole())
     }
 
     /// The text that [`Self::render`] gave was handed over for upload.

@@ -1,6 +1,6 @@
 //! An older copy of the worker's disk is put back: the bucket has segments of which the disk knows nothing, and the second bucket has some
-//! that nobody else has. Whether the own bucket answers at once or when the recording goes on already, all of them are final, come home, and
-//! are named.
+//! that nobody else has. Whether the two answer at once or when the recording goes on already, all of these are final, come home, and
+//! are named. The same where the spool alone is lost, of which a checkpoint told.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,26 +17,44 @@ use crate::world::{Options, Task, TestEnv, World, run_that_dies, until};
 /// The second bucket is used after this time, and the first one is waited for so long.
 const AFTER: Duration = Duration::from_millis(400);
 
+/// Which buckets answer at once; the others do when the recording goes on already.
+#[derive(Clone, Copy, Debug)]
+struct AtOnce {
+    home: bool,
+    backup: bool,
+}
+
 #[test]
 fn at_once() {
-    put_an_older_copy_back(true);
+    put_an_older_copy_back(AtOnce { home: true, backup: true }, "fmp4");
 }
 
 #[test]
 fn when_the_recording_goes_on_already() {
-    put_an_older_copy_back(false);
+    put_an_older_copy_back(AtOnce { home: false, backup: true }, "fmp4");
 }
 
-fn put_an_older_copy_back(at_once: bool) {
+#[test]
+fn when_neither_answers_at_first() {
+    put_an_older_copy_back(AtOnce { home: false, backup: false }, "fmp4");
+}
+
+/// Segments in MPEG-TS can't be cut: what they are made of is.
+#[cfg(feature = "aac")]
+#[test]
+fn in_ts_when_neither_answers_at_first() {
+    put_an_older_copy_back(AtOnce { home: false, backup: false }, "ts");
+}
+
+fn put_an_older_copy_back(at_once: AtOnce, container: &str) {
     let outside = Runtime::new().unwrap();
     let place = Arc::new(outside.block_on(TestEnv::new()));
     let options = |ahead| Options { backup: Some(AFTER), ahead: Duration::from_secs(ahead), ..Options::default() };
     let (there, away) = (place.objects(), place.objects().with_extension("away"));
-    let copies = place.copies().join("copies/rec");
+    let (second, second_away) = (place.copies(), place.copies().with_extension("away"));
+    let copies = second.join("copies/rec");
     let task = run_that_dies(&place, options(0), async |world: World| {
-        let mut client = world.client();
-        client["recordingConfig"]["alsoIndividual"] = json!(true);
-        let task = world.record("mix", "room", "1", &client).await;
+        let task = record(&world, container).await;
         let scripted_channel = world.scripted_channel(&task).await;
         scripted_channel.enter(0, "7", 1).await;
         let mut talker = [Talker::new(1, 440.0)];
@@ -56,24 +74,34 @@ fn put_an_older_copy_back(at_once: bool) {
     });
     let journal = &place.journal()[0];
     std::fs::rename(journal.with_extension("old"), journal).unwrap();
-    for session in std::fs::read_dir(place.spool()).unwrap() {
-        std::fs::remove_dir_all(session.unwrap().path()).unwrap();
-    }
+    lose_spool(&place);
     let (home, copied) = (segments(&away.join("rec"), &task), segments(&copies, &task));
     assert!(home.len() >= 5 && copied.len() >= 6, "{} at home, {} copied", home.len(), copied.len());
-    if at_once {
+    if at_once.home {
         std::fs::rename(&away, &there).unwrap();
+    }
+    if !at_once.backup {
+        std::fs::rename(&second, &second_away).unwrap();
     }
     run_that_dies(&place, options(25), async |world: World| {
         let scripted_channel = world.scripted_channel(&task).await;
         scripted_channel.enter(0, "7", 1).await;
         scripted_channel.talk(&mut [Talker::new(1, 660.0)], 0, 5_000).await;
         until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
-        if !at_once {
-            let log = world.log(&task).await;
-            let goes_on = |reason: &str| log.iter().any(|event| event["payload"]["details"]["reason"] == reason);
-            assert!(goes_on("waits_for_bucket") && goes_on("bucket_not_asked"), "{log:?}");
+        let log = world.log(&task).await;
+        let goes_on = |reason: &str| log.iter().any(|event| event["payload"]["details"]["reason"] == reason);
+        assert_eq!(goes_on("waits_for_bucket") && goes_on("bucket_not_asked"), !at_once.home, "{log:?}");
+        assert_eq!(goes_on("waits_for_backup"), !at_once.backup, "{log:?}");
+        if !at_once.home {
             std::fs::rename(&away, &there).unwrap();
+        }
+        if !at_once.backup {
+            if !at_once.home {
+                // A question is asked every five seconds: the first bucket's answer comes before the second one's.
+                let known = async || world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(5);
+                until(async || known().await.then_some(())).await;
+            }
+            std::fs::rename(&second_away, &second).unwrap();
         }
         until(async || {
             let body = world.query(&task).await.body;
@@ -82,30 +110,112 @@ fn put_an_older_copy_back(at_once: bool) {
         .await;
         // A machine that is slow for so long uses the second bucket once more.
         assert_eq!(world.stop(&task).await.status.as_u16() / 100, 2);
-        let known = world.over(&task).await;
-        assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("partial")), "{known}");
-        let digest = there.join("rec").join(format!("{}_room_manifest.sha256", task.sid));
-        until(async || digest.exists().then_some(())).await;
+        assert_over_at_home(&world, &there, &task).await;
     });
-    let (now, names) = (segments(&there.join("rec"), &task), named(&there.join("rec"), &task));
-    for (name, bytes) in home.iter().chain(&copied) {
-        assert_eq!(now.get(name), Some(bytes), "{name} is at home as it was");
-        assert!(names.contains(name), "{name} is named");
-    }
+    assert_home_has(&there, &task, home.iter().chain(&copied));
     for (name, bytes) in &copied {
-        assert_eq!(segments(&copies, &task).get(name), Some(bytes), "{name} has not changed in the backup");
+        assert!(segments(&copies, &task).get(name) == Some(bytes), "{name} has changed in the backup");
     }
-    let list = there.join("rec").join(format!("{}_room.m3u8", task.sid));
-    let sound = media::decode(&list);
+    let sound = media::decode(&there.join("rec").join(format!("{}_room.m3u8", task.sid)));
     assert!(media::tone(sound.part(1_000, 8_000), 440.0) > 0.1, "what was said is heard");
     assert!(media::tone(sound.part(10_000, 12_000), 440.0) > 0.1, "what only the backup had too");
+    assert_eq!(spooled(&place), 0, "nothing is left behind");
+}
+
+/// A checkpoint knows segments that wait for the bucket, the spool that held them is lost, and the second bucket has them.
+#[test]
+fn what_a_checkpoint_knows_too() {
+    lose_what_a_checkpoint_knows(true);
+}
+
+#[test]
+fn what_a_checkpoint_knows_when_the_backup_answers_later() {
+    lose_what_a_checkpoint_knows(false);
+}
+
+fn lose_what_a_checkpoint_knows(at_once: bool) {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(TestEnv::new()));
+    let options = |ahead| Options { backup: Some(AFTER), ahead: Duration::from_secs(ahead), ..Options::default() };
+    let (there, away) = (place.objects(), place.objects().with_extension("away"));
+    let (second, second_away) = (place.copies(), place.copies().with_extension("away"));
+    let copies = second.join("copies/rec");
+    let task = run_that_dies(&place, options(0), async |world: World| {
+        let task = record(&world, "fmp4").await;
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        scripted_channel.talk(&mut talker, 0, 5_000).await;
+        until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(2)).then_some(())).await;
+        std::fs::rename(&there, &away).unwrap();
+        scripted_channel.talk(&mut talker, 5_000, 12_000).await;
+        until(async || (copies.exists() && segments(&copies, &task).len() >= 6).then_some(())).await;
+        world.sessions.drain(Duration::from_millis(100)).await;
+        scripted_channel.left().await;
+        task
+    });
+    std::fs::rename(&away, &there).unwrap();
+    lose_spool(&place);
+    let copied = segments(&copies, &task);
+    if !at_once {
+        std::fs::rename(&second, &second_away).unwrap();
+    }
+    run_that_dies(&place, options(14), async |world: World| {
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        scripted_channel.talk(&mut [Talker::new(1, 660.0)], 0, 5_000).await;
+        until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
+        if !at_once {
+            std::fs::rename(&second_away, &second).unwrap();
+        }
+        assert_eq!(world.stop(&task).await.status.as_u16() / 100, 2);
+        assert_over_at_home(&world, &there, &task).await;
+    });
+    assert_home_has(&there, &task, copied.iter());
+    let sound = media::decode(&there.join("rec").join(format!("{}_room.m3u8", task.sid)));
+    assert!(media::tone(sound.part(1_000, 9_000), 440.0) > 0.1, "what was said is heard");
+}
+
+async fn record(world: &World, container: &str) -> Task {
+    let mut client = world.client();
+    client["recordingConfig"]["alsoIndividual"] = json!(true);
+    client["recordingFileConfig"]["container"] = json!(container);
+    world.record("mix", "room", "1", &client).await
+}
+
+fn lose_spool(place: &TestEnv) {
+    for session in std::fs::read_dir(place.spool()).unwrap() {
+        std::fs::remove_dir_all(session.unwrap().path()).unwrap();
+    }
+}
+
+fn spooled(place: &TestEnv) -> usize {
+    std::fs::read_dir(place.spool()).unwrap().count()
+}
+
+async fn assert_over_at_home(world: &World, there: &Path, task: &Task) {
+    let known = world.over(task).await;
+    assert_eq!((&known["state"], &known["verdict"]), (&json!("ended"), &json!("partial")), "{known}");
+    let digest = there.join("rec").join(format!("{}_room_manifest.sha256", task.sid));
+    until(async || digest.exists().then_some(())).await;
+    until(async || (world.spooled() == 0).then_some(())).await;
+}
+
+/// The bucket has these as they were, and names them.
+fn assert_home_has<'a>(there: &Path, task: &Task, objects: impl Iterator<Item = (&'a String, &'a Vec<u8>)>) {
+    let (now, names) = (segments(&there.join("rec"), task), named(&there.join("rec"), task));
+    for (name, bytes) in objects {
+        assert!(now.get(name) == Some(bytes), "{name} is not at home as it was");
+        assert!(names.contains(name), "{name} is named");
+    }
     media::verify(&there.join("rec").join(format!("{}_room_manifest.json", task.sid)));
 }
 
 /// The segments in a folder, by name.
 pub(crate) fn segments(folder: &Path, task: &Task) -> BTreeMap<String, Vec<u8>> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let own = names.filter(|name| name.contains(&task.sid) && name.ends_with(".m4s") && !name.ends_with("_init.m4s"));
+    let media = |name: &str| (name.ends_with(".m4s") && !name.ends_with("_init.m4s")) || name.ends_with(".ts");
+    let own = names.filter(|name| name.contains(&task.sid) && media(name));
     own.map(|name| (name.clone(), std::fs::read(folder.join(&name)).unwrap())).collect()
 }
 

@@ -79,6 +79,10 @@ pub enum ErrorReason {
     WaitsForBucket(&'static str),
     /// It goes on without having asked the bucket: the fault's code.
     BucketNotAsked(&'static str),
+    /// The recording waits for its second bucket, which can't be asked: the fault's code.
+    WaitsForBackup(&'static str),
+    /// It goes on without having asked the second bucket: the fault's code.
+    BackupNotAsked(&'static str),
     /// The bucket's credentials may not read, and the journal lacks a part.
     BucketNotReadable,
     /// The recorder was not back in its channel when the recording was stopped.
@@ -96,6 +100,8 @@ impl ErrorReason {
             Self::LedgerInconsistent => "ledger_inconsistent",
             Self::WaitsForBucket(_) => "waits_for_bucket",
             Self::BucketNotAsked(_) => "bucket_not_asked",
+            Self::WaitsForBackup(_) => "waits_for_backup",
+            Self::BackupNotAsked(_) => "backup_not_asked",
             Self::BucketNotReadable => "bucket_not_readable",
             Self::NotRejoined => "not_rejoined",
         }
@@ -104,7 +110,10 @@ impl ErrorReason {
     /// What is behind it, where that is said apart.
     pub const fn cause(self) -> Option<&'static str> {
         match self {
-            Self::WaitsForBucket(code) | Self::BucketNotAsked(code) => Some(code),
+            Self::WaitsForBucket(code)
+            | Self::BucketNotAsked(code)
+            | Self::WaitsForBackup(code)
+            | Self::BackupNotAsked(code) => Some(code),
             Self::Upload(_)
             | Self::SpoolInMemory
             | Self::SpoolFull

@@ -146,6 +146,8 @@ mod tests {
             because(ErrorLevel::Major, ErrorCode::FileOperation, ErrorReason::SpoolFull),
             because(ErrorLevel::Medium, ErrorCode::StorageConfiguration, ErrorReason::WaitsForBucket("bucket_busy")),
             because(ErrorLevel::Major, ErrorCode::StorageConfiguration, ErrorReason::BucketNotAsked("bucket_busy")),
+            because(ErrorLevel::Medium, ErrorCode::StorageConfiguration, ErrorReason::WaitsForBackup("bucket_busy")),
+            because(ErrorLevel::Major, ErrorCode::StorageConfiguration, ErrorReason::BackupNotAsked("bucket_busy")),
             upload(UploadWarning::Retrying { reason: "bucket_busy", waiting: None }),
             upload(UploadWarning::NameTaken { file_name: "a.m4s".into() }),
             RecordingEvent::Warning(Warning::Backup { since: WallMs(7), state: BackupState::Recovered }),

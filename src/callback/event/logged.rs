@@ -194,6 +194,8 @@ mod tests {
             ErrorReason::LedgerInconsistent,
             ErrorReason::WaitsForBucket("bucket_busy"),
             ErrorReason::BucketNotAsked("bucket_busy"),
+            ErrorReason::WaitsForBackup("bucket_busy"),
+            ErrorReason::BackupNotAsked("bucket_busy"),
             ErrorReason::NotRejoined,
         ];
         let because = |reason| error(ErrorLevel::Medium, ErrorCode::OwnFault).because(reason);

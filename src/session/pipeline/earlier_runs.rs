@@ -3,7 +3,7 @@
 //! What the bucket confirmed and what the spool holds is final ([`crate::session::fixed`]): it is taken as it is, whatever the journal
 //! gives for its place. While the bucket can't be asked ([`super::pending_bucket`]) the journal's word of it counts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -19,12 +19,12 @@ use crate::session::in_bucket::{self, InBucket, Question};
 use crate::session::objects::Stored;
 use crate::session::plan::Plan;
 use crate::storage::journal::StoredObject;
-use crate::storage::{ObjectKind, SpoolError, SpooledObject};
+use crate::storage::{ObjectKind, SpoolError, SpooledObject, UploadError};
 use crate::store::StoreError;
 use crate::units::Ticks;
 
 /// What earlier runs left.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct EarlierRuns {
     /// What the spool held when the worker came back, by name.
     pub(super) left: HashMap<String, SpooledObject>,
@@ -34,6 +34,14 @@ pub(super) struct EarlierRuns {
     pub(super) pending_bucket: Option<PendingBucket>,
     /// The bucket may not be read, which is not said yet.
     pub(super) blind: bool,
+    /// Every name in the bucket, where it told them.
+    pub(super) home: Option<BTreeSet<String>>,
+    /// Why the second bucket did not say what it holds.
+    pub(super) copies: Option<UploadError>,
+    /// What a checkpoint calls unconfirmed and neither the spool nor the bucket has: the second bucket may.
+    pub(super) lost: Vec<(String, Stored)>,
+    /// What of that the second bucket had.
+    pub(super) back: Vec<SpooledObject>,
 }
 
 /// What was found in the spool.
@@ -62,18 +70,15 @@ impl Pipeline {
         }
         let spooled = self.look_into_spool(left).await;
         let earlier_runs = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
-        self.earlier_runs =
-            Some(EarlierRuns { left: earlier_runs, heard: Heard::default(), pending_bucket: None, blind: false });
+        self.earlier_runs = Some(EarlierRuns { left: earlier_runs, ..EarlierRuns::default() });
         self.settle_confirmed(&confirmed);
         let (bucket, asked) =
             (self.queue.bucket(), Question::beside(&self.context.plan, &confirmed, &self.publication));
-        let (mut ended, mut home) = (None, None);
-        match InBucket::look(&bucket, &asked).await {
-            Ok(held) => {
-                home = held.names().cloned();
-                self.earlier_runs.iter_mut().for_each(|earlier_runs| earlier_runs.blind = held.is_blind());
-                (ended, _) = self.take_held(held).await?;
-            }
+        let looked = InBucket::look(&bucket, &asked).await;
+        let fetched = self.fetch_copies(looked.as_ref().ok().and_then(InBucket::names), &confirmed).await;
+        let mut ended = None;
+        match looked {
+            Ok(held) => (ended, _) = self.take_held(held).await?,
             Err(error) => {
                 let noted = InBucket::noted(&bucket, &asked).await;
                 self.insert_fixed(noted.segments);
@@ -83,11 +88,12 @@ impl Pipeline {
         }
         let over = self.insert_fixed(spooled.segments);
         let whole = self.without_useless(spooled.whole, &over).await;
-        let copies = self.fetch_copies(home.as_ref(), &confirmed).await?;
+        let copies = self.take_copies(fetched.copies).await;
         self.replay_until();
         self.resume(whole);
-        self.resume(copies.objects);
-        Ok(ended.or_else(|| copies.ended.map(|ended| ended.max(self.fixed.end()))))
+        self.resume(copies);
+        self.resume_back();
+        Ok(ended.or_else(|| fetched.ended.map(|ended| ended.max(self.fixed.end()))))
     }
 
     /// Takes what the bucket holds; where the recording ends, if the bucket has its end, and what of the spool it takes the place of.
@@ -95,6 +101,9 @@ impl Pipeline {
         &mut self,
         mut held: InBucket,
     ) -> Result<(Option<Ticks>, Vec<FixedSegment>), Trouble> {
+        if let Some(earlier_runs) = &mut self.earlier_runs {
+            (earlier_runs.blind, earlier_runs.home) = (held.is_blind(), held.names().cloned());
+        }
         self.settle_unconfirmed(&held).await?;
         let over = self.insert_fixed(std::mem::take(&mut held.segments));
         self.objects.extend(held.inits);
@@ -254,8 +263,7 @@ impl Pipeline {
 
     /// Whether a checkpoint calls something unconfirmed that the spool has no more.
     pub(super) fn is_anything_removed(&self) -> bool {
-        let left = self.earlier_runs.as_ref().map(|earlier_runs| &earlier_runs.left);
-        self.unconfirmed.keys().any(|name| left.is_none_or(|left| !left.contains_key(name)))
+        self.lacking().next().is_some()
     }
 
     /// What is gone from the spool was confirmed, as far as nobody can tell: it leaves the spool for nothing else.
@@ -268,23 +276,39 @@ impl Pipeline {
 
     async fn settle_unconfirmed(&mut self, held: &InBucket) -> Result<(), SpoolError> {
         let gone = self.take_removed();
-        self.settle_removed_as(held, gone).await
+        let lost = self.settle_removed_as(held, gone).await;
+        match &mut self.earlier_runs {
+            Some(earlier_runs) if earlier_runs.copies.is_some() => {
+                earlier_runs.lost = lost;
+                Ok(())
+            }
+            _ => self.replace_all_lost(lost).await,
+        }
     }
 
-    /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later, or lost with the disk.
+    /// What a checkpoint calls unconfirmed and the spool has no more was confirmed later; answers with what is lost with the disk.
     pub(super) async fn settle_removed_as(
         &mut self,
         held: &InBucket,
         gone: Vec<(String, Stored)>,
-    ) -> Result<(), SpoolError> {
-        let bucket = self.queue.bucket();
+    ) -> Vec<(String, Stored)> {
+        let (bucket, mut lost) = (self.queue.bucket(), Vec::new());
         for (name, stored) in gone {
             if held.holds(&bucket, &name).await == Some(false) {
-                self.replace_lost(&name).await?;
+                lost.push((name, stored));
             } else {
+                self.unconfirmed.remove(&name);
                 self.publication.stored(&name);
                 self.objects.insert(name, stored);
             }
+        }
+        lost
+    }
+
+    /// No bucket has these.
+    pub(super) async fn replace_all_lost(&mut self, lost: Vec<(String, Stored)>) -> Result<(), SpoolError> {
+        for (name, _) in lost {
+            self.replace_lost(&name).await?;
         }
         Ok(())
     }

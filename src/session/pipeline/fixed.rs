@@ -111,7 +111,7 @@ impl Pipeline {
     }
 
     /// Extends a playlist to `to` with what is final, and silence.
-    async fn add_without_core(&mut self, playlist: &PlaylistId, to: Ticks) -> Result<(), SpoolError> {
+    pub(super) async fn add_without_core(&mut self, playlist: &PlaylistId, to: Ticks) -> Result<(), SpoolError> {
         let from = self.publication.end_of(playlist);
         for stretch in self.fixed.cut(playlist, from, to) {
             match stretch {
@@ -207,7 +207,8 @@ impl Pipeline {
             .earlier_runs
             .as_ref()
             .and_then(|earlier_runs| earlier_runs.left.get(name))
-            .filter(|_| !fixed.in_bucket);
+            .or_else(|| self.copies.get(name));
+        let left = left.filter(|_| !fixed.in_bucket);
         if let Some(object) = left
             && let Ok(bytes) = self.context.spool.read(object).await
         {

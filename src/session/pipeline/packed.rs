@@ -42,6 +42,17 @@ struct Recently {
     samples: Vec<Sample>,
 }
 
+/// The packets before a segment with which it is packed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before(Recently);
+
+impl Before {
+    /// Their bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.samples.iter().map(|sample| sample.bytes.len()).sum()
+    }
+}
+
 /// Why a segment could not be packed.
 #[derive(Debug, thiserror::Error)]
 enum PackError {
@@ -123,6 +134,17 @@ impl Pipeline {
     /// What is remembered, for a checkpoint.
     pub(super) fn recent(&self) -> Recent {
         self.recent.trimmed()
+    }
+
+    /// The packets of a playlist before `at` with which the next segment is packed.
+    pub(super) fn recent_before(&self, playlist: &PlaylistId, at: Ticks) -> Before {
+        let Packets { start, samples } = self.recent.before(playlist, at);
+        Before(Recently { start, samples })
+    }
+
+    /// What follows in a playlist is packed with these packets.
+    pub(super) fn go_back_to(&mut self, playlist: &PlaylistId, before: Before) {
+        self.recent.0.insert(playlist.clone(), before.0);
     }
 
     /// A segment as it goes to the bucket. Where it can't be encoded it is silent, and the ledger says so.

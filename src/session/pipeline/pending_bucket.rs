@@ -8,6 +8,7 @@
 use tokio::time::Instant;
 
 use super::Pipeline;
+use super::copies::Fetched;
 use super::earlier_runs::Trouble;
 use super::unread_primary::UnreadPrimary;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
@@ -35,9 +36,10 @@ impl Pipeline {
         self.earlier_runs.as_ref().is_some_and(|earlier_runs| earlier_runs.pending_bucket.is_some())
     }
 
-    /// Whether something that a checkpoint knows is neither in the spool nor confirmed, so that only the bucket can tell where it is.
+    /// Whether something that a checkpoint knows is neither in the spool nor confirmed, so that only a bucket can tell where it is.
     pub(in crate::session) fn needs_bucket(&self) -> bool {
-        self.is_bucket_unasked() && self.is_anything_removed()
+        let lost = self.earlier_runs.as_ref().is_some_and(|earlier_runs| !earlier_runs.lost.is_empty());
+        lost || (self.is_bucket_unasked() && self.is_anything_removed())
     }
 
     pub(super) fn is_unasked(&mut self, confirmed: Vec<StoredObject>, error: BucketError) {
@@ -59,11 +61,20 @@ impl Pipeline {
         let asked = Question::beside(&self.context.plan, &pending_bucket.confirmed, &self.publication);
         match InBucket::look(&bucket, &asked).await {
             Ok(held) => {
+                let earlier_runs = self.earlier_runs.as_ref().is_some_and(|earlier_runs| earlier_runs.copies.is_some());
+                let fetched = if earlier_runs {
+                    self.fetch_copies(held.names(), &pending_bucket.confirmed).await
+                } else {
+                    Fetched::default()
+                };
                 let (ended, over) = self.take_held(held).await?;
                 let left = self.without_useless(pending_bucket.left, &over).await;
+                let copies = self.take_copies(fetched.copies).await;
                 self.resume(left);
+                self.resume(copies);
+                self.resume_back();
                 self.replay_until();
-                Ok((true, ended))
+                Ok((true, ended.or_else(|| fetched.ended.map(|ended| ended.max(self.fixed_end())))))
             }
             Err(error) => {
                 let attempts = pending_bucket.attempts.saturating_add(1);
@@ -118,12 +129,7 @@ impl Pipeline {
 
     /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
     pub(in crate::session) async fn wait_no_longer(&mut self) {
-        let cut = !self.is_ts();
-        let what = if cut {
-            "the recording goes on without knowing; what it makes is kept on the disk and goes to the bucket when that has answered"
-        } else {
-            "the recording goes on without knowing; what only the bucket knows stays there, and may be in no playlist"
-        };
+        let what = "the recording goes on without knowing; what it makes is kept on the disk and goes to the bucket when that has answered";
         self.emit_wait(ErrorReason::BucketNotAsked, ErrorLevel::Major, what).await;
         let Some(pending_bucket) =
             self.earlier_runs.as_mut().and_then(|earlier_runs| earlier_runs.pending_bucket.take())
@@ -131,10 +137,7 @@ impl Pipeline {
             return;
         };
         let gone = self.take_removed();
-        self.unread_primary = Some(UnreadPrimary::new(pending_bucket, gone));
-        if !cut {
-            self.end_unread_primary();
-        }
+        self.unread_primary = Some(UnreadPrimary::about_home(pending_bucket, gone));
     }
 
     /// The journal lacks a part of the recording, and the credentials of its bucket may not read: says once that what was confirmed there

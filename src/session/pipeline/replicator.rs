@@ -60,7 +60,7 @@ impl Pipeline {
 
     /// Whether everything that is not in the recording's own bucket is in the second one, and on the disk.
     pub(in crate::session) fn is_backed_up(&self) -> bool {
-        self.backup.holds(self.publication.playlists()) && self.context.spool.memory_bytes() == 0
+        self.backup.holds(self.publication.playlists()) && self.context.spool.memory_bytes() == 0 && self.may_be_away()
     }
 
     /// Every playlist that was begun: where it is not in the recording's own bucket, it is in the second one.
@@ -71,7 +71,7 @@ impl Pipeline {
 
     /// Hands over the final playlists ahead of their segments: the queue puts each after what it names.
     pub(in crate::session) async fn plan_copies(&mut self) -> Result<(), SpoolError> {
-        self.end_unread_primary();
+        self.end_unread_primary().await?;
         for (playlist, name, text) in self.publication.plan_copies() {
             let stored = Stored::of(ObjectKind::Playlist, text.as_bytes());
             self.publication.handed_over(&playlist, stored.sha256.clone());

@@ -1,54 +1,111 @@
-//! A recording that goes on though its bucket did not say what it holds, where the journal may know less than that.
+//! A recording that goes on though a bucket did not say what it holds, where the journal may know less than that.
 //!
 //! What is made then is kept in the spool (and copied to a second bucket, where one is used), and none of it goes to the bucket before
-//! that answers: what the bucket confirmed is final. Then the ends of the playlists that are not in the bucket are taken back and added
-//! anew around what is ([`crate::session::fixed`]), and everything that is left is uploaded. A recording that is away in its second bucket
-//! before that is uploaded as it is. Segments that are packed anew ([`super::packed`]) can't be cut: of them only those count that lie in the
-//! same place ([`super::taken`]).
+//! both have answered: what either has is final. With each answer the ends of the playlists that are not in the bucket are taken
+//! back and added anew around it ([`super::tails`]); then everything that is left is uploaded. The recording's own bucket is waited for as
+//! long as the recording lasts, and for [`AWAY_PATIENCE`] after its end where all of it is in the second one; the second bucket for
+//! [`copies::PATIENCE`].
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pipeline;
-use super::earlier_runs::silence;
+use super::copies::{self, Copy, Fetched};
 use super::pending_bucket::PendingBucket;
-use crate::codec::playlist::Entry;
+use super::tails::Cores;
+use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::error_class::Classify;
-use crate::recording::{PlaylistId, Segment};
+use crate::recording::PlaylistId;
 use crate::session::in_bucket::{InBucket, Question};
 use crate::session::objects::Stored;
-use crate::storage::{BucketError, ObjectKind, Progress, SpoolError, SpooledObject, UploadError};
+use crate::storage::journal::StoredObject;
+use crate::storage::{BucketError, Progress, SpoolError, SpooledObject, UploadError};
 
-/// How far apart two questions to the bucket are.
+/// How far apart two questions to the buckets are.
 const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How long a recording that is over, and whose second bucket has all of it, waits for the word of its own.
+const AWAY_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What the bucket said when it was asked what it holds.
-pub(in crate::session) type Answer = Result<InBucket, BucketError>;
+/// What the buckets said when they were asked what they hold; none of one that was not asked.
+#[derive(Debug)]
+pub(in crate::session) struct Answer {
+    home: Option<Result<InBucket, BucketError>>,
+    copies: Option<Fetched>,
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct UnreadPrimary {
-    known: PendingBucket,
-    since: Instant,
+    /// While the recording's own bucket did not answer.
+    home: Option<Silent>,
+    /// While the second one did not.
+    copies: Option<Awaited>,
+    /// The journal's word of what the bucket confirmed.
+    confirmed: Vec<StoredObject>,
     ask_at: Instant,
     asking: Option<AbortOnDropHandle<Answer>>,
-    /// Made since, and not handed over to the bucket.
-    made: Vec<SpooledObject>,
+    /// What is not handed over to the bucket: what an earlier run left in the spool, and what was made since.
+    pub(super) left: Vec<SpooledObject>,
+    pub(super) made: Vec<SpooledObject>,
     /// What a checkpoint calls unconfirmed and the spool has no more.
-    gone: Vec<(String, Stored)>,
+    pub(super) gone: Vec<(String, Stored)>,
+    /// What of that the recording's own bucket does not have.
+    pub(super) lost: Vec<(String, Stored)>,
+    /// What segments that are packed anew were made of.
+    pub(super) cores: Cores,
+    /// Playlists whose end would have been said.
+    ends: BTreeSet<PlaylistId>,
+}
+
+/// A bucket that does not answer.
+#[derive(Debug)]
+struct Silent {
+    since: Instant,
+    /// What it, or the network, said last.
+    error: UploadError,
+    attempts: u32,
+    /// When the recording was over, as far as it is.
+    over: Option<Instant>,
+}
+
+/// A second bucket that is waited for.
+#[derive(Debug)]
+struct Awaited {
+    until: Instant,
+    /// The code of the last fault.
+    code: &'static str,
+    /// What was fetched so far.
+    fetched: Vec<Copy>,
 }
 
 impl UnreadPrimary {
-    pub(super) fn new(known: PendingBucket, gone: Vec<(String, Stored)>) -> Self {
-        let now = Instant::now();
-        Self { known, since: now, ask_at: now + ASK_EVERY, asking: None, made: Vec::new(), gone }
+    /// The recording's own bucket did not answer.
+    pub(super) fn about_home(known: PendingBucket, gone: Vec<(String, Stored)>) -> Self {
+        let PendingBucket { confirmed, error, attempts, left } = known;
+        let home = Silent { since: Instant::now(), error, attempts, over: None };
+        Self { home: Some(home), left, gone, ..Self::new(confirmed) }
     }
 
-    /// Waits until the bucket answers, or is to be asked. Cancelling loses nothing.
+    fn new(confirmed: Vec<StoredObject>) -> Self {
+        Self {
+            home: None,
+            copies: None,
+            confirmed,
+            ask_at: Instant::now() + ASK_EVERY,
+            asking: None,
+            left: Vec::new(),
+            made: Vec::new(),
+            gone: Vec::new(),
+            lost: Vec::new(),
+            cores: Cores::default(),
+            ends: BTreeSet::new(),
+        }
+    }
+
+    /// Waits until an answer comes, or is to be asked for. Cancelling loses nothing.
     pub(super) async fn next(unread_primary: &mut Option<Self>) -> Option<Answer> {
         let Some(unread_primary) = unread_primary else { return std::future::pending().await };
         match &mut unread_primary.asking {
@@ -65,23 +122,45 @@ impl UnreadPrimary {
         }
     }
 
+    /// Whether the recording's own bucket has said what it holds.
+    pub(super) const fn is_home_known(&self) -> bool {
+        self.home.is_none()
+    }
+
+    /// Whether both have.
+    pub(super) const fn is_over(&self) -> bool {
+        self.home.is_none() && self.copies.is_none()
+    }
+
+    /// Whether the recording may be over without its bucket's word.
+    fn may_be_away(&self) -> bool {
+        let home = |home: &Silent| home.over.is_some_and(|over| over.elapsed() >= AWAY_TIMEOUT);
+        self.copies.is_none() && self.home.as_ref().is_none_or(home)
+    }
+
     /// What waits for the bucket's word counts as waiting for the bucket.
     fn add_to(&self, progress: &Progress) -> Progress {
-        let waiting = || self.known.left.iter().chain(&self.made);
+        let waiting = || self.left.iter().chain(&self.made);
+        let home = self.home.as_ref();
         Progress {
             waiting_objects: progress.waiting_objects + waiting().count() as u64,
             waiting_bytes: progress.waiting_bytes + waiting().map(|object| object.size).sum::<u64>(),
-            oldest: Some(progress.oldest.map_or(self.since, |oldest| oldest.min(self.since))),
-            trouble: Some(self.known.error.error_class()),
+            oldest: progress.oldest.into_iter().chain(home.map(|home| home.since)).min(),
+            trouble: home.map(|home| home.error.error_class()).or(progress.trouble),
             ..progress.clone()
         }
     }
 }
 
 impl Pipeline {
-    /// Whether the recording goes on without its bucket's word.
+    /// Whether the recording goes on without a bucket's word.
     pub(super) const fn is_primary_unread(&self) -> bool {
         self.unread_primary.is_some()
+    }
+
+    /// Whether the recording may be over without its bucket's word, if the second one has all of it.
+    pub(super) fn may_be_away(&self) -> bool {
+        self.unread_primary.as_ref().is_none_or(UnreadPrimary::may_be_away)
     }
 
     /// How far the way to the bucket is.
@@ -95,144 +174,159 @@ impl Pipeline {
 
     /// Hands a spooled object over to the bucket, or keeps it back until that says what it holds.
     pub(super) fn hand_over(&mut self, kept: SpooledObject) {
-        match &mut self.unread_primary {
-            Some(unread_primary) => unread_primary.made.push(kept),
-            None => self.queue.submit(kept),
+        let pending_bucket = self.earlier_runs.as_mut().and_then(|earlier_runs| earlier_runs.pending_bucket.as_mut());
+        match (&mut self.unread_primary, pending_bucket) {
+            (Some(unread_primary), _) => unread_primary.made.push(kept),
+            (None, Some(pending_bucket)) => pending_bucket.left.push(kept),
+            (None, None) => self.queue.submit(kept),
         }
     }
 
-    /// Asks the bucket, or takes what it answered.
+    /// What is made from here on waits for the second bucket too. `lost`: what only that can have.
+    pub(super) fn doubt_copies(&mut self, lost: Vec<(String, Stored)>, code: &'static str) {
+        let confirmed = self.context.journal.stored(&self.context.plan.sid);
+        let unread_primary = self.unread_primary.get_or_insert_with(|| UnreadPrimary::new(confirmed));
+        unread_primary.copies = Some(Awaited { until: Instant::now() + copies::TIMEOUT, code, fetched: Vec::new() });
+        unread_primary.lost.extend(lost);
+    }
+
+    /// There is no memory for what a bucket may hold otherwise: says that its word is waited for no more.
+    pub(super) async fn tell_that_it_waits_no_more(&mut self) {
+        let Some(UnreadPrimary { home, copies, .. }) = &self.unread_primary else { return };
+        let reason = match (home, copies) {
+            (Some(home), _) => ErrorReason::BucketNotAsked(home.error.error_class().code),
+            (None, Some(awaited)) => ErrorReason::BackupNotAsked(awaited.code),
+            (None, None) => return,
+        };
+        let text = "the worker's journal lacks a part of this recording, and there is no memory to wait longer for what its buckets \
+                    hold; what only they know stays there, and may be in no playlist";
+        tracing::error!(sid = %self.context.plan.sid, "{text}");
+        let said = ErrorEvent::new(Module::Uploader, ErrorLevel::Major, ErrorCode::StorageConfiguration, text);
+        self.append_events(vec![RecordingEvent::Error(said.because(reason))]).await;
+    }
+
+    /// Asks the buckets, or takes what they answered.
     pub(super) async fn poll_unread_primary(&mut self, answer: Option<Answer>) {
+        let finished = self.finished;
         let Some(unread_primary) = &mut self.unread_primary else { return };
         unread_primary.ask_at = Instant::now() + ASK_EVERY;
-        match answer {
-            None => {
-                let asked =
-                    Question::beside_stored(&self.context.plan, &unread_primary.known.confirmed, &self.publication);
-                let bucket = self.queue.bucket();
-                let asking = tokio::spawn(async move { InBucket::look(&bucket, &asked).await });
-                unread_primary.asking = Some(AbortOnDropHandle::new(asking));
+        if let Some(home) = unread_primary.home.as_mut().filter(|_| finished) {
+            home.over.get_or_insert_with(Instant::now);
+        }
+        let Some(Answer { home, copies }) = answer else { return self.ask() };
+        let held = self.home_answered(home).await;
+        let fetched = self.copies_answered(copies).await;
+        if held.is_some() || fetched.is_some() {
+            let well = held.is_some();
+            if let Err(error) = self.settle(held, fetched.unwrap_or_default()).await {
+                tracing::error!(sid = %self.context.plan.sid, "what a bucket holds could not be taken: {error}");
             }
-            Some(Err(error)) => {
-                unread_primary.known.attempts = unread_primary.known.attempts.saturating_add(1);
-                let (error, attempts) = (UploadError::from(error), unread_primary.known.attempts);
-                self.trouble("what the bucket holds", &error, attempts).await;
-                if let Some(unread_primary) = &mut self.unread_primary {
-                    unread_primary.known.error = error;
-                }
-            }
-            Some(Ok(held)) => {
-                if let Err(error) = self.settle_unread_primary(held).await {
-                    tracing::error!(sid = %self.context.plan.sid, "what the bucket holds could not be taken: {error}");
-                }
+            if well {
                 let events = self.watch.recovered(&self.queue.progress(), Instant::now());
                 self.append_events(events.into_iter().collect()).await;
-                if self.earlier_runs.is_none() {
-                    self.account();
-                }
+            }
+            if self.earlier_runs.is_none() {
+                self.account();
             }
         }
-    }
-
-    /// The bucket's word is waited for no more: what was made goes there as it is.
-    pub(in crate::session) fn end_unread_primary(&mut self) {
-        if let Some(UnreadPrimary { known, made, gone, .. }) = self.unread_primary.take() {
-            self.settle_as_confirmed(gone);
-            self.queue.resume(known.left);
-            made.into_iter().for_each(|object| self.queue.submit(object));
+        if self.unread_primary.as_ref().is_some_and(UnreadPrimary::is_over)
+            && let Err(error) = self.let_go_of_doubt().await
+        {
+            tracing::error!(sid = %self.context.plan.sid, "a playlist could not be given out: {error}");
         }
     }
 
-    /// Takes what the bucket holds into the playlists, and hands over the rest.
-    async fn settle_unread_primary(&mut self, held: InBucket) -> Result<(), SpoolError> {
-        let Some(UnreadPrimary { mut known, made, gone, .. }) = self.unread_primary.take() else { return Ok(()) };
-        // Each playlist is given out anew, and an older text must not follow that.
-        let texts: Vec<_> = known.left.extract_if(.., |object| object.kind == ObjectKind::Playlist).collect();
-        for text in texts {
-            self.forget_spooled(Some(text.clone()), &text.name).await;
-        }
-        let mut left: HashMap<String, SpooledObject> =
-            known.left.iter().chain(&made).map(|object| (object.name.clone(), object.clone())).collect();
-        let settled = self.settle_around(held, gone, &mut left).await;
-        let is_left = |object: &SpooledObject| left.get(&object.name).is_some_and(|left| left.order == object.order);
-        self.queue.resume(known.left.into_iter().filter(&is_left).collect());
-        made.into_iter().filter(&is_left).for_each(|object| self.queue.submit(object));
-        settled
+    /// The word of a bucket is waited for no more: what was made goes to the recording's own as it is.
+    pub(in crate::session) async fn end_unread_primary(&mut self) -> Result<(), SpoolError> {
+        let Some(unread_primary) = &mut self.unread_primary else { return Ok(()) };
+        let (gone, lost) = (std::mem::take(&mut unread_primary.gone), std::mem::take(&mut unread_primary.lost));
+        self.settle_as_confirmed(gone);
+        let replaced = self.replace_all_lost(lost).await;
+        replaced.and(self.let_go_of_doubt().await)
     }
 
-    async fn settle_around(
-        &mut self,
-        held: InBucket,
-        gone: Vec<(String, Stored)>,
-        left: &mut HashMap<String, SpooledObject>,
-    ) -> Result<(), SpoolError> {
-        self.settle_removed_as(&held, gone).await?;
-        self.objects.extend(held.inits);
-        let count = held.segments.len();
-        for segment in held.segments {
-            self.fixed.insert(segment);
-        }
-        tracing::info!(sid = %self.context.plan.sid, count, "the bucket says what it holds");
-        let known: Vec<_> = self.fixed.playlists().filter(|known| self.publication.is_begun(known)).cloned().collect();
-        for playlist in known {
-            self.settle_tail(&playlist, left).await?;
-        }
-        self.add_fixed_playlists().await?;
-        if self.finished {
-            self.close_fixed_playlists().await?;
+    /// Whether the end of a playlist is not to be said yet, which is remembered.
+    pub(super) fn is_end_doubted(&mut self, playlist: &PlaylistId) -> bool {
+        let ends = self.publication.has_ended(playlist);
+        self.unread_primary
+            .as_mut()
+            .filter(|_| ends)
+            .map(|unread_primary| unread_primary.ends.insert(playlist.clone()))
+            .is_some()
+    }
+
+    /// Hands over what was kept back.
+    async fn let_go_of_doubt(&mut self) -> Result<(), SpoolError> {
+        let Some(UnreadPrimary { left, made, ends, .. }) = self.unread_primary.take() else { return Ok(()) };
+        self.queue.resume(left);
+        made.into_iter().for_each(|object| self.queue.submit(object));
+        for playlist in ends {
+            if !self.publication.is_promised() && self.publication.has_ended(&playlist) {
+                self.upload_playlist(&playlist).await?;
+            }
         }
         Ok(())
     }
 
-    /// Adds the end of a playlist anew, around what is final.
-    async fn settle_tail(
-        &mut self,
-        playlist: &PlaylistId,
-        left: &mut HashMap<String, SpooledObject>,
-    ) -> Result<(), SpoolError> {
-        let Some(tail) = self.publication.take_tail(playlist) else { return Ok(()) };
-        self.backup.forget_from(playlist, tail.first);
-        for entry in tail.entries {
-            let spooled = left.get(&entry.name).cloned();
-            let bytes = match &spooled {
-                Some(object) => self.context.spool.read(object).await.ok(),
-                None => None,
-            };
-            let Some(bytes) = bytes else {
-                // It can't be read any more; what was said there is lost.
-                self.recorder.lose(playlist, entry.start, entry.end());
-                self.forget_spooled(left.remove(&entry.name), &entry.name).await;
-                let bytes = silence(playlist, entry.start, entry.duration, &self.context.plan);
-                self.add_around_fixed(segment_of(playlist, &entry, bytes, self)).await?;
-                continue;
-            };
-            let segment = segment_of(playlist, &entry, bytes, self);
-            if self.is_free(&segment) {
-                self.publication.add_entry(playlist, entry, segment.bytes.len() as u64);
-            } else {
-                self.forget_spooled(left.remove(&entry.name), &entry.name).await;
-                self.add_around_fixed(segment).await?;
+    fn ask(&mut self) {
+        let Some(unread_primary) = &self.unread_primary else { return };
+        let bucket = self.queue.bucket();
+        let home = unread_primary.home.is_some();
+        let home =
+            home.then(|| Question::beside_stored(&self.context.plan, &unread_primary.confirmed, &self.publication));
+        let copies = unread_primary.copies.as_ref().and_then(|awaited| {
+            let lacking = unread_primary.gone.iter().chain(&unread_primary.lost).map(|(name, _)| name.as_str());
+            // What was made since gives way to what is there, which may have the same name.
+            let lacking = lacking.chain(unread_primary.made.iter().map(|object| object.name.as_str()));
+            let ask = self.ask_copies(None, &unread_primary.confirmed, lacking)?;
+            let spooled = unread_primary.left.iter().chain(awaited.fetched.iter().map(|(_, object)| object));
+            Some(ask.beside(spooled.map(|object| object.name.as_str())))
+        });
+        let asking = tokio::spawn(async move {
+            let home = async { Some(InBucket::look(&bucket, home.as_ref()?).await) };
+            let copies = async { Some(copies?.fetch().await) };
+            let (home, copies) = tokio::join!(home, copies);
+            Answer { home, copies }
+        });
+        if let Some(unread_primary) = &mut self.unread_primary {
+            unread_primary.asking = Some(AbortOnDropHandle::new(asking));
+        }
+    }
+
+    /// What the recording's own bucket holds, if it said so just now.
+    async fn home_answered(&mut self, answer: Option<Result<InBucket, BucketError>>) -> Option<InBucket> {
+        let silent = self.unread_primary.as_mut()?.home.as_mut()?;
+        match answer? {
+            Ok(held) => {
+                self.unread_primary.as_mut()?.home = None;
+                Some(held)
+            }
+            Err(error) => {
+                silent.attempts = silent.attempts.saturating_add(1);
+                let (error, attempts) = (UploadError::from(error), silent.attempts);
+                self.trouble("what the bucket holds", &error, attempts).await;
+                self.unread_primary.as_mut()?.home.as_mut()?.error = error;
+                None
             }
         }
-        if tail.closed {
-            self.add_fixed_rest(playlist).await?;
-        }
-        if self.publication.tail_is_back(playlist, tail.closed) {
-            self.upload_playlist(playlist).await?;
-        }
-        Ok(())
     }
 
-    async fn forget_spooled(&mut self, object: Option<SpooledObject>, name: &str) {
-        self.unconfirmed.remove(name);
-        let Some(object) = object else { return };
-        if let Err(error) = self.context.spool.remove(&object).await {
-            tracing::warn!(sid = %self.context.plan.sid, name, "a useless file stays in the spool: {error}");
+    /// What was fetched from the second bucket, if that is all, or all that is waited for.
+    async fn copies_answered(&mut self, answer: Option<Fetched>) -> Option<Vec<Copy>> {
+        let unread_primary = self.unread_primary.as_mut()?;
+        let Fetched { copies, error, .. } = answer?;
+        let awaited = unread_primary.copies.as_mut()?;
+        awaited.fetched.extend(copies);
+        awaited.code = error.as_ref().map_or(awaited.code, |error| error.error_class().code);
+        let waits = error.as_ref().is_some_and(copies::may_be_asked_later) && Instant::now() < awaited.until;
+        if waits {
+            return None;
         }
+        let fetched = std::mem::take(&mut awaited.fetched);
+        unread_primary.copies = None;
+        if let Some(error) = error {
+            self.copies_stay(&error).await;
+        }
+        Some(fetched)
     }
-}
-
-fn segment_of(playlist: &PlaylistId, entry: &Entry, bytes: Bytes, pipeline: &Pipeline) -> Segment {
-    let index = entry.start.0 / pipeline.context.plan.segment.ticks().0.max(1);
-    Segment { playlist: playlist.clone(), index, start: entry.start, duration: entry.duration, bytes }
 }
