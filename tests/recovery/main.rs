@@ -2,7 +2,7 @@
 //! server, bucket and callback receiver live in the test's process and go on.
 //!
 //! `RECOVERY_SEED` sets the seed that decides when things happen; each test prints the one that it used. `RECOVERY_KEEP` keeps the
-//! folder of a test that failed. `make faults` runs the long forms, which are ignored here.
+//! folder of a test that failed; `RECOVERY_SCENES` picks scenes of the poorer journals. `make faults` runs the long forms, which are ignored here.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 

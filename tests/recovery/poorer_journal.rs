@@ -30,6 +30,8 @@ pub(crate) enum ErrorClass {
     BitInHeaders,
     /// A stretch of zeros in the journal's last file, at this share of it.
     ZerosInJournal(f64),
+    /// Two such stretches.
+    TwoHolesInJournal(f64, f64),
     /// The journal's last file ends at this share of it.
     CutJournal(f64),
     /// All of the journal is gone.
@@ -50,12 +52,19 @@ pub(crate) enum ErrorClass {
     OldStore,
     /// Everything as it was some seconds before, but for the database.
     NewStore,
+    /// The journal as it was some seconds before, with a newer spool and a newer database.
+    OldJournal,
+    /// The same, and nothing of what waited for the bucket.
+    OldJournalNoSpool,
+    /// The playlists in the bucket as they were some seconds before, and no journal: keys in the bucket are the only witness.
+    OldPlaylistsNoJournal,
 }
 
 impl ErrorClass {
     /// Whether something older is put back.
     const fn needs_copy(self) -> bool {
-        matches!(self, Self::OldCopy | Self::OldStore | Self::NewStore)
+        let journal = matches!(self, Self::OldJournal | Self::OldJournalNoSpool);
+        journal || matches!(self, Self::OldCopy | Self::OldStore | Self::NewStore | Self::OldPlaylistsNoJournal)
     }
 }
 
@@ -70,7 +79,7 @@ const FEW: [ErrorClass; 6] = [
 ];
 
 /// Those that have no place in a file.
-const OTHERS: [ErrorClass; 10] = [
+const OTHERS: [ErrorClass; 14] = [
     ErrorClass::Nothing,
     ErrorClass::BitInHeaders,
     ErrorClass::NoJournal,
@@ -81,6 +90,10 @@ const OTHERS: [ErrorClass; 10] = [
     ErrorClass::OldCopy,
     ErrorClass::OldStore,
     ErrorClass::NewStore,
+    ErrorClass::TwoHolesInJournal(0.3, 0.7),
+    ErrorClass::OldJournal,
+    ErrorClass::OldJournalNoSpool,
+    ErrorClass::OldPlaylistsNoJournal,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,14 +198,19 @@ async fn what_the_bucket_confirmed_is_final_whatever_is_damaged() {
 /// Records, kills the worker, damages what it left, lets the next run go on, and compares the bucket with what it held.
 async fn suffer(error_class: ErrorClass, kills: usize, wishes: Options, random: &mut StdRng) {
     let what = format!("{error_class:?}, {:?}, {:?}", wishes.store, wishes.make);
+    if !is_wanted(&what) {
+        return;
+    }
     let mut kill_run = KillRun::at(TestEnv::with(wishes).await, 1).await;
     let mut lost = 0;
     for kill in 0..kills {
         sleep(Duration::from_millis(random.random_range(4_000..5_000))).await;
         let copy = kill_run.test_env.data.with_extension("old");
+        let mut lists = Vec::new();
         if error_class.needs_copy() {
             kill_run.worker().freeze().await;
             copy_dir(&kill_run.test_env.data, &copy);
+            lists.extend(playlists(&kill_run.test_env.objects()));
             kill_run.worker().resume();
             sleep(Duration::from_secs(5)).await;
         } else {
@@ -203,6 +221,9 @@ async fn suffer(error_class: ErrorClass, kills: usize, wishes: Options, random: 
         sleep(Duration::from_millis(300)).await;
         let oracle = Oracle::of(&kill_run.test_env, &kill_run.recordings[0].task);
         damage(error_class, &kill_run.test_env.data, &copy, random);
+        if matches!(error_class, ErrorClass::OldPlaylistsNoJournal) {
+            lists.into_iter().for_each(|(path, text)| std::fs::write(path, text).unwrap());
+        }
         kill_run.start();
         kill_run.ready().await;
         sleep(Duration::from_millis(4_500)).await;
@@ -219,6 +240,18 @@ async fn suffer(error_class: ErrorClass, kills: usize, wishes: Options, random: 
         }
     }
     assert_eq!(lost, kills);
+}
+
+/// Whether a scene is to be played: `RECOVERY_SCENES` names parts of those that are, apart by semicolons; without it all are.
+fn is_wanted(scene: &str) -> bool {
+    std::env::var("RECOVERY_SCENES").map_or(true, |wanted| wanted.split(';').any(|part| scene.contains(part)))
+}
+
+/// The playlists in a bucket's folder, where there is one.
+fn playlists(bucket: &Path) -> Vec<(PathBuf, String)> {
+    let paths = std::fs::read_dir(bucket).into_iter().flatten().flatten().map(|entry| entry.path());
+    let lists = paths.filter(|path| path.extension().is_some_and(|end| end == "m3u8"));
+    lists.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
 /// The same while the recording's own bucket is out of reach and copies go to the second one; it is back before the end.
@@ -314,6 +347,9 @@ pub(crate) fn damage(error_class: ErrorClass, data: &Path, copy: &Path, random: 
             bytes[from..to].fill(0);
             std::fs::write(path, bytes).unwrap();
         }
+        ErrorClass::TwoHolesInJournal(one, other) => {
+            [one, other].into_iter().for_each(|share| damage(ErrorClass::ZerosInJournal(share), data, copy, random));
+        }
         ErrorClass::CutJournal(share) => {
             let (path, mut bytes) = last();
             bytes.truncate(at(share, bytes.len()));
@@ -348,6 +384,15 @@ pub(crate) fn damage(error_class: ErrorClass, data: &Path, copy: &Path, random: 
             std::fs::rename(copy, data).unwrap();
         }
         ErrorClass::OldStore => swap_store(copy, data),
+        ErrorClass::OldJournal => {
+            std::fs::remove_dir_all(data.join("journal")).unwrap();
+            std::fs::rename(copy.join("journal"), data.join("journal")).unwrap();
+        }
+        ErrorClass::OldJournalNoSpool => {
+            damage(ErrorClass::OldJournal, data, copy, random);
+            damage(ErrorClass::NoSpool, data, copy, random);
+        }
+        ErrorClass::OldPlaylistsNoJournal => damage(ErrorClass::NoJournal, data, copy, random),
         ErrorClass::NewStore => {
             swap_store(data, copy);
             damage(ErrorClass::OldCopy, data, copy, random);

@@ -1,4 +1,4 @@
-//! The worker's disk knows less than the bucket, and the bucket can't be asked when the next run begins. The recording waits for it and says
+//! The worker's disk knows less than the bucket, and the bucket can't be asked when the next run begins: it is gone, or answers 503. The recording waits for it and says
 //! so; what it hears meanwhile is recorded. Whenever the bucket is back, before a stop or after one, what it had confirmed is final and
 //! named.
 
@@ -69,7 +69,10 @@ async fn suffer(error_class: ErrorClass, make: Make, back: Back, seed: u64) {
     sleep(Duration::from_secs(7)).await;
     // A playlist whose PUT was cut off may land for a minute, and is watched so long.
     until(&what, async || files(&kill_run.test_env.data.join("spool")).is_empty()).await;
-    kill_run.test_env.cutoff_proxy.shut();
+    match error_class {
+        ErrorClass::NoJournal | ErrorClass::BitInJournal(_) => kill_run.test_env.cutoff_proxy.shut(),
+        _ => kill_run.test_env.cutoff_proxy.be_busy(),
+    }
     kill_run.kill();
     sleep(Duration::from_millis(300)).await;
     let task = kill_run.recordings[0].task.clone();
