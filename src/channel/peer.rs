@@ -1,8 +1,9 @@
-//! Peer connections as both sides of a channel need them: Opus (a recorder takes G.711 too), lost packets asked for again, sender reports kept.
+//! Peer connections as both sides of a channel need them: their codecs, lost packets asked for again, sender reports kept.
 //!
 //! The bot and the embedded channel server build on the same [`builder`]; addresses, runtime and handler are theirs to add.
 //! Handlers must not hold their peer connection strongly: that cycle leaks it (docs/protocol/livekit.md section 8).
 
+mod codec;
 mod level;
 mod runtime;
 mod sender_reports;
@@ -12,9 +13,8 @@ use std::time::Duration;
 
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::{NackGeneratorBuilder, NackResponderBuilder, Slot};
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_PCMA, MIME_TYPE_PCMU};
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
 use webrtc::error::Result;
 use webrtc::peer_connection::{
@@ -22,18 +22,10 @@ use webrtc::peer_connection::{
     configure_rtcp_reports,
 };
 
+pub use codec::{Codec, MIME_TYPE_RED, OPUS_FMTP, RED_PAYLOAD_TYPE};
 pub use level::{audio_level, audio_level_id};
 pub use runtime::SocketRuntime;
 pub use sender_reports::SenderReportTap;
-
-/// The payload type that we offer for Opus. An answer uses the offerer's.
-pub const OPUS_PAYLOAD_TYPE: u8 = 111;
-
-/// The payload type that we offer for RED, as browsers do.
-const RED_PAYLOAD_TYPE: u8 = 63;
-
-/// Opus with redundancy, as SDP and SDKs call it.
-pub const MIME_TYPE_RED: &str = "audio/red";
 
 /// URI of the audio level header extension (RFC 6464).
 pub const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -56,30 +48,18 @@ pub const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often each of these ways is tried: for five seconds.
 pub const ICE_CHECKS: u16 = 100;
 
-/// As [`builder`], for who receives G.711 too.
+/// As [`builder`], for who sends or receives G.711 too.
 pub fn builder_with_g711(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<SocketAddr>> {
-    let mut engine = media_engine()?;
-    // Their payload types are fixed (RFC 3551 section 6).
-    for (mime_type, payload_type) in [(MIME_TYPE_PCMU, 0), (MIME_TYPE_PCMA, 8)] {
-        let rtp_codec = RTCRtpCodec {
-            mime_type: mime_type.to_owned(),
-            clock_rate: 8_000,
-            channels: 0,
-            sdp_fmtp_line: String::new(),
-            ..opus()
-        };
-        engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Audio)?;
-    }
-    Ok(builder(ice_servers)?.with_media_engine(engine))
+    Ok(builder(ice_servers)?.with_media_engine(engine_with_g711()?))
 }
 
-/// As [`builder`], for who sends and receives RED (RFC 2198) around Opus too.
-pub fn builder_with_red(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<SocketAddr>> {
-    let mut engine = media_engine()?;
+/// As [`builder`], for who sends and receives RED (RFC 2198) around Opus, and G.711.
+pub fn builder_with_all_codecs(ice_servers: Vec<RTCIceServer>) -> Result<PeerConnectionBuilder<SocketAddr>> {
+    let mut engine = engine_with_g711()?;
     let rtp_codec = RTCRtpCodec {
         mime_type: MIME_TYPE_RED.to_owned(),
-        sdp_fmtp_line: format!("{OPUS_PAYLOAD_TYPE}/{OPUS_PAYLOAD_TYPE}"),
-        ..opus()
+        sdp_fmtp_line: format!("{0}/{0}", Codec::Opus.payload_type()),
+        ..Codec::Opus.rtp()
     };
     let codec = RTCRtpCodecParameters { rtp_codec, payload_type: RED_PAYLOAD_TYPE };
     engine.register_codec(codec, RtpCodecKind::Audio)?;
@@ -107,27 +87,27 @@ pub fn settings() -> SettingEngineBuilder {
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
 }
 
-/// Opus as WebRTC offers it: 48 kHz, two channels in name whatever is inside (RFC 7587 section 7), NACK feedback.
-pub fn opus() -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: MIME_TYPE_OPUS.to_owned(),
-        clock_rate: 48_000,
-        channels: 2,
-        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
-        rtcp_feedback: vec![RTCPFeedback { typ: "nack".to_owned(), parameter: String::new() }],
-    }
-}
-
 /// Opus and nothing else: a sender of RED has to unpack it for us, and video is refused in the answer.
 fn media_engine() -> Result<MediaEngine> {
     let mut engine = MediaEngine::default();
-    let codec = RTCRtpCodecParameters { rtp_codec: opus(), payload_type: OPUS_PAYLOAD_TYPE };
-    engine.register_codec(codec, RtpCodecKind::Audio)?;
+    engine.register_codec(parameters(Codec::Opus), RtpCodecKind::Audio)?;
     for uri in [MID_URI, AUDIO_LEVEL_URI] {
         let extension = RTCRtpHeaderExtensionCapability { uri: uri.to_owned() };
         engine.register_header_extension(extension, RtpCodecKind::Audio, None)?;
     }
     Ok(engine)
+}
+
+fn engine_with_g711() -> Result<MediaEngine> {
+    let mut engine = media_engine()?;
+    for codec in [Codec::Pcmu, Codec::Pcma] {
+        engine.register_codec(parameters(codec), RtpCodecKind::Audio)?;
+    }
+    Ok(engine)
+}
+
+fn parameters(codec: Codec) -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters { rtp_codec: codec.rtp(), payload_type: codec.payload_type() }
 }
 
 fn interceptors() -> Registry {

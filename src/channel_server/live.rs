@@ -21,7 +21,9 @@ use link::{Link, Socket};
 use super::ids::{MemberId, TrackSid};
 use super::limits::{Limits, MAX_SUBSCRIBER_COMMANDS};
 use super::notices::{LeftReason, RoomEvent, RoomNotice, RoomSummary};
-use super::peer::{Carried, Command, DataKind, Negotiated, PeerError, Publication, Publisher, Subscriber, accept};
+use super::peer::{
+    Carried, Command, DataKind, Negotiated, PeerError, Publication, Publisher, Sent, Subscriber, accept,
+};
 use super::quotas::{AppFull, QuotaPermit};
 use super::room::{Client, Effect, Effects, Full, Room, Sending, Started, server_info};
 use super::rooms::Rooms;
@@ -260,11 +262,10 @@ impl LiveRoom {
     /// The track that the media belongs to which the client calls `cid`.
     pub(super) fn media(self: &Arc<Self>, member: &MemberId, cid: &str) -> Option<Arc<Publication>> {
         let mut state = self.state();
-        let negotiated = &state.links.get(member)?.negotiated;
-        let (mid, red) = (negotiated.mids.get(cid).cloned(), negotiated.red.is_some());
-        let sid = match state.room.media(member, cid, mid.as_deref(), red)? {
+        let sent = state.links.get(member)?.negotiated.track(cid);
+        let sid = match state.room.media(member, cid, &sent)? {
             Ok(sid) => sid,
-            Err(started) => self.start(&mut state, member, started),
+            Err(started) => self.start(&mut state, member, started, &sent),
         };
         state.publications.get(&sid).cloned()
     }
@@ -284,21 +285,24 @@ impl LiveRoom {
         sending.iter().for_each(|section| self.start_negotiated(&mut state, member, section.cid));
     }
 
-    /// Starts the track that the client calls `cid`, if it is announced and the client's description sends it.
+    /// Starts the track that the client calls `cid`, if it is announced and the client's description sends it; one that is live goes on as
+    /// the description says.
     fn start_negotiated(self: &Arc<Self>, state: &mut State, member: &MemberId, cid: &str) {
-        let Some(negotiated) = state.links.get(member).map(|link| &link.negotiated) else { return };
-        let (mid, red) = (negotiated.mids.get(cid).cloned(), negotiated.red.is_some());
-        if mid.as_ref().is_some_and(|mid| negotiated.refused.contains(mid)) {
-            state.room.cant_take(member, cid);
+        let Some(sent) = state.links.get(member).map(|link| link.negotiated.track(cid)) else { return };
+        if let Some(started) = state.room.start_track(member, cid, &sent) {
+            self.start(state, member, started, &sent);
+            return;
         }
-        if let Some(started) = mid.and_then(|mid| state.room.start_track(member, cid, &mid, red)) {
-            self.start(state, member, started);
+        let Some((sid, effects)) = state.room.recode(member, cid, &sent) else { return };
+        if let (Some(publication), Some(coded)) = (state.publications.get(&sid), sent.coded) {
+            publication.set_coded(coded);
         }
+        self.apply(state, effects);
     }
 
-    fn start(self: &Arc<Self>, state: &mut State, member: &MemberId, started: Started) -> TrackSid {
+    fn start(self: &Arc<Self>, state: &mut State, member: &MemberId, started: Started, sent: &Sent) -> TrackSid {
         let Started { sid, label, effects } = started;
-        let publication = Publication::new(sid.clone(), member.clone(), label);
+        let publication = Publication::new(sid.clone(), member.clone(), label, sent.coded);
         state.publications.insert(sid.clone(), Arc::new(publication));
         self.apply(state, effects);
         sid

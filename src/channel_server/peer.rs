@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 
 pub(super) use data::{Carried, DataKind, accept};
 pub(super) use forward::Publication;
-pub(super) use publisher::{Negotiated, Publisher};
+pub(super) use publisher::{Negotiated, Publisher, Sent};
 pub(super) use subscriber::{Command, Subscriber};
 
 use super::limits::{MAX_CANDIDATE_BYTES, MAX_CANDIDATES, MAX_DATA_IN_FLIGHT, MAX_PENDING_CANDIDATES};
@@ -79,7 +79,7 @@ impl Connection {
     ) -> Result<(Self, watch::Receiver<RTCPeerConnectionState>), PeerError> {
         let endpoint = mux.endpoint();
         let (state, watched) = watch::channel(RTCPeerConnectionState::New);
-        let pc = peer::builder_with_red(Vec::new())?
+        let pc = peer::builder_with_all_codecs(Vec::new())?
             .with_data_channel_send_buffer_limit(MAX_DATA_IN_FLIGHT)
             .with_handler(Arc::new(Handler { state, arrivals }))
             .with_runtime(endpoint.runtime())

@@ -1,7 +1,11 @@
 //! As much of SDP (RFC 8866, RFC 8829) as a forwarding server has to see and change by itself; the rest is the WebRTC crate's.
 
+mod codecs;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+
+pub(super) use codecs::{Coded, coded, completed, named, red_payload_type, refused, settled, with_opus};
 
 use super::limits::{MAX_CANDIDATES, MAX_SDP_BYTES, MAX_SDP_LINES, MAX_SDP_SECTIONS};
 use super::udp_mux::IceCredentials;
@@ -78,8 +82,8 @@ pub(super) fn sections(sdp: &str) -> Result<Vec<Section>, SdpError> {
     if mids.len() == sections.len() { Ok(sections) } else { Err(SdpError::Mids) }
 }
 
-/// A client's description as the WebRTC crate may see it: with one set of ICE credentials, and only with candidates that
-/// [`usable`] lets pass, a bounded number of them.
+/// A client's description as the WebRTC crate may see it: with one set of ICE credentials, with no parameters of Opus that contradict
+/// ours, and only with candidates that [`usable`] lets pass, a bounded number of them.
 ///
 /// Browsers give rejected sections, which stand outside the BUNDLE group, credentials of their own at an ICE restart; the crate
 /// takes this for a contradiction (docs/protocol/livekit.md section 7).
@@ -91,12 +95,14 @@ pub(super) fn sanitized(sdp: &str) -> String {
     let repaired = sections.iter().flat_map(|lines| {
         let dead = rejected(lines);
         lines.iter().map(move |line| match CREDENTIALS.iter().find(|prefix| dead && line.starts_with(**prefix)) {
-            Some(prefix) => replacement(prefix).unwrap_or(line),
-            None => line,
+            Some(prefix) => replacement(prefix).unwrap_or(line).to_owned(),
+            None => codecs::agreeing(line, lines).unwrap_or_else(|| (*line).to_owned()),
         })
     });
+    let repaired: Vec<_> = repaired.collect();
     let mut candidates = 0;
-    join(session.iter().copied().chain(repaired).filter(|line| match line.strip_prefix("a=candidate:") {
+    let lines = session.iter().copied().chain(repaired.iter().map(String::as_str));
+    join(lines.filter(|line| match line.strip_prefix("a=candidate:") {
         Some(candidate) => {
             candidates += 1;
             candidates <= MAX_CANDIDATES && usable(candidate)
@@ -139,72 +145,6 @@ pub(super) fn ice_credentials(sdp: &str) -> Vec<IceCredentials<'_>> {
         Some(IceCredentials { ufrag, password: attribute(lines, "ice-pwd:").or(of_session[1])? })
     });
     all.collect()
-}
-
-/// The description with `wishes` for each Opus section by its media id. Clients send what comes first: RED where it is wished, and it is
-/// left out where it is not.
-pub(super) fn with_opus(sdp: &str, wishes: impl Fn(&str) -> OpusParameters) -> String {
-    let (session, sections) = split(sdp);
-    let mut lines = session.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-    for section in sections {
-        let wishes = attribute(&section, "mid:").map(&wishes).unwrap_or_default();
-        let opus = payload_type(&section, "opus").map(|pt| format!("a=fmtp:{pt} "));
-        let section = section.iter().map(|line| match &opus {
-            Some(prefix) if line.starts_with(prefix) => format!("{line}{}", parameters(wishes)),
-            _ => (*line).to_owned(),
-        });
-        let section: Vec<_> = section.collect();
-        lines.extend(with_red(section, wishes.red));
-    }
-    join(lines.iter().map(String::as_str))
-}
-
-const fn parameters(wishes: OpusParameters) -> &'static str {
-    match (wishes.dtx, wishes.stereo) {
-        (false, false) => "",
-        (true, false) => ";usedtx=1",
-        (false, true) => ";stereo=1;maxaveragebitrate=510000",
-        (true, true) => ";usedtx=1;stereo=1;maxaveragebitrate=510000",
-    }
-}
-
-/// The sections of sound that the answer refuses, by their media ids: they hold no Opus. Nothing will come in them, and that is no
-/// silence.
-pub(super) fn refused(offer: &str, answer: &str) -> HashSet<String> {
-    let (asked, settled) = (split(offer).1, split(answer).1);
-    let refused = asked.iter().zip(&settled).filter_map(|(asked, settled)| {
-        let is_sound = asked.first()?.starts_with("m=audio ");
-        attribute(asked, "mid:").filter(|_| is_sound && !rejected(asked) && rejected(settled)).map(str::to_owned)
-    });
-    refused.collect()
-}
-
-/// The payload type of RED that the description settles on, if it does.
-pub(super) fn red_payload_type(sdp: &str) -> Option<u8> {
-    split(sdp).1.iter().find_map(|section| payload_type(section, "red")?.parse().ok())
-}
-
-/// A section with RED first, or without it.
-fn with_red(mut section: Vec<String>, wished: bool) -> Vec<String> {
-    let lines: Vec<_> = section.iter().map(String::as_str).collect();
-    let Some(red) = payload_type(&lines, "red").map(str::to_owned) else { return section };
-    if let Some(media) = section.first_mut() {
-        let words: Vec<_> = media.split(' ').map(str::to_owned).collect();
-        let (head, payload_types) = words.split_at(words.len().min(3));
-        let first = wished.then_some(&red);
-        let rest = payload_types.iter().filter(|payload_type| **payload_type != red);
-        *media = head.iter().chain(first).chain(rest).cloned().collect::<Vec<_>>().join(" ");
-    }
-    let about = ["rtpmap", "fmtp", "rtcp-fb"].map(|attribute| format!("a={attribute}:{red} "));
-    section.retain(|line| wished || !about.iter().any(|prefix| line.starts_with(prefix)));
-    section
-}
-
-fn payload_type<'a>(lines: &[&'a str], codec: &str) -> Option<&'a str> {
-    lines.iter().find_map(|line| {
-        let (pt, name) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        name.split('/').next().is_some_and(|name| name.eq_ignore_ascii_case(codec)).then_some(pt)
-    })
 }
 
 fn candidate(index: usize, address: SocketAddr) -> String {
@@ -282,13 +222,11 @@ mod tests {
 
     use super::*;
 
-    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+    pub(super) const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\na=ice-ufrag:live\r\na=ice-pwd:livepwd\r\na=mid:0\r\na=sendonly\r\n\
         a=msid:stream TR_mic\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 opus/48000/2\r\n\
         a=fmtp:111 minptime=10;useinbandfec=1\r\na=candidate:1 1 udp 1 127.0.0.1 40000 typ host\r\n\
         m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:dead\r\na=ice-pwd:deadpwd\r\na=mid:1\r\na=inactive\r\n";
-
-    const RED: &str = "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n";
 
     #[test]
     fn sections_are_read() {
@@ -338,35 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_the_answer_refuses_is_told() {
-        let section =
-            |port: u8, mid: u8, rest: &str| format!("m=audio {port} UDP/TLS/RTP/SAVPF {rest}\r\na=mid:{mid}\r\n");
-        let offer = format!("v=0\r\n{}{}{}", section(9, 0, "111 8"), section(9, 1, "8"), section(0, 2, "8"));
-        let answer = format!("v=0\r\n{}{}{}", section(9, 0, "111"), section(0, 1, "0"), section(0, 2, "0"));
-        assert_eq!(refused(&offer, &answer), HashSet::from(["1".to_owned()]));
-    }
-
-    #[test]
-    fn wishes_go_to_opus_whatever_its_payload_type() {
-        let wished = with_opus(OFFER, |mid| OpusParameters { dtx: mid == "0", stereo: mid == "0", red: false });
-        let line = "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1;stereo=1;maxaveragebitrate=510000\r\n";
-        assert!(wished.contains(line), "{wished}");
-        let plain = with_opus(OFFER, |_| OpusParameters::default());
-        assert_eq!(plain, OFFER.replace("SAVPF 63 111", "SAVPF 111").replace(RED, ""));
-    }
-
-    #[test]
-    fn red_is_first_or_not_there() {
-        let red = |wished| with_opus(OFFER, |_| OpusParameters { red: wished, ..OpusParameters::default() });
-        assert_eq!(red(true), OFFER);
-        assert_eq!((red_payload_type(&red(true)), red_payload_type(&red(false))), (Some(63), None));
-        let last = OFFER.replace("SAVPF 63 111", "SAVPF 111 63");
-        assert_eq!(with_opus(&last, |_| OpusParameters { red: true, ..OpusParameters::default() }), OFFER);
-        let without = OFFER.replace(" 63 111", " 111").replace(RED, "");
-        assert_eq!(with_opus(&without, |_| OpusParameters { red: true, ..OpusParameters::default() }), without);
-    }
-
-    #[test]
     fn what_is_no_description_is_refused() {
         assert_eq!(sections(""), Err(SdpError::Malformed));
         assert_eq!(sections("v=0\r\nrubbish\r\n"), Err(SdpError::Malformed));
@@ -385,8 +294,6 @@ mod tests {
                 let _ = sections(&sdp);
                 sanitized(&sdp);
                 with_candidates(&sdp, &[]);
-                with_opus(&sdp, |_| OpusParameters { dtx: true, stereo: true, red: true });
-                with_opus(&sdp, |_| OpusParameters::default());
             }
         }
     }

@@ -27,5 +27,6 @@ mod roles;
 mod room_close;
 mod signal_proxy;
 mod subscriptions;
+mod telephones_are_heard;
 mod test_server;
 mod token_expiry;

@@ -1,4 +1,4 @@
-//! A publisher: joins a channel like any SDK, publishes one microphone track of ready-made Opus packets, leaves.
+//! A publisher: joins a channel like any SDK, publishes one microphone track of ready-made packets, leaves.
 //!
 //! For demonstrations and scenario tests: whoever wants to hear the house needs somebody who talks. Signalling version 0,
 //! two peer connections as every SDK has them; what others publish is not subscribed.
@@ -22,6 +22,7 @@ use webrtc::runtime::{Runtime, TokioRuntime};
 use super::address::Address;
 use super::signal::Socket;
 use crate::channel::JoinError;
+use crate::channel::peer::Codec;
 use peers::Publisher;
 
 /// How long joining and publishing may take together.
@@ -47,20 +48,39 @@ impl Talker {
         Self::join_over(url, token, Arc::new(TokioRuntime)).await
     }
 
+    /// As [`Self::join`], with packets of `codec` instead of Opus.
+    pub async fn join_with(url: &str, token: &SecretString, codec: Codec) -> Result<Self, JoinError> {
+        Self::join_in_time(url, token, Arc::new(TokioRuntime), codec).await
+    }
+
     /// As [`Self::join`], with sockets that `sockets` makes: for tests that watch or disturb what goes over them.
     pub async fn join_over(url: &str, token: &SecretString, sockets: Arc<dyn Runtime>) -> Result<Self, JoinError> {
-        timeout(TIMEOUT, Self::join_without_limit(url, token, sockets))
+        Self::join_in_time(url, token, sockets, Codec::Opus).await
+    }
+
+    async fn join_in_time(
+        url: &str,
+        token: &SecretString,
+        sockets: Arc<dyn Runtime>,
+        codec: Codec,
+    ) -> Result<Self, JoinError> {
+        timeout(TIMEOUT, Self::join_without_limit(url, token, sockets, codec))
             .await
             .map_err(|_| JoinError::Unreachable("no microphone track within 15 s".to_owned()))?
     }
 
-    async fn join_without_limit(url: &str, token: &SecretString, sockets: Arc<dyn Runtime>) -> Result<Self, JoinError> {
+    async fn join_without_limit(
+        url: &str,
+        token: &SecretString,
+        sockets: Arc<dyn Runtime>,
+        codec: Codec,
+    ) -> Result<Self, JoinError> {
         let address = Address::parse(url).map_err(protocol)?;
         let (socket, first) = Socket::open(address.join(), token.clone()).await?;
         if !matches!(first, Response::Join(_)) {
             return Err(JoinError::Protocol("the first message is no join answer".to_owned()));
         }
-        let publisher = Arc::new(Publisher::new(sockets).await.map_err(protocol)?);
+        let publisher = Arc::new(Publisher::new(sockets, codec).await.map_err(protocol)?);
         let (requests, queue) = mpsc::channel(REQUEST_QUEUE);
         let (published, track_sid) = oneshot::channel();
         let (heard, subscribed) = watch::channel(false);
@@ -89,7 +109,7 @@ impl Talker {
         let _ = self.subscribed.wait_for(|heard| *heard).await;
     }
 
-    /// Sends one Opus packet; `timestamp` counts samples at 48 kHz and wraps, `sequence` counts packets and wraps.
+    /// Sends one packet; `timestamp` counts samples (of Opus at 48 kHz, of G.711 at 8 kHz) and wraps, `sequence` counts packets and wraps.
     pub async fn send(&self, packet: Bytes, sequence: u16, timestamp: u32, marker: bool) -> Result<(), JoinError> {
         self.publisher.send(packet, sequence, timestamp, marker).await.map_err(protocol)
     }

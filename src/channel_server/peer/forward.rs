@@ -1,10 +1,13 @@
 //! From one publisher to all who hear it. Sequence numbers and timestamps stay the sender's, so that a listener sees real loss
 //! and real gaps; SSRC and payload type become the listener's, extensions are dropped. A packet with redundancy goes to who takes RED as
 //! it is, and to everybody else as the Opus packet that it would have been without, behind those before it that were lost.
+//!
+//! A packet that is not of the track's codec (comfort noise, tones of a keypad) goes on without its payload: its number is not missing,
+//! and nobody takes it for sound.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use rtc::rtp::Packet;
 use tokio_util::sync::CancellationToken;
@@ -12,9 +15,10 @@ use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use super::red::{self, History, Red};
-use crate::channel::peer::OPUS_PAYLOAD_TYPE;
+use crate::channel::peer::Codec;
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::room::Label;
+use crate::channel_server::sdp::Coded;
 
 /// A live track.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(in crate::channel_server) struct Publication {
     pub(in crate::channel_server) label: Label,
     /// Cancelled when the track is over.
     pub(in crate::channel_server) over: CancellationToken,
+    /// As its publisher's description says; `None` where that is not known, and it is taken for Opus.
+    coded: RwLock<Option<Coded>>,
     listeners: RwLock<Arc<[Arc<Listener>]>>,
     /// What was sent on as plain Opus, from the first packet on.
     history: Mutex<Option<History>>,
@@ -33,24 +39,58 @@ pub(in crate::channel_server) struct Publication {
 pub(super) struct Listener {
     pub(super) track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
-    opus: AtomicU8,
-    /// [`NO_RED`] where the listener takes none.
-    red: AtomicU8,
+    payload_types: RwLock<PayloadTypes>,
 }
 
-/// No payload type: they have seven bits.
-const NO_RED: u8 = 0xff;
+/// What a listener's description settled on; `None` is what it does not take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PayloadTypes {
+    pub(super) opus: Option<u8>,
+    pub(super) red: Option<u8>,
+    pub(super) pcmu: Option<u8>,
+    pub(super) pcma: Option<u8>,
+}
+
+impl PayloadTypes {
+    const fn of(self, codec: Codec) -> Option<u8> {
+        match codec {
+            Codec::Opus => self.opus,
+            Codec::Pcmu => self.pcmu,
+            Codec::Pcma => self.pcma,
+        }
+    }
+
+    /// The payload type of RED for a packet that goes on as it is: its blocks name payload types, which have to be the listener's.
+    fn red_around(self, unpacked: &Red) -> Option<u8> {
+        self.red.filter(|_| unpacked.payload_type.is_some() && unpacked.payload_type == self.opus)
+    }
+}
 
 impl Publication {
-    pub(in crate::channel_server) fn new(sid: TrackSid, owner: MemberId, label: Label) -> Self {
+    pub(in crate::channel_server) fn new(sid: TrackSid, owner: MemberId, label: Label, coded: Option<Coded>) -> Self {
         Self {
             sid,
             owner,
             label,
             over: CancellationToken::new(),
+            coded: RwLock::new(coded),
             listeners: RwLock::new(Arc::new([])),
             history: Mutex::default(),
         }
+    }
+
+    /// Its codec.
+    pub(super) fn codec(&self) -> Codec {
+        self.coded().map(|coded| coded.codec).unwrap_or_default()
+    }
+
+    /// A later description of its publisher says it otherwise.
+    pub(in crate::channel_server) fn set_coded(&self, coded: Coded) {
+        *self.coded.write().unwrap_or_else(PoisonError::into_inner) = Some(coded);
+    }
+
+    fn coded(&self) -> Option<Coded> {
+        *self.coded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, listener: &Arc<Listener>) {
@@ -68,7 +108,11 @@ impl Publication {
     /// Sends a packet to everybody who hears the track; `red` is the publisher's payload type of RED. Never waits: a listener whose
     /// connection is behind loses it.
     pub(super) fn forward(&self, packet: &Packet, red: Option<u8>) {
-        let redundant = red == Some(packet.header.payload_type);
+        let coded = self.coded();
+        let codec = coded.map(|coded| coded.codec).unwrap_or_default();
+        let redundant = codec == Codec::Opus && red == Some(packet.header.payload_type);
+        let emptied = coded.filter(|_| !redundant).and_then(|coded| emptied(packet, coded));
+        let packet = emptied.as_ref().unwrap_or(packet);
         let unpacked = if redundant { red::parse(&packet.payload) } else { None };
         if redundant && unpacked.is_none() {
             tracing::trace!(track = %self.sid, "not a packet of RED; passed over");
@@ -79,10 +123,10 @@ impl Publication {
         for listener in listeners.iter() {
             let plain = !listener.takes(unpacked.as_ref());
             if plain {
-                recovered.iter().for_each(|earlier| listener.write(earlier, None));
+                recovered.iter().for_each(|earlier| listener.write(codec, earlier, None));
             }
             if new || !plain {
-                listener.write(packet, unpacked.as_ref());
+                listener.write(codec, packet, unpacked.as_ref());
             }
         }
     }
@@ -111,40 +155,51 @@ impl std::fmt::Debug for Listener {
 
 impl Listener {
     pub(super) fn new(track: Arc<TrackLocalStaticRTP>, ssrc: u32) -> Arc<Self> {
-        Arc::new(Self { track, ssrc, opus: AtomicU8::new(OPUS_PAYLOAD_TYPE), red: AtomicU8::new(NO_RED) })
+        let opus = Some(Codec::Opus.payload_type());
+        let payload_types = RwLock::new(PayloadTypes { opus, red: None, pcmu: None, pcma: None });
+        Arc::new(Self { track, ssrc, payload_types })
     }
 
     /// What the listener's description settled on.
-    pub(super) fn set_payload_types(&self, opus: Option<u8>, red: Option<u8>) {
-        self.opus.store(opus.unwrap_or(OPUS_PAYLOAD_TYPE), Ordering::Relaxed);
-        self.red.store(red.unwrap_or(NO_RED), Ordering::Relaxed);
+    pub(super) fn set_payload_types(&self, payload_types: PayloadTypes) {
+        *self.payload_types.write().unwrap_or_else(PoisonError::into_inner) = payload_types;
     }
 
-    fn write(&self, packet: &Packet, unpacked: Option<&Red>) {
-        let packet = self.own(packet, unpacked);
+    fn payload_types(&self) -> PayloadTypes {
+        *self.payload_types.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, codec: Codec, packet: &Packet, unpacked: Option<&Red>) {
+        let Some(packet) = self.own(codec, packet, unpacked) else { return };
         // Ready at once unless the connection's queue is full.
         if let Some(Err(error)) = self.track.write_rtp(packet).now_or_never() {
             tracing::trace!(%error, "packet not forwarded");
         }
     }
-}
 
-impl Listener {
-    /// Whether it gets the packet with its redundancy. The blocks name payload types, which have to be the listener's.
+    /// Whether it gets the packet with its redundancy.
     fn takes(&self, unpacked: Option<&Red>) -> bool {
-        let (opus, red) = (self.opus.load(Ordering::Relaxed), self.red.load(Ordering::Relaxed));
-        red != NO_RED && unpacked.is_some_and(|unpacked| unpacked.payload_type == Some(opus))
+        unpacked.is_some_and(|unpacked| self.payload_types().red_around(unpacked).is_some())
     }
 
-    /// The packet as the listener gets it.
-    fn own(&self, packet: &Packet, unpacked: Option<&Red>) -> Packet {
-        let (opus, red) = (self.opus.load(Ordering::Relaxed), self.red.load(Ordering::Relaxed));
+    /// The packet as the listener gets it; `None` where it does not take the codec.
+    fn own(&self, codec: Codec, packet: &Packet, unpacked: Option<&Red>) -> Option<Packet> {
+        let payload_types = self.payload_types();
+        let plain = payload_types.of(codec);
         match unpacked {
-            Some(_) if self.takes(unpacked) => readdressed(packet, self.ssrc, red),
-            Some(Red { primary, .. }) => Packet { payload: primary.clone(), ..readdressed(packet, self.ssrc, opus) },
-            None => readdressed(packet, self.ssrc, opus),
+            Some(red) => match payload_types.red_around(red) {
+                Some(number) => Some(readdressed(packet, self.ssrc, number)),
+                None => Some(Packet { payload: red.primary.clone(), ..readdressed(packet, self.ssrc, plain?) }),
+            },
+            None => Some(readdressed(packet, self.ssrc, plain?)),
         }
     }
+}
+
+/// A packet that is not of the track's codec, without its payload.
+fn emptied(packet: &Packet, coded: Coded) -> Option<Packet> {
+    let foreign = coded.payload_type != packet.header.payload_type;
+    foreign.then(|| Packet { payload: Bytes::new(), ..packet.clone() })
 }
 
 fn readdressed(packet: &Packet, ssrc: u32, payload_type: u8) -> Packet {
@@ -177,18 +232,38 @@ mod tests {
         let mut packet = Packet { payload: payload.clone(), ..Packet::default() };
         packet.header.sequence_number = 9;
         let got = |unpacked: Option<&Red>| {
-            let own = listener.own(&packet, unpacked);
+            let own = listener.own(Codec::Opus, &packet, unpacked).unwrap();
             assert_eq!((own.header.ssrc, own.header.sequence_number), (7, 9));
             (own.header.payload_type, own.payload)
+        };
+        let takes = |opus, red| {
+            listener.set_payload_types(PayloadTypes { opus: Some(opus), red, pcmu: Some(0), pcma: None });
         };
         let unpacked = red::parse(&payload);
         let plain = |payload_type| (payload_type, Bytes::from_static(b"now"));
         assert_eq!(got(unpacked.as_ref()), plain(111), "takes none");
-        listener.set_payload_types(Some(111), Some(63));
+        takes(111, Some(63));
         assert_eq!(got(unpacked.as_ref()), (63, payload.clone()));
         assert_eq!(got(None), (111, payload.clone()), "is no RED");
-        listener.set_payload_types(Some(96), Some(63));
+        takes(96, Some(63));
         assert_eq!(got(unpacked.as_ref()), plain(96), "its blocks would name another codec");
+        let telephone = |codec| listener.own(codec, &packet, None).map(|own| own.header.payload_type);
+        assert_eq!(
+            (telephone(Codec::Pcmu), telephone(Codec::Pcma)),
+            (Some(0), None),
+            "nothing of what it does not take"
+        );
+    }
+
+    #[test]
+    fn a_packet_of_another_codec_keeps_its_number_alone() {
+        let coded = Coded { codec: Codec::Pcmu, payload_type: 0 };
+        let mut packet = Packet { payload: Bytes::from_static(&[0xff; 160]), ..Packet::default() };
+        packet.header.sequence_number = 9;
+        assert_eq!(emptied(&packet, coded), None);
+        (packet.header.payload_type, packet.payload) = (13, Bytes::from_static(&[0x40]));
+        let emptied = emptied(&packet, coded).unwrap();
+        assert_eq!((emptied.header, emptied.payload), (packet.header, Bytes::new()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::channel::peer::{audio_level, audio_level_id};
 use crate::channel_server::ids::MemberId;
 use crate::channel_server::limits::{ANNOUNCE_TIMEOUT, MAX_DATA_CHANNELS, MAX_TRACK_ARRIVALS};
 use crate::channel_server::live::LiveRoom;
-use crate::channel_server::sdp::{self, Section};
+use crate::channel_server::sdp::{self, Coded, Section};
 use crate::channel_server::speakers::{Meter, WINDOW};
 use crate::channel_server::udp_mux::UdpMux;
 
@@ -65,19 +65,20 @@ impl Publisher {
         let mids: HashMap<_, _> =
             sending.filter_map(|section| Some((section.track.clone()?, section.mid.clone()))).collect();
         let (level, asked) = (audio_level_id(offer), offer);
-        let offer = RTCSessionDescription::offer(sdp::sanitized(offer))?;
         let connection = self.connection().await?;
-        connection.set_remote(offer).await?;
+        let shown = sdp::completed(&sdp::sanitized(offer));
+        connection.set_remote(RTCSessionDescription::offer(shown)?).await?;
         let answer = connection.pc.create_answer(None).await?;
-        let sdp = connection.describe(answer).await?;
+        let sdp = sdp::settled(asked, &connection.describe(answer).await?);
         let wanted = |mid: &str| {
             let track = sections.iter().find(|section| section.mid == mid)?.track.as_deref()?;
             Some(self.room.upgrade()?.opus_parameters(&self.owner, track))
         };
         let sdp = sdp::with_opus(&sdp, |mid| wanted(mid).unwrap_or_default());
         if let Some(room) = self.room.upgrade() {
-            let (red, refused) = (sdp::red_payload_type(&sdp), sdp::refused(asked, &sdp));
-            room.negotiated(&self.owner, Negotiated { mids, level, red, refused });
+            let (red, coded) = (sdp::red_payload_type(&sdp), sdp::coded(&sdp));
+            let refused = sdp::refused(asked, &sdp);
+            room.negotiated(&self.owner, Negotiated { mids, level, red, coded, refused });
         }
         Ok(Answer { sdp, sections })
     }
@@ -99,8 +100,33 @@ pub(in crate::channel_server) struct Negotiated {
     pub(in crate::channel_server) level: Option<u8>,
     /// The payload type of RED.
     pub(in crate::channel_server) red: Option<u8>,
-    /// The media ids of sections that can't be taken: they hold no Opus.
+    /// What the sections that send carry, by their media ids.
+    pub(in crate::channel_server) coded: HashMap<String, Coded>,
+    /// The media ids of sections that can't be taken: they hold no codec of ours.
     pub(in crate::channel_server) refused: HashSet<String>,
+}
+
+impl Negotiated {
+    /// What the client's track of this id is, as far as the offer says.
+    pub(in crate::channel_server) fn track(&self, cid: &str) -> Sent {
+        let mid = self.mids.get(cid);
+        let coded = mid.and_then(|mid| self.coded.get(mid)).copied();
+        let taken = mid.is_none_or(|mid| !self.refused.contains(mid));
+        Sent { mid: mid.cloned(), coded, red: self.red.is_some(), taken }
+    }
+}
+
+/// How a client sends a track.
+#[derive(Clone, Debug)]
+pub(in crate::channel_server) struct Sent {
+    /// The media id of its section.
+    pub(in crate::channel_server) mid: Option<String>,
+    /// `None` where its section is not known, or refused.
+    pub(in crate::channel_server) coded: Option<Coded>,
+    /// Whether Opus may come as RED.
+    pub(in crate::channel_server) red: bool,
+    /// Whether the answer takes it.
+    pub(in crate::channel_server) taken: bool,
 }
 
 async fn take_up(mut arriving: mpsc::Receiver<Arrival>, owner: MemberId, room: Weak<LiveRoom>) {

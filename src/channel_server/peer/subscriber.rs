@@ -3,14 +3,13 @@
 
 mod sections;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use livekit_protocol::SessionDescription;
 use livekit_protocol::signal_response::Message;
 use rtc::data_channel::RTCDataChannelInit;
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::MIME_TYPE_OPUS;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{mpsc, watch};
@@ -21,9 +20,9 @@ use webrtc::peer_connection::{RTCPeerConnectionState, RTCSessionDescription};
 use webrtc::rtp_transceiver::RtpSender;
 
 use self::sections::{SectionUse, Sections};
-use super::forward::Listener;
+use super::forward::{Listener, PayloadTypes};
 use super::{Carried, Connection, DataKind, PeerError, Publication, data};
-use crate::channel::peer::{MIME_TYPE_RED, opus};
+use crate::channel::peer::{Codec, MIME_TYPE_RED};
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::{CONNECT_TIMEOUT, MAX_DATA_QUEUE};
 use crate::channel_server::live::LiveRoom;
@@ -64,6 +63,8 @@ pub(in crate::channel_server) struct Subscriber {
     offers: u32,
     /// The id of the last offer that was answered.
     answered: u32,
+    /// The codecs that the client takes, once it said so.
+    takes: Option<HashSet<Codec>>,
     pending: Option<Pending>,
     dirty: bool,
     restarting: bool,
@@ -122,6 +123,7 @@ impl Subscriber {
             remembers_sections,
             offers: 0,
             answered: 0,
+            takes: None,
             pending: None,
             dirty: true,
             restarting: false,
@@ -199,7 +201,12 @@ impl Subscriber {
         if self.tracks.contains_key(&publication.sid) || publication.over.is_cancelled() {
             return Ok(());
         }
-        let (track, ssrc) = local_track(&publication.label);
+        let codec = publication.codec();
+        if self.takes.as_ref().is_some_and(|takes| !takes.contains(&codec)) {
+            tracing::debug!(member = %self.owner, track = %publication.sid, ?codec, "a codec that the client does not take");
+            return Ok(());
+        }
+        let (track, ssrc) = local_track(&publication.label, codec);
         let place = self.sections.take(&publication.sid, self.answered);
         if self.remembers_sections && matches!(place, SectionUse::Old { again: true, .. }) {
             return Err(PeerError::Sections);
@@ -225,7 +232,7 @@ impl Subscriber {
             let mut held = Vec::new();
             for _ in 0..empty_before {
                 let nothing = Label { stream: "held".to_owned(), track: "held".to_owned() };
-                held.push(pc.add_track(local_track(&nothing).0).await?);
+                held.push(pc.add_track(local_track(&nothing, Codec::Opus).0).await?);
             }
             let sender = pc.add_track(track).await?;
             for sender in held {
@@ -239,6 +246,8 @@ impl Subscriber {
             send_encodings: Vec::new(),
         };
         let transceiver = pc.add_transceiver_from_track(track, Some(init)).await?;
+        // All codecs in each section, so that it can carry any track later, and so that the client can say what it takes.
+        transceiver.set_codec_preferences(Vec::new()).await?;
         let sender = transceiver.sender().await?;
         Ok(sender.ok_or(webrtc::error::Error::ErrRTPSenderNotExisted)?)
     }
@@ -262,6 +271,9 @@ impl Subscriber {
         let answer = RTCSessionDescription::answer(sdp::sanitized(sdp))?;
         self.connection.set_remote(answer).await?;
         self.answered = pending.id;
+        if self.takes.is_none() {
+            self.takes = Some(sdp::named(sdp)).filter(|takes| !takes.is_empty());
+        }
         self.let_flow().await
     }
 
@@ -307,7 +319,12 @@ impl Subscriber {
                 let codec = codecs.iter().find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(mime_type));
                 codec.map(|codec| codec.payload_type)
             };
-            heard.listener.set_payload_types(payload_type(MIME_TYPE_OPUS), payload_type(MIME_TYPE_RED));
+            heard.listener.set_payload_types(PayloadTypes {
+                opus: payload_type(Codec::Opus.mime_type()),
+                red: payload_type(MIME_TYPE_RED),
+                pcmu: payload_type(Codec::Pcmu.mime_type()),
+                pcma: payload_type(Codec::Pcma.mime_type()),
+            });
             heard.publication.add(&heard.listener);
             heard.flowing = true;
             if let Some(room) = self.room.upgrade() {
@@ -331,11 +348,11 @@ impl Subscriber {
     }
 }
 
-/// A track of ours to send, and its SSRC.
-fn local_track(label: &Label) -> (Arc<TrackLocalStaticRTP>, u32) {
+/// A track of ours to send, and its SSRC. The sender reports count in the codec's clock.
+fn local_track(label: &Label, codec: Codec) -> (Arc<TrackLocalStaticRTP>, u32) {
     let ssrc = rand::random_range(1..=u32::MAX);
     let coding = RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() };
-    let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: opus(), ..Default::default() };
+    let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec: codec.rtp(), ..Default::default() };
     let (stream, track) = (label.stream.clone(), label.track.clone());
     let track = MediaStreamTrack::new(stream, track.clone(), track, RtpCodecKind::Audio, vec![encoding]);
     (Arc::new(TrackLocalStaticRTP::new(track)), ssrc)

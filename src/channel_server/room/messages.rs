@@ -8,7 +8,7 @@ use livekit_protocol::{
     SpeakerInfo, SpeakersChanged,
 };
 
-use crate::channel::peer::MIME_TYPE_RED;
+use crate::channel::peer::{self, MIME_TYPE_RED};
 use crate::channel_server::ids::MemberId;
 
 /// The LiveKit release whose behaviour we follow; SDKs switch features by it, so our own version would mislead them.
@@ -26,13 +26,10 @@ pub(in crate::channel_server) fn server_info() -> ServerInfo {
     }
 }
 
-pub(super) fn opus() -> Codec {
-    Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
-}
-
-/// Opus, and Opus with redundancy.
+/// What a member may send: the codecs of sound, and Opus with redundancy.
 pub(super) fn codecs() -> Vec<Codec> {
-    vec![opus(), Codec { mime: MIME_TYPE_RED.to_owned(), fmtp_line: String::new() }]
+    let mime_types = peer::Codec::ALL.map(peer::Codec::mime_type).into_iter().chain([MIME_TYPE_RED]);
+    mime_types.map(|mime| Codec { mime: mime.to_owned(), fmtp_line: String::new() }).collect()
 }
 
 pub(in crate::channel_server) fn leave(reason: DisconnectReason, action: Action) -> Message {

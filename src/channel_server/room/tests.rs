@@ -13,6 +13,7 @@ use livekit_protocol::{
 };
 
 use super::*;
+use crate::channel_server::peer::Sent;
 use crate::channel_server::quotas::QuotaPermit;
 use crate::channel_server::token::{Grants, Terms};
 use crate::units::AppId;
@@ -62,7 +63,7 @@ impl TestRoom {
 
     fn publish(&mut self, id: &MemberId, cid: &str) -> TrackSid {
         self.announce(id, cid);
-        let started = self.room.start_track(id, cid, "0", true).unwrap();
+        let started = self.room.start_track(id, cid, &sent(Some("0"))).unwrap();
         self.log.extend(started.effects);
         started.sid
     }
@@ -71,6 +72,11 @@ impl TestRoom {
     fn new_effects(&mut self) -> Effects {
         std::mem::take(&mut self.log)
     }
+}
+
+/// Opus or RED, in this section.
+fn sent(mid: Option<&str>) -> Sent {
+    Sent { mid: mid.map(str::to_owned), coded: None, red: true, taken: true }
 }
 
 fn speaker() -> Grants {

@@ -9,10 +9,11 @@ use livekit_protocol::{
 
 use super::member::{Member, Track};
 use super::{Effect, Effects, Room, messages, send};
-use crate::channel::peer::MIME_TYPE_RED;
+use crate::channel::peer::{Codec, MIME_TYPE_RED};
 use crate::channel_server::ids::{MemberId, TrackSid};
 use crate::channel_server::limits::MAX_TEXT_BYTES;
 use crate::channel_server::notices::RoomEvent;
+use crate::channel_server::peer::Sent;
 use crate::channel_server::quotas::{AppFull, QuotaPermit};
 use crate::channel_server::sdp::OpusParameters;
 use crate::channel_server::token::Grants;
@@ -84,27 +85,33 @@ impl Room {
         effects
     }
 
-    /// The client's description sends the track that it calls `cid`, in the section `mid`: from here on others know of it, whether
-    /// a packet has come or not. `None` when the track is not announced yet, or live already.
-    pub(in crate::channel_server) fn start_track(
+    /// The client's description sends the track that it calls `cid`: from here on others know of it, whether a packet has come or not.
+    /// `None` when the track is not announced yet, or live already, or the description does not send it.
+    pub(in crate::channel_server) fn start_track(&mut self, id: &MemberId, cid: &str, sent: &Sent) -> Option<Started> {
+        sent.mid.as_ref()?;
+        let member = self.member(id)?;
+        let at = member.tracks.iter().position(|track| !track.live && track.cid == cid)?;
+        self.start(id, at, cid, sent)
+    }
+
+    /// A later description of the client sends the live track that it calls `cid` in another codec, or its answer no longer takes it.
+    /// `None` when nothing changes.
+    pub(in crate::channel_server) fn recode(
         &mut self,
         id: &MemberId,
         cid: &str,
-        mid: &str,
-        red: bool,
-    ) -> Option<Started> {
-        let member = self.member(id)?;
-        let at = member.tracks.iter().position(|track| !track.live && track.cid == cid)?;
-        self.start(id, at, cid, Some(mid), red)
-    }
-
-    /// The announced track that the client calls `cid` holds no Opus: nothing of it will be heard, and others, the recorder above all, are
-    /// told that it is of another codec.
-    pub(in crate::channel_server) fn cant_take(&mut self, id: &MemberId, cid: &str) {
-        let Some(member) = self.member_mut(id) else { return };
-        for track in member.tracks.iter_mut().filter(|track| !track.live && track.cid == cid) {
-            name_codec(&mut track.info, REFUSED_CODEC);
+        sent: &Sent,
+    ) -> Option<(TrackSid, Effects)> {
+        sent.mid.as_ref()?;
+        let track = self.member_mut(id)?.tracks.iter_mut().find(|track| track.live && track.cid == cid)?;
+        let (sid, before) = (track.sid.clone(), track.info.mime_type.clone());
+        name_sent(&mut track.info, sent);
+        let changed = track.info.mime_type != before;
+        let mut effects = Effects::new();
+        if changed {
+            self.send_member(id, &mut effects);
         }
+        Some((sid, effects))
     }
 
     /// Media arrives that the client calls `cid`. Answers with the live track it belongs to, which may be started by it: the one
@@ -113,30 +120,26 @@ impl Room {
         &mut self,
         id: &MemberId,
         cid: &str,
-        mid: Option<&str>,
-        red: bool,
+        sent: &Sent,
     ) -> Option<Result<TrackSid, Started>> {
         let member = self.member(id)?;
         if let Some(track) = member.live().find(|track| track.cid == cid) {
             return Some(Ok(track.sid.clone()));
         }
         let at = waiting(member, cid)?;
-        self.start(id, at, cid, mid, red).map(Err)
+        self.start(id, at, cid, sent).map(Err)
     }
 
-    /// `red` is whether its owner's connection can send it.
-    fn start(&mut self, id: &MemberId, at: usize, cid: &str, mid: Option<&str>, red: bool) -> Option<Started> {
+    fn start(&mut self, id: &MemberId, at: usize, cid: &str, sent: &Sent) -> Option<Started> {
         let mut effects = Effects::new();
         let before = self.counts();
         let member = self.member_mut(id)?;
         let uid = member.uid.clone();
         let track = member.tracks.get_mut(at)?;
         track.live = true;
-        if !red && track.info.mime_type == MIME_TYPE_RED {
-            name_codec(&mut track.info, &messages::opus().mime);
-        }
+        name_sent(&mut track.info, sent);
         cid.clone_into(&mut track.cid);
-        if let Some(mid) = mid {
+        if let Some(mid) = &sent.mid {
             mid.clone_into(&mut track.info.mid);
         }
         let sid = track.sid.clone();
@@ -254,6 +257,17 @@ fn wants_red(info: &TrackInfo) -> bool {
     !info.disable_red && info.encryption == i32::from(encryption::Type::None)
 }
 
+/// Names the codec that a track is sent in. What the answer does not take will not be heard, and others, the recorder above all, are told
+/// that it is of another codec.
+fn name_sent(info: &mut TrackInfo, sent: &Sent) {
+    let mime_type = match sent.coded.map(|coded| coded.codec).unwrap_or_default() {
+        _ if !sent.taken => REFUSED_CODEC,
+        Codec::Opus if sent.red && wants_red(info) => MIME_TYPE_RED,
+        codec => codec.mime_type(),
+    };
+    name_codec(info, mime_type);
+}
+
 fn name_codec(info: &mut TrackInfo, mime_type: &str) {
     mime_type.clone_into(&mut info.mime_type);
     info.codecs.iter_mut().for_each(|codec| mime_type.clone_into(&mut codec.mime_type));
@@ -316,9 +330,9 @@ fn track_info(sid: &TrackSid, request: &AddTrackRequest) -> TrackInfo {
         stereo: has(AudioTrackFeature::TfStereo),
         disable_dtx: has(AudioTrackFeature::TfNoDtx),
         disable_red: request.disable_red,
-        mime_type: messages::opus().mime,
+        mime_type: Codec::Opus.mime_type().to_owned(),
         codecs: vec![SimulcastCodecInfo {
-            mime_type: messages::opus().mime,
+            mime_type: Codec::Opus.mime_type().to_owned(),
             cid: request.cid.clone(),
             ..SimulcastCodecInfo::default()
         }],

@@ -20,7 +20,8 @@ use webrtc::peer_connection::{
 };
 use webrtc::runtime::{Runtime, TokioRuntime};
 
-use crate::channel::{JoinError, peer};
+use crate::channel::JoinError;
+use crate::channel::peer::{self, Codec};
 
 /// A peer connection with what its callbacks have said so far.
 struct Peer {
@@ -49,7 +50,7 @@ impl Peer {
     async fn new(sockets: Arc<dyn Runtime>) -> Result<Self> {
         let (gathered, gathered_rx) = watch::channel(false);
         let (state, state_rx) = watch::channel(RTCPeerConnectionState::New);
-        let connection = peer::builder(Vec::new())?
+        let connection = peer::builder_with_g711(Vec::new())?
             .with_handler(Arc::new(PeerWatcher { gathered, state }))
             .with_runtime(sockets)
             .with_udp_addrs(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
@@ -74,6 +75,7 @@ pub(super) struct Publisher {
     track: Arc<TrackLocalStaticRTP>,
     track_id: String,
     ssrc: u32,
+    codec: Codec,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -83,13 +85,13 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    pub(super) async fn new(sockets: Arc<dyn Runtime>) -> Result<Self> {
+    pub(super) async fn new(sockets: Arc<dyn Runtime>, codec: Codec) -> Result<Self> {
         let peer = Peer::new(sockets).await?;
         let ssrc = rand::random();
         let track_id = uuid::Uuid::new_v4().to_string();
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
-            codec: peer::opus(),
+            codec: codec.rtp(),
             ..Default::default()
         };
         let media = MediaStreamTrack::new(
@@ -102,7 +104,7 @@ impl Publisher {
         let track = Arc::new(TrackLocalStaticRTP::new(media));
         let send_only = RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Sendonly, ..Default::default() };
         peer.connection.add_transceiver_from_track(track.clone(), Some(send_only)).await?;
-        Ok(Self { peer, track, track_id, ssrc })
+        Ok(Self { peer, track, track_id, ssrc, codec })
     }
 
     /// The track's id in the offer: what names it in the request to publish.
@@ -146,7 +148,7 @@ impl Publisher {
         let mut packet = Packet { payload, ..Default::default() };
         packet.header.version = 2;
         packet.header.marker = marker;
-        packet.header.payload_type = peer::OPUS_PAYLOAD_TYPE;
+        packet.header.payload_type = self.codec.payload_type();
         packet.header.sequence_number = sequence;
         packet.header.timestamp = timestamp;
         packet.header.ssrc = self.ssrc;

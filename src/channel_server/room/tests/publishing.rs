@@ -1,5 +1,8 @@
 //! Tracks: announced, allowed, live, over.
 
+use crate::channel::peer::Codec;
+use crate::channel_server::sdp::Coded;
+
 use super::*;
 
 #[test]
@@ -21,16 +24,16 @@ fn a_track_is_told_before_it_is_heard() {
 fn announcement_and_media_may_come_in_either_order() {
     let mut stage = TestRoom::new();
     let alice = stage.join("alice");
-    assert!(stage.room.start_track(&alice, "cid", "0", true).is_none(), "not announced yet");
-    assert!(stage.room.media(&alice, "cid", None, true).is_none());
+    assert!(stage.room.start_track(&alice, "cid", &sent(Some("0"))).is_none(), "not announced yet");
+    assert!(stage.room.media(&alice, "cid", &sent(None)).is_none());
     stage.announce(&alice, "cid");
     stage.announce(&alice, "other");
-    let started = stage.room.start_track(&alice, "cid", "0", true).unwrap();
+    let started = stage.room.start_track(&alice, "cid", &sent(Some("0"))).unwrap();
     assert_eq!(started.label.stream, format!("{alice}|{}", started.label.track));
-    assert!(stage.room.start_track(&alice, "cid", "0", true).is_none(), "it is live");
-    assert_eq!(stage.room.media(&alice, "cid", None, true).unwrap().unwrap(), started.sid);
-    assert!(stage.room.media(&alice, "rewritten", None, true).unwrap().is_err(), "the only one that waits");
-    assert!(stage.room.media(&alice, "more", None, true).is_none());
+    assert!(stage.room.start_track(&alice, "cid", &sent(Some("0"))).is_none(), "it is live");
+    assert_eq!(stage.room.media(&alice, "cid", &sent(None)).unwrap().unwrap(), started.sid);
+    assert!(stage.room.media(&alice, "rewritten", &sent(None)).unwrap().is_err(), "the only one that waits");
+    assert!(stage.room.media(&alice, "more", &sent(None)).is_none());
 }
 
 #[test]
@@ -48,10 +51,28 @@ fn redundancy_is_wished_for_unless_it_is_declined_or_could_not_be_unpacked() {
         let (cid, wished) = (request.cid.clone(), expected == "audio/red" || !able);
         stage.room.add_track(&alice, request, Ok(QuotaPermit::default()));
         assert_eq!(stage.room.opus_parameters(&alice, &cid).red, wished, "{cid}");
-        let effects = stage.room.start_track(&alice, &cid, &cid, able).unwrap().effects;
+        let effects = stage.room.start_track(&alice, &cid, &Sent { red: able, ..sent(Some(&cid)) }).unwrap().effects;
         let info = updates(&effects, &alice).pop().unwrap().tracks.pop().unwrap();
         assert_eq!((info.mime_type.as_str(), info.codecs[0].mime_type.as_str()), (expected, expected), "{cid}");
     }
+}
+
+#[test]
+fn a_track_is_named_by_its_codec_also_when_a_later_description_changes_it() {
+    let mut stage = TestRoom::new();
+    let alice = stage.join("alice");
+    stage.announce(&alice, "cid");
+    let telephone = |codec: Codec| Sent { coded: Some(Coded { codec, payload_type: 8 }), ..sent(Some("0")) };
+    let named = |effects: &Effects| updates(effects, &alice).pop().map(|mut info| info.tracks.remove(0).mime_type);
+    assert!(stage.room.recode(&alice, "cid", &telephone(Codec::Pcma)).is_none(), "it is not live");
+    let started = stage.room.start_track(&alice, "cid", &telephone(Codec::Pcma)).unwrap();
+    assert_eq!(named(&started.effects).as_deref(), Some("audio/PCMA"));
+    let recoded = |room: &mut Room, sent: &Sent| named(&room.recode(&alice, "cid", sent).unwrap().1);
+    assert_eq!(recoded(&mut stage.room, &telephone(Codec::Pcma)), None, "nothing changed");
+    assert_eq!(recoded(&mut stage.room, &telephone(Codec::Pcmu)).as_deref(), Some("audio/PCMU"));
+    let refused = Sent { coded: None, taken: false, ..sent(Some("0")) };
+    assert_eq!(recoded(&mut stage.room, &refused).as_deref(), Some("audio/refused"));
+    assert!(stage.room.recode(&alice, "cid", &sent(None)).is_none(), "it is no longer sent, which is another thing");
 }
 
 #[test]
@@ -128,5 +149,5 @@ fn another_announced_track_on_the_same_section_is_a_republish() {
     stage.announce(&alice, "two");
     let effects = stage.room.still_sends(&alice, &[Sending { mid: "0", cid: "two" }]);
     assert!(effects.contains(&Effect::End(first.clone())));
-    assert_ne!(stage.room.start_track(&alice, "two", "0", true).unwrap().sid, first);
+    assert_ne!(stage.room.start_track(&alice, "two", &sent(Some("0"))).unwrap().sid, first);
 }

@@ -49,8 +49,8 @@ fn a_publication_ends_with_the_right_to_it_and_its_owner_stays() {
     assert!(seen.tracks.is_empty() && !permission.can_publish && permission.can_publish_sources.is_empty());
     assert!(permission.can_publish_data && permission.can_subscribe);
 
-    assert!(stage.room.start_track(&alice, "waiting", "0", true).is_none());
-    assert!(stage.room.media(&alice, "waiting", None, true).is_none(), "media that comes late");
+    assert!(stage.room.start_track(&alice, "waiting", &sent(Some("0"))).is_none());
+    assert!(stage.room.media(&alice, "waiting", &sent(None)).is_none(), "media that comes late");
     let refused = stage.room.add_track(&alice, microphone("again"), Ok(QuotaPermit::default()));
     assert_eq!(response(&refused, &alice), Some(Reason::NotAllowed.into()));
     assert_eq!(stage.room.next_end(), Some(at(600)));
