@@ -9,7 +9,10 @@
 //! Nothing here knows HTTP: `api` turns requests into [`AcquireRequest`], [`StartRequest`] and [`TaskRef`], and [`Report`] and
 //! [`Error`] into answers.
 
+mod actor;
 mod backup;
+mod command;
+mod context;
 mod dead_letters;
 mod draining;
 mod ending;
@@ -21,6 +24,7 @@ mod fixed;
 mod gauges;
 mod health;
 mod in_bucket;
+mod inner;
 mod input_log;
 mod lines;
 mod listing;
@@ -45,16 +49,17 @@ mod settings;
 mod speech;
 mod stall;
 mod starting;
+mod tasks;
 mod timebase;
 mod update_credentials;
 mod upload;
 pub(crate) mod whole;
 
-pub use backup::BackupUse;
 pub use dead_letters::MAX_REDELIVERED;
 pub use error::Error;
 pub use gauges::Gauges;
 pub use health::{Health, UidHealth, WaitingBytes};
+pub use inner::Backing;
 pub use listing::{ListPosition, RecordingFilter, RecordingPage};
 pub use manifest::{EventsPrefix, Loss, Manifest, Object, SourcePlaylist, WholeFile};
 pub use once::{IdempotencyKey, MAX_KEY_BYTES, Once};
@@ -65,10 +70,10 @@ pub use request::{
     TaskRef,
 };
 pub use resource::{HandleHours, MalformedResourceId, ResourceId};
-pub use sessions::{Backing, Sessions, Stopped};
+pub use sessions::{Sessions, Stopped};
 pub use settings::{AppSettings, BackupSettings, BootClock, Settings, WallClock};
 pub use speech::Span;
-pub use upload::{SpoolState, Upload, UploadState};
+pub use upload::{BackupUse, SpoolState, Upload, UploadState};
 
 pub use crate::channel::TokenError;
 pub use crate::storage::vendor::{ExtensionParams, StorageConfigParts};

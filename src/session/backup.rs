@@ -17,7 +17,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
@@ -26,7 +25,7 @@ pub(super) use self::index::{ObjectIndex, Place};
 use self::trouble::Trouble;
 use super::BackupSettings;
 use super::pipeline::Answer;
-use super::upload::UploadState;
+use super::upload::BackupUse;
 use crate::callback::event::{BackupState, RecordingEvent, Warning};
 use crate::error_class::{Classify, ErrorClass};
 use crate::recording::PlaylistId;
@@ -39,29 +38,6 @@ const RESUME_AFTER: Duration = Duration::from_secs(10);
 const PROVE_AGAIN: Duration = Duration::from_secs(5);
 /// After this time a use that could not begin is tried again.
 const BEGIN_AGAIN: Duration = Duration::from_secs(60);
-
-/// The second bucket, for query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BackupUse {
-    /// Since when what waits is copied there.
-    pub since_ms: WallMs,
-    /// How copying goes.
-    pub state: UploadState,
-    /// Why it fails, as a word for machines.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// Failed attempts in a row.
-    pub attempts: u32,
-    /// Objects copied there by this run of the worker, each text of a playlist too.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Objects that wait to be copied.
-    pub waiting_objects: u64,
-    /// The recording is over, all of it is safe there, and it comes home when its own bucket takes it.
-    pub away: bool,
-}
 
 /// What a second bucket is used with.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::State;
-use super::live::Command;
+use super::command::Command;
 use super::registry::Entry;
 use super::sessions::Sessions;
 use crate::callback::event::LeaveCode;
@@ -15,22 +15,20 @@ use crate::callback::event::LeaveCode;
 /// How long recordings have to leave their channels and to write down the rest. What is not written by then is what a crash
 /// would lose, less than a second.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long their tasks may take to end after that.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Takes no new recordings, waits up to `patience` for those that run to end, and hands the others over: their bots leave the
     /// channels, the journal is on the disk, nothing is said, and the next run of the worker goes on with them.
     pub async fn drain(&self, patience: Duration) {
-        self.take_no_more().await;
+        self.take_no_more();
         let running = self.underway().into_iter().filter(|entry| entry.report().state.is_running());
         let ended = join_all(running.map(|entry| async move { entry.wait(|state| !state.is_running()).await }));
         if timeout(patience, ended).await.is_err() {
             tracing::info!("recordings still run; the next run of the worker goes on with them");
         }
-        let left = self.underway();
-        let handed_over = join_all(left.iter().map(|entry| entry.hand_over()));
-        if timeout(HAND_OVER_TIMEOUT, handed_over).await.is_err() {
-            tracing::warn!("some recordings did not leave their channels in time; they are recovered as after a crash");
-        }
+        self.hand_over().await;
         if let Err(error) = self.0.backing.journal.flush().await {
             tracing::error!("the last second of some recordings may be lost: {error}");
         }
@@ -39,7 +37,7 @@ impl Sessions {
     /// Takes no new recordings, ends those that run, and waits up to `patience` for their uploads. What is not done by then is
     /// done by the next run of the worker.
     pub async fn end_all(&self, patience: Duration) {
-        self.take_no_more().await;
+        self.take_no_more();
         let entries = self.underway();
         for entry in &entries {
             if entry.first_stop() && entry.commands.send(Command::Stop(LeaveCode::Interrupted)).await.is_err() {
@@ -50,12 +48,26 @@ impl Sessions {
         if timeout(patience, all).await.is_err() {
             tracing::warn!("recordings wait for their buckets; the next run goes on with them");
         }
+        self.hand_over().await;
+    }
+
+    /// Leaves what is not over to the next run of the worker, and waits until no task of a session runs any more.
+    async fn hand_over(&self) {
+        let left = self.underway();
+        let handed_over = join_all(left.iter().map(|entry| entry.hand_over()));
+        if timeout(HAND_OVER_TIMEOUT, handed_over).await.is_err() {
+            tracing::warn!("some recordings did not leave their channels in time; they are recovered as after a crash");
+        }
+        if !self.0.tasks.join(JOIN_TIMEOUT).await {
+            tracing::warn!(
+                "tasks of some recordings did not end in time; what they were at is recovered as after a crash"
+            );
+        }
     }
 
     /// From here on every recording that there will be is on the list.
-    async fn take_no_more(&self) {
+    fn take_no_more(&self) {
         self.0.registry.close();
-        drop(self.0.binding.lock().await);
     }
 
     /// The recordings that are not over, and have somebody who cares for them.

@@ -20,10 +20,10 @@ pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
 pub(super) use self::nothing::{called_off, lost, never_entered};
 
-use self::drain_wait::{DrainWait, HandedOver};
+use self::drain_wait::DrainWait;
 use self::event_log::{EventLog, sha256_hex};
+use super::command::{Command, HandedOver};
 use super::lines;
-use super::live::Command;
 use super::pipeline::{Next, Pipeline};
 use super::presence::Presence;
 use super::{EndedBy, File, Report, State};
@@ -41,6 +41,8 @@ pub(super) struct Ending {
     pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) presence: Presence,
+    /// Why it is over.
+    pub(super) cause: Cause,
 }
 
 /// Where a recording is when it is over.
@@ -76,22 +78,28 @@ impl From<HandedOver> for Unfinished {
 }
 
 impl Ending {
-    /// Ends the recording.
-    pub(super) async fn run(mut self, cause: Cause) {
+    /// Ends the recording. What is left then; none where the next run of the worker ends it.
+    pub(super) async fn run(mut self) -> Option<LastLog> {
         let mut drain_wait = DrainWait::new(self.pipeline.context().upload_patience);
-        let stored = match self.leave(cause).await {
+        let stored = match self.leave().await {
             Ok(()) => self.upload(&mut drain_wait).await,
             Err(error) => Err(error.into()),
         };
         let place = match stored {
             Ok(place) => place,
-            Err(Unfinished::HandedOver) => return self.pipeline.context().settle().await,
+            Err(Unfinished::HandedOver) => {
+                self.pipeline.context().settle().await;
+                return None;
+            }
             Err(Unfinished::Broken(error)) => {
                 self.fail(&error).await;
                 // What the spool holds gets to the bucket all the same.
                 while let Err(unfinished) = self.until_held(&mut drain_wait, false).await {
                     match unfinished {
-                        Unfinished::HandedOver => return self.pipeline.context().settle().await,
+                        Unfinished::HandedOver => {
+                            self.pipeline.context().settle().await;
+                            return None;
+                        }
                         Unfinished::Broken(error) => {
                             tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}")
                         }
@@ -103,11 +111,14 @@ impl Ending {
         self.conclude(place).await;
         let context = self.pipeline.context();
         context.journal.retire(&context.plan.sid);
-        self.pipeline.into_last_log(self.confirmations, self.commands).write().await;
+        let Self { pipeline, confirmations, commands, .. } = self;
+        let (context, queue, watch, event_dedup) = pipeline.into_log_parts();
+        Some(LastLog { context, queue, confirmations, commands, watch, event_dedup })
     }
 
     /// Says that the bot has left.
-    async fn leave(&mut self, cause: Cause) -> Result<(), SpoolError> {
+    async fn leave(&mut self) -> Result<(), SpoolError> {
+        let cause = &self.cause;
         let failure = cause.failure();
         self.pipeline.note(|report| {
             report.state = State::Stopping;
@@ -120,7 +131,7 @@ impl Ending {
         let mut events: Vec<RecordingEvent> = failure.into_iter().map(|(event, _)| event).collect();
         events.extend(self.audit());
         // An end that an earlier run began has said this already, with its own code.
-        events.push(RecordingEvent::RecorderLeave(cause.leave_code()));
+        events.push(RecordingEvent::RecorderLeave(self.cause.leave_code()));
         let summary = Some(self.pipeline.context().summary());
         let update = SessionUpdate { state: Some(SessionState::Stopping), summary, ..SessionUpdate::default() };
         self.pipeline.emit(update, events).await;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::WallClock;
+use super::tasks::Tasks;
 use crate::callback::Dispatcher;
 use crate::callback::event::RecordingEvent;
 use crate::error_class::Classify;
@@ -47,11 +48,12 @@ impl EventWriter {
         dispatcher: Dispatcher,
         clock: WallClock,
         metrics: Metrics,
+        tasks: &Tasks,
     ) -> Self {
         let (entries, queue) = mpsc::channel(MAX_WAITING);
         let waiting = Arc::<AtomicU64>::default();
         let written = Arc::clone(&waiting);
-        tokio::spawn(Writer { app, sid, store, dispatcher, clock, metrics, waiting: written }.run(queue));
+        tasks.spawn(Writer { app, sid, store, dispatcher, clock, metrics, waiting: written }.run(queue));
         Self { entries, waiting }
     }
 

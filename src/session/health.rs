@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::publication::Publication;
 use crate::recording::{self, Cause, PlaylistId, Source, SourceId, TrackKind};
 use crate::units::{Ticks, Uid};
 
@@ -76,7 +75,11 @@ pub struct WaitingBytes {
 
 impl Health {
     /// How things are at `now`.
-    pub(super) fn at(now: Ticks, uids: Vec<recording::Health>, publication: &Publication) -> Self {
+    pub(super) fn at<'a>(
+        now: Ticks,
+        uids: Vec<recording::Health>,
+        waiting_by_uid: impl Iterator<Item = (&'a PlaylistId, WaitingBytes)>,
+    ) -> Self {
         let uid = |uid: recording::Health| UidHealth {
             last_packet_age_ms: uid.last_packet.map(|at| (now - at).as_ms()),
             level_dbfs: uid.level_dbfs,
@@ -86,13 +89,13 @@ impl Health {
             unreadable: uid.unreadable.into_iter().filter_map(UnreadableTrack::of).collect(),
         };
         let mut health = Self { uids: uids.into_iter().map(uid).collect(), mix: None };
-        health.restock(publication);
+        health.restock(waiting_by_uid);
         health
     }
 
     /// Takes note of what was made and what was stored.
-    pub(super) fn restock(&mut self, publication: &Publication) {
-        for (playlist, stock) in publication.waiting_by_uid() {
+    pub(super) fn restock<'a>(&mut self, waiting_by_uid: impl Iterator<Item = (&'a PlaylistId, WaitingBytes)>) {
+        for (playlist, stock) in waiting_by_uid {
             match playlist {
                 PlaylistId::Mix => self.mix = Some(stock),
                 PlaylistId::Individual(uid) => self.of(uid).stock = Some(stock),
@@ -164,6 +167,7 @@ mod tests {
     use super::*;
     use crate::recording::Segment;
     use crate::session::plan::tests::plan;
+    use crate::session::publication::Publication;
     use crate::units::WallMs;
 
     fn uid(name: &str) -> Uid {
@@ -186,7 +190,7 @@ mod tests {
         };
         let now = Ticks::from_secs(10);
         let uids = vec![heard("5", Some(Ticks::from_ms(9_980))), heard("8", None)];
-        let mut health = Health::at(now, uids, &publication);
+        let mut health = Health::at(now, uids, publication.waiting_by_uid());
         let event_dedup: Vec<_> = health.uids.iter().map(|uid| (uid.uid.as_str(), uid.last_packet_age_ms)).collect();
         assert_eq!(event_dedup, [("5", Some(20)), ("7", None), ("8", None)]);
         assert_eq!(health.uids[1].stock, Some(WaitingBytes { bytes_safe: 5, bytes_spooled: 7 }));

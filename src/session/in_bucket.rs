@@ -12,7 +12,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::fixed::FixedSegment;
 use super::objects::Stored;
-use super::pipeline::MAX_SEGMENT_BYTES;
 use super::plan::Plan;
 use super::publication::Publication;
 use crate::codec::names::Role;
@@ -31,6 +30,8 @@ const LOOKS_AT_ONCE: usize = 8;
 const MAX_KEYS: usize = 300_000;
 /// Most prefixes `bak<n>_` that are looked for.
 const MAX_PREFIXES: u32 = 16;
+/// Longest segment that is read back, in bytes: 15 s at 510 kbit/s, and some.
+pub(super) const MAX_SEGMENT_BYTES: u64 = 2 << 20;
 /// Longest playlist that is read, in bytes: a month of segments.
 const MAX_PLAYLIST_BYTES: u64 = 64 << 20;
 

@@ -1,6 +1,7 @@
 //! An app's recordings, newest first: what runs as it is known now, what is over as it was.
 
-use super::sessions::{Sessions, from_row};
+use super::inner::from_row;
+use super::sessions::Sessions;
 use super::{Error, Report, State};
 use crate::store::{SessionFilter, SessionPosition, SessionRow, SessionState};
 use crate::units::{AppId, Cname, Uid};

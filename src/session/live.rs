@@ -1,96 +1,30 @@
-//! One recording's task, from the first join to the end.
-//!
-//! The task owns everything of its session, so a session that fails harms no other.
+//! A recording that is accepted, until its bot is in the channel.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::backup::BackupTarget;
+use super::State;
+use super::command::{Command, HandleCommand};
+use super::context::SessionContext;
 use super::ending;
-use super::event_writer::EventWriter;
 use super::input_log::InputLog;
 use super::lines;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::running::Running;
-use super::stall::StallWatch;
 use super::timebase::Timebase;
-use super::{Report, State, WallClock};
 use crate::callback::event::{LeaveCode, RecordingEvent, StatusReason};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
-use crate::codec::names::manifest_name;
-use crate::codec::whole::Roll;
-use crate::metrics::Metrics;
 use crate::recording::Selection;
 use crate::storage::journal::Record;
-use crate::storage::{Bucket, SessionSpool, UploadQueue, UploadReport, journal};
-use crate::store::{SessionState, SessionUpdate, Store};
+use crate::storage::{Bucket, UploadQueue, UploadReport};
+use crate::store::{SessionState, SessionUpdate};
 
 /// How long the first join may take.
 pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
-/// Commands that may wait for a session.
-pub(super) const MAX_COMMANDS: usize = 16;
-
-/// What a session can be told while it runs.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Leave and end; why.
-    Stop(LeaveCode),
-    /// Record these from here on.
-    Select(Selection),
-    /// Write with the credentials of this handle from here on.
-    Rekey(Bucket),
-    /// Bring the report up to now, and say so.
-    Look(oneshot::Sender<()>),
-    /// A call was refused because of this recording; why, as a word.
-    Misfit(&'static str),
-    /// Leave and end nothing: the next run of the worker goes on with it.
-    HandOver,
-}
-
-/// What a recording has from its acceptance to its end.
-pub(super) struct SessionContext {
-    pub(super) plan: Plan,
-    pub(super) store: Store,
-    pub(super) event_writer: EventWriter,
-    pub(super) clock: WallClock,
-    pub(super) report: watch::Sender<Report>,
-    pub(super) spool: SessionSpool,
-    pub(super) journal: journal::Writer,
-    pub(super) metrics: Metrics,
-    pub(super) stalls: StallWatch,
-    /// The app's second bucket.
-    pub(super) backup: Option<BackupTarget>,
-    /// How long a recording that is over waits for its bucket before that is said.
-    pub(super) upload_patience: Duration,
-    /// How long whole files are.
-    pub(super) roll: Roll,
-}
-
-impl SessionContext {
-    /// What is known now, for the row in the store.
-    pub(super) fn summary(&self) -> serde_json::Value {
-        serde_json::to_value(&*self.report.borrow()).expect("a report has string keys and finite numbers only")
-    }
-
-    /// The bucket confirmed an object: where it is the manifest, this is the text that the digest has to cover.
-    pub(super) fn manifest_confirmed(&self, name: &str, sha256: &str) {
-        if name == manifest_name(&self.plan.sid, &self.plan.cname) {
-            self.report.send_modify(|report| report.manifest_sha256 = Some(sha256.to_owned()));
-        }
-    }
-
-    /// Makes everything that was told to journal and log durable, so that another run of the worker can go on.
-    pub(super) async fn settle(&self) {
-        if let Err(error) = self.journal.flush().await {
-            tracing::error!(sid = %self.plan.sid, "the journal may lack the last second of this recording: {error}");
-        }
-        self.event_writer.flush().await;
-    }
-}
 
 /// The bot's request to be let in.
 pub(super) fn join_request(plan: &Plan) -> JoinRequest {
@@ -104,11 +38,14 @@ pub(super) fn join_request(plan: &Plan) -> JoinRequest {
 }
 
 /// An accepted recording whose bot is not in the channel yet.
-pub(super) struct Accepted {
+pub(super) struct Joining {
     pub(super) context: SessionContext,
     pub(super) uploads: (UploadQueue, mpsc::Receiver<UploadReport>),
     pub(super) input_log: InputLog,
     pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) channel: Arc<dyn Channel>,
+    /// Learns whether the bot got into the channel, once the log says so.
+    pub(super) entered: oneshot::Sender<Result<(), JoinError>>,
 }
 
 /// What came of a join.
@@ -121,57 +58,71 @@ enum Joined {
     Failed(JoinError),
 }
 
-impl Accepted {
-    /// Lives the recording. `entered` learns whether the bot got into the channel, once the log says so.
-    pub(super) async fn run(mut self, channel: Arc<dyn Channel>, entered: oneshot::Sender<Result<(), JoinError>>) {
-        let event_writer = self.context.event_writer.clone();
-        match self.join(channel.as_ref()).await {
-            Joined::In(handle) => {
-                let running = self.begin(handle).await;
-                tokio::spawn(async move {
-                    event_writer.flush().await;
-                    // The caller of start may have stopped waiting; query tells it.
-                    let _gone = entered.send(Ok(()));
-                });
-                running.run().await;
-            }
+/// What is wanted of a recording whose bot is on its way in. Nothing is recorded yet, so the report is as true as it can be.
+struct Wishes<'a> {
+    queue: &'a UploadQueue,
+    selection: Option<Selection>,
+}
+
+impl HandleCommand for Wishes<'_> {
+    type Exit = Joined;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.queue.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), Joined> {
+        Err(Joined::HandedOver)
+    }
+
+    fn abandoned(&mut self) -> Result<(), Joined> {
+        self.stop(LeaveCode::Interrupted)
+    }
+
+    fn stop(&mut self, code: LeaveCode) -> Result<(), Joined> {
+        Err(Joined::CalledOff(code))
+    }
+
+    fn select(&mut self, selection: Selection) {
+        self.selection = Some(selection);
+    }
+}
+
+impl Joining {
+    /// Waits for the bot to be in the channel; none where nothing is recorded.
+    pub(super) async fn run(mut self) -> Option<Running> {
+        match self.join().await {
+            Joined::In(handle) => return Some(self.begin(handle).await),
             Joined::CalledOff(code) => ending::called_off(self.context, code).await,
             Joined::HandedOver => self.context.settle().await,
             Joined::Failed(error) => {
                 ending::never_entered(self.context, &error).await;
-                let _gone = entered.send(Err(error));
+                let _gone = self.entered.send(Err(error));
             }
         }
+        None
     }
 
     /// The bot's way in.
-    async fn join(&mut self, channel: &dyn Channel) -> Joined {
-        let join = timeout(JOIN_TIMEOUT, channel.join(join_request(&self.context.plan)));
+    async fn join(&mut self) -> Joined {
+        let join = timeout(JOIN_TIMEOUT, self.channel.join(join_request(&self.context.plan)));
         tokio::pin!(join);
-        let mut selection = None;
+        let mut wishes = Wishes { queue: &self.uploads.0, selection: None };
         loop {
             tokio::select! {
                 joined = &mut join => return match joined {
                     Ok(Ok(handle)) => {
-                        if let Some(selection) = selection {
-                            handle.selection.send_replace(selection);
+                        if let Some(selection) = wishes.selection {
+                            handle.selection.send_replace(selection.clone());
+                            self.context.plan.selection = selection;
                         }
                         Joined::In(handle)
                     }
                     Ok(Err(error)) => Joined::Failed(error),
                     Err(_) => Joined::Failed(JoinError::Unreachable("no answer in time".into())),
                 },
-                command = self.commands.recv() => match command {
-                    Some(Command::Select(changed)) => {
-                        self.context.plan.selection = changed.clone();
-                        selection = Some(changed);
-                    }
-                    Some(Command::Rekey(bucket)) => self.uploads.0.use_bucket(bucket),
-                    // The report is as true as it can be: nothing is recorded yet.
-                    Some(Command::Look(_) | Command::Misfit(_)) => {}
-                    Some(Command::Stop(code)) => return Joined::CalledOff(code),
-                    Some(Command::HandOver) => return Joined::HandedOver,
-                    None => return Joined::CalledOff(LeaveCode::Interrupted),
+                command = self.commands.recv() => if let Err(joined) = wishes.handle(command).await {
+                    return joined;
                 },
             }
         }
@@ -189,8 +140,14 @@ impl Accepted {
             tracing::error!(sid = %context.plan.sid, "a crash would lose this recording: {error}");
         }
         let (queue, confirmations) = self.uploads;
+        let (event_writer, tasks, entered) = (context.event_writer.clone(), context.tasks.clone(), self.entered);
         let mut pipeline = Pipeline::new(context, spec, queue);
         begun(&mut pipeline).await;
+        tasks.spawn(async move {
+            event_writer.flush().await;
+            // The caller of start may have stopped waiting; query tells it.
+            let _gone = entered.send(Ok(()));
+        });
         Running::new(pipeline, confirmations, handle, self.input_log, self.commands, timebase)
     }
 }

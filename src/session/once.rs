@@ -4,8 +4,8 @@
 
 use tokio::time::timeout;
 
-use super::sessions::{Inner, from_row};
-use super::starting::ENTER_TIMEOUT;
+use super::inner::{Inner, from_row};
+use super::registry::ENTER_TIMEOUT;
 use super::{AcquireRequest, Error, Report, RequestHash, ResourceId, State};
 use crate::store::{CallKey, Creation, NewResource};
 use crate::units::{AppId, Sid};
@@ -86,12 +86,8 @@ impl Inner {
 
     /// A recording as its start is answered: once its bot is in the channel, or after a while.
     async fn started_as(&self, sid: &Sid) -> Result<Option<Report>, Error> {
-        let listed = {
-            // Who is being bound is listed when this is free again.
-            let _turn = self.binding.lock().await;
-            self.registry.get(sid)
-        };
-        if let Some(entry) = listed {
+        // What a row names was listed before.
+        if let Some(entry) = self.registry.get(sid) {
             let entered = timeout(ENTER_TIMEOUT, entry.wait(|state| state != State::Starting)).await;
             return Ok(Some(entered.unwrap_or_else(|_| entry.report())));
         }

@@ -23,14 +23,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 pub(super) use self::checkpoint::{CheckpointRead, Position};
 use self::earlier_runs::EarlierRuns;
 use self::failover::Failover;
 use self::files::Files;
-pub(super) use self::fixed::MAX_SEGMENT_BYTES;
 use self::held_back::HeldBack;
 pub(super) use self::name_taken::name_taken;
 use self::packed::Recent;
@@ -38,10 +36,9 @@ pub(super) use self::replicator::Next;
 pub(super) use self::unread_primary::Answer;
 use self::unread_primary::UnreadPrimary;
 use super::backup::Backup;
-use super::ending::LastLog;
+use super::context::SessionContext;
 use super::event_dedup::EventDedup;
 use super::fixed::FixedSegments;
-use super::live::{Command, SessionContext};
 use super::manifest::{EventsPrefix, Sources};
 use super::objects::{Objects, Stored};
 use super::presence::Presence;
@@ -177,8 +174,10 @@ impl Pipeline {
 
     /// Brings ledger and health in the report up to `now`.
     pub(super) fn look(&self, now: Ticks) {
-        let (ledger, health) =
-            (Arc::new(self.recorder.ledger()), Health::at(now, self.recorder.health(), &self.publication));
+        let (ledger, health) = (
+            Arc::new(self.recorder.ledger()),
+            Health::at(now, self.recorder.health(), self.publication.waiting_by_uid()),
+        );
         self.note(|report| (report.ledger, report.health) = (ledger, health));
     }
 
@@ -310,14 +309,10 @@ impl Pipeline {
         self.start
     }
 
-    /// What is left to be done when the recording is over.
-    pub(super) fn into_last_log(
-        self,
-        confirmations: mpsc::Receiver<UploadReport>,
-        commands: mpsc::Receiver<Command>,
-    ) -> LastLog {
+    /// What the last words of a recording need of it.
+    pub(super) fn into_log_parts(self) -> (SessionContext, UploadQueue, UploadWatch, EventDedup) {
         let Self { context, queue, watch, event_dedup, .. } = self;
-        LastLog { context, queue, confirmations, commands, watch, event_dedup }
+        (context, queue, watch, event_dedup)
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
@@ -495,7 +490,7 @@ impl Pipeline {
             report.upload = upload;
             (report.segments_made, report.segments_stored) = (made, stored);
             report.duration_ms = self.publication.end().as_ms();
-            report.health.restock(&self.publication);
+            report.health.restock(self.publication.waiting_by_uid());
         });
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Error;
-use super::sessions::{Inner, Sessions};
+use super::inner::Inner;
+use super::sessions::Sessions;
 
 /// How long the database has for its sign of life.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ mod found;
 mod going_on;
 mod records;
 mod rejoin;
-mod replay;
-mod returning;
+pub(super) mod replay;
+pub(super) mod returning;
 mod unheard;
 
 use std::collections::BTreeSet;
@@ -28,12 +28,14 @@ use self::records::{Records, RejoinedParts};
 use self::replay::{Meanwhile, Replay, Source, replay};
 use self::returning::end_with_the_crash;
 use super::Error;
+use super::actor::Actor;
+use super::command::{HandedOver, HandleCommand};
 use super::ending::{self, Cause};
+use super::inner::Inner;
 use super::input_log::InputLog;
-use super::live::Command;
 use super::registry::Listed;
-use super::sessions::Inner;
 use crate::callback::event::LeaveCode;
+use crate::storage::Bucket;
 use crate::store::{SessionRow, SessionState};
 use crate::units::Sid;
 
@@ -68,13 +70,13 @@ pub(super) async fn find(inner: &Inner) -> Result<Left, Error> {
 pub(super) fn take_up(inner: &Arc<Inner>, left: Left) {
     let Left { open, ended } = left;
     for row in ended {
-        tokio::spawn(finish_over(Arc::clone(inner), row.session.sid.clone(), EndedSession::list(inner, row)));
+        inner.tasks.spawn(finish_over(Arc::clone(inner), row.session.sid.clone(), EndedSession::list(inner, row)));
     }
     let (ended, running): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|(found, _)| found.state == SessionState::Stopping);
     let mut reading = resume(inner, running);
-    let inner = Arc::clone(inner);
-    tokio::spawn(async move {
+    let (inner, tasks) = (Arc::clone(inner), inner.tasks.clone());
+    tasks.spawn(async move {
         let mut ended = ended.into_iter().peekable();
         loop {
             if let Err(error) = reading.await {
@@ -93,10 +95,10 @@ fn resume(inner: &Arc<Inner>, found: impl IntoIterator<Item = (FoundSession, Lis
     let mut parts = RejoinedParts::default();
     for (found, listed) in found {
         let records = parts.of(found.plan.sid.clone());
-        tokio::spawn(one(Arc::clone(inner), found, listed, records));
+        inner.tasks.spawn(one(Arc::clone(inner), found, listed, records));
     }
     let journal = inner.backing.journal.clone();
-    tokio::task::spawn_blocking(move || parts.read(&journal))
+    inner.tasks.spawn_blocking(move || parts.read(&journal))
 }
 
 /// Takes up one recording. One that fails harms no other; it stays in the store for the next run, and on the list.
@@ -106,19 +108,25 @@ async fn one(inner: Arc<Inner>, found: FoundSession, _listed: Listed, records: R
         SessionState::Stopping => finish(&inner, found, records).await,
         _ => going_on::go_on(&inner, found, records).await,
     };
-    if let Err(problem) = taken_up {
-        tracing::error!(%sid, "a recording can't be taken up, the next run of the worker tries again: {problem}");
-        report.send_modify(|report| _ = report.failure.get_or_insert(problem));
-        report.closed().await;
+    match taken_up {
+        Ok(actor) => actor.run().await,
+        Err(problem) => {
+            tracing::error!(%sid, "a recording can't be taken up, the next run of the worker tries again: {problem}");
+            report.send_modify(|report| _ = report.failure.get_or_insert(problem));
+            tokio::select! {
+                () = report.closed() => {}
+                () = inner.tasks.ending() => {}
+            }
+        }
     }
 }
 
 /// Uploads what was ended before.
-async fn finish(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<(), String> {
+async fn finish(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<Actor, String> {
     if found.report.borrow().started.is_none() && records.start().await.is_none() {
         let (context, _) = Source::of(inner, found).0.open()?;
         ending::called_off(context, LeaveCode::Stopped).await;
-        return Ok(());
+        return Ok(Actor::Done);
     }
     if let Some(start) = found.report.borrow().started {
         inner.backing.journal.know(&found.plan.spec(start));
@@ -131,25 +139,46 @@ async fn finish(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -
     let replayed = loop {
         tokio::select! {
             replayed = &mut replaying => break replayed?,
-            Some(command) = commands.recv() => match command {
-                Command::Rekey(bucket) => meanwhile.send_modify(|now| now.update_credentials(bucket)),
-                Command::HandOver => return Ok(()),
-                Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_) => {}
+            Some(command) = commands.recv() => if Stopped(&meanwhile).handle(Some(command)).await.is_err() {
+                return Ok(Actor::Done);
             },
         }
     };
     match replayed {
-        Replay::Done(replayed) => end_with_the_crash(*replayed, input_log, commands, Cause::Before).await,
-        Replay::LostJournal(lost) => lost.end(commands).await,
+        Replay::Done(replayed) => {
+            Ok(Actor::ending(end_with_the_crash(*replayed, input_log, commands, Cause::Before).await))
+        }
+        Replay::LostJournal(lost) => {
+            lost.end(commands).await;
+            Ok(Actor::Done)
+        }
     }
-    Ok(())
+}
+
+/// A recording that was ended before, while it is made again.
+struct Stopped<'a>(&'a watch::Sender<Meanwhile>);
+
+impl HandleCommand for Stopped<'_> {
+    type Exit = HandedOver;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.0.send_modify(|now| now.update_credentials(bucket));
+    }
+
+    fn hand_over(&mut self) -> Result<(), HandedOver> {
+        Err(HandedOver)
+    }
+
+    fn abandoned(&mut self) -> Result<(), HandedOver> {
+        Ok(())
+    }
 }
 
 /// Does what is left of a recording that is over: its way home, if it is away, and the last lines of its log.
 async fn finish_over(inner: Arc<Inner>, sid: Sid, ended: Result<EndedSession, String>) {
     let problem = match ended {
         Ok(ended) => match ended.open(&inner).await {
-            Ok((last_log, _listed)) => return last_log.write().await,
+            Ok((last_log, _listed)) => return Actor::Uploading(Box::new(last_log)).run().await,
             Err(problem) => problem,
         },
         Err(problem) => problem,

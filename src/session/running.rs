@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::command::{Command, HandleCommand};
+use super::context::SessionContext;
 use super::ending::{Cause, Ending};
 use super::input_log::InputLog;
-use super::live::{Command, SessionContext};
 use super::pipeline::{Pipeline, Position};
 use super::presence::Presence;
 use super::stall::{Stall, Watched};
@@ -21,7 +22,7 @@ use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, ChannelUpdate, EndReason};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::storage::journal::Record;
-use crate::storage::{SpoolError, UploadReport};
+use crate::storage::{Bucket, SpoolError, UploadReport};
 use crate::units::{Ticks, Uid, WallMs};
 
 /// News taken in one go.
@@ -65,7 +66,7 @@ pub(super) struct Running {
 }
 
 /// Why the loop ended.
-enum Exit {
+pub(super) enum Exit {
     /// The recording is over.
     Over(Cause),
     /// The next run of the worker goes on with it.
@@ -125,8 +126,8 @@ impl Running {
         Self { waits, deleted, ..self }
     }
 
-    /// Records until something ends it, then ends it.
-    pub(super) async fn run(mut self) {
+    /// Records until something ends it; none where the next run of the worker goes on.
+    pub(super) async fn run(mut self) -> Option<Ending> {
         let exit = self.record().await;
         self.handle.updates.close();
         self.stalls.extend(self.watched.stalls());
@@ -149,7 +150,7 @@ impl Running {
         match exit {
             Exit::Over(cause) => {
                 finish(&mut pipeline, input_log, at.max(last)).await;
-                Ending { pipeline, confirmations, commands, presence }.run(cause).await;
+                Some(Ending { pipeline, confirmations, commands, presence, cause })
             }
             Exit::HandedOver => {
                 // The next run is back sooner when it need not replay.
@@ -164,6 +165,7 @@ impl Running {
                 input_log.finish().await;
                 pipeline.context().settle().await;
                 tracing::info!(sid = %pipeline.context().plan.sid, "the next run of the worker goes on with this recording");
+                None
             }
         }
     }
@@ -185,7 +187,7 @@ impl Running {
                     self.pipeline.tend_backup(update).await;
                     Ok(())
                 }
-                command = self.commands.recv() => self.obey(command).await,
+                command = self.commands.recv() => self.handle(command).await,
                 () = self.watched.changed() => {
                     self.pass_time();
                     Ok(())
@@ -234,32 +236,6 @@ impl Running {
             self.input_log.append(&self.pipeline.write_checkpoint(position));
         }
         Ok(())
-    }
-
-    async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
-        match command {
-            Some(Command::Select(selection)) => self.select(selection),
-            Some(Command::Rekey(bucket)) => self.pipeline.use_bucket(bucket),
-            Some(Command::Look(done)) => {
-                self.look();
-                // A caller that waits no longer has its answer.
-                let _gone = done.send(());
-            }
-            Some(Command::Misfit(why)) => self.rejected_call(why).await,
-            Some(Command::Stop(code)) => return Err(Cause::Left(code).into()),
-            Some(Command::HandOver) => return Err(Exit::HandedOver),
-            None => return Err(Cause::Left(LeaveCode::Interrupted).into()),
-        }
-        Ok(())
-    }
-
-    /// Event 3, now and then: callers that repeat themselves don't fill the log.
-    async fn rejected_call(&mut self, why: &'static str) {
-        let now = Instant::now();
-        if self.rejected_call.is_none_or(|event_dedup| now >= event_dedup + REJECTED_CALL_EVERY) {
-            self.rejected_call = Some(now);
-            self.pipeline.rejected_call(why).await;
-        }
     }
 
     fn take(&mut self, batch: &mut Vec<(Instant, ChannelUpdate)>) -> Result<(), Cause> {
@@ -370,6 +346,42 @@ impl Running {
         }
     }
 
+    /// When to look again though nothing happened.
+    fn wake(&self) -> Option<Instant> {
+        let core = self.pipeline.next_wake().map(|at| self.timebase.instant(at));
+        core.into_iter().chain(self.idle_deadline()).chain(self.token_end).min()
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        self.idle_since.map(|since| since + self.pipeline.context().plan.idle.after)
+    }
+}
+
+impl HandleCommand for Running {
+    type Exit = Exit;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.pipeline.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), Exit> {
+        Err(Exit::HandedOver)
+    }
+
+    fn abandoned(&mut self) -> Result<(), Exit> {
+        self.stop(LeaveCode::Interrupted)
+    }
+
+    fn stop(&mut self, code: LeaveCode) -> Result<(), Exit> {
+        Err(Cause::Left(code).into())
+    }
+
+    fn select(&mut self, selection: Selection) {
+        self.pass_time();
+        self.handle.selection.send_replace(selection.clone());
+        self.input(Instant::now(), Input::Select(selection));
+    }
+
     /// Brings the report up to now, unless it was just brought.
     fn look(&mut self) {
         let now = Instant::now();
@@ -380,20 +392,13 @@ impl Running {
         }
     }
 
-    fn select(&mut self, selection: Selection) {
-        self.pass_time();
-        self.handle.selection.send_replace(selection.clone());
-        self.input(Instant::now(), Input::Select(selection));
-    }
-
-    /// When to look again though nothing happened.
-    fn wake(&self) -> Option<Instant> {
-        let core = self.pipeline.next_wake().map(|at| self.timebase.instant(at));
-        core.into_iter().chain(self.idle_deadline()).chain(self.token_end).min()
-    }
-
-    fn idle_deadline(&self) -> Option<Instant> {
-        self.idle_since.map(|since| since + self.pipeline.context().plan.idle.after)
+    /// Event 3, now and then: callers that repeat themselves don't fill the log.
+    async fn rejected_call(&mut self, why: &'static str) {
+        let now = Instant::now();
+        if self.rejected_call.is_none_or(|event_dedup| now >= event_dedup + REJECTED_CALL_EVERY) {
+            self.rejected_call = Some(now);
+            self.pipeline.rejected_call(why).await;
+        }
     }
 }
 

@@ -3,61 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use super::backup::BackupTarget;
-use super::event_writer::EventWriter;
-use super::live::{Command, SessionContext};
+use super::command::Command;
+use super::inner::{Backing, Inner, from_row};
 use super::plan::Plan;
-use super::registry::{Entry, Registry};
-use super::stall::StallWatch;
+use super::registry::Entry;
 use super::{AcquireRequest, Error, Once, Report, ResourceId, Settings, State, TaskRef, recovery};
-use crate::callback::Dispatcher;
 use crate::callback::event::LeaveCode;
-use crate::error_class::Classify;
 use crate::recording::Selection;
-use crate::storage::{DiskWatch, Spool, SpoolError, Uploader, journal};
-use crate::store::seal::Sealer;
-use crate::store::{Event, SessionRow, SessionUpdate, Store};
-use crate::units::{AppId, Sid, WallMs};
+use crate::store::{Event, SessionUpdate};
+use crate::units::{AppId, Sid};
 
 /// How long a stop waits for the last upload; callers give up after ten seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a stop that does not wait for uploads waits for the bot to leave, which takes one write to the disk.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What sessions stand on; one of each for a worker.
-#[derive(Clone)]
-pub struct Backing {
-    /// Resources, sessions and the event log.
-    pub store: Store,
-    /// Seals bucket keys in the store.
-    pub sealer: Sealer,
-    /// The log of what was received.
-    pub journal: journal::Writer,
-    /// What was made and is not in its bucket yet.
-    pub spool: Spool,
-    /// The disk that all of this lies on.
-    pub disk: DiskWatch,
-    /// Takes objects to buckets.
-    pub uploader: Arc<Uploader>,
-    /// Delivers the event log.
-    pub dispatcher: Dispatcher,
-}
-
 /// All recordings of a worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub(super) settings: Settings,
-    pub(super) backing: Backing,
-    pub(super) registry: Registry,
-    pub(super) stalls: StallWatch,
-    /// Held while a resource is bound and its task is listed.
-    pub(super) binding: Mutex<()>,
-}
 
 /// What came of a stop.
 #[derive(Clone, Debug)]
@@ -76,8 +41,7 @@ impl Sessions {
     /// Opens the service. Recordings that an earlier run of the worker left open are listed when this answers, and go on in the
     /// background.
     pub async fn open(settings: Settings, backing: Backing) -> Result<Self, Error> {
-        let stalls = StallWatch::new(settings.metrics.clone());
-        let inner = Inner { settings, backing, registry: Registry::default(), stalls, binding: Mutex::new(()) };
+        let inner = Inner::new(settings, backing);
         let left = recovery::find(&inner).await?;
         let sessions = Self(Arc::new(inner));
         recovery::take_up(&sessions.0, left);
@@ -205,74 +169,4 @@ impl Sessions {
         let row = self.0.backing.store.session_get(sid).await?;
         Ok(row.filter(|row| row.session.app == *app).and_then(|row| from_row(&row)))
     }
-}
-
-impl Inner {
-    pub(super) fn now(&self) -> WallMs {
-        (self.settings.clock)()
-    }
-
-    /// What a recording needs from its acceptance to its end.
-    pub(super) fn context(&self, plan: Plan, report: watch::Sender<Report>) -> Result<SessionContext, SpoolError> {
-        let spool = self.backing.spool.session(&plan.app, &plan.sid)?;
-        let event_writer = EventWriter::spawn(
-            plan.app.clone(),
-            plan.sid.clone(),
-            self.backing.store.clone(),
-            self.backing.dispatcher.clone(),
-            Arc::clone(&self.settings.clock),
-            self.settings.metrics.clone(),
-        );
-        let clock = Arc::clone(&self.settings.clock);
-        let (store, journal) = (self.backing.store.clone(), self.backing.journal.clone());
-        let metrics = self.settings.metrics.clone();
-        let upload_patience = self.settings.upload_patience;
-        let replicator = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
-        let backup = replicator.map(|settings| BackupTarget { settings, uploader: Arc::clone(&self.backing.uploader) });
-        let roll = self.settings.roll;
-        let stalls = self.stalls.clone();
-        Ok(SessionContext {
-            plan,
-            store,
-            event_writer,
-            clock,
-            report,
-            spool,
-            journal,
-            metrics,
-            stalls,
-            backup,
-            upload_patience,
-            roll,
-        })
-    }
-
-    /// Tells a running recording that a call was refused because of it, for its log; never waits. Gives the refusal back.
-    pub(super) fn reject_call(&self, sid: &Sid, refusal: Error) -> Error {
-        if let Some(entry) = self.registry.get(sid) {
-            // A recording that is busy has more to say than this.
-            let _told = entry.commands.try_send(Command::Misfit(refusal.error_class().code));
-        }
-        refusal
-    }
-
-    /// Whether the app may have one more recording.
-    pub(super) fn check_capacity(&self, app: &AppId) -> Result<&super::AppSettings, Error> {
-        let unknown = || Error::Invalid("appid is not served by this worker".into());
-        let settings = self.settings.apps.get(app).ok_or_else(unknown)?;
-        if self.registry.running(app) >= settings.max_sessions {
-            return Err(Error::Overloaded(settings.max_sessions));
-        }
-        if self.registry.all_running() >= self.settings.max_sessions {
-            return Err(Error::WorkerOverloaded(self.settings.max_sessions));
-        }
-        self.backing.spool.check(app)?;
-        Ok(settings)
-    }
-}
-
-/// The last summary, or what the plan alone says of a recording that never wrote one.
-pub(super) fn from_row(row: &SessionRow) -> Option<Report> {
-    let summary = row.summary.clone().and_then(|summary| serde_json::from_value(summary).ok());
-    summary.or_else(|| serde_json::from_value::<Plan>(row.session.request.clone()).ok().map(|plan| plan.report()))
 }

@@ -1,18 +1,20 @@
 //! Start: check, prove the destination, bind the resource, send the bot in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::actor::Actor;
+use super::command::{Command, MAX_COMMANDS};
 use super::endpoint;
+use super::inner::Inner;
 use super::input_log::InputLog;
-use super::live::{Accepted, MAX_COMMANDS};
+use super::live::Joining;
 use super::plan::{InitName, Plan};
-use super::registry::Entry;
+use super::registry::{ENTER_TIMEOUT, Entry, Listed, Reservation};
 use super::sealed;
-use super::sessions::{Inner, Sessions};
+use super::sessions::Sessions;
 use super::{AppSettings, Error, Note, Once, Report, RequestHash, StartRequest, State};
 use crate::channel::JoinError;
 use crate::codec::container::Container;
@@ -21,9 +23,6 @@ use crate::storage::{Bucket, Destination, vendor};
 use crate::store::{Binding, CallKey, NewSession, Sealed, SessionState, SessionUpdate};
 use crate::units::Sid;
 
-/// How long start waits for the bot to be in the channel.
-pub(super) const ENTER_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Sessions {
     /// Starts a recording. Answers when the bot is in the channel, or after 2 s while it still tries.
     ///
@@ -31,7 +30,7 @@ impl Sessions {
     /// went away: a start that was begun is finished. With the same key it may come on another resource.
     pub async fn start(&self, request: StartRequest, once: Option<Once>) -> Result<Report, Error> {
         let inner = Arc::clone(&self.0);
-        let begun = tokio::spawn(async move { start(inner, request, once.map(Once::into_key)).await });
+        let begun = self.0.tasks.spawn(async move { start(inner, request, once.map(Once::into_key)).await });
         begun.await.map_err(|error| Error::Worker(error.to_string()))?
     }
 }
@@ -93,16 +92,7 @@ async fn attempt(inner: Arc<Inner>, request: StartRequest, key: Option<&CallKey>
     if bucket.abilities().write_once == Some(true) {
         plan.notes.push(Note::WrittenOnce);
     }
-    let turn = inner.binding.lock().await;
-    if row.bound.is_none() && inner.registry.is_closing() {
-        return Err(Error::ShuttingDown);
-    }
-    // Others may have begun while the destination was proven.
-    if inner.backing.store.resource_get(request.resource.as_str()).await?.is_some_and(|row| row.bound.is_none()) {
-        inner.check_capacity(&request.app)?;
-    }
     let bound = bind(&inner, app, plan, bucket, request.identity, key, &destination).await;
-    drop(turn);
     match bound? {
         Bound::New { entry, entered, resource } => new(&inner, &entry, entered, &resource).await,
         Bound::Again(entry) => already_running(&entry).await,
@@ -115,7 +105,8 @@ enum Bound {
     Again(Arc<Entry>),
 }
 
-/// Binds the resource and starts the task. One start at a time may: who finds a bound resource finds its task too.
+/// Binds the resource and starts the task. The transaction decides who wins. Starts with one key, or on one resource, come one after
+/// the other, so that each finds what the one before has done before it is refused for want of room.
 async fn bind(
     inner: &Arc<Inner>,
     app: &AppSettings,
@@ -125,6 +116,18 @@ async fn bind(
     key: Option<&CallKey>,
     destination: &Destination,
 ) -> Result<Bound, Error> {
+    let _key = match key {
+        Some(key) => Some(inner.registry.turn(format!("key {} {}", plan.app, key.key)).await),
+        None => None,
+    };
+    let _resource = inner.registry.turn(format!("resource {}", plan.resource)).await;
+    let (report, seen) = watch::channel(plan.report());
+    let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+    let entry = Arc::new(Entry::new(plan.app.clone(), seen, commands));
+    // Others may have begun while the destination was proven.
+    let row = inner.backing.store.resource_get(&plan.resource).await?;
+    let is_free = row.is_some_and(|row| row.bound.is_none());
+    let reserved = if is_free { Some(inner.reserve(app, &plan.sid, &entry)?) } else { None };
     let new = NewSession {
         sid: plan.sid.clone(),
         app: plan.app.clone(),
@@ -139,7 +142,9 @@ async fn bind(
         Binding::Bound => {
             inner.settings.metrics.recording_started();
             let resource = plan.resource.clone();
-            let (entry, entered) = live(inner, app, plan, bucket).await?;
+            let listed = reserved.and_then(Reservation::keep);
+            let listed = listed.unwrap_or_else(|| inner.registry.insert(plan.sid.clone(), Arc::clone(&entry)));
+            let entered = live(inner, app, plan, bucket, (report, event_dedup, listed)).await?;
             Ok(Bound::New { entry, entered, resource })
         }
         Binding::SameStart(sid) => inner.registry.get(&sid).map(Bound::Again).ok_or(Error::StartedAndOver(sid)),
@@ -209,14 +214,14 @@ fn plan(inner: &Inner, app: &AppSettings, request: &StartRequest, destination: &
     }
 }
 
-/// Starts the task.
+/// Starts the task, at the inner ends of what the list shows of it.
 async fn live(
     inner: &Arc<Inner>,
     app: &AppSettings,
     plan: Plan,
     bucket: Bucket,
-) -> Result<(Arc<Entry>, oneshot::Receiver<Result<(), JoinError>>), Error> {
-    let (report, _) = watch::channel(plan.report());
+    (report, event_dedup, listed): (watch::Sender<Report>, mpsc::Receiver<Command>, Listed),
+) -> Result<oneshot::Receiver<Result<(), JoinError>>, Error> {
     let context = match inner.context(plan.clone(), report) {
         Ok(context) => context,
         Err(error) => {
@@ -231,22 +236,22 @@ async fn live(
             return Err(error.into());
         }
     };
-    let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
-    let entry = Arc::new(Entry::new(plan.app.clone(), context.report.subscribe(), commands));
-    let listed = inner.registry.insert(plan.sid.clone(), Arc::clone(&entry));
-    let accepted = Accepted {
+    let (enter, entered) = oneshot::channel();
+    let joining = Joining {
         input_log: InputLog::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref()),
         uploads: inner.backing.uploader.spawn(bucket, context.spool.clone()),
         context,
         commands: event_dedup,
+        channel: Arc::clone(&app.channel),
+        entered: enter,
     };
-    let (enter, entered) = oneshot::channel();
-    let channel = Arc::clone(&app.channel);
-    tokio::spawn(async move {
-        let _listed = listed;
-        accepted.run(channel, enter).await;
+    // A bot lives no longer than the channel that it joined, and a recording is on the list until its task ends.
+    let held = (listed, Arc::clone(&app.channel));
+    inner.tasks.spawn(async move {
+        let _held = held;
+        Actor::Joining(Box::new(joining)).run().await;
     });
-    Ok((entry, entered))
+    Ok(entered)
 }
 
 /// Waits for the bot of a new recording. One that did not get in gives its resource back, so that the same request can be sent

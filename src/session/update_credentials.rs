@@ -1,6 +1,6 @@
 //! Fresh credentials for a running recording, or one on its way home from the backup: the bucket stays, who writes to it changes.
 
-use super::live::Command;
+use super::command::Command;
 use super::sessions::Sessions;
 use super::{Error, Report, StorageConfigParts, TaskRef, endpoint, sealed};
 use crate::storage::vendor::{self, VendorError};

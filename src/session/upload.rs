@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::backup::BackupUse;
 use crate::callback::event::{
     ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent, UploadWarning, Waiting, Warning,
 };
@@ -78,6 +77,29 @@ pub struct Upload {
     /// The second bucket, while it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupUse>,
+}
+
+/// The second bucket, for query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupUse {
+    /// Since when what waits is copied there.
+    pub since_ms: WallMs,
+    /// How copying goes.
+    pub state: UploadState,
+    /// Why it fails, as a word for machines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// Objects copied there by this run of the worker, each text of a playlist too.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that wait to be copied.
+    pub waiting_objects: u64,
+    /// The recording is over, all of it is safe there, and it comes home when its own bucket takes it.
+    pub away: bool,
 }
 
 /// Watches a session's uploads.

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::warning;
-use crate::callback::event::{BackupState, RecordingEvent};
+use crate::callback::event::{BackupState, RecordingEvent, Warning};
 use crate::error_class::ErrorClass;
 use crate::session::upload::{REPORTED_AFTER, REPORTED_AGAIN_AFTER, UploadState};
 use crate::units::WallMs;
@@ -47,12 +46,16 @@ impl Trouble {
         }
         outage.reported = true;
         self.reported.insert(error_class.code, now);
-        Some(warning(since, BackupState::Failing { reason: error_class.code }))
+        let state = BackupState::Failing { reason: error_class.code };
+        Some(RecordingEvent::Warning(Warning::Backup { since, state }))
     }
 
     /// An attempt succeeded again; what is to be said of it.
     pub(super) fn recovered(&mut self, since: WallMs) -> Option<RecordingEvent> {
-        self.now.take().filter(|outage| outage.reported).map(|_| warning(since, BackupState::Recovered))
+        self.now
+            .take()
+            .filter(|outage| outage.reported)
+            .map(|_| RecordingEvent::Warning(Warning::Backup { since, state: BackupState::Recovered }))
     }
 
     /// Nothing is copied any more.

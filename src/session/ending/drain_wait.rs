@@ -6,9 +6,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, Module, RecordingEvent};
-use crate::session::live::Command;
+use crate::session::command::{Command, HandedOver, HandleCommand};
 use crate::session::pipeline::{Pipeline, Position};
 use crate::session::presence::Presence;
+use crate::storage::{Bucket, UploadQueue};
 use crate::store::SessionUpdate;
 use crate::units::Ticks;
 
@@ -16,10 +17,6 @@ use crate::units::Ticks;
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// What is known of a recording whose bucket takes so long.
 const LATE: &str = "the bucket has not taken everything in time; it is tried again until it does";
-
-/// The worker stops: the next run goes on.
-#[derive(Debug)]
-pub(super) struct HandedOver;
 
 /// How long a wait goes without a word, and whom it listens to.
 #[derive(Debug)]
@@ -65,10 +62,9 @@ impl DrainWait {
         presence: &Presence,
     ) -> Result<(), HandedOver> {
         match event {
-            Event::EventDedup(Some(Command::Rekey(bucket))) => pipeline.use_bucket(bucket),
-            Event::EventDedup(Some(Command::HandOver)) => return Err(HandedOver),
-            Event::EventDedup(Some(Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_))) => {}
-            Event::EventDedup(None) => self.deaf = true,
+            Event::EventDedup(command) => {
+                return Waiting { deaf: &mut self.deaf, queue: pipeline.queue() }.handle(command).await;
+            }
             Event::Late => self.late(pipeline).await,
             Event::Keep => self.write_checkpoint(pipeline, presence),
         }
@@ -98,5 +94,28 @@ impl DrainWait {
         if let Err(error) = context.journal.append(&pipeline.write_checkpoint(position)) {
             tracing::warn!(sid = %context.plan.sid, "the journal keeps more than it needs: {error}");
         }
+    }
+}
+
+/// A recording that is over, waits for its bucket, and is told something.
+struct Waiting<'a> {
+    deaf: &'a mut bool,
+    queue: UploadQueue,
+}
+
+impl HandleCommand for Waiting<'_> {
+    type Exit = HandedOver;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.queue.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), HandedOver> {
+        Err(HandedOver)
+    }
+
+    fn abandoned(&mut self) -> Result<(), HandedOver> {
+        *self.deaf = true;
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@
 //! object, which covers manifest and log: it is the last object of a recording, so a reader that finds it finds all that it covers. Then
 //! the bucket's keys are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
 
+use std::convert::Infallible;
+
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -15,11 +17,12 @@ use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent};
 use crate::codec::names::{digest_name, events_name, manifest_name};
 use crate::error_class::Classify;
 use crate::session::backup;
+use crate::session::command::{Command, HandleCommand};
+use crate::session::context::SessionContext;
 use crate::session::event_dedup::EventDedup;
-use crate::session::live::{Command, SessionContext};
 use crate::session::pipeline::name_taken;
 use crate::session::upload::UploadWatch;
-use crate::storage::{ObjectKind, SpoolError, UploadQueue, UploadReport};
+use crate::storage::{Bucket, ObjectKind, SpoolError, UploadQueue, UploadReport};
 use crate::store::{Sealed, SessionUpdate, StoreError};
 
 /// What the last words need of a recording that is over.
@@ -35,7 +38,15 @@ pub(in crate::session) struct LastLog {
 
 impl LastLog {
     /// Waits until the bucket holds everything, the whole log too; the next run of the worker does it if this one ends before.
-    pub(in crate::session) async fn write(mut self) {
+    pub(in crate::session) async fn write(self) {
+        let tasks = self.context.tasks.clone();
+        tokio::select! {
+            () = self.write_all() => {}
+            () = tasks.ending() => {}
+        }
+    }
+
+    async fn write_all(mut self) {
         if self.context.report.borrow().is_away() {
             self.restored_to_primary().await;
         }
@@ -47,7 +58,7 @@ impl LastLog {
 
     /// Waits until the bucket holds what the spool held, and says so.
     async fn restored_to_primary(&mut self) {
-        let mut deaf = false;
+        let mut wishes = Wishes { queue: self.queue.clone(), deaf: false };
         loop {
             tokio::select! {
                 biased;
@@ -56,17 +67,9 @@ impl LastLog {
                     Ok(events) => self.uploaded(events).await,
                     Err(_) => break,
                 },
-                command = self.commands.recv(), if !deaf => match command {
-                    Some(Command::Rekey(bucket)) => self.queue.use_bucket(bucket),
-                    Some(
-                        Command::Stop(_)
-                        | Command::Select(_)
-                        | Command::Look(_)
-                        | Command::Misfit(_)
-                        | Command::HandOver,
-                    ) => {}
-                    None => deaf = true,
-                },
+                command = self.commands.recv(), if !wishes.deaf => {
+                    let Ok(()) = wishes.handle(command).await;
+                }
             }
         }
         tracing::info!(sid = %self.context.plan.sid, "a recording that was in the backup alone is in its own bucket");
@@ -209,6 +212,29 @@ impl LastLog {
             | UploadReport::Gone { .. }
             | UploadReport::Settled { .. } => {}
         }
+    }
+}
+
+/// What is wanted of a recording on its way home: this run of the worker takes it as far as it gets.
+struct Wishes {
+    queue: UploadQueue,
+    deaf: bool,
+}
+
+impl HandleCommand for Wishes {
+    type Exit = Infallible;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.queue.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn abandoned(&mut self) -> Result<(), Infallible> {
+        self.deaf = true;
+        Ok(())
     }
 }
 

@@ -6,11 +6,12 @@ use super::cause::{ended_by, join_code};
 use super::final_update;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ExitStatus, LeaveCode, Module, RecordingEvent};
 use crate::channel::JoinError;
+use crate::session::command::{Command, HandedOver, HandleCommand};
+use crate::session::context::SessionContext;
 use crate::session::event_dedup::EventDedup;
 use crate::session::lines;
-use crate::session::live::{Command, SessionContext};
 use crate::session::{EndedBy, State};
-use crate::storage::{UploadQueue, UploadReport};
+use crate::storage::{Bucket, UploadQueue, UploadReport};
 use crate::store::{Sealed, SessionState, SessionUpdate};
 
 /// A stop came before the bot was in the channel.
@@ -53,15 +54,32 @@ pub(in crate::session) async fn lost(
             Some(events) = confirmations.recv() => if let UploadReport::Taken { object, .. } = events {
                 queue.let_go(object);
             },
-            Some(command) = commands.recv() => match command {
-                Command::Rekey(bucket) => queue.use_bucket(bucket),
-                Command::HandOver => return context.settle().await,
-                Command::Stop(_) | Command::Select(_) | Command::Look(_) | Command::Misfit(_) => {}
+            Some(command) = commands.recv() => if Waiting(&queue).handle(Some(command)).await.is_err() {
+                return context.settle().await;
             },
         }
     }
     drop(queue);
     over(context, State::Failed, Some(text.to_owned()), EndedBy::JournalLost, Vec::new()).await;
+}
+
+/// A recording that is lost but for what waits for its bucket.
+struct Waiting<'a>(&'a UploadQueue);
+
+impl HandleCommand for Waiting<'_> {
+    type Exit = HandedOver;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.0.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), HandedOver> {
+        Err(HandedOver)
+    }
+
+    fn abandoned(&mut self) -> Result<(), HandedOver> {
+        Ok(())
+    }
 }
 
 /// Writes the end of a recording whose spool is empty.

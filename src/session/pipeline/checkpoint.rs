@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Pipeline;
 use super::packed::Recent;
 use crate::recording::{Recorder, SnapshotError};
-use crate::session::live::SessionContext;
+use crate::session::context::SessionContext;
 use crate::session::objects::{Objects, Stored};
 use crate::session::presence::Presence;
 use crate::session::publication::Standing;

@@ -12,13 +12,12 @@ use futures_util::{StreamExt, stream};
 
 use super::Pipeline;
 use super::earlier_runs::EarlierRuns;
-use super::fixed::MAX_SEGMENT_BYTES;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::codec::names::Role;
 use crate::error_class::Classify;
 use crate::recording::PlaylistId;
 use crate::session::fixed::FixedSegment;
-use crate::session::in_bucket::{self, LOOK_TIME};
+use crate::session::in_bucket::{self, LOOK_TIME, MAX_SEGMENT_BYTES};
 use crate::session::objects::Stored;
 use crate::session::plan::Plan;
 use crate::storage::journal::StoredObject;

@@ -17,7 +17,7 @@ use super::{Pipeline, Stored};
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::codec::whole::{FileType, Roll};
 use crate::recording::PlaylistId;
-use crate::session::live::SessionContext;
+use crate::session::context::SessionContext;
 use crate::session::{File, FilePart, Note, whole};
 use crate::storage::{ObjectKind, RetainedSegments, SessionSpool, SpoolError, SpooledObject, UploadQueue};
 use crate::units::Ticks;

@@ -9,14 +9,13 @@ use super::Pipeline;
 use crate::codec::{silent, ts};
 use crate::recording::{PlaylistId, Segment, sounding, without};
 use crate::session::fixed::{FixedSegment, Stretch};
+use crate::session::in_bucket::MAX_SEGMENT_BYTES;
 use crate::session::objects::Stored;
 use crate::storage::{Confirmed, Proof, SpoolError};
 use crate::units::Ticks;
 
 /// How long one look at a final segment in the bucket may take.
 const LOOK_TIME: Duration = Duration::from_secs(5);
-/// Longest segment that is read back, in bytes: 15 s at 510 kbit/s, and some.
-pub(in crate::session) const MAX_SEGMENT_BYTES: u64 = 2 << 20;
 /// A final segment that is larger by this factor than what the journal gives holds more sound, where nobody can look into it.
 pub(super) const RICHER: (u64, u64) = (3, 2);
 

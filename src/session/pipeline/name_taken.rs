@@ -9,11 +9,10 @@
 use bytes::Bytes;
 
 use super::Pipeline;
-use super::fixed::MAX_SEGMENT_BYTES;
 use crate::callback::event::{RecordingEvent, UploadWarning, Warning};
 use crate::recording::Segment;
 use crate::session::fixed::FixedSegment;
-use crate::session::in_bucket::{LOOK_TIME, place};
+use crate::session::in_bucket::{LOOK_TIME, MAX_SEGMENT_BYTES, place};
 use crate::session::objects::Stored;
 use crate::session::publication::Change;
 use crate::storage::{Confirmed, Held, ObjectKind, Proof, SpoolError, SpooledObject};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::session::Report;
+use crate::session::command::{Command, MAX_COMMANDS};
 use crate::session::ending::LastLog;
 use crate::session::endpoint;
 use crate::session::event_dedup::EventDedup;
-use crate::session::live::{Command, MAX_COMMANDS};
+use crate::session::inner::{Inner, from_row};
 use crate::session::plan::Plan;
 use crate::session::registry::{Entry, Listed};
 use crate::session::sealed;
-use crate::session::sessions::{Inner, from_row};
 use crate::session::upload::UploadWatch;
 use crate::store::SessionRow;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::session::live::{Command, MAX_COMMANDS};
+use crate::session::command::{Command, MAX_COMMANDS};
+use crate::session::inner::{Inner, from_row};
 use crate::session::plan::Plan;
 use crate::session::registry::{Entry, Listed};
-use crate::session::sessions::{Inner, from_row};
 use crate::session::{Report, State};
 use crate::store::{SessionRow, SessionState};
 

@@ -13,10 +13,11 @@ use super::replay::{Meanwhile, Replay, Replayed, Source, replay};
 use super::returning::{Returning, end_with_the_crash};
 use super::unheard::Unheard;
 use crate::channel;
+use crate::session::actor::Actor;
 use crate::session::ending::Cause;
+use crate::session::inner::Inner;
 use crate::session::input_log::InputLog;
-use crate::session::live::Accepted;
-use crate::session::sessions::Inner;
+use crate::session::live::Joining;
 use crate::session::timebase::{Anchor, Timebase};
 use crate::store::SessionState;
 use crate::units::Ticks;
@@ -24,14 +25,14 @@ use crate::units::Ticks;
 /// How long a worker may be away. A bot that comes back even later would surprise those whom it records.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(6 * 3600);
 
-/// Lets a recording go on.
-pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<(), String> {
+/// The state in which a recording goes on.
+pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<Actor, String> {
     let known = found.report.borrow().started.filter(|_| found.state == SessionState::Recording);
     let start = match known {
         Some(start) => start,
         None => match records.start().await {
             Some(start) => start,
-            None => return begin(inner, found).await,
+            None => return begin(inner, found),
         },
     };
     let (plan, made) = (found.plan.clone(), Ticks::from_ms(found.report.borrow().duration_ms));
@@ -42,7 +43,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: 
     let timebase = Timebase::resume(start, inner.now(), anchor);
     let (source, commands) = Source::of(inner, found);
     let (meanwhile, seen) = watch::channel(Meanwhile::default());
-    let mut replay = tokio::spawn(replay(source, records, seen));
+    let mut replay = inner.tasks.spawn(replay(source, records, seen));
 
     let absent = |last: Ticks| (timebase.now() - last).as_duration() > LONGEST_ABSENCE;
     let app = inner.settings.apps.get(&plan.app);
@@ -54,24 +55,26 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: 
             until.is_some_and(|until| until > timebase.now())
         };
         match (whole(replay.await)?, app) {
-            (Replay::LostJournal(lost), _) => lost.end(commands).await,
+            (Replay::LostJournal(lost), _) => {
+                lost.end(commands).await;
+                return Ok(Actor::Done);
+            }
             (Replay::Done(replayed), Some(app)) if !absent(replayed.last) || waits(&replayed) => {
                 let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
-                Returning::new(rejoin, commands, meanwhile).go_on(*replayed).await;
+                return Ok(Actor::Restoring(Box::new(Returning::new(rejoin, commands, meanwhile)), replayed));
             }
             (Replay::Done(replayed), app) => {
                 let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
                 let cause = app.map_or_else(|| Cause::Unreached(unserved()), |_| Cause::Away);
                 if replayed.finished.is_some() {
-                    end_with_the_crash(*replayed, input_log, commands, cause).await;
+                    return Ok(Actor::ending(end_with_the_crash(*replayed, input_log, commands, cause).await));
                 } else {
                     let now = timebase.now();
                     let unheard = Unheard { began: now, until: now, trouble: None, idle_until: None };
-                    unheard.end(*replayed, input_log, commands, cause).await;
+                    return Ok(Actor::ending(unheard.end(*replayed, input_log, commands, cause).await));
                 }
             }
         }
-        return Ok(());
     };
     let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
     let mut returning = Returning::new(rejoin, commands, meanwhile);
@@ -80,19 +83,21 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: 
             made = &mut replay => break whole(made)?,
             () = returning.attend() => if returning.is_handed_over() {
                 replay.abort();
-                return inner.backing.journal.flush().await.map_err(|error| error.to_string());
+                return inner.backing.journal.flush().await.map(|()| Actor::Done).map_err(|error| error.to_string());
             },
         }
     };
     match replayed {
-        Replay::Done(replayed) => returning.go_on(*replayed).await,
-        Replay::LostJournal(lost) => lost.end(returning.into_commands()).await,
+        Replay::Done(replayed) => Ok(Actor::Restoring(Box::new(returning), replayed)),
+        Replay::LostJournal(lost) => {
+            lost.end(returning.into_commands()).await;
+            Ok(Actor::Done)
+        }
     }
-    Ok(())
 }
 
 /// The bot was on its way into the channel when the worker died: it is sent off again.
-async fn begin(inner: &Arc<Inner>, found: FoundSession) -> Result<(), String> {
+fn begin(inner: &Arc<Inner>, found: FoundSession) -> Result<Actor, String> {
     let plan = found.plan.clone();
     let Some(app) = inner.settings.apps.get(&plan.app) else {
         return Err("this worker does not serve the app any more".into());
@@ -101,12 +106,16 @@ async fn begin(inner: &Arc<Inner>, found: FoundSession) -> Result<(), String> {
     let (source, commands) = Source::of(inner, found);
     let (context, uploads) = source.open()?;
     let (enter, entered) = oneshot::channel();
-    Accepted { context, uploads, input_log, commands }.run(Arc::clone(&app.channel), enter).await;
-    if let Ok(Err(_)) = entered.await {
-        let released = inner.backing.store.resource_release(&plan.resource, &plan.sid).await;
-        released.map_err(|error| error.to_string())?;
-    }
-    Ok(())
+    let store = inner.backing.store.clone();
+    inner.tasks.spawn(async move {
+        if let Ok(Err(_)) = entered.await
+            && let Err(error) = store.resource_release(&plan.resource, &plan.sid).await
+        {
+            tracing::error!(sid = %plan.sid, "its resource can't be started again: {error}");
+        }
+    });
+    let channel = Arc::clone(&app.channel);
+    Ok(Actor::Joining(Box::new(Joining { context, uploads, input_log, commands, channel, entered: enter })))
 }
 
 fn whole(made: Result<Result<Replay, String>, JoinError>) -> Result<Replay, String> {

@@ -11,12 +11,14 @@ use super::found::FoundSession;
 use super::records::{Deliverable, Records};
 use crate::callback::event::EventKey;
 use crate::recording::{Input, Spec, TimedInput};
-use crate::session::live::{Command, SessionContext, begun};
+use crate::session::command::Command;
+use crate::session::context::SessionContext;
+use crate::session::inner::Inner;
+use crate::session::live::begun;
 use crate::session::pipeline::{CheckpointRead, Pipeline, Position};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
 use crate::session::running::feed;
-use crate::session::sessions::Inner;
 use crate::session::{IdleKind, Report, ending, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
 use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
@@ -34,7 +36,7 @@ const UNKNOWN_AFTER: Duration = Duration::from_secs(4);
 const RECORDER_STARTED: EventKey = EventKey::Once(EventType::RecorderStarted);
 
 /// A recording as its journal has it.
-pub(super) struct Replayed {
+pub(in crate::session) struct Replayed {
     pub(super) pipeline: Pipeline,
     pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) presence: Presence,

@@ -1,22 +1,35 @@
 //! A recording between two runs of the worker: what its callers want and what its bot meets while the journal is replayed, and
 //! what follows from both.
 
+use std::convert::Infallible;
+
 use tokio::sync::{mpsc, watch};
 
 use super::rejoin::{Rejoin, RejoinOutcome};
 use super::replay::{Meanwhile, Replayed};
-use super::unheard::Unheard;
+use super::unheard::{Unheard, end};
 use crate::callback::event::LeaveCode;
+use crate::recording::Selection;
 use crate::session::State;
+use crate::session::command::{Command, HandleCommand};
 use crate::session::ending::{Cause, Ending};
 use crate::session::input_log::InputLog;
-use crate::session::live::Command;
 use crate::session::running::{Running, finish};
-use crate::storage::SpoolError;
+use crate::storage::{Bucket, SpoolError};
 use crate::units::Ticks;
 
+/// What follows.
+pub(in crate::session) enum Returned {
+    /// The recording goes on.
+    Recording(Box<Running>),
+    /// It is over.
+    Ending(Box<Ending>),
+    /// The next run of the worker goes on with it.
+    HandedOver,
+}
+
 /// See the module's documentation.
-pub(super) struct Returning {
+pub(in crate::session) struct Returning {
     rejoin: Rejoin,
     commands: mpsc::Receiver<Command>,
     /// What the replay has to know.
@@ -71,18 +84,9 @@ impl Returning {
                 RejoinOutcome::Missed(cause) => self.decision = Some(Decision::Unheard(self.unheard(), cause)),
                 RejoinOutcome::Ended(at, cause) => self.decision = Some(Decision::At(at, cause)),
             },
-            command = self.commands.recv() => match command {
-                Some(Command::Select(selection)) => self.rejoin.select(selection),
-                Some(Command::Rekey(bucket)) => self.meanwhile.send_modify(|now| now.update_credentials(bucket)),
-                // While the journal is replayed the report is as an earlier run left it.
-                Some(Command::Look(_) | Command::Misfit(_)) => {}
-                Some(Command::Stop(code)) => self.stop(code),
-                Some(Command::HandOver) => {
-                    self.rejoin.leave();
-                    self.decision = Some(Decision::HandOver);
-                }
-                None => self.stop(LeaveCode::Interrupted),
-            },
+            command = self.commands.recv() => {
+                let Ok(()) = self.handle(command).await;
+            }
         }
         if self.is_decided() {
             self.meanwhile.send_modify(|now| now.stopped = true);
@@ -91,25 +95,22 @@ impl Returning {
 
     /// Nothing more is recorded, and the replay is not at its end: it may wait for a bucket that fresh credentials open.
     async fn attend_decided(&mut self) {
-        loop {
-            match self.commands.recv().await {
-                Some(Command::Rekey(bucket)) => {
-                    return self.meanwhile.send_modify(|now| now.update_credentials(bucket));
-                }
-                Some(Command::HandOver) => return self.decision = Some(Decision::HandOver),
-                Some(Command::Select(_) | Command::Look(_) | Command::Misfit(_) | Command::Stop(_)) => {}
-                None => std::future::pending().await,
+        match self.commands.recv().await {
+            Some(command) => {
+                let Ok(()) = self.handle(Some(command)).await;
             }
+            None => std::future::pending().await,
         }
     }
 
     /// The journal is replayed: waits until it is known whether the recording goes on, and lets it.
-    pub(super) async fn go_on(mut self, mut replayed: Replayed) {
+    pub(in crate::session) async fn go_on(mut self, mut replayed: Replayed) -> Returned {
         if replayed.finished.is_some() {
             // An earlier run ended it, and did not come to say so in the store.
             self.rejoin.leave();
             let (input_log, cause) = (self.rejoin.into_parts().input_log, Cause::Left(LeaveCode::Interrupted));
-            return end_with_the_crash(replayed, input_log, self.commands, cause).await;
+            let ending = end_with_the_crash(replayed, input_log, self.commands, cause).await;
+            return Returned::Ending(Box::new(ending));
         }
         self.rejoin.not_before(replayed.last);
         if let Some(since) = replayed.idle_since() {
@@ -131,16 +132,18 @@ impl Returning {
             None => {}
             Some(Decision::HandOver) => {
                 parts.input_log.finish().await;
-                return replayed.pipeline.context().settle().await;
+                replayed.pipeline.context().settle().await;
+                return Returned::HandedOver;
             }
             Some(Decision::At(at, cause)) => {
                 finish(&mut replayed.pipeline, parts.input_log, at.max(replayed.last)).await;
-                return end(replayed, commands, cause).await;
+                return Returned::Ending(Box::new(end(replayed, commands, cause)));
             }
             Some(Decision::Unheard(unheard, cause)) => {
                 // A stop may have come before the journal said that nobody was there.
                 let unheard = Unheard { idle_until: unheard.idle_until.or(idle_until), ..unheard };
-                return unheard.end(replayed, parts.input_log, commands, cause).await;
+                let ending = unheard.end(replayed, parts.input_log, commands, cause).await;
+                return Returned::Ending(Box::new(ending));
             }
         }
         let handle = parts.handle.expect("what is not decided otherwise is back in its channel");
@@ -148,7 +151,7 @@ impl Returning {
         pipeline.note(|report| report.state = if down { State::Recovering } else { State::Recording });
         tracing::info!(sid = %pipeline.context().plan.sid, "a recording of an earlier run goes on");
         let running = Running::new(pipeline, confirmations, handle, parts.input_log, commands, parts.timebase);
-        running.go_on(presence, last).waiting(parts.waits, parts.deleted).run().await;
+        Returned::Recording(Box::new(running.go_on(presence, last).waiting(parts.waits, parts.deleted)))
     }
 
     /// Feeds what was held, until the core knows what the journal knows.
@@ -190,14 +193,43 @@ impl Returning {
         let (began, until, trouble) = (self.rejoin.began(), self.rejoin.unheard_until(), self.rejoin.trouble());
         Unheard { began, until, trouble, idle_until: self.rejoin.idle_until() }
     }
+}
 
-    fn stop(&mut self, code: LeaveCode) {
-        let cause = Cause::Left(code);
-        let unheard = self.unheard();
-        self.decision = Some(match self.rejoin.leave() {
-            Some(at) => Decision::At(at, cause),
-            None => Decision::Unheard(unheard, cause),
-        });
+/// While the journal is replayed the report is as an earlier run left it.
+impl HandleCommand for Returning {
+    type Exit = Infallible;
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.meanwhile.send_modify(|now| now.update_credentials(bucket));
+    }
+
+    fn hand_over(&mut self) -> Result<(), Infallible> {
+        if !self.is_decided() {
+            self.rejoin.leave();
+        }
+        self.decision = Some(Decision::HandOver);
+        Ok(())
+    }
+
+    fn abandoned(&mut self) -> Result<(), Infallible> {
+        self.stop(LeaveCode::Interrupted)
+    }
+
+    fn stop(&mut self, code: LeaveCode) -> Result<(), Infallible> {
+        if !self.is_decided() {
+            let (unheard, cause) = (self.unheard(), Cause::Left(code));
+            self.decision = Some(match self.rejoin.leave() {
+                Some(at) => Decision::At(at, cause),
+                None => Decision::Unheard(unheard, cause),
+            });
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, selection: Selection) {
+        if !self.is_decided() {
+            self.rejoin.select(selection);
+        }
     }
 }
 
@@ -207,7 +239,7 @@ pub(super) async fn end_with_the_crash(
     input_log: InputLog,
     commands: mpsc::Receiver<Command>,
     cause: Cause,
-) {
+) -> Ending {
     let at = replayed.end();
     if replayed.finished.is_some() {
         // The journal has it, or the bucket.
@@ -215,11 +247,5 @@ pub(super) async fn end_with_the_crash(
     } else {
         finish(&mut replayed.pipeline, input_log, at).await;
     }
-    end(replayed, commands, cause).await;
-}
-
-/// Does what is left to be done of a recording whose timeline has ended.
-pub(super) async fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) {
-    let Replayed { pipeline, confirmations, presence, .. } = replayed;
-    Ending { pipeline, confirmations, commands, presence }.run(cause).await;
+    end(replayed, commands, cause)
 }

@@ -7,12 +7,11 @@
 use tokio::sync::mpsc;
 
 use super::replay::Replayed;
-use super::returning::end;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, LeaveCode, Module, RecordingEvent};
 use crate::recording::{Input, TimedInput};
-use crate::session::ending::Cause;
+use crate::session::command::Command;
+use crate::session::ending::{Cause, Ending};
 use crate::session::input_log::InputLog;
-use crate::session::live::Command;
 use crate::session::running::finish;
 use crate::storage::journal::Record;
 use crate::store::SessionUpdate;
@@ -39,7 +38,7 @@ impl Unheard {
         mut input_log: InputLog,
         commands: mpsc::Receiver<Command>,
         cause: Cause,
-    ) {
+    ) -> Ending {
         let (last, known) = (replayed.last, replayed.end());
         let stopped = matches!(cause, Cause::Left(LeaveCode::Stopped));
         let patience = Ticks::from_duration(replayed.pipeline.context().plan.idle.after);
@@ -65,7 +64,7 @@ impl Unheard {
             self.emit(&mut replayed, began, until).await;
         }
         finish(&mut replayed.pipeline, input_log, until).await;
-        end(replayed, commands, cause).await;
+        end(replayed, commands, cause)
     }
 
     /// Event 1, not fatal: the recording ended as it was told to, without what was said meanwhile.
@@ -80,4 +79,10 @@ impl Unheard {
         let said = RecordingEvent::Error(said.because(ErrorReason::NotRejoined));
         replayed.pipeline.emit(SessionUpdate::default(), vec![said]).await;
     }
+}
+
+/// A recording whose timeline has ended.
+pub(super) fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) -> Ending {
+    let Replayed { pipeline, confirmations, presence, .. } = replayed;
+    Ending { pipeline, confirmations, commands, presence, cause }
 }
