@@ -32,6 +32,7 @@ mod live;
 mod manifest;
 mod objects;
 mod once;
+mod phase;
 mod pipeline;
 mod plan;
 mod presence;
@@ -53,6 +54,7 @@ mod tasks;
 mod timebase;
 mod update_credentials;
 mod upload;
+mod uploaded;
 pub(crate) mod whole;
 
 pub use dead_letters::MAX_REDELIVERED;

@@ -1,24 +1,36 @@
 //! The one task of a session: the state that it is in, and which one follows.
 //!
-//! A state owns all that it works with and gives what is left of it to the next one; no state calls another. What each does with commands
-//! is [`super::command::HandleCommand`].
+//! A state owns all that it works with and gives what is left of it to the next one; no state calls another. All are lived by the
+//! same loop ([`super::phase`]).
 
-use super::ending::{Ending, LastLog};
+use super::command::Commands;
+use super::ending::{Ending, LastLog, Lost};
 use super::live::Joining;
-use super::recovery::replay::Replayed;
+use super::phase::live;
 use super::recovery::returning::{Returned, Returning};
+use super::recovery::stopped::Stopped;
 use super::running::Running;
 
-/// The state of a session. One that only waits for its bucket since an earlier run begins with [`Actor::Ending`] or [`Actor::Uploading`].
-pub(super) enum Actor {
+/// A session.
+pub(super) struct Actor {
+    state: State,
+    commands: Commands,
+}
+
+/// The state of a session. One that an earlier run of the worker left begins with any of them.
+pub(super) enum State {
     /// The bot is on its way into the channel for the first time.
     Joining(Box<Joining>),
-    /// The worker died, and the journal is replayed; the bot is on its way back.
-    Restoring(Box<Returning>, Box<Replayed>),
+    /// The worker died: the journal is replayed, and the bot is on its way back.
+    Restoring(Box<Returning>),
+    /// The same of one that was told to end before: no bot is sent.
+    Stopped(Box<Stopped>),
     /// The bot is in the channel.
     Recording(Box<Running>),
     /// The timeline has ended, and not everything is in a bucket.
     Ending(Box<Ending>),
+    /// Nothing is known of what was received, and not all that was made is in its bucket.
+    Lost(Box<Lost>),
     /// The recording is over for its callers; the last lines of its log, or its way home from the backup, are left.
     Uploading(Box<LastLog>),
     /// Nothing is left, or the next run of the worker goes on.
@@ -26,37 +38,70 @@ pub(super) enum Actor {
 }
 
 impl Actor {
-    /// Lives the session from here to its end.
-    pub(super) async fn run(mut self) {
-        while !matches!(self, Self::Done) {
-            self = self.next().await;
-        }
+    pub(super) const fn new(state: State, commands: Commands) -> Self {
+        Self { state, commands }
     }
 
-    async fn next(self) -> Self {
-        match self {
-            Self::Joining(joining) => joining.run().await.map_or(Self::Done, Self::recording),
-            Self::Restoring(returning, replayed) => match returning.go_on(*replayed).await {
-                Returned::Recording(running) => Self::recording(*running),
-                Returned::Ending(ending) => Self::Ending(ending),
-                Returned::HandedOver => Self::Done,
-            },
-            Self::Recording(running) => running.run().await.map_or(Self::Done, Self::ending),
-            Self::Ending(ending) => ending.run().await.map_or(Self::Done, |log| Self::Uploading(Box::new(log))),
-            Self::Uploading(last_log) => {
-                last_log.write().await;
+    /// Lives the session to its end. An error says why this worker can't take it up.
+    pub(super) async fn run(self) -> Result<(), String> {
+        let Self { mut state, mut commands } = self;
+        while !matches!(state, State::Done) {
+            state = state.live(&mut commands).await?;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Lives this state to its end; the one that follows.
+    async fn live(self, commands: &mut Commands) -> Result<Self, String> {
+        Ok(match self {
+            Self::Joining(mut joining) => {
+                let joined = live(&mut *joining, commands).await;
+                joining.finish(joined).await.map_or(Self::Done, |running| Self::Recording(Box::new(running)))
+            }
+            Self::Restoring(mut returning) => {
+                let exit = live(&mut *returning, commands).await;
+                returning.finish(exit).await?.into()
+            }
+            Self::Stopped(mut stopped) => {
+                let exit = live(&mut *stopped, commands).await;
+                stopped.finish(exit).await?.into()
+            }
+            Self::Recording(mut running) => {
+                let exit = live(&mut *running, commands).await;
+                running.finish(exit).await.map_or(Self::Done, |ending| Self::Ending(Box::new(ending)))
+            }
+            Self::Ending(mut ending) => {
+                let ended = live(&mut *ending, commands).await;
+                ending.finish(ended).await.map_or(Self::Done, |log| Self::Uploading(Box::new(log)))
+            }
+            Self::Lost(mut lost) => {
+                let exit = live(&mut *lost, commands).await;
+                lost.finish(exit).await;
+                Self::Done
+            }
+            Self::Uploading(mut last_log) => {
+                let ending = last_log.worker_ends();
+                tokio::select! {
+                    written = live(&mut *last_log, commands) => last_log.finish(written).await,
+                    // The next run of the worker does the rest.
+                    () = ending => {}
+                }
                 Self::Done
             }
             Self::Done => Self::Done,
+        })
+    }
+}
+
+impl From<Returned> for State {
+    fn from(returned: Returned) -> Self {
+        match returned {
+            Returned::Recording(running) => Self::Recording(running),
+            Returned::Ending(ending) => Self::Ending(ending),
+            Returned::Lost(lost) => Self::Lost(lost),
+            Returned::HandedOver => Self::Done,
         }
-    }
-
-    fn recording(running: Running) -> Self {
-        Self::Recording(Box::new(running))
-    }
-
-    /// A recording whose timeline has ended.
-    pub(super) fn ending(ending: Ending) -> Self {
-        Self::Ending(Box::new(ending))
     }
 }

@@ -1,13 +1,13 @@
 //! What a session can be told from outside its task.
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::callback::event::LeaveCode;
 use crate::recording::Selection;
 use crate::storage::Bucket;
 
 /// Commands that may wait for a session.
-pub(super) const MAX_COMMANDS: usize = 16;
+const MAX_COMMANDS: usize = 16;
 
 /// What a session can be told while it runs.
 #[derive(Debug)]
@@ -30,49 +30,28 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct HandedOver;
 
-/// What a session does with its commands in the state that it is in. Where nothing is recorded any more, most of them change nothing.
-pub(super) trait HandleCommand {
-    /// What ends the state.
-    type Exit;
+/// What a session was told, in order.
+#[derive(Debug)]
+pub(super) struct Commands {
+    event_dedup: mpsc::Receiver<Command>,
+    /// Nobody can command any more, and the session knows it.
+    abandoned: bool,
+}
 
-    /// Uploads go on with this handle.
-    fn update_credentials(&mut self, bucket: Bucket);
-
-    /// The next run of the worker goes on.
-    fn hand_over(&mut self) -> Result<(), Self::Exit>;
-
-    /// Nobody can command any more: the worker drops all that it has.
-    fn abandoned(&mut self) -> Result<(), Self::Exit>;
-
-    /// The recording ends, if it has not.
-    fn stop(&mut self, _code: LeaveCode) -> Result<(), Self::Exit> {
-        Ok(())
+impl Commands {
+    /// Those of a new session, and who sends them.
+    pub(super) fn channel() -> (mpsc::Sender<Command>, Self) {
+        let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+        (commands, Self { event_dedup, abandoned: false })
     }
 
-    /// Others are recorded from here on, if anybody is.
-    fn select(&mut self, _selection: Selection) {}
-
-    /// The report is brought up to now, where it does not say all that is known.
-    fn look(&mut self) {}
-
-    /// The log learns of a call that did not fit, where a recording runs.
-    async fn reject_call(&mut self, _why: &'static str) {}
-
-    /// Does what was commanded.
-    async fn handle(&mut self, command: Option<Command>) -> Result<(), Self::Exit> {
-        match command {
-            Some(Command::Stop(code)) => return self.stop(code),
-            Some(Command::HandOver) => return self.hand_over(),
-            None => return self.abandoned(),
-            Some(Command::Rekey(bucket)) => self.update_credentials(bucket),
-            Some(Command::Select(selection)) => self.select(selection),
-            Some(Command::Misfit(why)) => self.reject_call(why).await,
-            Some(Command::Look(done)) => {
-                self.look();
-                // A caller that waits no longer has its answer.
-                let _gone = done.send(());
-            }
+    /// Waits for the next one; none, once, where nobody can command any more. Cancelling loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Command> {
+        if self.abandoned {
+            return std::future::pending().await;
         }
-        Ok(())
+        let command = self.event_dedup.recv().await;
+        self.abandoned = command.is_none();
+        command
     }
 }

@@ -14,40 +14,53 @@ mod event_log;
 mod last_log;
 mod nothing;
 
-use tokio::sync::mpsc;
-
 pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
-pub(super) use self::nothing::{called_off, lost, never_entered};
+pub(super) use self::nothing::{Lost, called_off, never_entered};
 
-use self::drain_wait::DrainWait;
+use self::drain_wait::{DrainWait, Due};
 use self::event_log::{EventLog, sha256_hex};
-use super::command::{Command, HandedOver};
 use super::lines;
-use super::pipeline::{Next, Pipeline};
+use super::phase::Phase;
+use super::pipeline::{self, Pipeline};
 use super::presence::Presence;
 use super::{EndedBy, File, Report, State};
 use crate::callback::event::{
     ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, ExitStatus, Module, PROGRESS_COMPLETE, RecordingEvent, UploadedFile,
 };
 use crate::codec::names::{events_name, manifest_name};
-use crate::storage::{SpoolError, UploadReport};
+use crate::storage::{Bucket, SpoolError};
 use crate::store::{Sealed, SessionState, SessionUpdate};
 use crate::units::Ticks;
 
 /// A recording whose core was told to finish.
 pub(super) struct Ending {
-    pub(super) pipeline: Pipeline,
-    pub(super) confirmations: mpsc::Receiver<UploadReport>,
-    pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) presence: Presence,
+    pipeline: Pipeline,
+    presence: Presence,
     /// Why it is over.
-    pub(super) cause: Cause,
+    cause: Cause,
+    drain_wait: DrainWait,
+    wait: Wait,
+}
+
+/// What an end waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Each segment and playlist is in a bucket.
+    Media,
+    /// The last whole files are made of what the bucket has.
+    Files,
+    /// The bucket has all of that: the manifest says what lies there in the end.
+    Uploads,
+    /// Manifest and log are in a bucket too.
+    Documents,
+    /// Something could not be kept. What the spool holds gets to the bucket all the same.
+    Rest,
 }
 
 /// Where a recording is when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whereabouts {
+pub(super) enum Whereabouts {
     /// In its own bucket.
     Home,
     /// In the second bucket, what is not at home.
@@ -56,64 +69,101 @@ enum Whereabouts {
     Broken,
 }
 
-/// Why an end was left unfinished.
+/// What came of an end.
 #[derive(Debug)]
-enum Unfinished {
+pub(super) enum Ended {
+    /// Nothing more is waited for.
+    At(Whereabouts),
     /// The next run of the worker finishes it.
     HandedOver,
-    /// The spool failed.
-    Broken(SpoolError),
 }
 
-impl From<SpoolError> for Unfinished {
-    fn from(error: SpoolError) -> Self {
-        Self::Broken(error)
+/// What happens while a recording ends.
+pub(super) enum Event {
+    /// Something was uploaded, or the like.
+    Pipeline(pipeline::Happened),
+    /// Nothing that was handed over is on its way.
+    Drained,
+    /// Something is due.
+    Due(Due),
+}
+
+impl Phase for Ending {
+    type Event = Event;
+    type Exit = Ended;
+
+    async fn enter(&mut self) -> Result<(), Ended> {
+        if let Err(error) = self.leave().await {
+            self.fail(&error).await;
+        }
+        self.go_on(false).await
     }
-}
 
-impl From<HandedOver> for Unfinished {
-    fn from(HandedOver: HandedOver) -> Self {
-        Self::HandedOver
+    async fn next(&mut self) -> Event {
+        let drains = matches!(self.wait, Wait::Uploads | Wait::Documents | Wait::Rest);
+        let drained = self.pipeline.queue();
+        tokio::select! {
+            biased;
+            happened = self.pipeline.next() => Event::Pipeline(happened),
+            () = drained.drained(), if drains => Event::Drained,
+            due = self.drain_wait.next() => Event::Due(due),
+        }
+    }
+
+    async fn happened(&mut self, event: Event) -> Result<(), Ended> {
+        let mut drained = false;
+        let done = match event {
+            Event::Pipeline(happened) => self.pipeline.handle(happened).await,
+            // An object counts as drained only after its report was sent.
+            Event::Drained => match self.pipeline.waiting_report() {
+                Some(report) => self.pipeline.uploaded(report).await,
+                None => {
+                    drained = true;
+                    Ok(())
+                }
+            },
+            Event::Due(due) => {
+                self.drain_wait.tend(due, &mut self.pipeline, &self.presence).await;
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => {}
+            Err(error) if self.wait == Wait::Rest => {
+                tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}")
+            }
+            Err(error) => self.fail(&error).await,
+        }
+        self.go_on(drained).await
+    }
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.pipeline.use_bucket(bucket);
+    }
+
+    fn hand_over(&mut self) -> Result<(), Ended> {
+        Err(Ended::HandedOver)
     }
 }
 
 impl Ending {
-    /// Ends the recording. What is left then; none where the next run of the worker ends it.
-    pub(super) async fn run(mut self) -> Option<LastLog> {
-        let mut drain_wait = DrainWait::new(self.pipeline.context().upload_patience);
-        let stored = match self.leave().await {
-            Ok(()) => self.upload(&mut drain_wait).await,
-            Err(error) => Err(error.into()),
-        };
-        let place = match stored {
-            Ok(place) => place,
-            Err(Unfinished::HandedOver) => {
-                self.pipeline.context().settle().await;
-                return None;
-            }
-            Err(Unfinished::Broken(error)) => {
-                self.fail(&error).await;
-                // What the spool holds gets to the bucket all the same.
-                while let Err(unfinished) = self.until_held(&mut drain_wait, false).await {
-                    match unfinished {
-                        Unfinished::HandedOver => {
-                            self.pipeline.context().settle().await;
-                            return None;
-                        }
-                        Unfinished::Broken(error) => {
-                            tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}")
-                        }
-                    }
-                }
-                Whereabouts::Broken
-            }
+    /// Begins the end of a recording whose core was told to finish.
+    pub(super) fn new(pipeline: Pipeline, presence: Presence, cause: Cause) -> Self {
+        let drain_wait = DrainWait::new(pipeline.context().upload_patience);
+        Self { pipeline, presence, cause, drain_wait, wait: Wait::Media }
+    }
+
+    /// What is left then; none where the next run of the worker ends it.
+    pub(super) async fn finish(mut self, ended: Ended) -> Option<LastLog> {
+        let Ended::At(place) = ended else {
+            self.pipeline.context().settle().await;
+            return None;
         };
         self.conclude(place).await;
         let context = self.pipeline.context();
         context.journal.retire(&context.plan.sid);
-        let Self { pipeline, confirmations, commands, .. } = self;
-        let (context, queue, watch, event_dedup) = pipeline.into_log_parts();
-        Some(LastLog { context, queue, confirmations, commands, watch, event_dedup })
+        let (context, uploads, watch, event_dedup) = self.pipeline.into_log_parts();
+        Some(LastLog::new(context, uploads, watch, event_dedup))
     }
 
     /// Says that the bot has left.
@@ -151,30 +201,39 @@ impl Ending {
         Some(RecordingEvent::Error(said.because(ErrorReason::LedgerInconsistent)))
     }
 
-    /// Waits until everything is in a bucket, manifest and event log included.
-    async fn upload(&mut self, drain_wait: &mut DrainWait) -> Result<Whereabouts, Unfinished> {
-        while !self.pipeline.is_complete() && !self.pipeline.is_backed_up() {
-            tokio::select! {
-                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
-                events = self.pipeline.backup_events() => self.pipeline.tend_backup(events).await,
-                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
+    /// Goes on with the next wait, as soon as the one before is over; `drained`: nothing that was handed over is on its way.
+    async fn go_on(&mut self, mut drained: bool) -> Result<(), Ended> {
+        loop {
+            let next = match self.wait {
+                Wait::Media if self.pipeline.is_complete() || self.pipeline.is_backed_up() => Ok(Some(Wait::Files)),
+                Wait::Files => self.end_files().await,
+                Wait::Uploads if drained => self.upload_documents().await.map(Some),
+                Wait::Documents if self.pipeline.is_backed_up() => return Err(Ended::At(Whereabouts::Away)),
+                Wait::Documents if drained => return Err(Ended::At(Whereabouts::Home)),
+                Wait::Rest if drained => return Err(Ended::At(Whereabouts::Broken)),
+                Wait::Media | Wait::Uploads | Wait::Documents | Wait::Rest => Ok(None),
+            };
+            match next {
+                Ok(Some(wait)) => (self.wait, drained) = (wait, false),
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.fail(&error).await;
+                    drained = false;
+                }
             }
         }
-        // Whole files are made of what the bucket has.
-        while self.pipeline.make_last_files().await {
-            tokio::select! {
-                next = self.pipeline.made_or_backup_events() => match next {
-                    Next::Made(made) => self.pipeline.take_made(made).await,
-                    Next::Backup(events) => self.pipeline.tend_backup(events).await,
-                },
-                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
-                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
-            }
+    }
+
+    /// Whole files are made of what the bucket has: none is left to be made, or one is being made.
+    async fn end_files(&mut self) -> Result<Option<Wait>, SpoolError> {
+        if self.pipeline.make_last_files().await {
+            return Ok(None);
         }
-        if self.pipeline.is_complete() {
-            // The manifest says what lies in the bucket in the end.
-            self.until_held(drain_wait, false).await?;
-        }
+        if self.pipeline.is_complete() { Ok(Some(Wait::Uploads)) } else { self.upload_documents().await.map(Some) }
+    }
+
+    /// Hands over manifest and event log, behind what they name.
+    async fn upload_documents(&mut self) -> Result<Wait, SpoolError> {
         self.pipeline.plan_copies().await?;
         let plan = self.pipeline.context().plan.clone();
         self.pipeline.context().event_writer.flush().await;
@@ -192,32 +251,12 @@ impl Ending {
         {
             self.pipeline.upload_document(&events_name(&plan.sid, &plan.cname), log.text).await?;
         }
-        self.until_held(drain_wait, true).await
-    }
-
-    /// Waits until the bucket confirmed everything that was handed over, or, where that `may_be_away`, until the second one did.
-    async fn until_held(&mut self, drain_wait: &mut DrainWait, may_be_away: bool) -> Result<Whereabouts, Unfinished> {
-        let queue = self.pipeline.queue();
-        loop {
-            if may_be_away && self.pipeline.is_backed_up() {
-                return Ok(Whereabouts::Away);
-            }
-            tokio::select! {
-                biased;
-                Some(events) = self.confirmations.recv() => self.pipeline.uploaded(events).await?,
-                // An object counts as drained only after its report was sent.
-                () = queue.drained() => match self.confirmations.try_recv() {
-                    Ok(events) => self.pipeline.uploaded(events).await?,
-                    Err(_) => return Ok(Whereabouts::Home),
-                },
-                events = self.pipeline.backup_events() => self.pipeline.tend_backup(events).await,
-                event = drain_wait.next(&mut self.commands) => drain_wait.heed(event, &mut self.pipeline, &self.presence).await?,
-            }
-        }
+        Ok(Wait::Documents)
     }
 
     /// Says that something could not be kept.
     async fn fail(&mut self, error: &SpoolError) {
+        self.wait = Wait::Rest;
         let text = error.to_string();
         if let Err(error) = self.pipeline.end_unread_primary().await {
             tracing::error!(sid = %self.pipeline.context().plan.sid, "{error}");

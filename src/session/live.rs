@@ -3,28 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::State;
-use super::command::{Command, HandleCommand};
 use super::context::SessionContext;
 use super::ending;
 use super::input_log::InputLog;
 use super::lines;
+use super::phase::Phase;
 use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::running::Running;
 use super::timebase::Timebase;
+use super::uploaded::Uploads;
 use crate::callback::event::{LeaveCode, RecordingEvent, StatusReason};
 use crate::channel::{Channel, ChannelHandle, JoinError, JoinRequest};
 use crate::recording::Selection;
+use crate::storage::Bucket;
 use crate::storage::journal::Record;
-use crate::storage::{Bucket, UploadQueue, UploadReport};
 use crate::store::{SessionState, SessionUpdate};
 
 /// How long the first join may take.
-pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The bot's request to be let in.
 pub(super) fn join_request(plan: &Plan) -> JoinRequest {
@@ -37,19 +40,36 @@ pub(super) fn join_request(plan: &Plan) -> JoinRequest {
     }
 }
 
-/// An accepted recording whose bot is not in the channel yet.
+/// An attempt to join.
+pub(super) type Attempt = BoxFuture<'static, Result<ChannelHandle, JoinError>>;
+
+/// Sends the bot to the door.
+pub(super) fn join(channel: &Arc<dyn Channel>, request: JoinRequest) -> Attempt {
+    let channel = Arc::clone(channel);
+    let attempt =
+        async move { timeout(JOIN_TIMEOUT, channel.join(request)).await.unwrap_or_else(|_| Err(no_answer())) };
+    attempt.boxed()
+}
+
+/// The channel did not answer.
+pub(super) fn no_answer() -> JoinError {
+    JoinError::Unreachable("no answer in time".into())
+}
+
+/// An accepted recording whose bot is not in the channel yet. Nothing is recorded, so its report is as true as it can be.
 pub(super) struct Joining {
-    pub(super) context: SessionContext,
-    pub(super) uploads: (UploadQueue, mpsc::Receiver<UploadReport>),
-    pub(super) input_log: InputLog,
-    pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) channel: Arc<dyn Channel>,
+    context: SessionContext,
+    uploads: Uploads,
+    input_log: InputLog,
+    attempt: Attempt,
     /// Learns whether the bot got into the channel, once the log says so.
-    pub(super) entered: oneshot::Sender<Result<(), JoinError>>,
+    entered: oneshot::Sender<Result<(), JoinError>>,
+    /// Who is recorded, where that was changed.
+    selection: Option<Selection>,
 }
 
 /// What came of a join.
-enum Joined {
+pub(super) enum Joined {
     In(ChannelHandle),
     /// A stop came first.
     CalledOff(LeaveCode),
@@ -58,17 +78,20 @@ enum Joined {
     Failed(JoinError),
 }
 
-/// What is wanted of a recording whose bot is on its way in. Nothing is recorded yet, so the report is as true as it can be.
-struct Wishes<'a> {
-    queue: &'a UploadQueue,
-    selection: Option<Selection>,
-}
-
-impl HandleCommand for Wishes<'_> {
+impl Phase for Joining {
+    type Event = Result<ChannelHandle, JoinError>;
     type Exit = Joined;
 
+    async fn next(&mut self) -> Self::Event {
+        (&mut self.attempt).await
+    }
+
+    async fn happened(&mut self, joined: Self::Event) -> Result<(), Joined> {
+        Err(joined.map_or_else(Joined::Failed, Joined::In))
+    }
+
     fn update_credentials(&mut self, bucket: Bucket) {
-        self.queue.use_bucket(bucket);
+        self.uploads.0.use_bucket(bucket);
     }
 
     fn hand_over(&mut self) -> Result<(), Joined> {
@@ -89,9 +112,21 @@ impl HandleCommand for Wishes<'_> {
 }
 
 impl Joining {
-    /// Waits for the bot to be in the channel; none where nothing is recorded.
-    pub(super) async fn run(mut self) -> Option<Running> {
-        match self.join().await {
+    /// Sends the bot off. `entered` learns whether it got into the channel, once the log says so.
+    pub(super) fn new(
+        context: SessionContext,
+        uploads: Uploads,
+        input_log: InputLog,
+        channel: &Arc<dyn Channel>,
+        entered: oneshot::Sender<Result<(), JoinError>>,
+    ) -> Self {
+        let attempt = join(channel, join_request(&context.plan));
+        Self { context, uploads, input_log, attempt, entered, selection: None }
+    }
+
+    /// What follows; none where nothing is recorded.
+    pub(super) async fn finish(self, joined: Joined) -> Option<Running> {
+        match joined {
             Joined::In(handle) => return Some(self.begin(handle).await),
             Joined::CalledOff(code) => ending::called_off(self.context, code).await,
             Joined::HandedOver => self.context.settle().await,
@@ -103,52 +138,30 @@ impl Joining {
         None
     }
 
-    /// The bot's way in.
-    async fn join(&mut self) -> Joined {
-        let join = timeout(JOIN_TIMEOUT, self.channel.join(join_request(&self.context.plan)));
-        tokio::pin!(join);
-        let mut wishes = Wishes { queue: &self.uploads.0, selection: None };
-        loop {
-            tokio::select! {
-                joined = &mut join => return match joined {
-                    Ok(Ok(handle)) => {
-                        if let Some(selection) = wishes.selection {
-                            handle.selection.send_replace(selection.clone());
-                            self.context.plan.selection = selection;
-                        }
-                        Joined::In(handle)
-                    }
-                    Ok(Err(error)) => Joined::Failed(error),
-                    Err(_) => Joined::Failed(JoinError::Unreachable("no answer in time".into())),
-                },
-                command = self.commands.recv() => if let Err(joined) = wishes.handle(command).await {
-                    return joined;
-                },
-            }
-        }
-    }
-
     /// The bot is in: this is tick 0. The journal says so before the store does, so that a recording that the store knows is
     /// never without its beginning.
-    async fn begin(mut self, handle: ChannelHandle) -> Running {
+    async fn begin(self, handle: ChannelHandle) -> Running {
+        let Self { mut context, uploads, mut input_log, entered, selection, .. } = self;
+        if let Some(selection) = selection {
+            handle.selection.send_replace(selection.clone());
+            context.plan.selection = selection;
+        }
         let timebase = Timebase::begin();
-        let start = (self.context.clock)();
-        let spec = self.context.plan.spec(start);
-        self.input_log.append(&Record::Started { spec: spec.clone() });
-        let context = self.context;
+        let start = (context.clock)();
+        let spec = context.plan.spec(start);
+        input_log.append(&Record::Started { spec: spec.clone() });
         if let Err(error) = context.journal.flush().await {
             tracing::error!(sid = %context.plan.sid, "a crash would lose this recording: {error}");
         }
-        let (queue, confirmations) = self.uploads;
-        let (event_writer, tasks, entered) = (context.event_writer.clone(), context.tasks.clone(), self.entered);
-        let mut pipeline = Pipeline::new(context, spec, queue);
+        let (event_writer, tasks) = (context.event_writer.clone(), context.tasks.clone());
+        let mut pipeline = Pipeline::new(context, spec, uploads);
         begun(&mut pipeline).await;
         tasks.spawn(async move {
             event_writer.flush().await;
             // The caller of start may have stopped waiting; query tells it.
             let _gone = entered.send(Ok(()));
         });
-        Running::new(pipeline, confirmations, handle, self.input_log, self.commands, timebase)
+        Running::new(pipeline, handle, input_log, timebase)
     }
 }
 

@@ -23,19 +23,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 pub(super) use self::checkpoint::{CheckpointRead, Position};
 use self::earlier_runs::EarlierRuns;
 use self::failover::Failover;
-use self::files::Files;
+use self::files::{Files, Finished};
 use self::held_back::HeldBack;
 pub(super) use self::name_taken::name_taken;
 use self::packed::Recent;
-pub(super) use self::replicator::Next;
 pub(super) use self::unread_primary::Answer;
 use self::unread_primary::UnreadPrimary;
-use super::backup::Backup;
+use super::backup::{Backup, ChannelUpdate};
 use super::context::SessionContext;
 use super::event_dedup::EventDedup;
 use super::fixed::FixedSegments;
@@ -45,12 +45,12 @@ use super::presence::Presence;
 use super::publication::{Change, Publication};
 use super::speech::Speech;
 use super::upload::{SpoolState, UploadWatch};
+use super::uploaded::{Failure, Uploaded, Uploads};
 use super::{Health, Report, State};
 use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent, Warning};
-use crate::error_class::Classify;
 use crate::recording::{Output, Pauses, PlaylistId, Recorder, Segment, Spec, TimedInput};
 use crate::storage::{
-    Bucket, BucketError, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
+    Bucket, Confirmed, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
 };
 use crate::store::SessionUpdate;
 use crate::units::{Ticks, WallMs};
@@ -60,6 +60,16 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 /// How far apart two events 33 are at least (docs/protocol/agora.md section 5.1).
 const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
+/// What happens to a recording in the making without anybody's doing.
+pub(super) enum Happened {
+    /// The uploader reports something.
+    Uploaded(UploadReport),
+    /// A whole file was made, or could not be made.
+    Made(Finished),
+    /// There is something to do about the second bucket, or to learn of the first.
+    Backup(ChannelUpdate),
+}
+
 /// A recording in the making.
 pub(super) struct Pipeline {
     context: SessionContext,
@@ -67,6 +77,7 @@ pub(super) struct Pipeline {
     recorder: Recorder,
     publication: Publication,
     queue: UploadQueue,
+    reports: mpsc::Receiver<UploadReport>,
     objects: Objects,
     /// Media files that are in the spool and not confirmed, by name.
     unconfirmed: BTreeMap<String, Stored>,
@@ -103,11 +114,11 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Begins; tick 0 is at the start of `spec`.
-    pub(super) fn new(context: SessionContext, spec: Spec, queue: UploadQueue) -> Self {
-        Self::with(context, spec.start, Recorder::new(spec), queue)
+    pub(super) fn new(context: SessionContext, spec: Spec, uploads: Uploads) -> Self {
+        Self::with(context, spec.start, Recorder::new(spec), uploads)
     }
 
-    fn with(context: SessionContext, start: WallMs, recorder: Recorder, queue: UploadQueue) -> Self {
+    fn with(context: SessionContext, start: WallMs, recorder: Recorder, (queue, reports): Uploads) -> Self {
         Self {
             publication: Publication::new(context.plan.clone(), start),
             files: Files::new(&context),
@@ -117,6 +128,7 @@ impl Pipeline {
             context,
             start,
             queue,
+            reports,
             objects: Objects::default(),
             unconfirmed: BTreeMap::new(),
             speech: Speech::default(),
@@ -225,42 +237,74 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes note of what the uploader says.
+    /// Waits for what happens without anybody's doing: to uploads, to whole files, to the second bucket. Cancelling loses nothing.
+    pub(super) async fn next(&mut self) -> Happened {
+        let due = self.backup_due();
+        tokio::select! {
+            Some(report) = self.reports.recv() => Happened::Uploaded(report),
+            made = self.files.made() => Happened::Made(made),
+            events = self.backup.next(due) => Happened::Backup(events),
+            answer = UnreadPrimary::next(&mut self.unread_primary) => Happened::Backup(ChannelUpdate::Held(answer)),
+        }
+    }
+
+    /// Waits for what the uploader reports, for ever where it has nothing more to say. Cancelling loses nothing.
+    pub(super) async fn next_report(&mut self) -> UploadReport {
+        match self.reports.recv().await {
+            Some(report) => report,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A report that waits to be taken.
+    pub(super) fn waiting_report(&mut self) -> Option<UploadReport> {
+        self.reports.try_recv().ok()
+    }
+
+    /// Does what follows from what happened.
+    pub(super) async fn handle(&mut self, happened: Happened) -> Result<(), SpoolError> {
+        match happened {
+            Happened::Uploaded(report) => return self.uploaded(report).await,
+            Happened::Made(made) => {
+                self.take_made(made).await;
+                self.make_full_files().await;
+            }
+            Happened::Backup(events) => self.tend_backup(events).await,
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the uploader reports.
     pub(super) async fn uploaded(&mut self, report: UploadReport) -> Result<(), SpoolError> {
-        match report {
-            UploadReport::Confirmed { name, kind, confirmed } => {
-                self.context.metrics.uploaded(confirmed.size);
-                if kind == ObjectKind::Segment {
-                    self.context.metrics.segment_confirmed();
-                }
-                self.context.manifest_confirmed(&name, &confirmed.sha256);
-                let place = self.publication.place_of(&name);
-                self.write_stored(&name, kind, &confirmed).await;
-                let change = match (kind, self.publication.playlist_named(&name)) {
-                    (ObjectKind::Playlist, Some(playlist)) => {
-                        self.publication.playlist_stored(&playlist, &confirmed.sha256)
-                    }
-                    _ => self.media_stored(&name, &confirmed.sha256),
-                };
-                self.objects.add(name, kind, confirmed);
-                self.react(change).await?;
-                self.restored_to_primary(place);
-                self.end_backup(false).await;
+        let progress = self.progress();
+        match self.watch.take(report, &self.context, &progress) {
+            Uploaded::Confirmed { name, kind, confirmed } => self.confirmed(name, kind, confirmed).await?,
+            Uploaded::Failed(failure) => self.failed(failure).await,
+            Uploaded::Recovered(said) => {
                 self.refresh();
-                self.record_progress().await;
-                if kind == ObjectKind::Segment {
-                    self.make_full_files().await;
-                }
+                self.append_events(said.into_iter().collect()).await;
             }
-            UploadReport::Retrying { name, error, attempt } => self.trouble(&name, &error, attempt).await,
-            UploadReport::Recovered => {
-                tracing::info!(sid = %self.context.plan.sid, "the bucket takes uploads again");
-                let report = self.watch.recovered(&self.queue.progress(), Instant::now());
-                self.refresh();
-                self.append_events(report.into_iter().collect()).await;
-            }
-            UploadReport::Taken { object, held } => self.name_is_taken(object, held).await?,
-            UploadReport::Settled { .. } | UploadReport::Gone { .. } => {}
+            Uploaded::Taken { object, held } => self.name_is_taken(object, held).await?,
+            Uploaded::Unchanged => {}
+        }
+        Ok(())
+    }
+
+    async fn confirmed(&mut self, name: String, kind: ObjectKind, confirmed: Confirmed) -> Result<(), SpoolError> {
+        let place = self.publication.place_of(&name);
+        self.write_stored(&name, kind, &confirmed).await;
+        let change = match (kind, self.publication.playlist_named(&name)) {
+            (ObjectKind::Playlist, Some(playlist)) => self.publication.playlist_stored(&playlist, &confirmed.sha256),
+            _ => self.media_stored(&name, &confirmed.sha256),
+        };
+        self.objects.add(name, kind, confirmed);
+        self.react(change).await?;
+        self.restored_to_primary(place);
+        self.end_backup(false).await;
+        self.refresh();
+        self.record_progress().await;
+        if kind == ObjectKind::Segment {
+            self.make_full_files().await;
         }
         Ok(())
     }
@@ -310,9 +354,9 @@ impl Pipeline {
     }
 
     /// What the last words of a recording need of it.
-    pub(super) fn into_log_parts(self) -> (SessionContext, UploadQueue, UploadWatch, EventDedup) {
-        let Self { context, queue, watch, event_dedup, .. } = self;
-        (context, queue, watch, event_dedup)
+    pub(super) fn into_log_parts(self) -> (SessionContext, Uploads, UploadWatch, EventDedup) {
+        let Self { context, queue, reports, watch, event_dedup, .. } = self;
+        (context, (queue, reports), watch, event_dedup)
     }
 
     async fn begin(&mut self, playlist: &PlaylistId, bytes: Bytes) -> Result<(), SpoolError> {
@@ -434,21 +478,18 @@ impl Pipeline {
         self.append_events(events.into_iter().collect()).await;
     }
 
-    /// An upload failed. Nothing is given up; what is to be said of it is the watch's to know.
+    /// An attempt to reach the bucket failed. Nothing is given up.
     async fn trouble(&mut self, name: &str, error: &UploadError, attempt: u32) {
-        let error_class = error.error_class();
-        self.context.metrics.upload_failed(error_class.code);
-        let sid = &self.context.plan.sid;
-        if self.watch.changes(error_class.code) {
-            tracing::warn!(%sid, name, code = error_class.code, "the bucket takes no uploads, they are tried again: {error}");
-        } else {
-            tracing::debug!(%sid, name, code = error_class.code, attempt, "an upload is tried again: {error}");
-        }
-        let now = (Instant::now(), (self.context.clock)());
-        let events = self.watch.failed(error, attempt, &self.progress(), now);
-        let expired = events.is_some() && matches!(error, UploadError::Bucket(BucketError::Expired { .. }));
+        let progress = self.progress();
+        let failure = self.watch.take_failure(name, error, attempt, &self.context, &progress);
+        self.failed(failure).await;
+    }
+
+    /// An attempt failed: query says so, and the log, where it is time.
+    async fn failed(&mut self, Failure { said, expired }: Failure) {
         self.refresh();
-        self.append_events(events.into_iter().chain(expired.then_some(RecordingEvent::StsExpired)).collect()).await;
+        let expired = (said.is_some() && expired).then_some(RecordingEvent::StsExpired);
+        self.append_events(said.into_iter().chain(expired).collect()).await;
     }
 
     /// Event 33, at most once a minute and never complete: that word is the ending's. The row learns how far the recording is,

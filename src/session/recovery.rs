@@ -12,30 +12,30 @@ mod found;
 mod going_on;
 mod records;
 mod rejoin;
-pub(super) mod replay;
+mod replay;
 pub(super) mod returning;
+pub(super) mod stopped;
 mod unheard;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::ended::EndedSession;
 use self::found::FoundSession;
 use self::records::{Records, RejoinedParts};
-use self::replay::{Meanwhile, Replay, Source, replay};
-use self::returning::end_with_the_crash;
+use self::replay::{Meanwhile, Source, replay};
+use self::stopped::Stopped;
 use super::Error;
-use super::actor::Actor;
-use super::command::{HandedOver, HandleCommand};
-use super::ending::{self, Cause};
+use super::actor::{Actor, State};
+use super::ending;
 use super::inner::Inner;
 use super::input_log::InputLog;
 use super::registry::Listed;
 use crate::callback::event::LeaveCode;
-use crate::storage::Bucket;
 use crate::store::{SessionRow, SessionState};
 use crate::units::Sid;
 
@@ -108,15 +108,16 @@ async fn one(inner: Arc<Inner>, found: FoundSession, _listed: Listed, records: R
         SessionState::Stopping => finish(&inner, found, records).await,
         _ => going_on::go_on(&inner, found, records).await,
     };
-    match taken_up {
+    let lived = match taken_up {
         Ok(actor) => actor.run().await,
-        Err(problem) => {
-            tracing::error!(%sid, "a recording can't be taken up, the next run of the worker tries again: {problem}");
-            report.send_modify(|report| _ = report.failure.get_or_insert(problem));
-            tokio::select! {
-                () = report.closed() => {}
-                () = inner.tasks.ending() => {}
-            }
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = lived {
+        tracing::error!(%sid, "a recording can't be taken up, the next run of the worker tries again: {problem}");
+        report.send_modify(|report| _ = report.failure.get_or_insert(problem));
+        tokio::select! {
+            () = report.closed() => {}
+            () = inner.tasks.ending() => {}
         }
     }
 }
@@ -124,61 +125,29 @@ async fn one(inner: Arc<Inner>, found: FoundSession, _listed: Listed, records: R
 /// Uploads what was ended before.
 async fn finish(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<Actor, String> {
     if found.report.borrow().started.is_none() && records.start().await.is_none() {
-        let (context, _) = Source::of(inner, found).0.open()?;
-        ending::called_off(context, LeaveCode::Stopped).await;
-        return Ok(Actor::Done);
+        let (source, commands) = Source::of(inner, found);
+        ending::called_off(source.open()?.0, LeaveCode::Stopped).await;
+        return Ok(Actor::new(State::Done, commands));
     }
     if let Some(start) = found.report.borrow().started {
         inner.backing.journal.know(&found.plan.spec(start));
     }
     let input_log = InputLog::new(&found.plan, inner.backing.journal.clone(), None);
-    let (source, mut commands) = Source::of(inner, found);
+    let (source, commands) = Source::of(inner, found);
     let (meanwhile, seen) = watch::channel(Meanwhile::of_the_stopped());
-    let replaying = replay(source, records, seen);
-    tokio::pin!(replaying);
-    let replayed = loop {
-        tokio::select! {
-            replayed = &mut replaying => break replayed?,
-            Some(command) = commands.recv() => if Stopped(&meanwhile).handle(Some(command)).await.is_err() {
-                return Ok(Actor::Done);
-            },
-        }
-    };
-    match replayed {
-        Replay::Done(replayed) => {
-            Ok(Actor::ending(end_with_the_crash(*replayed, input_log, commands, Cause::Before).await))
-        }
-        Replay::LostJournal(lost) => {
-            lost.end(commands).await;
-            Ok(Actor::Done)
-        }
-    }
-}
-
-/// A recording that was ended before, while it is made again.
-struct Stopped<'a>(&'a watch::Sender<Meanwhile>);
-
-impl HandleCommand for Stopped<'_> {
-    type Exit = HandedOver;
-
-    fn update_credentials(&mut self, bucket: Bucket) {
-        self.0.send_modify(|now| now.update_credentials(bucket));
-    }
-
-    fn hand_over(&mut self) -> Result<(), HandedOver> {
-        Err(HandedOver)
-    }
-
-    fn abandoned(&mut self) -> Result<(), HandedOver> {
-        Ok(())
-    }
+    let stopped = Stopped::new(replay(source, records, seen).boxed(), meanwhile, input_log);
+    Ok(Actor::new(State::Stopped(Box::new(stopped)), commands))
 }
 
 /// Does what is left of a recording that is over: its way home, if it is away, and the last lines of its log.
 async fn finish_over(inner: Arc<Inner>, sid: Sid, ended: Result<EndedSession, String>) {
     let problem = match ended {
         Ok(ended) => match ended.open(&inner).await {
-            Ok((last_log, _listed)) => return Actor::Uploading(Box::new(last_log)).run().await,
+            Ok((last_log, commands, _listed)) => {
+                // Only a replay fails.
+                let _written = Actor::new(State::Uploading(Box::new(last_log)), commands).run().await;
+                return;
+            }
             Err(problem) => problem,
         },
         Err(problem) => problem,

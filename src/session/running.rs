@@ -6,14 +6,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::command::{Command, HandleCommand};
 use super::context::SessionContext;
 use super::ending::{Cause, Ending};
 use super::input_log::InputLog;
-use super::pipeline::{Pipeline, Position};
+use super::phase::Phase;
+use super::pipeline::{self, Pipeline, Position};
 use super::presence::Presence;
 use super::stall::{Stall, Watched};
 use super::timebase::Timebase;
@@ -22,7 +21,7 @@ use crate::callback::event::LeaveCode;
 use crate::channel::{ChannelHandle, ChannelUpdate, EndReason};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::storage::journal::Record;
-use crate::storage::{Bucket, SpoolError, UploadReport};
+use crate::storage::{Bucket, SpoolError};
 use crate::units::{Ticks, Uid, WallMs};
 
 /// News taken in one go.
@@ -40,13 +39,13 @@ const REJECTED_CALL_EVERY: Duration = Duration::from_secs(60);
 /// A recording whose bot is in the channel.
 pub(super) struct Running {
     pipeline: Pipeline,
-    confirmations: mpsc::Receiver<UploadReport>,
     handle: ChannelHandle,
+    /// News that was taken from the channel.
+    batch: Vec<(Instant, ChannelUpdate)>,
     watched: Watched,
     /// Stalls of this worker that the core does not know of yet, the oldest first.
     stalls: VecDeque<Stall>,
     input_log: InputLog,
-    commands: mpsc::Receiver<Command>,
     presence: Presence,
     timebase: Timebase,
     /// Arrival of the last input: arrivals never decrease.
@@ -65,12 +64,28 @@ pub(super) struct Running {
     rejected_call: Option<Instant>,
 }
 
-/// Why the loop ended.
+/// Why the bot has left.
 pub(super) enum Exit {
     /// The recording is over.
     Over(Cause),
     /// The next run of the worker goes on with it.
     HandedOver,
+}
+
+/// What happens while a bot is in its channel.
+pub(super) enum Event {
+    /// So much news came from the channel; none when it is gone.
+    ChannelUpdate(usize),
+    /// Something was uploaded, or the like.
+    Pipeline(pipeline::Happened),
+    /// Core, idle rule or token want to be looked at, or this worker stood still.
+    Time,
+}
+
+impl From<SpoolError> for Exit {
+    fn from(error: SpoolError) -> Self {
+        Cause::from(error).into()
+    }
 }
 
 impl From<Cause> for Exit {
@@ -81,26 +96,18 @@ impl From<Cause> for Exit {
 
 impl Running {
     /// Begins at the tick 0 of `timebase`.
-    pub(super) fn new(
-        pipeline: Pipeline,
-        confirmations: mpsc::Receiver<UploadReport>,
-        handle: ChannelHandle,
-        input_log: InputLog,
-        commands: mpsc::Receiver<Command>,
-        timebase: Timebase,
-    ) -> Self {
+    pub(super) fn new(pipeline: Pipeline, handle: ChannelHandle, input_log: InputLog, timebase: Timebase) -> Self {
         let (presence, last, idle_since) = (Presence::default(), Ticks::ZERO, Some(Instant::now()));
         let SessionContext { plan, clock, stalls, .. } = pipeline.context();
         let watched = stalls.watch(Arc::clone(&handle.media));
         let left = plan.token_until.map(|until| Duration::from_millis(until.0.saturating_sub(clock().0)));
         Self {
             pipeline,
-            confirmations,
             handle,
+            batch: Vec::with_capacity(BATCH),
             watched,
             stalls: VecDeque::new(),
             input_log,
-            commands,
             presence,
             timebase,
             last,
@@ -126,9 +133,8 @@ impl Running {
         Self { waits, deleted, ..self }
     }
 
-    /// Records until something ends it; none where the next run of the worker goes on.
-    pub(super) async fn run(mut self) -> Option<Ending> {
-        let exit = self.record().await;
+    /// Leaves the channel. What is left to be done then; none where the next run of the worker goes on.
+    pub(super) async fn finish(mut self, exit: Exit) -> Option<Ending> {
         self.handle.updates.close();
         self.stalls.extend(self.watched.stalls());
         while let Ok((arrival, update)) = self.handle.updates.try_recv() {
@@ -145,12 +151,12 @@ impl Running {
         }
         self.stalls_before(None);
         let at = self.timebase.now();
-        let Self { mut pipeline, confirmations, handle, mut input_log, commands, mut presence, last, .. } = self;
+        let Self { mut pipeline, handle, mut input_log, mut presence, last, .. } = self;
         drop(handle);
         match exit {
             Exit::Over(cause) => {
                 finish(&mut pipeline, input_log, at.max(last)).await;
-                Some(Ending { pipeline, confirmations, commands, presence, cause })
+                Some(Ending::new(pipeline, presence, cause))
             }
             Exit::HandedOver => {
                 // The next run is back sooner when it need not replay.
@@ -166,54 +172,6 @@ impl Running {
                 pipeline.context().settle().await;
                 tracing::info!(sid = %pipeline.context().plan.sid, "the next run of the worker goes on with this recording");
                 None
-            }
-        }
-    }
-
-    async fn record(&mut self) -> Exit {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            self.record_idle();
-            let wake = self.wake();
-            let happened = tokio::select! {
-                count = self.handle.updates.recv_many(&mut batch, BATCH) => match count {
-                    0 => Err(Cause::Channel(EndReason::Unreachable).into()),
-                    _ => self.take(&mut batch).map_err(Exit::from),
-                },
-                Some(update) = self.confirmations.recv() => {
-                    self.pipeline.uploaded(update).await.map_err(|error| Cause::from(error).into())
-                }
-                update = self.pipeline.backup_events() => {
-                    self.pipeline.tend_backup(update).await;
-                    Ok(())
-                }
-                command = self.commands.recv() => self.handle(command).await,
-                () = self.watched.changed() => {
-                    self.pass_time();
-                    Ok(())
-                }
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    self.pass_time();
-                    Ok(())
-                }
-            };
-            let shipped = match happened {
-                Ok(()) => self.pipeline.ship().await.map_err(|error| Cause::from(error).into()),
-                Err(exit) => return exit,
-            };
-            if let Err(exit) = shipped {
-                return exit;
-            }
-            if let Err(error) = self.checkpoint_if_due().await {
-                return Cause::from(error).into();
-            }
-            self.stalls.extend(self.watched.stalls());
-            let heard = self.stalls.is_empty();
-            if heard && self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
-                return if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) }.into();
-            }
-            if self.token_end.is_some_and(|end| Instant::now() >= end) {
-                return Cause::TokenExpired.into();
             }
         }
     }
@@ -236,6 +194,14 @@ impl Running {
             self.input_log.append(&self.pipeline.write_checkpoint(position));
         }
         Ok(())
+    }
+
+    fn take_news(&mut self) -> Result<(), Cause> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let taken = self.take(&mut batch);
+        batch.clear();
+        self.batch = batch;
+        taken
     }
 
     fn take(&mut self, batch: &mut Vec<(Instant, ChannelUpdate)>) -> Result<(), Cause> {
@@ -357,8 +323,44 @@ impl Running {
     }
 }
 
-impl HandleCommand for Running {
+impl Phase for Running {
+    type Event = Event;
     type Exit = Exit;
+
+    async fn next(&mut self) -> Event {
+        self.record_idle();
+        let wake = self.wake();
+        tokio::select! {
+            count = self.handle.updates.recv_many(&mut self.batch, BATCH) => Event::ChannelUpdate(count),
+            happened = self.pipeline.next() => Event::Pipeline(happened),
+            () = self.watched.changed() => Event::Time,
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
+        }
+    }
+
+    async fn happened(&mut self, event: Event) -> Result<(), Exit> {
+        match event {
+            Event::ChannelUpdate(0) => return Err(Cause::Channel(EndReason::Unreachable).into()),
+            Event::ChannelUpdate(_) => self.take_news()?,
+            Event::Pipeline(happened) => self.pipeline.handle(happened).await?,
+            Event::Time => self.pass_time(),
+        }
+        Ok(())
+    }
+
+    async fn advance(&mut self) -> Result<(), Exit> {
+        self.pipeline.ship().await?;
+        self.checkpoint_if_due().await?;
+        self.stalls.extend(self.watched.stalls());
+        let heard = self.stalls.is_empty();
+        if heard && self.idle_deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(if self.deleted { Cause::Deleted } else { Cause::Left(LeaveCode::Idle) }.into());
+        }
+        if self.token_end.is_some_and(|end| Instant::now() >= end) {
+            return Err(Cause::TokenExpired.into());
+        }
+        Ok(())
+    }
 
     fn update_credentials(&mut self, bucket: Bucket) {
         self.pipeline.use_bucket(bucket);

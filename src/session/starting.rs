@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::actor::Actor;
-use super::command::{Command, MAX_COMMANDS};
+use super::actor::{Actor, State as Begin};
+use super::command::Commands;
 use super::endpoint;
 use super::inner::Inner;
 use super::input_log::InputLog;
@@ -122,7 +122,7 @@ async fn bind(
     };
     let _resource = inner.registry.turn(format!("resource {}", plan.resource)).await;
     let (report, seen) = watch::channel(plan.report());
-    let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+    let (commands, event_dedup) = Commands::channel();
     let entry = Arc::new(Entry::new(plan.app.clone(), seen, commands));
     // Others may have begun while the destination was proven.
     let row = inner.backing.store.resource_get(&plan.resource).await?;
@@ -220,7 +220,7 @@ async fn live(
     app: &AppSettings,
     plan: Plan,
     bucket: Bucket,
-    (report, event_dedup, listed): (watch::Sender<Report>, mpsc::Receiver<Command>, Listed),
+    (report, event_dedup, listed): (watch::Sender<Report>, Commands, Listed),
 ) -> Result<oneshot::Receiver<Result<(), JoinError>>, Error> {
     let context = match inner.context(plan.clone(), report) {
         Ok(context) => context,
@@ -237,19 +237,15 @@ async fn live(
         }
     };
     let (enter, entered) = oneshot::channel();
-    let joining = Joining {
-        input_log: InputLog::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref()),
-        uploads: inner.backing.uploader.spawn(bucket, context.spool.clone()),
-        context,
-        commands: event_dedup,
-        channel: Arc::clone(&app.channel),
-        entered: enter,
-    };
+    let input_log = InputLog::new(&plan, inner.backing.journal.clone(), inner.settings.capture.as_deref());
+    let uploads = inner.backing.uploader.spawn(bucket, context.spool.clone());
+    let joining = Joining::new(context, uploads, input_log, &app.channel, enter);
     // A bot lives no longer than the channel that it joined, and a recording is on the list until its task ends.
     let held = (listed, Arc::clone(&app.channel));
     inner.tasks.spawn(async move {
         let _held = held;
-        Actor::Joining(Box::new(joining)).run().await;
+        // Only a replay fails.
+        let _joined = Actor::new(Begin::Joining(Box::new(joining)), event_dedup).run().await;
     });
     Ok(entered)
 }

@@ -1,15 +1,12 @@
-//! What may happen while a recording that is over waits for its bucket: fresh credentials come, the worker stops, a day goes by.
+//! What is due while a recording that is over waits for its bucket: after a day a word of that, now and then a checkpoint.
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, Module, RecordingEvent};
-use crate::session::command::{Command, HandedOver, HandleCommand};
 use crate::session::pipeline::{Pipeline, Position};
 use crate::session::presence::Presence;
-use crate::storage::{Bucket, UploadQueue};
 use crate::store::SessionUpdate;
 use crate::units::Ticks;
 
@@ -18,21 +15,18 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 /// What is known of a recording whose bucket takes so long.
 const LATE: &str = "the bucket has not taken everything in time; it is tried again until it does";
 
-/// How long a wait goes without a word, and whom it listens to.
+/// How long a wait goes without a word.
 #[derive(Debug)]
 pub(super) struct DrainWait {
     /// When it is said that the bucket takes too long.
     end: Option<Instant>,
     /// When the recording is put down in the journal, so that its older files can go.
     checkpoint_at: Instant,
-    deaf: bool,
 }
 
-/// What happened while the bucket did nothing.
+/// What is due.
 #[derive(Debug)]
-pub(super) enum Event {
-    /// A command, or none will come any more.
-    EventDedup(Option<Command>),
+pub(in crate::session) enum Due {
     /// It takes too long.
     Late,
     /// It takes so long that the recording should be put down.
@@ -42,33 +36,23 @@ pub(super) enum Event {
 impl DrainWait {
     pub(super) fn new(drain_wait: Duration) -> Self {
         let now = Instant::now();
-        Self { end: Some(now + drain_wait), checkpoint_at: now + KEEP_EVERY, deaf: false }
+        Self { end: Some(now + drain_wait), checkpoint_at: now + KEEP_EVERY }
     }
 
-    /// Waits for what is not about the bucket. Cancelling loses nothing.
-    pub(super) async fn next(&self, commands: &mut mpsc::Receiver<Command>) -> Event {
+    /// Waits until something is due. Cancelling loses nothing.
+    pub(super) async fn next(&self) -> Due {
         tokio::select! {
-            command = commands.recv(), if !self.deaf => Event::EventDedup(command),
-            () = sleep_until(self.end.unwrap_or(self.checkpoint_at)), if self.end.is_some() => Event::Late,
-            () = sleep_until(self.checkpoint_at) => Event::Keep,
+            () = sleep_until(self.end.unwrap_or(self.checkpoint_at)), if self.end.is_some() => Due::Late,
+            () = sleep_until(self.checkpoint_at) => Due::Keep,
         }
     }
 
-    /// Does what it asks for.
-    pub(super) async fn heed(
-        &mut self,
-        event: Event,
-        pipeline: &mut Pipeline,
-        presence: &Presence,
-    ) -> Result<(), HandedOver> {
-        match event {
-            Event::EventDedup(command) => {
-                return Waiting { deaf: &mut self.deaf, queue: pipeline.queue() }.handle(command).await;
-            }
-            Event::Late => self.late(pipeline).await,
-            Event::Keep => self.write_checkpoint(pipeline, presence),
+    /// Does it.
+    pub(super) async fn tend(&mut self, due: Due, pipeline: &mut Pipeline, presence: &Presence) {
+        match due {
+            Due::Late => self.late(pipeline).await,
+            Due::Keep => self.write_checkpoint(pipeline, presence),
         }
-        Ok(())
     }
 
     /// Says that the bucket takes too long; nothing is given up.
@@ -94,28 +78,5 @@ impl DrainWait {
         if let Err(error) = context.journal.append(&pipeline.write_checkpoint(position)) {
             tracing::warn!(sid = %context.plan.sid, "the journal keeps more than it needs: {error}");
         }
-    }
-}
-
-/// A recording that is over, waits for its bucket, and is told something.
-struct Waiting<'a> {
-    deaf: &'a mut bool,
-    queue: UploadQueue,
-}
-
-impl HandleCommand for Waiting<'_> {
-    type Exit = HandedOver;
-
-    fn update_credentials(&mut self, bucket: Bucket) {
-        self.queue.use_bucket(bucket);
-    }
-
-    fn hand_over(&mut self) -> Result<(), HandedOver> {
-        Err(HandedOver)
-    }
-
-    fn abandoned(&mut self) -> Result<(), HandedOver> {
-        *self.deaf = true;
-        Ok(())
     }
 }

@@ -6,72 +6,153 @@
 //! object, which covers manifest and log: it is the last object of a recording, so a reader that finds it finds all that it covers. Then
 //! the bucket's keys are forgotten: a row that is over and still has them says to the next run of the worker that this is to be done.
 
-use std::convert::Infallible;
-
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-
 use super::event_log::EventLog;
 use super::files_of;
 use crate::callback::event::{PROGRESS_COMPLETE, RecordingEvent};
 use crate::codec::names::{digest_name, events_name, manifest_name};
-use crate::error_class::Classify;
 use crate::session::backup;
-use crate::session::command::{Command, HandleCommand};
 use crate::session::context::SessionContext;
 use crate::session::event_dedup::EventDedup;
+use crate::session::phase::Phase;
 use crate::session::pipeline::name_taken;
 use crate::session::upload::UploadWatch;
-use crate::storage::{Bucket, ObjectKind, SpoolError, UploadQueue, UploadReport};
+use crate::session::uploaded::{Failure, Uploaded, Uploads};
+use crate::storage::{Bucket, ObjectKind, SpoolError, UploadReport};
 use crate::store::{Sealed, SessionUpdate, StoreError};
 
 /// What the last words need of a recording that is over.
 pub(in crate::session) struct LastLog {
-    pub(in crate::session) context: SessionContext,
+    context: SessionContext,
     /// The way to the bucket; what the spool holds is on it.
-    pub(in crate::session) queue: UploadQueue,
-    pub(in crate::session) confirmations: mpsc::Receiver<UploadReport>,
-    pub(in crate::session) commands: mpsc::Receiver<Command>,
-    pub(in crate::session) watch: UploadWatch,
-    pub(in crate::session) event_dedup: EventDedup,
+    uploads: Uploads,
+    watch: UploadWatch,
+    event_dedup: EventDedup,
+    wait: Wait,
+    /// SHA-256 of the log, where the one in the bucket is ours.
+    log_sha256: Option<String>,
 }
 
-impl LastLog {
-    /// Waits until the bucket holds everything, the whole log too; the next run of the worker does it if this one ends before.
-    pub(in crate::session) async fn write(self) {
-        let tasks = self.context.tasks.clone();
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The bucket has what the spool held.
+    Home,
+    /// It has the whole log.
+    Log,
+    /// It has the digest.
+    Digest,
+}
+
+/// What happens meanwhile.
+pub(in crate::session) enum Event {
+    Uploaded(UploadReport),
+    /// Nothing that was handed over is on its way.
+    Drained,
+}
+
+/// Why the last objects are not written.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::session) enum Unwritten {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// How it ends: everything is there, or can't be.
+pub(in crate::session) type Written = Result<(), Unwritten>;
+
+impl Phase for LastLog {
+    type Event = Event;
+    type Exit = Written;
+
+    async fn enter(&mut self) -> Result<(), Written> {
+        if self.context.report.borrow().is_away() {
+            return Ok(());
+        }
+        self.put_log().await
+    }
+
+    async fn next(&mut self) -> Event {
+        let (queue, reports) = &mut self.uploads;
         tokio::select! {
-            () = self.write_all() => {}
-            () = tasks.ending() => {}
+            biased;
+            Some(report) = reports.recv() => Event::Uploaded(report),
+            () = queue.drained() => Event::Drained,
         }
     }
 
-    async fn write_all(mut self) {
-        if self.context.report.borrow().is_away() {
-            self.restored_to_primary().await;
+    async fn happened(&mut self, event: Event) -> Result<(), Written> {
+        let report = match event {
+            Event::Uploaded(report) => Some(report),
+            // An object counts as drained only after its report was sent.
+            Event::Drained => self.uploads.1.try_recv().ok(),
+        };
+        match (report, self.wait) {
+            (Some(report), _) => {
+                self.uploaded(report).await;
+                Ok(())
+            }
+            (None, Wait::Home) => {
+                self.restored_to_primary().await;
+                self.put_log().await
+            }
+            (None, Wait::Log) => self.put_digest().await,
+            (None, Wait::Digest) => Err(Ok(())),
         }
+    }
+
+    fn update_credentials(&mut self, bucket: Bucket) {
+        self.uploads.0.use_bucket(bucket);
+    }
+
+    /// This run of the worker takes it as far as it gets.
+    fn hand_over(&mut self) -> Result<(), Written> {
+        Ok(())
+    }
+}
+
+impl LastLog {
+    /// What is left to be done of a recording that is over.
+    pub(in crate::session) const fn new(
+        context: SessionContext,
+        uploads: Uploads,
+        watch: UploadWatch,
+        event_dedup: EventDedup,
+    ) -> Self {
+        Self { context, uploads, watch, event_dedup, wait: Wait::Home, log_sha256: None }
+    }
+
+    /// Waits until the worker ends: what is left may be left as it is at any moment.
+    pub(in crate::session) fn worker_ends(&self) -> impl Future<Output = ()> + use<> {
+        let tasks = self.context.tasks.clone();
+        async move { tasks.ending().await }
+    }
+
+    /// Forgets what is needed no more; the next run of the worker does what this one could not.
+    pub(in crate::session) async fn finish(self, written: Written) {
         let sid = self.context.plan.sid.clone();
-        if let Err(error) = self.upload().await {
+        let closed = match written {
+            Ok(()) => self.close().await,
+            Err(unwritten) => Err(unwritten),
+        };
+        if let Err(error) = closed {
             tracing::warn!(%sid, "the event log in the bucket lacks its last lines, or its digest: {error}");
         }
     }
 
-    /// Waits until the bucket holds what the spool held, and says so.
-    async fn restored_to_primary(&mut self) {
-        let mut wishes = Wishes { queue: self.queue.clone(), deaf: false };
-        loop {
-            tokio::select! {
-                biased;
-                Some(events) = self.confirmations.recv() => self.uploaded(events).await,
-                () = self.queue.drained() => match self.confirmations.try_recv() {
-                    Ok(events) => self.uploaded(events).await,
-                    Err(_) => break,
-                },
-                command = self.commands.recv(), if !wishes.deaf => {
-                    let Ok(()) = wishes.handle(command).await;
-                }
-            }
+    async fn close(self) -> Result<(), Unwritten> {
+        let sid = &self.context.plan.sid;
+        let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
+        if let Err(error) = self.context.store.session_update(sid, &update).await {
+            tracing::warn!(%sid, "the bucket's keys are forgotten later: {error}");
         }
+        drop(self.uploads);
+        Ok(self.context.spool.close().await?)
+    }
+
+    /// The bucket holds what the spool held: says so.
+    async fn restored_to_primary(&mut self) {
         tracing::info!(sid = %self.context.plan.sid, "a recording that was in the backup alone is in its own bucket");
         let mut report = self.context.report.borrow().clone();
         let since = report.upload.backup.as_ref().map(|backup| backup.since_ms);
@@ -90,44 +171,27 @@ impl LastLog {
         self.context.report.send_replace(report);
     }
 
-    /// Takes note of what the uploader says of a recording on its way home.
+    /// Takes note of what the uploader reports. Once all is at home the row is written, and nothing more is said.
     async fn uploaded(&mut self, report: UploadReport) {
-        let said = match report {
-            UploadReport::Confirmed { name, kind, confirmed } => {
-                self.context.metrics.uploaded(confirmed.size);
-                self.context.manifest_confirmed(&name, &confirmed.sha256);
-                match kind {
-                    ObjectKind::Segment => {
-                        self.context.metrics.segment_confirmed();
-                        self.context.report.send_modify(|report| report.segments_stored += 1);
-                        None
-                    }
-                    ObjectKind::Playlist => self.listed(&name),
-                    ObjectKind::Init | ObjectKind::Document | ObjectKind::Mp4 | ObjectKind::Ogg => None,
-                }
+        let (queue, _) = &self.uploads;
+        let said = match self.watch.take(report, &self.context, &queue.progress()) {
+            Uploaded::Confirmed { kind: ObjectKind::Segment, .. } => {
+                self.context.report.send_modify(|report| report.segments_stored += 1);
+                None
             }
-            UploadReport::Retrying { name, error, attempt } => {
-                let (sid, code) = (&self.context.plan.sid, error.error_class().code);
-                if self.watch.changes(code) {
-                    tracing::warn!(%sid, name, code, "the bucket takes no uploads, they are tried again: {error}");
-                } else {
-                    tracing::debug!(%sid, name, code, attempt, "an upload is tried again: {error}");
-                }
-                self.context.metrics.upload_failed(code);
-                let now = (Instant::now(), (self.context.clock)());
-                self.watch.failed(&error, attempt, &self.queue.progress(), now)
-            }
-            UploadReport::Recovered => {
-                tracing::info!(sid = %self.context.plan.sid, "the bucket takes uploads again");
-                self.watch.recovered(&self.queue.progress(), Instant::now())
-            }
-            UploadReport::Taken { object, .. } => {
+            Uploaded::Confirmed { name, kind: ObjectKind::Playlist, .. } => self.listed(&name),
+            Uploaded::Failed(Failure { said, .. }) | Uploaded::Recovered(said) => said,
+            Uploaded::Taken { object, .. } => {
+                tracing::warn!(sid = %self.context.plan.sid, name = %object.name, "the bucket holds another object of this name, which stays");
                 let said = name_taken(self.context.plan.key(&object.name));
-                self.queue.let_go(object);
+                queue.let_go(object);
                 Some(said)
             }
-            UploadReport::Settled { .. } | UploadReport::Gone { .. } => None,
+            Uploaded::Confirmed { .. } | Uploaded::Unchanged => None,
         };
+        if self.wait != Wait::Home {
+            return;
+        }
         self.refresh();
         if let Some(said) = said.filter(|said| self.event_dedup.is_new(said)) {
             let update = SessionUpdate { summary: Some(self.context.summary()), ..SessionUpdate::default() };
@@ -146,103 +210,46 @@ impl LastLog {
     }
 
     fn refresh(&self) {
-        let upload = self.watch.report(&self.queue.progress(), self.context.spool.memory_bytes());
+        let upload = self.watch.report(&self.uploads.0.progress(), self.context.spool.memory_bytes());
         self.context.report.send_modify(|report| {
             report.segments_stored = report.segments_stored.min(report.segments_made);
             report.upload = crate::session::Upload { backup: report.upload.backup.take(), ..upload };
         });
     }
 
-    async fn upload(mut self) -> Result<(), Unwritten> {
+    /// Hands over the whole log.
+    async fn put_log(&mut self) -> Result<(), Written> {
+        self.wait = Wait::Log;
         let (sid, cname) = (self.context.plan.sid.clone(), self.context.plan.cname.clone());
-        let log = EventLog::read(&self.context.store, &sid).await?;
-        let log_sha256 = log.covered().sha256;
-        let is_ours = log.may_be_put(&self.queue.bucket(), &events_name(&sid, &cname)).await;
-        if is_ours {
-            self.put(&events_name(&sid, &cname), log.text).await?;
-        } else {
-            tracing::error!(%sid, "the event log in the bucket has events that the database lacks; it stays as it is");
+        let log = EventLog::read(&self.context.store, &sid).await.map_err(unwritten)?;
+        if log.may_be_put(&self.uploads.0.bucket(), &events_name(&sid, &cname)).await {
+            self.log_sha256 = Some(log.covered().sha256);
+            return self.put(&events_name(&sid, &cname), log.text).await;
         }
-        // A manifest that an older version wrote has no digest; one that could not be kept can't have one.
+        tracing::error!(%sid, "the event log in the bucket has events that the database lacks; it stays as it is");
+        self.put_digest().await
+    }
+
+    /// Hands over the digest, where there can be one: a manifest that an older version wrote has none, and one that could not be kept.
+    async fn put_digest(&mut self) -> Result<(), Written> {
+        self.wait = Wait::Digest;
+        let (sid, cname) = (self.context.plan.sid.clone(), self.context.plan.cname.clone());
         let manifest_sha256 = self.context.report.borrow().manifest_sha256.clone();
-        if let Some(manifest_sha256) = manifest_sha256 {
-            let (manifest, events) = (manifest_name(&sid, &cname), events_name(&sid, &cname));
-            let mut digest = format!("{manifest_sha256}  {manifest}\n");
-            if is_ours {
-                digest.push_str(&format!("{log_sha256}  {events}\n"));
-            }
-            self.put(&digest_name(&sid, &cname), digest).await?;
+        let Some(manifest_sha256) = manifest_sha256 else { return Err(Ok(())) };
+        let mut digest = format!("{manifest_sha256}  {}\n", manifest_name(&sid, &cname));
+        if let Some(log_sha256) = &self.log_sha256 {
+            digest.push_str(&format!("{log_sha256}  {}\n", events_name(&sid, &cname)));
         }
-        let update = SessionUpdate { sealed: Sealed::Forget, ..SessionUpdate::default() };
-        if let Err(error) = self.context.store.session_update(&sid, &update).await {
-            tracing::warn!(%sid, "the bucket's keys are forgotten later: {error}");
-        }
-        drop(self.queue);
-        Ok(self.context.spool.close().await?)
+        self.put(&digest_name(&sid, &cname), digest).await
     }
 
-    /// Puts a document into the bucket, and waits until it and all before it are there.
-    async fn put(&mut self, name: &str, text: String) -> Result<(), SpoolError> {
-        self.queue.submit(self.context.spool.put(name, ObjectKind::Document, text.into()).await?);
-        loop {
-            tokio::select! {
-                biased;
-                Some(events) = self.confirmations.recv() => self.heed(events),
-                // An object counts as drained only after its report was sent.
-                () = self.queue.drained() => match self.confirmations.try_recv() {
-                    Ok(events) => self.heed(events),
-                    Err(_) => return Ok(()),
-                },
-            }
-        }
-    }
-
-    /// The row is written: of what the uploader says only the manifest's hash is still of use.
-    fn heed(&self, report: UploadReport) {
-        match report {
-            UploadReport::Confirmed { name, confirmed, .. } => {
-                self.context.manifest_confirmed(&name, &confirmed.sha256);
-            }
-            UploadReport::Taken { object, .. } => {
-                tracing::warn!(sid = %self.context.plan.sid, name = %object.name, "the bucket holds another object of this name, which stays");
-                self.queue.let_go(object);
-            }
-            UploadReport::Retrying { .. }
-            | UploadReport::Recovered
-            | UploadReport::Gone { .. }
-            | UploadReport::Settled { .. } => {}
-        }
-    }
-}
-
-/// What is wanted of a recording on its way home: this run of the worker takes it as far as it gets.
-struct Wishes {
-    queue: UploadQueue,
-    deaf: bool,
-}
-
-impl HandleCommand for Wishes {
-    type Exit = Infallible;
-
-    fn update_credentials(&mut self, bucket: Bucket) {
-        self.queue.use_bucket(bucket);
-    }
-
-    fn hand_over(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn abandoned(&mut self) -> Result<(), Infallible> {
-        self.deaf = true;
+    async fn put(&self, name: &str, text: String) -> Result<(), Written> {
+        let kept = self.context.spool.put(name, ObjectKind::Document, text.into()).await.map_err(unwritten)?;
+        self.uploads.0.submit(kept);
         Ok(())
     }
 }
 
-/// Why the last objects are not written.
-#[derive(Debug, thiserror::Error)]
-enum Unwritten {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
+fn unwritten(error: impl Into<Unwritten>) -> Written {
+    Err(error.into())
 }

@@ -1,17 +1,18 @@
 //! Ends without a timeline: the bot never came in, or what was received can't be read back.
 
-use tokio::sync::mpsc;
-
 use super::cause::{ended_by, join_code};
 use super::final_update;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ExitStatus, LeaveCode, Module, RecordingEvent};
 use crate::channel::JoinError;
-use crate::session::command::{Command, HandedOver, HandleCommand};
+use crate::session::command::HandedOver;
 use crate::session::context::SessionContext;
 use crate::session::event_dedup::EventDedup;
 use crate::session::lines;
+use crate::session::phase::Phase;
+use crate::session::upload::UploadWatch;
+use crate::session::uploaded::{Uploaded, Uploads};
 use crate::session::{EndedBy, State};
-use crate::storage::{Bucket, UploadQueue, UploadReport};
+use crate::storage::{Bucket, UploadReport};
 use crate::store::{Sealed, SessionState, SessionUpdate};
 
 /// A stop came before the bot was in the channel.
@@ -27,58 +28,87 @@ pub(in crate::session) async fn never_entered(context: SessionContext, error: &J
 }
 
 /// The worker died in the middle, and what it had received can't be read back: what the spool holds is all that there is.
-pub(in crate::session) async fn lost(
+pub(in crate::session) struct Lost {
     context: SessionContext,
-    queue: UploadQueue,
-    mut confirmations: mpsc::Receiver<UploadReport>,
-    mut commands: mpsc::Receiver<Command>,
-) {
-    let text = "the worker stopped, and its journal of this recording is missing or damaged; what the spool held is uploaded, \
-                later sound is lost";
-    context.report.send_modify(|report| {
-        (report.state, report.failure) = (State::Stopping, Some(text.to_owned()));
-    });
-    let mut event_dedup = EventDedup::load(&context.store, &context.plan.sid).await.unwrap_or_default();
-    let said = ErrorEvent::new(Module::Platform, ErrorLevel::Fatal, ErrorCode::FileOperation, text);
-    let said = RecordingEvent::Error(said);
-    let events = if event_dedup.is_new(&said) { vec![said] } else { Vec::new() };
-    let update = SessionUpdate {
-        state: Some(SessionState::Stopping),
-        summary: Some(context.summary()),
-        ..SessionUpdate::default()
-    };
-    context.event_writer.record(update, events).await;
-    loop {
-        tokio::select! {
-            () = queue.drained() => break,
-            Some(events) = confirmations.recv() => if let UploadReport::Taken { object, .. } = events {
-                queue.let_go(object);
-            },
-            Some(command) = commands.recv() => if Waiting(&queue).handle(Some(command)).await.is_err() {
-                return context.settle().await;
-            },
-        }
-    }
-    drop(queue);
-    over(context, State::Failed, Some(text.to_owned()), EndedBy::JournalLost, Vec::new()).await;
+    uploads: Uploads,
+    watch: UploadWatch,
 }
 
-/// A recording that is lost but for what waits for its bucket.
-struct Waiting<'a>(&'a UploadQueue);
+/// What is known of it.
+const LOST: &str = "the worker stopped, and its journal of this recording is missing or damaged; what the spool held is uploaded, \
+                    later sound is lost";
 
-impl HandleCommand for Waiting<'_> {
-    type Exit = HandedOver;
+/// What happens until its bucket has it.
+pub(in crate::session) enum Event {
+    Uploaded(UploadReport),
+    /// Nothing is on its way any more.
+    Drained,
+}
+
+impl Phase for Lost {
+    type Event = Event;
+    /// Whether this run of the worker ends it.
+    type Exit = Result<(), HandedOver>;
+
+    async fn enter(&mut self) -> Result<(), Self::Exit> {
+        let context = &self.context;
+        context.report.send_modify(|report| {
+            (report.state, report.failure) = (State::Stopping, Some(LOST.to_owned()));
+        });
+        let mut event_dedup = EventDedup::load(&context.store, &context.plan.sid).await.unwrap_or_default();
+        let said = ErrorEvent::new(Module::Platform, ErrorLevel::Fatal, ErrorCode::FileOperation, LOST);
+        let said = RecordingEvent::Error(said);
+        let events = if event_dedup.is_new(&said) { vec![said] } else { Vec::new() };
+        let update = SessionUpdate {
+            state: Some(SessionState::Stopping),
+            summary: Some(context.summary()),
+            ..SessionUpdate::default()
+        };
+        context.event_writer.record(update, events).await;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Event {
+        let (queue, reports) = &mut self.uploads;
+        tokio::select! {
+            biased;
+            Some(report) = reports.recv() => Event::Uploaded(report),
+            () = queue.drained() => Event::Drained,
+        }
+    }
+
+    async fn happened(&mut self, event: Event) -> Result<(), Self::Exit> {
+        let Event::Uploaded(report) = event else { return Err(Ok(())) };
+        let (queue, _) = &self.uploads;
+        if let Uploaded::Taken { object, .. } = self.watch.take(report, &self.context, &queue.progress()) {
+            queue.let_go(object);
+        }
+        Ok(())
+    }
 
     fn update_credentials(&mut self, bucket: Bucket) {
-        self.0.use_bucket(bucket);
+        self.uploads.0.use_bucket(bucket);
     }
 
-    fn hand_over(&mut self) -> Result<(), HandedOver> {
-        Err(HandedOver)
+    fn hand_over(&mut self) -> Result<(), Self::Exit> {
+        Err(Err(HandedOver))
+    }
+}
+
+impl Lost {
+    /// A recording without its journal; what the spool holds is on its way.
+    pub(in crate::session) fn new(context: SessionContext, uploads: Uploads) -> Self {
+        Self { context, uploads, watch: UploadWatch::default() }
     }
 
-    fn abandoned(&mut self) -> Result<(), HandedOver> {
-        Ok(())
+    /// Says that later sound is lost, unless the next run of the worker does.
+    pub(in crate::session) async fn finish(self, exit: Result<(), HandedOver>) {
+        let Self { context, uploads, .. } = self;
+        if exit.is_err() {
+            return context.settle().await;
+        }
+        drop(uploads);
+        over(context, State::Failed, Some(LOST.to_owned()), EndedBy::JournalLost, Vec::new()).await;
     }
 }
 

@@ -24,7 +24,7 @@ use crate::session::objects::{Objects, Stored};
 use crate::session::presence::Presence;
 use crate::session::publication::Standing;
 use crate::session::speech::Speech;
-use crate::storage::UploadQueue;
+use crate::session::uploaded::Uploads;
 use crate::storage::journal::Record;
 use crate::units::{Ticks, WallMs};
 
@@ -103,12 +103,12 @@ impl Pipeline {
     /// Goes on from a checkpoint.
     pub(in crate::session) fn go_on(
         context: SessionContext,
-        queue: UploadQueue,
+        uploads: Uploads,
         checkpoint: CheckpointRead,
     ) -> (Self, Position) {
         let CheckpointRead { start, recorder, state, recent } = checkpoint;
         context.report.send_modify(|report| report.packets_dropped = state.packets_dropped);
-        let mut pipeline = Self::with(context, start, recorder, queue);
+        let mut pipeline = Self::with(context, start, recorder, uploads);
         pipeline.publication.go_on(state.standing, &state.objects);
         pipeline.recent = recent;
         (pipeline.objects, pipeline.unconfirmed, pipeline.speech) = (state.objects, state.unconfirmed, state.speech);

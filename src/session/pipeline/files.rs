@@ -108,10 +108,6 @@ impl Pipeline {
         if self.earlier_runs.is_some() {
             return;
         }
-        if self.files.making.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
-            let made = self.files.made().await;
-            self.take_made(made).await;
-        }
         self.begin_next(false).await;
     }
 
@@ -124,7 +120,7 @@ impl Pipeline {
     }
 
     /// Takes note of a file that was made, or could not be made.
-    pub(in crate::session) async fn take_made(&mut self, made: Finished) {
+    pub(super) async fn take_made(&mut self, made: Finished) {
         self.files.making = None;
         match made {
             Ok(Ok(rendition_manifest)) => {

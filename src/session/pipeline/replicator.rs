@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::Pipeline;
-use super::files::Finished;
-use super::unread_primary::UnreadPrimary;
 use crate::error_class::Classify;
 use crate::recording::PlaylistId;
 use crate::session::File;
@@ -15,36 +13,9 @@ use crate::session::backup::{BackupTask, Place};
 use crate::session::objects::{Objects, Stored};
 use crate::storage::{ObjectKind, SpoolError, SpooledObject, UploadReport};
 
-/// What a recording at its end does beside its uploads.
-pub(in crate::session) enum Next {
-    /// A whole file was made, or could not be made.
-    Made(Finished),
-    /// There is something to do about the second bucket.
-    Backup(BackupTask),
-}
-
 impl Pipeline {
-    /// Waits for what there is to do about the second bucket, or to learn of the first; for ever when nothing is. Cancelling loses nothing.
-    pub(in crate::session) async fn backup_events(&mut self) -> BackupTask {
-        let due = self.backup_due();
-        tokio::select! {
-            events = self.backup.next(due) => events,
-            answer = UnreadPrimary::next(&mut self.unread_primary) => BackupTask::Held(answer),
-        }
-    }
-
-    /// Waits for that, or for the whole file that is being made. Cancelling loses nothing.
-    pub(in crate::session) async fn made_or_backup_events(&mut self) -> Next {
-        let due = self.backup_due();
-        tokio::select! {
-            made = self.files.made() => Next::Made(made),
-            events = self.backup.next(due) => Next::Backup(events),
-            answer = UnreadPrimary::next(&mut self.unread_primary) => Next::Backup(BackupTask::Held(answer)),
-        }
-    }
-
     /// Does what there is to do about the second bucket.
-    pub(in crate::session) async fn tend_backup(&mut self, events: BackupTask) {
+    pub(super) async fn tend_backup(&mut self, events: BackupTask) {
         match events {
             BackupTask::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
             BackupTask::Due | BackupTask::Drained => {}
@@ -136,7 +107,7 @@ impl Pipeline {
         }
     }
 
-    fn backup_due(&self) -> Option<Instant> {
+    pub(super) fn backup_due(&self) -> Option<Instant> {
         if self.earlier_runs.is_some() { None } else { self.backup.due(&self.progress()) }
     }
 

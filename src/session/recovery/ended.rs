@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::session::Report;
-use crate::session::command::{Command, MAX_COMMANDS};
+use crate::session::command::Commands;
 use crate::session::ending::LastLog;
 use crate::session::endpoint;
 use crate::session::event_dedup::EventDedup;
@@ -20,7 +20,7 @@ use crate::store::SessionRow;
 pub(super) struct EndedSession {
     plan: Plan,
     report: watch::Sender<Report>,
-    commands: mpsc::Receiver<Command>,
+    commands: Commands,
     sealed: Option<Vec<u8>>,
     listed: Option<Listed>,
 }
@@ -33,14 +33,14 @@ impl EndedSession {
         let (Some(report), Ok(plan)) = (known, plan) else { return Err("its row can't be read".into()) };
         let away = report.is_away();
         let (report, seen) = watch::channel(report);
-        let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+        let (commands, event_dedup) = Commands::channel();
         let entry = away.then(|| Arc::new(Entry::new(plan.app.clone(), seen, commands)));
         let listed = entry.map(|entry| inner.registry.insert(plan.sid.clone(), entry));
         Ok(Self { plan, report, commands: event_dedup, sealed: row.session.sealed, listed })
     }
 
     /// Opens spool and bucket, and sends what the spool holds on its way. The recording is on the list for as long as the guard lives.
-    pub(super) async fn open(self, inner: &Inner) -> Result<(LastLog, Option<Listed>), String> {
+    pub(super) async fn open(self, inner: &Inner) -> Result<(LastLog, Commands, Option<Listed>), String> {
         let Self { plan, report, commands, sealed, listed } = self;
         let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
         let (destination, abilities) = sealed::open(&inner.backing.sealer, &sealed)
@@ -56,8 +56,8 @@ impl EndedSession {
         let app = inner.settings.apps.get(&context.plan.app);
         let bucket = endpoint::connect(app, &destination, inner.backing.uploader.destinations());
         bucket.learn(abilities);
-        let (queue, confirmations) = inner.backing.uploader.spawn(bucket, context.spool.clone());
-        queue.resume(left);
-        Ok((LastLog { context, queue, confirmations, commands, watch: UploadWatch::default(), event_dedup }, listed))
+        let uploads = inner.backing.uploader.spawn(bucket, context.spool.clone());
+        uploads.0.resume(left);
+        Ok((LastLog::new(context, uploads, UploadWatch::default(), event_dedup), commands, listed))
     }
 }

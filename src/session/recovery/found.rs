@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::session::command::{Command, MAX_COMMANDS};
+use crate::session::command::Commands;
 use crate::session::inner::{Inner, from_row};
 use crate::session::plan::Plan;
 use crate::session::registry::{Entry, Listed};
@@ -17,7 +17,7 @@ pub(super) struct FoundSession {
     /// What the store says of it.
     pub(super) state: SessionState,
     pub(super) report: watch::Sender<Report>,
-    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) commands: Commands,
     pub(super) sealed: Option<Vec<u8>>,
 }
 
@@ -36,7 +36,7 @@ impl FoundSession {
             SessionState::Stopping | SessionState::Ended | SessionState::Failed => State::Stopping,
         };
         let (report, seen) = watch::channel(report);
-        let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
+        let (commands, event_dedup) = Commands::channel();
         let entry = Entry::new(plan.app.clone(), seen, commands);
         let listed = inner.registry.insert(plan.sid.clone(), Arc::new(entry));
         Some((Self { plan, state: row.state, report, commands: event_dedup, sealed: row.session.sealed }, listed))

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::found::FoundSession;
 use super::records::Records;
 use super::rejoin::Rejoin;
 use super::replay::{Meanwhile, Replay, Replayed, Source, replay};
-use super::returning::{Returning, end_with_the_crash};
+use super::returning::{Replaying, Returning};
 use super::unheard::Unheard;
 use crate::channel;
-use crate::session::actor::Actor;
+use crate::session::actor::{Actor, State};
 use crate::session::ending::Cause;
 use crate::session::inner::Inner;
 use crate::session::input_log::InputLog;
@@ -25,7 +26,7 @@ use crate::units::Ticks;
 /// How long a worker may be away. A bot that comes back even later would surprise those whom it records.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(6 * 3600);
 
-/// The state in which a recording goes on.
+/// A recording that goes on, in the state in which it does.
 pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: Records) -> Result<Actor, String> {
     let known = found.report.borrow().started.filter(|_| found.state == SessionState::Recording);
     let start = match known {
@@ -43,57 +44,46 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: 
     let timebase = Timebase::resume(start, inner.now(), anchor);
     let (source, commands) = Source::of(inner, found);
     let (meanwhile, seen) = watch::channel(Meanwhile::default());
-    let mut replay = inner.tasks.spawn(replay(source, records, seen));
+    let replay = AbortOnDropHandle::new(inner.tasks.spawn(replay(source, records, seen)));
+    let replaying: Replaying =
+        async move { replay.await.map_err(|stopped| stopped.to_string()).and_then(|replayed| replayed) }.boxed();
 
+    let rejoin = |channel, input_log| Rejoin::new(channel, inner.stalls.clone(), &plan, input_log, timebase.clone());
+    let returning = |rejoin, replaying| {
+        let returning = Returning::new(rejoin, replaying, meanwhile, inner.backing.journal.clone());
+        State::Restoring(Box::new(returning))
+    };
     let absent = |last: Ticks| (timebase.now() - last).as_duration() > LONGEST_ABSENCE;
     let app = inner.settings.apps.get(&plan.app);
-    let Some(app) = app.filter(|_| !absent(made)) else {
-        // The row may lag behind; the journal knows when the worker was there last. Where nobody was in the channel neither knows it, since
-        // nothing is made then, and the recording waits as long as its caller wants.
-        let waits = |replayed: &Replayed| {
-            let until = replayed.idle_since().map(|since| since + Ticks::from_duration(plan.idle.after));
-            until.is_some_and(|until| until > timebase.now())
-        };
-        match (whole(replay.await)?, app) {
-            (Replay::LostJournal(lost), _) => {
-                lost.end(commands).await;
-                return Ok(Actor::Done);
-            }
-            (Replay::Done(replayed), Some(app)) if !absent(replayed.last) || waits(&replayed) => {
-                let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
-                return Ok(Actor::Restoring(Box::new(Returning::new(rejoin, commands, meanwhile)), replayed));
-            }
-            (Replay::Done(replayed), app) => {
-                let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
-                let cause = app.map_or_else(|| Cause::Unreached(unserved()), |_| Cause::Away);
-                if replayed.finished.is_some() {
-                    return Ok(Actor::ending(end_with_the_crash(*replayed, input_log, commands, cause).await));
-                } else {
-                    let now = timebase.now();
-                    let unheard = Unheard { began: now, until: now, trouble: None, idle_until: None };
-                    return Ok(Actor::ending(unheard.end(*replayed, input_log, commands, cause).await));
-                }
-            }
-        }
-    };
-    let rejoin = Rejoin::new(Arc::clone(&app.channel), inner.stalls.clone(), &plan, input_log, timebase);
-    let mut returning = Returning::new(rejoin, commands, meanwhile);
-    let replayed = loop {
-        tokio::select! {
-            made = &mut replay => break whole(made)?,
-            () = returning.attend() => if returning.is_handed_over() {
-                replay.abort();
-                return inner.backing.journal.flush().await.map(|()| Actor::Done).map_err(|error| error.to_string());
-            },
-        }
-    };
-    match replayed {
-        Replay::Done(replayed) => Ok(Actor::Restoring(Box::new(returning), replayed)),
-        Replay::LostJournal(lost) => {
-            lost.end(returning.into_commands()).await;
-            Ok(Actor::Done)
-        }
+    if let Some(app) = app.filter(|_| !absent(made)) {
+        return Ok(Actor::new(returning(rejoin(Arc::clone(&app.channel), input_log), replaying), commands));
     }
+    // The row may lag behind; the journal knows when the worker was there last. Where nobody was in the channel neither knows it, since
+    // nothing is made then, and the recording waits as long as its caller wants.
+    let waits = |replayed: &Replayed| {
+        let until = replayed.idle_since().map(|since| since + Ticks::from_duration(plan.idle.after));
+        until.is_some_and(|until| until > timebase.now())
+    };
+    let state = match (replaying.await?, app) {
+        (Replay::LostJournal(lost), _) => State::LostJournal(lost),
+        (Replay::Done(replayed), Some(app)) if !absent(replayed.last) || waits(&replayed) => {
+            let replaying = std::future::ready(Ok(Replay::Done(replayed))).boxed();
+            returning(rejoin(Arc::clone(&app.channel), input_log), replaying)
+        }
+        (Replay::Done(replayed), app) => {
+            let unserved = || channel::JoinError::Unreachable("this worker does not serve the app any more".into());
+            let cause = app.map_or_else(|| Cause::Unreached(unserved()), |_| Cause::Away);
+            let ending = if replayed.finished.is_some() {
+                replayed.end_with_the_crash(input_log, cause).await
+            } else {
+                let now = timebase.now();
+                let unheard = Unheard { began: now, until: now, trouble: None, idle_until: None };
+                unheard.end(*replayed, input_log, cause).await
+            };
+            State::Ending(Box::new(ending))
+        }
+    };
+    Ok(Actor::new(state, commands))
 }
 
 /// The bot was on its way into the channel when the worker died: it is sent off again.
@@ -114,10 +104,6 @@ fn begin(inner: &Arc<Inner>, found: FoundSession) -> Result<Actor, String> {
             tracing::error!(sid = %plan.sid, "its resource can't be started again: {error}");
         }
     });
-    let channel = Arc::clone(&app.channel);
-    Ok(Actor::Joining(Box::new(Joining { context, uploads, input_log, commands, channel, entered: enter })))
-}
-
-fn whole(made: Result<Result<Replay, String>, JoinError>) -> Result<Replay, String> {
-    made.map_err(|error| error.to_string())?
+    let joining = Joining::new(context, uploads, input_log, &app.channel, enter);
+    Ok(Actor::new(State::Joining(Box::new(joining)), commands))
 }

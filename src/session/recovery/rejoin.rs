@@ -8,16 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::callback::event::LeaveCode;
 use crate::channel::{Channel, ChannelHandle, ChannelUpdate, EndReason, JoinError, JoinRequest};
 use crate::recording::{Input, Selection, TimedInput};
 use crate::session::ending::Cause;
 use crate::session::input_log::InputLog;
-use crate::session::live::{JOIN_TIMEOUT, join_request};
+use crate::session::live::{Attempt, join, join_request, no_answer};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
 use crate::session::stall::{StallWatch, Watched};
@@ -71,7 +69,7 @@ pub(super) struct Rejoin {
 
 /// Where the bot is.
 enum BotState {
-    Joining(BoxFuture<'static, Result<ChannelHandle, JoinError>>),
+    Joining(Attempt),
     Pausing {
         until: Instant,
         failed: JoinError,
@@ -104,7 +102,7 @@ pub(super) struct RejoinedParts {
 
 /// What the bot's return came to.
 #[derive(Debug)]
-pub(super) enum RejoinOutcome {
+pub(in crate::session) enum RejoinOutcome {
     /// The recording goes on.
     Back,
     /// No more is held: the core has to take what is there.
@@ -126,7 +124,7 @@ impl Rejoin {
     ) -> Self {
         let request = join_request(plan);
         Self {
-            state: join(&channel, &request),
+            state: BotState::Joining(join(&channel, request.clone())),
             began: timebase.now(),
             channel,
             stalls,
@@ -195,7 +193,7 @@ impl Rejoin {
                     if *until >= self.deadline {
                         return RejoinOutcome::Missed(Cause::Unreached(std::mem::replace(failed, no_answer())));
                     }
-                    self.state = join(&self.channel, &self.request);
+                    self.state = BotState::Joining(join(&self.channel, self.request.clone()));
                 }
                 BotState::Alone { handle, .. } => tokio::select! {
                     biased;
@@ -428,19 +426,4 @@ impl Rejoin {
         self.input_log.append(&Record::Input { sid: self.sid.clone(), input: input.clone() });
         self.held.push(input);
     }
-}
-
-fn join(channel: &Arc<dyn Channel>, request: &JoinRequest) -> BotState {
-    let (channel, request) = (Arc::clone(channel), request.clone());
-    let attempt = async move {
-        match timeout(JOIN_TIMEOUT, channel.join(request)).await {
-            Ok(joined) => joined,
-            Err(_) => Err(no_answer()),
-        }
-    };
-    BotState::Joining(attempt.boxed())
-}
-
-fn no_answer() -> JoinError {
-    JoinError::Unreachable("no answer in time".into())
 }

@@ -1,27 +1,31 @@
 //! A recording made again from its journal: the same inputs give the same bytes (invariant 6). What the bucket or the spool has is not
 //! put again, what the log says is not said again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::found::FoundSession;
 use super::records::{Deliverable, Records};
 use crate::callback::event::EventKey;
 use crate::recording::{Input, Spec, TimedInput};
-use crate::session::command::Command;
+use crate::session::command::Commands;
 use crate::session::context::SessionContext;
+use crate::session::ending::{Cause, Ending, LostJournal};
 use crate::session::inner::Inner;
+use crate::session::input_log::InputLog;
 use crate::session::live::begun;
 use crate::session::pipeline::{CheckpointRead, Pipeline, Position};
 use crate::session::plan::Plan;
 use crate::session::presence::Presence;
-use crate::session::running::feed;
-use crate::session::{IdleKind, Report, ending, endpoint, sealed};
+use crate::session::running::{feed, finish};
+use crate::session::uploaded::Uploads;
+use crate::session::{IdleKind, Report, endpoint, sealed};
 use crate::storage::journal::{Record, StoredObject};
-use crate::storage::{Bucket, SpoolError, UploadQueue, UploadReport};
+use crate::storage::{Bucket, SpoolError};
 use crate::units::{EventType, Ticks, WallMs};
 
 /// Inputs taken in one go, between two looks at what the core has ready; few, so that bots on their way back are not held up.
@@ -38,7 +42,6 @@ const RECORDER_STARTED: EventKey = EventKey::Once(EventType::RecorderStarted);
 /// A recording as its journal has it.
 pub(in crate::session) struct Replayed {
     pub(super) pipeline: Pipeline,
-    pub(super) confirmations: mpsc::Receiver<UploadReport>,
     pub(super) presence: Presence,
     /// Arrival of the last input.
     pub(super) last: Ticks,
@@ -86,10 +89,10 @@ pub(super) struct Source {
 }
 
 /// What came of a replay.
-pub(super) enum Replay {
+pub(in crate::session) enum Replay {
     Done(Box<Replayed>),
     /// Neither the journal nor the store knows when it began: nothing of it was recorded.
-    LostJournal(LostJournal),
+    LostJournal(Box<LostJournal>),
 }
 
 /// What a replay begins with.
@@ -100,13 +103,6 @@ enum Beginning {
     Known(Spec, Option<Record>),
 }
 
-/// A recording without its journal.
-pub(super) struct LostJournal {
-    context: Box<SessionContext>,
-    queue: UploadQueue,
-    confirmations: mpsc::Receiver<UploadReport>,
-}
-
 /// Makes a recording again. An error says what keeps this worker from it.
 pub(super) async fn replay(
     source: Source,
@@ -115,7 +111,7 @@ pub(super) async fn replay(
 ) -> Result<Replay, String> {
     let confirmed = source.inner.backing.journal.stored(&source.plan.sid);
     let now = source.inner.now();
-    let (context, (queue, confirmations)) = source.open()?;
+    let (context, uploads) = source.open()?;
     let known = |first| {
         let start = context.report.borrow().started;
         start.map(|start| Beginning::Known(context.plan.spec(start), first))
@@ -135,24 +131,23 @@ pub(super) async fn replay(
         None => known(None),
     };
     let (pipeline, position, first) = match begun {
-        Some(Beginning::Spec(spec)) => (Pipeline::new(context, spec, queue), Position::default(), None),
+        Some(Beginning::Spec(spec)) => (Pipeline::new(context, spec, uploads), Position::default(), None),
         Some(Beginning::CheckpointRead(kept)) => {
-            let (pipeline, position) = Pipeline::go_on(context, queue, *kept);
+            let (pipeline, position) = Pipeline::go_on(context, uploads, *kept);
             (pipeline, position, None)
         }
         Some(Beginning::Known(spec, first)) => {
             tracing::error!(sid = %spec.sid, "the journal does not have the beginning of this recording");
-            (Pipeline::new(context, spec, queue), Position::default(), Some(first))
+            (Pipeline::new(context, spec, uploads), Position::default(), Some(first))
         }
         None => {
-            queue.resume(context.spool.list().await.map_err(|error| error.to_string())?);
-            return Ok(Replay::LostJournal(LostJournal { context: Box::new(context), queue, confirmations }));
+            uploads.0.resume(context.spool.list().await.map_err(|error| error.to_string())?);
+            return Ok(Replay::LostJournal(Box::new(LostJournal::new(context, uploads))));
         }
     };
     let Position { presence, last, finished, down } = position;
     let nobody_since = None;
-    let mut replayed =
-        Replayed { pipeline, confirmations, presence, last, finished, down, nobody_since, meanwhile, rekeyed: 0 };
+    let mut replayed = Replayed { pipeline, presence, last, finished, down, nobody_since, meanwhile, rekeyed: 0 };
     let mut ended = replayed.begin(confirmed).await?;
     let lost = first.is_some();
     if lost || replayed.pipeline.needs_bucket() {
@@ -175,13 +170,13 @@ pub(super) async fn replay(
 
 impl Source {
     /// What the store knows of a recording, and who commands it.
-    pub(super) fn of(inner: &Arc<Inner>, found: FoundSession) -> (Self, mpsc::Receiver<Command>) {
+    pub(super) fn of(inner: &Arc<Inner>, found: FoundSession) -> (Self, Commands) {
         let FoundSession { plan, report, commands, sealed, .. } = found;
         (Self { inner: Arc::clone(inner), plan, report, sealed }, commands)
     }
 
     /// Opens spool and bucket.
-    pub(super) fn open(self) -> Result<(SessionContext, (UploadQueue, mpsc::Receiver<UploadReport>)), String> {
+    pub(super) fn open(self) -> Result<(SessionContext, Uploads), String> {
         let Self { inner, plan, report, sealed } = self;
         let sealed = sealed.ok_or("the keys of its bucket are not in the database")?;
         let (destination, abilities) = sealed::open(&inner.backing.sealer, &sealed)
@@ -192,13 +187,6 @@ impl Source {
         bucket.learn(abilities);
         let uploads = inner.backing.uploader.spawn(bucket, context.spool.clone());
         Ok((context, uploads))
-    }
-}
-
-impl LostJournal {
-    /// Uploads what the spool holds, and says that the rest is lost.
-    pub(super) async fn end(self, commands: mpsc::Receiver<Command>) {
-        ending::lost(*self.context, self.queue, self.confirmations, commands).await;
     }
 }
 
@@ -226,17 +214,35 @@ impl Replayed {
         }
     }
 
-    /// Feeds what was held while the journal was replayed.
-    pub(super) async fn feed(&mut self, held: Vec<TimedInput>) -> Result<(), SpoolError> {
-        let packets = held.iter().filter(|input| matches!(input.input, Input::Packet(_))).count();
-        self.pipeline.context().metrics.packets_received(packets as u64);
-        let mut held = held.into_iter().peekable();
-        while held.peek().is_some() {
-            held.by_ref().take(BATCH).for_each(|input| self.push(input));
-            self.pipeline.ship().await?;
-            tokio::task::yield_now().await;
+    /// Feeds some of what was held while the journal was replayed.
+    pub(super) async fn feed(&mut self, held: &mut VecDeque<TimedInput>) -> Result<(), SpoolError> {
+        let batch = held.drain(..held.len().min(BATCH));
+        let mut packets = 0;
+        for input in batch {
+            packets += u64::from(matches!(input.input, Input::Packet(_)));
+            self.push(input);
         }
+        self.pipeline.context().metrics.packets_received(packets);
+        self.pipeline.ship().await?;
+        tokio::task::yield_now().await;
         Ok(())
+    }
+
+    /// A recording that an earlier run ended, ended where that run did.
+    pub(super) async fn end_with_the_crash(mut self, input_log: InputLog, cause: Cause) -> Ending {
+        let at = self.end();
+        if self.finished.is_some() {
+            // The journal has it, or the bucket.
+            self.pipeline.finish(at);
+        } else {
+            finish(&mut self.pipeline, input_log, at).await;
+        }
+        self.into_ending(cause)
+    }
+
+    /// A recording whose timeline has ended.
+    pub(super) fn into_ending(self, cause: Cause) -> Ending {
+        Ending::new(self.pipeline, self.presence, cause)
     }
 
     /// Takes up what earlier runs left besides the journal; where the recording ends, if the bucket has its end.
@@ -309,8 +315,8 @@ impl Replayed {
             tokio::select! {
                 () = sleep(ASK_EVERY) => {}
                 Ok(()) = self.meanwhile.changed() => {}
-                Some(events) = self.confirmations.recv() => {
-                    self.pipeline.uploaded(events).await.map_err(|error| error.to_string())?;
+                report = self.pipeline.next_report() => {
+                    self.pipeline.uploaded(report).await.map_err(|error| error.to_string())?;
                     continue;
                 }
             }
@@ -358,8 +364,8 @@ impl Replayed {
                     self.pipeline.ship().await.map_err(|error| error.to_string())?;
                     tokio::task::yield_now().await;
                 }
-                Some(events) = self.confirmations.recv() => {
-                    self.pipeline.uploaded(events).await.map_err(|error| error.to_string())?;
+                report = self.pipeline.next_report() => {
+                    self.pipeline.uploaded(report).await.map_err(|error| error.to_string())?;
                 }
             }
         }

@@ -4,12 +4,9 @@
 //! took the recording up by `worker_restart`, then by `channel_unreachable`. A stop ends the recording where it came. Without one it ends
 //! when nobody was recorded for `maxIdleTime`, as it does when nobody is there.
 
-use tokio::sync::mpsc;
-
 use super::replay::Replayed;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, LeaveCode, Module, RecordingEvent};
 use crate::recording::{Input, TimedInput};
-use crate::session::command::Command;
 use crate::session::ending::{Cause, Ending};
 use crate::session::input_log::InputLog;
 use crate::session::running::finish;
@@ -32,13 +29,7 @@ pub(super) struct Unheard {
 
 impl Unheard {
     /// Ends the recording, and books what is missing.
-    pub(super) async fn end(
-        self,
-        mut replayed: Replayed,
-        mut input_log: InputLog,
-        commands: mpsc::Receiver<Command>,
-        cause: Cause,
-    ) -> Ending {
+    pub(super) async fn end(self, mut replayed: Replayed, mut input_log: InputLog, cause: Cause) -> Ending {
         let (last, known) = (replayed.last, replayed.end());
         let stopped = matches!(cause, Cause::Left(LeaveCode::Stopped));
         let patience = Ticks::from_duration(replayed.pipeline.context().plan.idle.after);
@@ -64,7 +55,7 @@ impl Unheard {
             self.emit(&mut replayed, began, until).await;
         }
         finish(&mut replayed.pipeline, input_log, until).await;
-        end(replayed, commands, cause)
+        replayed.into_ending(cause)
     }
 
     /// Event 1, not fatal: the recording ended as it was told to, without what was said meanwhile.
@@ -79,10 +70,4 @@ impl Unheard {
         let said = RecordingEvent::Error(said.because(ErrorReason::NotRejoined));
         replayed.pipeline.emit(SessionUpdate::default(), vec![said]).await;
     }
-}
-
-/// A recording whose timeline has ended.
-pub(super) fn end(replayed: Replayed, commands: mpsc::Receiver<Command>, cause: Cause) -> Ending {
-    let Replayed { pipeline, confirmations, presence, .. } = replayed;
-    Ending { pipeline, confirmations, commands, presence, cause }
 }
