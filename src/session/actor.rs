@@ -4,7 +4,7 @@
 //! same loop ([`super::phase`]).
 
 use super::command::Commands;
-use super::ending::{Ending, LastLog, Lost};
+use super::ending::{Ending, LastLog, LostJournal};
 use super::live::Joining;
 use super::phase::live;
 use super::recovery::returning::{Returned, Returning};
@@ -30,7 +30,7 @@ pub(super) enum State {
     /// The timeline has ended, and not everything is in a bucket.
     Ending(Box<Ending>),
     /// Nothing is known of what was received, and not all that was made is in its bucket.
-    Lost(Box<Lost>),
+    LostJournal(Box<LostJournal>),
     /// The recording is over for its callers; the last lines of its log, or its way home from the backup, are left.
     Uploading(Box<LastLog>),
     /// Nothing is left, or the next run of the worker goes on.
@@ -76,7 +76,7 @@ impl State {
                 let ended = live(&mut *ending, commands).await;
                 ending.finish(ended).await.map_or(Self::Done, |log| Self::Uploading(Box::new(log)))
             }
-            Self::Lost(mut lost) => {
+            Self::LostJournal(mut lost) => {
                 let exit = live(&mut *lost, commands).await;
                 lost.finish(exit).await;
                 Self::Done
@@ -100,7 +100,7 @@ impl From<Returned> for State {
         match returned {
             Returned::Recording(running) => Self::Recording(running),
             Returned::Ending(ending) => Self::Ending(ending),
-            Returned::Lost(lost) => Self::Lost(lost),
+            Returned::LostJournal(lost) => Self::LostJournal(lost),
             Returned::HandedOver => Self::Done,
         }
     }

@@ -101,7 +101,7 @@ pub(super) enum BackupTask {
     /// It is time to use it.
     Due,
     /// The copies say something.
-    EventDedup(UploadReport),
+    Reported(UploadReport),
     /// Everything that was handed over is there for good.
     Drained,
     /// What the bucket can do is known as far as it will be: texts can be put.
@@ -144,7 +144,7 @@ impl Backup {
                 let watched = using.is_quiet() && !using.drained;
                 tokio::select! {
                     biased;
-                    Some(report) = using.reports.recv() => BackupTask::EventDedup(report),
+                    Some(report) = using.reports.recv() => BackupTask::Reported(report),
                     () = proven(&mut using.proof) => {
                         using.proof = None;
                         BackupTask::Proven

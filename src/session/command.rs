@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// Bring the report up to now, and say so.
     Look(oneshot::Sender<()>),
     /// A call was refused because of this recording; why, as a word.
-    Misfit(&'static str),
+    RejectedCall(&'static str),
     /// Leave and end nothing: the next run of the worker goes on with it.
     HandOver,
 }

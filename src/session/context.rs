@@ -17,7 +17,7 @@ use crate::storage::{SessionSpool, journal};
 use crate::store::Store;
 
 /// What a recording has from its acceptance to its end.
-pub(super) struct Desk {
+pub(super) struct SessionContext {
     pub(super) plan: Plan,
     pub(super) store: Store,
     pub(super) event_writer: EventWriter,
@@ -36,7 +36,7 @@ pub(super) struct Desk {
     pub(super) roll: Roll,
 }
 
-impl Desk {
+impl SessionContext {
     /// What is known now, for the row in the store.
     pub(super) fn summary(&self) -> serde_json::Value {
         serde_json::to_value(&*self.report.borrow()).expect("a report has string keys and finite numbers only")

@@ -16,7 +16,7 @@ mod nothing;
 
 pub(super) use self::cause::Cause;
 pub(super) use self::last_log::LastLog;
-pub(super) use self::nothing::{Lost, called_off, never_entered};
+pub(super) use self::nothing::{LostJournal, called_off, never_entered};
 
 use self::drain_wait::{DrainWait, Due};
 use self::event_log::{EventLog, sha256_hex};

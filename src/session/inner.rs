@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::backup::BackupTarget;
 use super::command::Command;
-use super::context::Desk;
+use super::context::SessionContext;
 use super::event_writer::EventWriter;
 use super::plan::Plan;
 use super::registry::{Entry, Limits, Registry, Reservation};
@@ -59,7 +59,7 @@ impl Inner {
     }
 
     /// What a recording needs from its acceptance to its end.
-    pub(super) fn context(&self, plan: Plan, report: watch::Sender<Report>) -> Result<Desk, SpoolError> {
+    pub(super) fn context(&self, plan: Plan, report: watch::Sender<Report>) -> Result<SessionContext, SpoolError> {
         let spool = self.backing.spool.session(&plan.app, &plan.sid);
         // Who waits for it must not take it for one that is about to begin.
         let spool = spool.inspect_err(|_| report.send_modify(|report| report.state = State::Failed))?;
@@ -80,7 +80,7 @@ impl Inner {
         let backup = replicator.map(|settings| BackupTarget { settings, uploader: Arc::clone(&self.backing.uploader) });
         let roll = self.settings.roll;
         let (stalls, tasks) = (self.stalls.clone(), self.tasks.clone());
-        Ok(Desk {
+        Ok(SessionContext {
             plan,
             store,
             event_writer,
@@ -101,7 +101,7 @@ impl Inner {
     pub(super) fn reject_call(&self, sid: &Sid, refusal: Error) -> Error {
         if let Some(entry) = self.registry.get(sid) {
             // A recording that is busy has more to say than this.
-            let _told = entry.commands.try_send(Command::Misfit(refusal.error_class().code));
+            let _told = entry.commands.try_send(Command::RejectedCall(refusal.error_class().code));
         }
         refusal
     }

@@ -64,7 +64,7 @@ pub(super) trait Phase {
             None => return self.abandoned(),
             Some(Command::Rekey(bucket)) => self.update_credentials(bucket),
             Some(Command::Select(selection)) => self.select(selection),
-            Some(Command::Misfit(why)) => self.reject_call(why).await,
+            Some(Command::RejectedCall(why)) => self.reject_call(why).await,
             Some(Command::Look(done)) => {
                 self.look();
                 // A caller that waits no longer has its answer.

@@ -35,7 +35,7 @@ pub(super) use self::name_taken::name_taken;
 use self::packed::Recent;
 pub(super) use self::unread_primary::Answer;
 use self::unread_primary::UnreadPrimary;
-use super::backup::{Backup, ChannelUpdate};
+use super::backup::{Backup, BackupTask};
 use super::context::SessionContext;
 use super::event_dedup::EventDedup;
 use super::fixed::FixedSegments;
@@ -67,7 +67,7 @@ pub(super) enum Happened {
     /// A whole file was made, or could not be made.
     Made(Finished),
     /// There is something to do about the second bucket, or to learn of the first.
-    Backup(ChannelUpdate),
+    Backup(BackupTask),
 }
 
 /// A recording in the making.
@@ -244,7 +244,7 @@ impl Pipeline {
             Some(report) = self.reports.recv() => Happened::Uploaded(report),
             made = self.files.made() => Happened::Made(made),
             events = self.backup.next(due) => Happened::Backup(events),
-            answer = UnreadPrimary::next(&mut self.unread_primary) => Happened::Backup(ChannelUpdate::Held(answer)),
+            answer = UnreadPrimary::next(&mut self.unread_primary) => Happened::Backup(BackupTask::Held(answer)),
         }
     }
 

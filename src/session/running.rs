@@ -395,9 +395,9 @@ impl Phase for Running {
     }
 
     /// Event 3, now and then: callers that repeat themselves don't fill the log.
-    async fn rejected_call(&mut self, why: &'static str) {
+    async fn reject_call(&mut self, why: &'static str) {
         let now = Instant::now();
-        if self.rejected_call.is_none_or(|event_dedup| now >= event_dedup + REJECTED_CALL_EVERY) {
+        if self.rejected_call.is_none_or(|last| now >= last + REJECTED_CALL_EVERY) {
             self.rejected_call = Some(now);
             self.pipeline.rejected_call(why).await;
         }

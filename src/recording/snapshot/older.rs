@@ -1,7 +1,8 @@
 //! Reads a state that an older version of the recorder wrote: the same types with fewer fields.
 //!
 //! What holds: a new field stands at the end of its struct and has a default (`#[serde(default)]`); the struct is named in the
-//! table of every version that did not have the field, with the number of fields that it had. The rest of the types is unchanged.
+//! table of every version that did not have the field, with the number of fields that it had. Who renames a struct
+//! renames it in the table too. The rest of the types is unchanged.
 //! New variants of an enum stand at its end and need no entry.
 //!
 //! How: postcard writes a struct as its fields, one after the other, and leaves it to the reader to know their number. [`Older`]
@@ -22,20 +23,27 @@ pub(super) const VERSION_1: Fields = &[
     ("Timeline", 3),
     ("Presence", 1),
     ("Stretch", 3),
-    ("Pen", 5),
+    ("TimelineWriter", 5),
     ("Last", 3),
-    ("Voice", 6),
+    ("RtpSource", 6),
     ("Stream", 8),
-    ("Account", 6),
+    ("LedgerBuilder", 6),
     ("PacketCounts", 8),
 ];
 
 /// What format 2 had.
-pub(super) const VERSION_2: Fields =
-    &[("Recorder", 15), ("Member", 11), ("Pen", 6), ("Voice", 7), ("Stream", 13), ("Anew", 2), ("Account", 8)];
+pub(super) const VERSION_2: Fields = &[
+    ("Recorder", 15),
+    ("Member", 11),
+    ("TimelineWriter", 6),
+    ("RtpSource", 7),
+    ("Stream", 13),
+    ("SenderRestart", 2),
+    ("LedgerBuilder", 8),
+];
 
 /// What format 3 had.
-pub(super) const VERSION_3: Fields = &[("Anew", 2)];
+pub(super) const VERSION_3: Fields = &[("SenderRestart", 2)];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

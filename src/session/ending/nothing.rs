@@ -28,7 +28,7 @@ pub(in crate::session) async fn never_entered(context: SessionContext, error: &J
 }
 
 /// The worker died in the middle, and what it had received can't be read back: what the spool holds is all that there is.
-pub(in crate::session) struct Lost {
+pub(in crate::session) struct LostJournal {
     context: SessionContext,
     uploads: Uploads,
     watch: UploadWatch,
@@ -45,7 +45,7 @@ pub(in crate::session) enum Event {
     Drained,
 }
 
-impl Phase for Lost {
+impl Phase for LostJournal {
     type Event = Event;
     /// Whether this run of the worker ends it.
     type Exit = Result<(), HandedOver>;
@@ -95,7 +95,7 @@ impl Phase for Lost {
     }
 }
 
-impl Lost {
+impl LostJournal {
     /// A recording without its journal; what the spool holds is on its way.
     pub(in crate::session) fn new(context: SessionContext, uploads: Uploads) -> Self {
         Self { context, uploads, watch: UploadWatch::default() }

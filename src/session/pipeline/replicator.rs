@@ -19,7 +19,7 @@ impl Pipeline {
         match events {
             BackupTask::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
             BackupTask::Due | BackupTask::Drained => {}
-            BackupTask::EventDedup(report) => self.backup_told(report).await,
+            BackupTask::Reported(report) => self.backup_told(report).await,
             BackupTask::Held(answer) => self.poll_unread_primary(answer).await,
             BackupTask::Proven => {
                 let playlists: Vec<_> = self.publication.playlists().cloned().collect();

@@ -20,7 +20,7 @@ use crate::recording::{PlaylistId, Segment};
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::InBucket;
 use crate::session::objects::Stored;
-use crate::session::publication::Tail;
+use crate::session::publication::OpenTail;
 use crate::storage::{ObjectKind, SpoolError, SpooledObject};
 
 /// Memory for what segments that are packed anew were made of, over all recordings of a worker, in KiB: two hours of a mix.
@@ -45,7 +45,7 @@ pub(super) struct Core {
 /// The end of one playlist, while it is added anew.
 struct Taken {
     playlist: PlaylistId,
-    tail: Tail,
+    tail: OpenTail,
     /// Its segments that take their places as they are.
     kept: HashSet<String>,
 }
