@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::media;
 use crate::talker::Talker;
-use crate::world::{Options, Task, TestEnv, World, run_that_dies, until};
+use crate::world::{APP, Options, Task, TestEnv, World, run_that_dies, until};
 
 /// The second bucket is used after this time, and the first one is waited for so long.
 const AFTER: Duration = Duration::from_millis(400);
@@ -34,15 +34,10 @@ fn when_the_recording_goes_on_already() {
     put_an_older_copy_back(AtOnce { home: false, backup: true }, "fmp4");
 }
 
-#[test]
-fn when_neither_answers_at_first() {
-    put_an_older_copy_back(AtOnce { home: false, backup: false }, "fmp4");
-}
-
 /// Segments in MPEG-TS can't be cut: what they are made of is.
 #[cfg(feature = "aac")]
 #[test]
-fn in_ts_when_neither_answers_at_first() {
+fn when_neither_answers_at_first_in_ts() {
     put_an_older_copy_back(AtOnce { home: false, backup: false }, "ts");
 }
 
@@ -97,7 +92,7 @@ fn put_an_older_copy_back(at_once: AtOnce, container: &str) {
         }
         if !at_once.backup {
             if !at_once.home {
-                // A question is asked every five seconds: the first bucket's answer comes before the second one's.
+                // Questions come seconds apart: the first bucket's answer comes before the second one's.
                 let known = async || world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(5);
                 until(async || known().await.then_some(())).await;
             }
@@ -120,6 +115,92 @@ fn put_an_older_copy_back(at_once: AtOnce, container: &str) {
     assert!(media::tone(sound.part(1_000, 8_000), 440.0) > 0.1, "what was said is heard");
     assert!(media::tone(sound.part(10_000, 12_000), 440.0) > 0.1, "what only the backup had too");
     assert_eq!(spooled(&place), 0, "nothing is left behind");
+}
+
+/// What the bucket confirmed is named too where all that the disk knows is safe in the second one and the recording was stopped: it is not over
+/// before its own bucket has been waited for.
+#[test]
+fn when_the_recording_was_stopped_before() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(TestEnv::new()));
+    let options = |ahead| Options { backup: Some(AFTER), ahead: Duration::from_secs(ahead), ..Options::default() };
+    let (there, away) = (place.objects(), place.objects().with_extension("away"));
+    let task = run_that_dies(&place, options(0), async |world: World| {
+        let task = record(&world, "fmp4").await;
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        scripted_channel.talk(&mut talker, 0, 3_000).await;
+        world.durable(&task).await;
+        let journal = &place.journal()[0];
+        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        scripted_channel.talk(&mut talker, 3_000, 9_000).await;
+        until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
+        task
+    });
+    let journal = &place.journal()[0];
+    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    lose_spool(&place);
+    std::fs::rename(&there, &away).unwrap();
+    let home = segments(&away.join("rec"), &task);
+    run_that_dies(&place, options(12), async |world: World| {
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        scripted_channel.talk(&mut [Talker::new(1, 660.0)], 0, 3_000).await;
+        until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
+        assert_eq!(world.stop(&task).await.status.as_u16() / 100, 2);
+        // All of it is in the second bucket, its final playlists too.
+        let list = place.copies().join("copies/rec").join(format!("{}_room.m3u8", task.sid));
+        let ended = || std::fs::read_to_string(&list).is_ok_and(|text| text.contains("#EXT-X-ENDLIST"));
+        until(async || ended().then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let path = format!("/v1/apps/{APP}/recordings/{}", task.sid);
+        let state = world.get(&path).await.body["state"].clone();
+        assert!(state != "ended", "{state}");
+        std::fs::rename(&away, &there).unwrap();
+        assert_over_at_home(&world, &there, &task).await;
+    });
+    assert_home_has(&there, &task, home.iter());
+}
+
+/// What is made again before the buckets have answered is not lost to what they say.
+#[test]
+fn what_the_journal_has_stays() {
+    let outside = Runtime::new().unwrap();
+    let place = Arc::new(outside.block_on(TestEnv::new()));
+    let options = |ahead| Options { backup: Some(AFTER), ahead: Duration::from_secs(ahead), ..Options::default() };
+    let (there, away) = (place.objects(), place.objects().with_extension("away"));
+    let (second, second_away) = (place.copies(), place.copies().with_extension("away"));
+    let task = run_that_dies(&place, options(0), async |world: World| {
+        let task = record(&world, "fmp4").await;
+        std::fs::rename(&there, &away).unwrap();
+        std::fs::rename(&second, &second_away).unwrap();
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        let mut talker = [Talker::new(1, 440.0)];
+        scripted_channel.talk(&mut talker, 0, 9_000).await;
+        world.durable(&task).await;
+        let journal = &place.journal()[0];
+        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        scripted_channel.talk(&mut talker, 9_000, 12_000).await;
+        task
+    });
+    let journal = &place.journal()[0];
+    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    lose_spool(&place);
+    run_that_dies(&place, options(20), async |world: World| {
+        let scripted_channel = world.scripted_channel(&task).await;
+        scripted_channel.enter(0, "7", 1).await;
+        scripted_channel.talk(&mut [Talker::new(1, 660.0)], 0, 3_000).await;
+        until(async || (world.query(&task).await.body["state"] == "recording").then_some(())).await;
+        std::fs::rename(&away, &there).unwrap();
+        std::fs::rename(&second_away, &second).unwrap();
+        assert_eq!(world.stop(&task).await.status.as_u16() / 100, 2);
+        assert_over_at_home(&world, &there, &task).await;
+    });
+    assert_home_has(&there, &task, std::iter::empty());
+    let sound = media::decode(&there.join("rec").join(format!("{}_room.m3u8", task.sid)));
+    assert!(media::tone(sound.part(1_000, 8_000), 440.0) > 0.1, "what the journal has is heard");
 }
 
 /// A checkpoint knows segments that wait for the bucket, the spool that held them is lost, and the second bucket has them.

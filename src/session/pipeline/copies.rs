@@ -147,8 +147,8 @@ impl Pipeline {
         held: Option<&BTreeSet<String>>,
         confirmed: &[StoredObject],
     ) -> Fetched {
-        let lacking: Vec<String> = self.lacking().map(str::to_owned).collect();
-        let Some(ask) = self.ask_copies(held, confirmed, lacking.iter().map(String::as_str)) else {
+        let lacking = self.earlier_runs.iter().flat_map(|earlier_runs| &earlier_runs.lacking);
+        let Some(ask) = self.ask_copies(held, confirmed, lacking.map(String::as_str)) else {
             return Fetched::default();
         };
         let mut fetched = ask.fetch().await;
@@ -156,6 +156,7 @@ impl Pipeline {
             fetched.copies.into_iter().partition(|(segment, _)| self.is_lacking(segment));
         for (segment, object) in back {
             if let Some(earlier_runs) = &mut self.earlier_runs {
+                earlier_runs.lacking.remove(&segment.entry.name);
                 earlier_runs.left.insert(segment.entry.name, object.clone());
                 earlier_runs.back.push(object);
             }
@@ -167,18 +168,11 @@ impl Pipeline {
         fetched
     }
 
-    /// Names of what a checkpoint calls unconfirmed and the spool has no more.
-    pub(super) fn lacking(&self) -> impl Iterator<Item = &str> {
-        let left = self.earlier_runs.as_ref().map(|earlier_runs| &earlier_runs.left);
-        let names = self.unconfirmed.keys().map(String::as_str);
-        names.filter(move |name| left.is_none_or(|left| !left.contains_key(*name)))
-    }
-
-    /// Whether this is one of them, byte for byte.
+    /// Whether this is what a checkpoint calls unconfirmed and the spool has no more, byte for byte.
     fn is_lacking(&self, copy: &FixedSegment) -> bool {
-        let name = &copy.entry.name;
-        let left = self.earlier_runs.as_ref().is_some_and(|earlier_runs| earlier_runs.left.contains_key(name));
-        !left && self.unconfirmed.get(name) == Some(&copy.stored)
+        let lacking =
+            self.earlier_runs.as_ref().is_some_and(|earlier_runs| earlier_runs.lacking.contains(&copy.entry.name));
+        lacking && self.unconfirmed.get(&copy.entry.name) == Some(&copy.stored)
     }
 
     /// Inserts those that lie where nothing else is known to lie, and removes the others from the spool. Answers with the former.

@@ -28,6 +28,8 @@ use crate::units::Ticks;
 pub(super) struct EarlierRuns {
     /// What the spool held when the worker came back, by name.
     pub(super) left: HashMap<String, SpooledObject>,
+    /// Names of what a checkpoint calls unconfirmed and the spool has no more.
+    pub(super) lacking: BTreeSet<String>,
     /// Who was being heard, apart from what the journal says.
     pub(super) heard: Heard,
     /// While the bucket did not say what it holds.
@@ -72,6 +74,7 @@ impl Pipeline {
         let earlier_runs = spooled.whole.iter().map(|object| (object.name.clone(), object.clone())).collect();
         self.earlier_runs = Some(EarlierRuns { left: earlier_runs, ..EarlierRuns::default() });
         self.settle_confirmed(&confirmed);
+        self.find_lacking();
         let (bucket, asked) =
             (self.queue.bucket(), Question::beside(&self.context.plan, &confirmed, &self.publication));
         let looked = InBucket::look(&bucket, &asked).await;
@@ -255,15 +258,26 @@ impl Pipeline {
         }
     }
 
+    /// Looks what a checkpoint calls unconfirmed and the spool has no more: before anything is made again, which is unconfirmed too.
+    fn find_lacking(&mut self) {
+        let Some(earlier_runs) = &mut self.earlier_runs else { return };
+        let names = self.unconfirmed.keys().filter(|name| !earlier_runs.left.contains_key(*name));
+        earlier_runs.lacking = names.cloned().collect();
+    }
+
     /// Takes out what a checkpoint calls unconfirmed and the spool has no more.
     pub(super) fn take_removed(&mut self) -> Vec<(String, Stored)> {
-        let left = self.earlier_runs.as_ref().map(|earlier_runs| &earlier_runs.left);
-        self.unconfirmed.extract_if(.., |name, _| left.is_none_or(|left| !left.contains_key(name))).collect()
+        let lacking = self
+            .earlier_runs
+            .as_mut()
+            .map(|earlier_runs| std::mem::take(&mut earlier_runs.lacking))
+            .unwrap_or_default();
+        self.unconfirmed.extract_if(.., |name, _| lacking.contains(name)).collect()
     }
 
     /// Whether a checkpoint calls something unconfirmed that the spool has no more.
     pub(super) fn is_anything_removed(&self) -> bool {
-        self.lacking().next().is_some()
+        self.earlier_runs.as_ref().is_some_and(|earlier_runs| !earlier_runs.lacking.is_empty())
     }
 
     /// What is gone from the spool was confirmed, as far as nobody can tell: it leaves the spool for nothing else.

@@ -25,7 +25,7 @@ use crate::storage::journal::StoredObject;
 use crate::storage::{BucketError, Progress, SpoolError, SpooledObject, UploadError};
 
 /// How far apart two questions to the buckets are.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_secs(3);
 /// How long a recording that is over, and whose second bucket has all of it, waits for the word of its own.
 const AWAY_TIMEOUT: Duration = Duration::from_secs(600);
 
