@@ -163,10 +163,28 @@ async fn what_either_bucket_confirmed_is_final_while_copies_go_to_the_second() {
         ErrorClass::UnreadableJournal,
         ErrorClass::OldCopy,
     ];
-    // Each waits a minute for the second bucket to be used.
     let all = faults.into_iter().zip([Make::Both, Make::Mix, Make::Individual].into_iter().cycle());
     let seeds: Vec<_> = all.map(|(error_class, make)| (error_class, make, random.random())).collect();
-    let each = seeds.into_iter().map(|(error_class, make, seed)| suffer_away(error_class, make, seed));
+    // Each waits a minute for the second bucket to be used.
+    let each = seeds.into_iter().map(|(error_class, make, seed)| suffer_away(error_class, make, false, seed));
+    futures_util::future::join_all(each).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long; make faults runs it"]
+async fn what_either_bucket_confirmed_is_final_while_the_second_is_out_of_reach() {
+    let mut random = StdRng::seed_from_u64(seed("poorer journals, backup out of reach"));
+    let faults = [
+        ErrorClass::Nothing,
+        ErrorClass::CutJournal(0.3),
+        ErrorClass::NoJournal,
+        ErrorClass::NoSpool,
+        ErrorClass::OldCopy,
+        ErrorClass::OldJournalNoSpool,
+    ];
+    let all = faults.into_iter().zip([Make::Both, Make::Mix, Make::Individual].into_iter().cycle());
+    let seeds: Vec<_> = all.map(|(error_class, make)| (error_class, make, random.random())).collect();
+    let each = seeds.into_iter().map(|(error_class, make, seed)| suffer_away(error_class, make, true, seed));
     futures_util::future::join_all(each).await;
 }
 
@@ -254,10 +272,14 @@ fn playlists(bucket: &Path) -> Vec<(PathBuf, String)> {
     lists.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The same while the recording's own bucket is out of reach and copies go to the second one; it is back before the end.
-async fn suffer_away(error_class: ErrorClass, make: Make, seed: u64) {
+/// The same while the recording's own bucket is out of reach and copies go to the second one; it is back before the end. If the second
+/// one is `out` of reach too when the next run begins, it is back after the other.
+async fn suffer_away(error_class: ErrorClass, make: Make, out: bool, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
-    let what = format!("{error_class:?}, backup, {make:?}");
+    let what = format!("{error_class:?}, backup{}, {make:?}", if out { " out" } else { "" });
+    if !is_wanted(&what) {
+        return;
+    }
     let mut kill_run = KillRun::at(TestEnv::with(Options { make, backup: true, ..Options::default() }).await, 1).await;
     sleep(Duration::from_secs(6)).await;
     let copy = kill_run.test_env.data.with_extension("old");
@@ -281,15 +303,19 @@ async fn suffer_away(error_class: ErrorClass, make: Make, seed: u64) {
     assert!(oracle.copied() > 30, "{what}: {} copies", oracle.copied());
     damage(error_class, &kill_run.test_env.data, &copy, &mut random);
     // Without a journal the bucket alone knows what it confirmed: it has to be there when it is asked.
-    if matches!(error_class, ErrorClass::NoJournal | ErrorClass::UnreadableJournal) {
+    if out || matches!(error_class, ErrorClass::NoJournal | ErrorClass::UnreadableJournal) {
         kill_run.test_env.cutoff_proxy.open();
+    }
+    if out {
+        kill_run.test_env.second.be_busy();
     }
     kill_run.start();
     kill_run.ready().await;
     sleep(Duration::from_secs(10)).await;
     oracle.check(&format!("{what}, the next run"));
     kill_run.test_env.cutoff_proxy.open();
-    sleep(Duration::from_secs(5)).await;
+    kill_run.test_env.second.open();
+    sleep(Duration::from_secs(if out { 8 } else { 5 })).await;
     kill_run.stop().await;
     let manifest = oracle.manifest(&kill_run.test_env).await;
     oracle.check(&format!("{what}, after the end"));

@@ -84,6 +84,8 @@ impl Store {
 pub(crate) struct TestEnv {
     /// The customer's bucket can be shut off here.
     pub(crate) cutoff_proxy: CutoffProxy,
+    /// The second one can be here.
+    pub(crate) second: CutoffProxy,
     pub(crate) receiver: Receiver,
     /// Where the worker answers now.
     pub(crate) door: Door,
@@ -103,8 +105,6 @@ pub(crate) struct TestEnv {
     _bucket: Option<BucketServer>,
     _gateway: Option<Gateway>,
     endpoint: String,
-    /// Where the second bucket is; nothing shuts it off.
-    backup: String,
 }
 
 /// A running versitygw, killed when dropped.
@@ -144,7 +144,8 @@ impl TestEnv {
             let address = bucket.addr();
             (Some(bucket), None, address)
         };
-        let cutoff_proxy = CutoffProxy::to(address_of_bucket).await;
+        let (cutoff_proxy, second) =
+            (CutoffProxy::to(address_of_bucket).await, CutoffProxy::to(address_of_bucket).await);
         let endpoint = match wishes.store {
             Store::WriteOnce => WriteOnce::start(&cutoff_proxy.endpoint(), Policy::ConditionFirst).await.endpoint,
             Store::WriteOnly => WriteOnce::start(&cutoff_proxy.endpoint(), Policy::WriteOnly).await.endpoint,
@@ -157,6 +158,7 @@ impl TestEnv {
         let http = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let test_env = Self {
             cutoff_proxy,
+            second,
             kinds: if wishes.whole_files { &["hls", "mp4", "ogg"] } else { &["hls"] },
             make: wishes.make,
             machine_delay: MachineDelay::in_folder(&root),
@@ -171,7 +173,6 @@ impl TestEnv {
             _bucket: bucket,
             _gateway: gateway,
             endpoint,
-            backup: format!("http://{address_of_bucket}"),
         };
         std::fs::write(test_env.config(), test_env.config_text(&wishes)).unwrap();
         test_env
@@ -270,7 +271,7 @@ endpoint = "{endpoint}"
 
 impl TestEnv {
     fn backup_text(&self) -> String {
-        let ((access_key, secret_key), endpoint) = (BUCKET_KEYS, &self.backup);
+        let ((access_key, secret_key), endpoint) = (BUCKET_KEYS, self.second.endpoint());
         format!(
             r#"[apps.backup]
 vendor = 11
