@@ -135,6 +135,7 @@ impl Publication {
     fn recover(&self, packet: &Packet, unpacked: Option<&Red>) -> (Vec<Packet>, bool) {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let history = history.get_or_insert_with(|| History::since(packet));
+        history.meet(packet);
         let recovered = unpacked.map(|red| history.recover(packet, red)).unwrap_or_default();
         (recovered, history.send(packet))
     }

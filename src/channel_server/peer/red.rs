@@ -27,33 +27,67 @@ struct Redundant {
     frame: Bytes,
 }
 
-/// Which packets of a track were sent on: the last 64.
+/// Which packets of a track were sent on: the last [`REMEMBERED`]. Another SSRC, or a number that comes again with another time, is a sender
+/// that counts anew: what was before is forgotten.
 #[derive(Debug)]
 pub(super) struct History {
+    ssrc: u32,
     newest: u16,
     /// Bit n: the packet n before the newest.
     sent: u64,
+    /// The RTP times of those that were sent, by their numbers.
+    times: [Option<u32>; REMEMBERED],
 }
+
+/// As many as `History::sent` has bits.
+const REMEMBERED: usize = 64;
 
 impl History {
     /// Of a track whose first packet this is. What was before it is nobody's loss.
     pub(super) const fn since(first: &Packet) -> Self {
-        Self { newest: first.header.sequence_number.wrapping_sub(1), sent: u64::MAX }
+        let newest = first.header.sequence_number.wrapping_sub(1);
+        Self { ssrc: first.header.ssrc, newest, sent: u64::MAX, times: [None; REMEMBERED] }
+    }
+
+    /// A packet of the track arrives.
+    pub(super) fn meet(&mut self, packet: &Packet) {
+        let header = &packet.header;
+        let known = if self.was_sent(header.sequence_number) { self.time(header.sequence_number) } else { None };
+        if header.ssrc != self.ssrc || known.is_some_and(|time| time != header.timestamp) {
+            *self = Self::since(packet);
+        }
     }
 
     /// A packet is to be sent on; whether it was not before. One that is older than what is remembered counts as new.
     pub(super) fn send(&mut self, packet: &Packet) -> bool {
         let number = packet.header.sequence_number;
         let ahead = number.wrapping_sub(self.newest);
-        if ahead > 0 && ahead < 0x8000 {
+        let new = if ahead > 0 && ahead < 0x8000 {
             self.sent = self.sent.checked_shl(ahead.into()).unwrap_or(0) | 1;
             self.newest = number;
-            return true;
+            true
+        } else {
+            let new = !self.was_sent(number);
+            self.sent |= self.bit(number);
+            new
+        };
+        if new && self.was_sent(number) {
+            self.times[usize::from(number) % REMEMBERED] = Some(packet.header.timestamp);
         }
-        let bit = 1_u64.checked_shl(self.newest.wrapping_sub(number).into()).unwrap_or(0);
-        let new = self.sent & bit == 0;
-        self.sent |= bit;
         new
+    }
+
+    /// The bit of a number that is not ahead; none of one that is forgotten.
+    fn bit(&self, number: u16) -> u64 {
+        1_u64.checked_shl(self.newest.wrapping_sub(number).into()).unwrap_or(0)
+    }
+
+    fn was_sent(&self, number: u16) -> bool {
+        self.sent & self.bit(number) != 0
+    }
+
+    fn time(&self, number: u16) -> Option<u32> {
+        self.times[usize::from(number) % REMEMBERED]
     }
 
     /// Whether it is known if the packet was sent.
@@ -168,6 +202,25 @@ pub(super) mod tests {
         assert_eq!(arrives(&mut history, 1), (vec![], true));
         assert_eq!(arrives(&mut history, 500), (vec![(499, 499 * 960)], true));
         assert_eq!(arrives(&mut history, 3), (vec![], true), "older than what is remembered");
+    }
+
+    #[test]
+    fn a_sender_that_counts_anew_is_new() {
+        let at = |ssrc: u32, number: u16, timestamp: u32| {
+            let mut packet = packet(number, Bytes::from_static(b"now"));
+            (packet.header.ssrc, packet.header.timestamp) = (ssrc, timestamp);
+            packet
+        };
+        let mut history = History::since(&at(1, 100, 0));
+        let mut sends = |packet: Packet| {
+            history.meet(&packet);
+            history.send(&packet)
+        };
+        assert!((100..200).all(|number| sends(at(1, number, u32::from(number) * 960))));
+        assert!(!sends(at(1, 190, 190 * 960)), "a copy");
+        assert!((160..230).all(|number| sends(at(1, number, u32::from(number) * 960 + 77_777))), "numbers jump back");
+        assert!(!sends(at(1, 229, 229 * 960 + 77_777)));
+        assert!((200..300).all(|number| sends(at(2, number, 229 * 960 + 77_777))), "another SSRC");
     }
 
     #[test]
