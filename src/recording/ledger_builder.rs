@@ -165,6 +165,13 @@ impl LedgerBuilder {
         gaps.map(|gap| gap.to.min(to).0.saturating_sub(gap.from.max(from).0) as i64).sum()
     }
 
+    /// From where on nothing but gaps is booked up to `at`.
+    pub(super) fn silent_since(&self, at: i64) -> i64 {
+        let before = self.gaps.partition_point(|gap| gap.from < ticks(at));
+        let gaps = self.gaps[..before].iter().rev();
+        gaps.fold(ticks(at), |since, gap| if gap.to >= since { gap.from.min(since) } else { since }).0 as i64
+    }
+
     /// Books sound, or a pause that the sender made by DTX.
     pub(super) fn sound(&mut self, length: i64) {
         self.recorded += length;

@@ -49,6 +49,8 @@ pub(super) struct Why {
     pub(super) due: bool,
     /// It did not hold yet, or not any more, but is within [`GRACE`].
     pub(super) near: bool,
+    /// From when on it holds, where it did not hold yet: what ends before that has another cause.
+    pub(super) begins: Option<i64>,
 }
 
 impl State {
@@ -75,7 +77,7 @@ impl State {
             Self { muted: true, .. } => (Cause::Muted, false),
             _ => return None,
         };
-        Some(Why { cause, due, near: false })
+        Some(Why { cause, due, near: false, begins: None })
     }
 }
 
@@ -252,7 +254,7 @@ impl Presence {
                 let before = if later.is_some() { (sounding_until - GRACE).clamp(after, end) } else { end };
                 book(*start, after, earlier);
                 book(after, before, None);
-                book(before, end, later.map(|why| Why { near: true, ..why }));
+                book(before, end, later.map(|why| Why { near: true, begins: Some(sounding_until), ..why }));
                 earlier = None;
                 continue;
             };
@@ -276,7 +278,14 @@ impl Presence {
                 if at < start {
                     each(at, start, why);
                 }
-                each(start, end, Some(Why { cause: deaf.cause, due: true, near: false }));
+                let why = Why { cause: deaf.cause, due: true, near: false, begins: None };
+                let begins = deaf.from.clamp(start, end);
+                if start < begins {
+                    each(start, begins, Some(Why { begins: Some(deaf.from), ..why }));
+                }
+                if begins < end {
+                    each(begins, end, Some(why));
+                }
                 at = end;
             }
         }
@@ -367,7 +376,8 @@ mod tests {
             causes(&presence, 2 * SECOND, 13 * SECOND),
             [
                 (2 * SECOND, 4 * SECOND - GRACE, None),
-                (4 * SECOND - GRACE, 5 * SECOND, Some(Cause::JournalDamaged)),
+                (4 * SECOND - GRACE, 4 * SECOND, Some(Cause::JournalDamaged)),
+                (4 * SECOND, 5 * SECOND, Some(Cause::JournalDamaged)),
                 (5 * SECOND, 7 * SECOND - GRACE, Some(Cause::WorkerStalled)),
                 (7 * SECOND - GRACE, 7 * SECOND, Some(Cause::WorkerStalled)),
                 (7 * SECOND, 8 * SECOND, Some(Cause::WorkerStalled)),

@@ -175,11 +175,11 @@ impl TimelineWriter {
             (None, Some(last)) if opus::is_dtx(&last.packet) => (limit, Kind::Pause),
             (None, _) => (limit, Kind::Stall),
         };
-        let proven = next.is_some();
-        self.bridge(until, kind, false, proven, presence, chunks);
+        let ends = next.map(|next| next.at);
+        self.bridge(until, kind, false, ends, presence, chunks);
         let length = (until - self.cursor).max(0) / FRAME * FRAME;
         if length > 0 && !self.open_gap.may_bridge(kind, self.last.as_ref()) {
-            self.silence(length, if proven { kind } else { Kind::Stall }, false, proven, presence, chunks);
+            self.silence(length, if ends.is_some() { kind } else { Kind::Stall }, false, ends, presence, chunks);
         }
     }
 
@@ -227,15 +227,25 @@ impl TimelineWriter {
             self.ledger_builder.correct(self.open_gap.start, self.cursor, STALL, Cause::NetworkLoss, Due::Missing);
         }
         if resumes {
+            self.ends_before(end, presence);
             let kind = if kind == Kind::Stall && OpenGap::is_short(end - self.cursor) { Kind::Step } else { kind };
-            self.bridge(end, kind, true, true, presence, chunks);
+            self.bridge(end, kind, true, Some(end), presence, chunks);
             if self.open_gap.may_bridge(kind, self.last.as_ref()) {
                 return;
             }
         }
         let length = (end - self.cursor).max(0);
-        self.silence(length / SHORTEST * SHORTEST, kind, resumes, resumes, presence, chunks);
+        self.silence(length / SHORTEST * SHORTEST, kind, resumes, resumes.then_some(end), presence, chunks);
         self.carried = (end - self.cursor).clamp(0, SHORTEST - 1);
+    }
+
+    /// Sound follows at `end`: what begins there or later is not why there was none.
+    fn ends_before(&mut self, end: i64, presence: &Presence) {
+        presence.causes(self.open_gap.start, self.cursor, |from, to, why| {
+            if let Some(why) = why.filter(|why| why.due && why.begins.is_some_and(|begins| end <= begins)) {
+                self.ledger_builder.correct(from, to, &[why.cause], Cause::SenderStall, Due::Nothing);
+            }
+        });
     }
 
     /// Whether it is in the middle of silence.
@@ -287,6 +297,9 @@ impl TimelineWriter {
         presence.causes(from, to.min(self.cursor), |from, to, why| {
             if let Some(why) = why {
                 let due = if why.due { Due::Missing } else { Due::Nothing };
+                // Silence that ended before it began has another cause.
+                let begins = why.begins.filter(|_| why.due).map(|begins| begins.min(self.cursor));
+                let from = begins.map_or(from, |begins| from.max(self.ledger_builder.silent_since(begins)));
                 self.ledger_builder.correct(from, to, taken_for, why.cause, due);
             }
         });
@@ -331,13 +344,13 @@ impl TimelineWriter {
         until: i64,
         kind: Kind,
         end: bool,
-        proven: bool,
+        ends: Option<i64>,
         presence: &Presence,
         chunks: &mut Vec<Chunk>,
     ) {
         if let Some(chunk) = self.open_gap.bridge(self.cursor, until, kind, self.last.as_ref(), end) {
             let length = chunk.end() - chunk.at();
-            book(&mut self.ledger_builder, self.cursor, length, Looks { like: kind.bridged(), proven }, presence);
+            book(&mut self.ledger_builder, self.cursor, length, Looks { like: kind.bridged(), ends }, presence);
             self.cursor += length;
             chunks.push(chunk);
         }
@@ -348,14 +361,14 @@ impl TimelineWriter {
         length: i64,
         kind: Kind,
         resumes: bool,
-        proven: bool,
+        ends: Option<i64>,
         presence: &Presence,
         chunks: &mut Vec<Chunk>,
     ) {
         if length > 0 {
             self.open_gap.silent = true;
             chunks.push(Chunk::Silence { at: self.cursor, length, resumes });
-            book(&mut self.ledger_builder, self.cursor, length, Looks { like: kind.silent(), proven }, presence);
+            book(&mut self.ledger_builder, self.cursor, length, Looks { like: kind.silent(), ends }, presence);
             self.cursor += length;
         }
     }
@@ -366,8 +379,8 @@ impl TimelineWriter {
 struct Looks {
     /// `None`: a pause that the sender made by DTX.
     like: Option<(Cause, Due)>,
-    /// The packet that ends it is known.
-    proven: bool,
+    /// Where the packet belongs that ends it, if that is known.
+    ends: Option<i64>,
 }
 
 /// Books a stretch without sound: for what is known of the member, else as what it looks like. A restart nearby explains what
@@ -387,16 +400,19 @@ fn book(ledger_builder: &mut LedgerBuilder, from: i64, length: i64, looks: Looks
     });
 }
 
-/// Whether what is known of a member is why there is a stretch that looks like this. A pause whose end is known lost nothing to a deaf
+/// Whether what is known of a member is why there is a stretch that looks like this. What begins behind the stretch is not. A pause whose end is known lost nothing to a deaf
 /// worker: the sequence numbers go on.
 fn can_be(why: Why, looks: Looks) -> bool {
-    if looks.like.is_none() && looks.proven && DEAF.contains(&why.cause) {
+    if why.due && why.begins.is_some_and(|begins| looks.ends.is_some_and(|ends| ends <= begins)) {
+        return false;
+    }
+    if looks.like.is_none() && looks.ends.is_some() && DEAF.contains(&why.cause) {
         return false;
     }
     let stall = looks.like.is_some_and(|(cause, _)| STALL.contains(&cause));
     if why.cause == Cause::Unknown {
         // Numbers that are missing, or go on, know better.
-        return stall || (looks.like.is_none() && !looks.proven);
+        return stall || (looks.like.is_none() && looks.ends.is_none());
     }
     stall || !(why.near && why.cause == Cause::WorkerRestart)
 }

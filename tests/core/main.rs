@@ -47,5 +47,6 @@ mod twenty_restarts;
 mod unknown_causes;
 mod unreadable_tracks;
 mod verify;
+mod who_begins_just_before;
 mod worker_stalls;
 mod world;
