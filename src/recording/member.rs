@@ -3,6 +3,7 @@
 
 mod absence;
 mod handover;
+mod history;
 mod silence;
 mod unreadable;
 mod vouched;
@@ -10,6 +11,7 @@ mod vouched;
 use serde::{Deserialize, Serialize};
 
 use self::absence::Absence;
+use self::history::History;
 use self::silence::Silence;
 use self::unreadable::Unreadable;
 use super::individual::Individual;
@@ -73,6 +75,9 @@ pub(super) struct Member {
     /// Its tracks that can't be read.
     #[serde(default)]
     unreadable: Unreadable,
+    /// Its tracks over the last seconds.
+    #[serde(default)]
+    history: History,
 }
 
 impl Member {
@@ -96,6 +101,7 @@ impl Member {
             source: None,
             kind: None,
             unreadable: Unreadable::default(),
+            history: History::default(),
         }
     }
 
@@ -410,6 +416,7 @@ impl Member {
 
     /// Brings its presence in line with the tracks. While nobody knows its tracks since a restart, they count as before.
     fn look(&mut self, at: i64) {
+        self.history.note(at, &self.tracks);
         let (publishing, muted) = (!self.tracks.is_empty(), self.is_hushed());
         let before = self.presence.now();
         let unknown = self.absence.as_ref().is_some_and(Absence::is_unknown);
@@ -421,7 +428,8 @@ impl Member {
 
     fn forget(&mut self, track: TrackId) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.remove(track);
+            let gone = timeline.remove(track);
+            self.history.rename(track, gone);
         }
     }
 

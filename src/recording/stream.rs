@@ -5,6 +5,7 @@
 //! show that a sender counts anew.
 
 mod clock;
+mod copies;
 mod resync;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use self::clock::Clock;
+use self::copies::Copies;
 use self::resync::{Newest, SenderRestart, Weighed};
 use super::Packet;
 use super::baseline::Baseline;
@@ -138,6 +140,9 @@ pub(super) struct Stream {
     /// What its RTP times mean.
     #[serde(default)]
     clock: Clock,
+    /// What was taken while its RTP times meant nothing.
+    #[serde(default)]
+    copies: Copies,
 }
 
 impl Stream {
@@ -168,7 +173,7 @@ impl Stream {
             let newest = last
                 .map(|last| Newest::of(last.sequence, last.time + last.duration, last.arrival))
                 .or_else(|| Some(Newest::of(self.taken?, self.end?, self.heard.unwrap_or(arrival))));
-            if self.is_copy(&queued) {
+            if self.is_copy(&queued) || self.copies.holds(sequence, &queued.payload) {
                 return Offer::Duplicate;
             }
             let weighed = if before.is_some() || self.was_awaited(&queued) {
@@ -249,6 +254,11 @@ impl Stream {
         self.baseline.add(packet.arrival, if known { packet.lag() } else { packet.lag().min(place.at - packet.media) });
         let pause = self.clock.end().or(self.end).map(|end| packet.media - end);
         self.clock.take(&packet);
+        if self.clock.is_foreign() {
+            self.copies.add(packet.sequence, &packet.payload);
+        } else {
+            self.copies.clear();
+        }
         self.end = Some(packet.time + packet.duration);
         self.heard = Some(packet.arrival);
         let overflowed = std::mem::take(&mut self.overflowed);
@@ -320,6 +330,11 @@ impl Stream {
     /// The first packet with sound or silence to place.
     pub(super) fn peek(&self) -> Option<&Queued> {
         self.queue.iter().find(|queued| queued.duration > 0)
+    }
+
+    /// How long the longest of the packets that wait is: what was lost before them may have been as long.
+    pub(super) fn longest(&self) -> i64 {
+        self.queue.iter().map(|queued| queued.duration).max().unwrap_or_default()
     }
 
     /// Whether sound waits that is not known to be silence.

@@ -101,13 +101,14 @@ impl Timeline {
         self.announced.push((track, at));
     }
 
-    /// A track is gone: what waits is still written.
-    pub(super) fn remove(&mut self, track: TrackId) {
+    /// A track is gone: what waits is still written. What it is called from now on.
+    pub(super) fn remove(&mut self, track: TrackId) -> TrackId {
         let gone = self.rtp_sources.remove(track);
         if let Some(last) = self.timeline_writer.last.as_mut().filter(|last| last.track == Some(track)) {
             last.track = Some(gone);
         }
         self.announced.retain(|(known, _)| *known != track);
+        gone
     }
 
     /// What was `taken_for` something else in `from..to` has a cause that is known now.
@@ -309,6 +310,7 @@ impl Timeline {
         let Some(rtp_source) = self.rtp_sources.get_mut(index) else {
             return;
         };
+        let waiting = rtp_source.stream.longest();
         let Some(taken) = rtp_source.stream.take(place) else {
             return;
         };
@@ -320,7 +322,7 @@ impl Timeline {
             rtp_source.sounded_until = rtp_source.active_until;
         }
         let before = self.timeline_writer.last.as_ref().filter(|last| last.rtp_source == rtp_source.id);
-        let longest = before.map(|last| duration.max(length_of(last))).or_else(|| (taken.lost > 0).then_some(duration));
+        let longest = before.map(|last| waiting.max(length_of(last))).or_else(|| (taken.lost > 0).then_some(waiting));
         let start = self.timeline_writer.hole_start();
         rtp_source.pauses |= before.is_some() && kind == Kind::Stall && place.at - start >= LONG_PAUSE;
         let by = By { rtp_source: rtp_source.id, track: rtp_source.track, pauses: rtp_source.pauses };

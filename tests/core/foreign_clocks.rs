@@ -346,6 +346,20 @@ fn copies_are_copies() {
     }
 }
 
+/// A stretch that comes again, of which some was taken already and the rest still waits.
+#[test]
+fn a_stretch_that_comes_again_is_copies() {
+    for stamp in FOREIGN {
+        let (sent, end) = sends(TALK, &[20], stamp, 77_000_000);
+        let again = sent[251].arrival + 300 * MS;
+        let copies = sent[150..250].iter().cloned().map(|sent| Sent { arrival: again, ..sent });
+        let all: Vec<Sent> = sent.iter().cloned().chain(copies).collect();
+        let account = record(&all, end + SECOND).account("7").clone();
+        let counts = (account.packets.placed, account.packets.duplicate, account.missing_ms);
+        assert_eq!(counts, (700, 100, 0), "{stamp:?}: {account:?}");
+    }
+}
+
 /// A network that holds everything back for a while, or a clock that runs a little fast, makes no clock foreign: pauses are as long as
 /// the RTP time says.
 #[test]

@@ -8,6 +8,7 @@ use cloud_recorder::units::TrackId;
 use crate::crash::gaps;
 use crate::random_inputs::check_ledger;
 use crate::replayed::fixture;
+use crate::several_sources::silence;
 use crate::world::{FRAME, InputStory, MS, Recording, SECOND, Sent, Talker, spec};
 
 /// Packets that were made from `from` on stand in a queue until `until`, and come then, `spread` apart from each other, until the queue is
@@ -52,6 +53,38 @@ fn on_joining() {
         story.joins(SECOND, "7", 1).hears(sent.clone());
         assert_whole(&format!("{late} ms, {spread} apart"), &record(&story, 13 * SECOND), &sent);
     }
+}
+
+#[test]
+fn on_joining_with_a_pause_by_dtx_in_the_queue() {
+    for (late, spread) in [(500, 0), (900, 0), (950, 3), (1_000, 0)] {
+        let mut talker = Talker::new(1, 7);
+        let mut sent = talker.talk(2 * SECOND, 2 * SECOND + 400 * MS);
+        let pause = silence(&mut talker, 2 * SECOND + 400 * MS, 3 * SECOND + 200 * MS);
+        let begins = sent.len();
+        sent.extend(pause.into_iter().chain(talker.talk(3 * SECOND + 200 * MS, 9 * SECOND)));
+        queued(&mut sent, 0, 2 * SECOND + 30 * MS + late * MS, spread * MS);
+        let mut story = InputStory::default();
+        story.joins(SECOND, "7", 1).hears(sent.clone());
+        let recording = record(&story, 10 * SECOND);
+        // Packets of DTX are alike.
+        sent.drain(begins..begins + 2);
+        let account = recording.account("7");
+        assert_eq!((account.packets.placed as usize, account.missing_ms), (sent.len() + 2, 0), "{late}: {account:?}");
+        recording.assert_all_in_place("7", &sent, 30 * MS);
+    }
+}
+
+/// After a clock that stood still a packet of DTX is where its own time says, and not right before the speech behind it.
+#[test]
+fn dtx_behind_a_mute_does_not_move_what_was_before() {
+    let mut talker = Talker::new(1, 7);
+    let mut sent = talker.talk(SECOND, SECOND + 300 * MS);
+    let pause = silence(&mut talker, SECOND + 600 * MS, 2 * SECOND + 400 * MS);
+    sent.extend(talker.talk(2 * SECOND + 400 * MS, 3 * SECOND));
+    let mut story = InputStory::default();
+    story.joins(0, "7", 1).hears(sent.clone()).hears(pause);
+    record(&story, 6 * SECOND).assert_all_in_place("7", &sent, 30 * MS);
 }
 
 #[test]

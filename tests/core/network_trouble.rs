@@ -2,7 +2,7 @@
 
 use cloud_recorder::recording::{Cause, Mode};
 
-use crate::world::{Dice, InputStory, MS, SECOND, Talker, spec};
+use crate::world::{Dice, FRAME, InputStory, MS, SECOND, Talker, spec};
 
 #[test]
 fn five_percent_loss_with_reordering_and_copies_moves_nothing() {
@@ -105,4 +105,25 @@ fn what_comes_seconds_late_is_named_late() {
     assert!(account.packets.late > 100, "{account:?}");
     assert!(recording.gap_ms("7", Cause::Late).abs_diff(account.packets.late * 20) <= 40, "{account:?}");
     assert!(account.missing_ms.abs_diff(account.packets.late * 20) <= 40);
+}
+
+/// Packets of 120, 20 and 10 ms by turns, of which every fifth of 120 ms is lost: nothing says that the sender paused.
+#[test]
+fn a_lost_packet_may_have_been_longer_than_those_beside_it() {
+    let (mut talker, mut sent, mut lost, mut at) = (Talker::new(1, 7), Vec::new(), 0, SECOND);
+    for number in 0..400_u32 {
+        let (toc, length): (&[u8], u64) =
+            [(&[0x7B, 6][..], 6 * FRAME), (&[0x70], FRAME / 2), (&[0x78], FRAME)][number as usize % 3];
+        let mut payload = [toc, &number.to_be_bytes()].concat();
+        payload.resize(toc.len() + 24, 0x55);
+        let packet = talker.send(at, payload.into());
+        talker.rtp += length as f64 - FRAME as f64;
+        at += length;
+        if number > 0 && number % 15 == 0 { lost += length / MS } else { sent.push(packet) }
+    }
+    let recording =
+        InputStory::default().joins(0, "7", 1).hears(sent.clone()).record(spec(Mode::Individual), at + 4 * SECOND);
+    recording.assert_all_in_place("7", &sent, 30 * MS);
+    let account = recording.account("7");
+    assert_eq!(account.missing_ms + account.concealed_ms, lost, "{account:?}");
 }

@@ -256,6 +256,23 @@ fn one_is_muted_the_other_goes_on_and_the_uid_is_received_as_long_as_either_is()
     assert_eq!(states, [(true, SECOND + 30 * MS), (false, 14 * SECOND + 50 * MS)]);
 }
 
+/// The second speaks beside the first, is muted, and both are over before it is known that they are two.
+#[test]
+fn a_mute_of_one_of_two_before_they_part_is_a_mute() {
+    let mut story = InputStory::default();
+    story.publishes(SECOND / 2, "7", 1, Microphone).publishes(SECOND / 2, "7", 3, Microphone);
+    story
+        .hears(Talker::new(1, 1).talk(SECOND, 3 * SECOND))
+        .hears(Talker::new(3, 3).talk(SECOND + 500 * MS, 2 * SECOND));
+    story.happens(2 * SECOND + 40 * MS, Input::Muted { track: TrackId(3), muted: true });
+    story.publishes(3 * SECOND, "7", 2, Microphone);
+    story.happens(3 * SECOND + 100 * MS, Input::TrackRemoved { track: TrackId(1) });
+    story.happens(3 * SECOND + 300 * MS, Input::Muted { track: TrackId(3), muted: false });
+    story.happens(3 * SECOND + 900 * MS, Input::TrackRemoved { track: TrackId(3) });
+    story.hears(Talker::new(2, 2).talk(3 * SECOND + 200 * MS, 4 * SECOND));
+    assert_complete(&record(&story, 9 * SECOND));
+}
+
 #[test]
 fn three_sources_are_three_tracks() {
     let mut story = InputStory::default();

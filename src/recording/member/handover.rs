@@ -5,6 +5,7 @@ use super::super::timeline::{Clash, Parted, Timeline};
 use super::super::{Source, SourceId};
 use super::Member;
 use super::absence::Absence;
+use super::history::Published;
 use crate::units::{Ticks, TrackId};
 
 /// Tracks that go from one source of a uid to another.
@@ -15,6 +16,8 @@ pub(in crate::recording) struct Handover {
     parted: Option<Parted>,
     /// From where on their sound belongs there.
     from: i64,
+    /// Where they were published since then.
+    published: Vec<Published>,
 }
 
 impl Member {
@@ -34,8 +37,16 @@ impl Member {
         let from = from.or_else(|| self.written()).unwrap_or(at);
         let parted = self.timeline.as_mut().map(|timeline| timeline.part(track));
         let tracks = self.tracks.extract_if(.., |(known, _)| goes(known)).collect();
+        // What stays was all that was here since then.
+        let history = self.history.part(|known| goes(&known), from, at);
+        for (gone, left) in &history {
+            self.presence.change_until(gone.from, gone.to, |state| {
+                (state.publishing, state.muted) = (left.is_some(), left.unwrap_or_default());
+            });
+        }
+        let published = history.into_iter().map(|(gone, _)| gone).collect();
         self.look(at);
-        Handover { tracks, parted, from }
+        Handover { tracks, parted, from, published }
     }
 
     /// Takes in what another source of the uid let go. `segment`: with a playlist of its own.
@@ -46,7 +57,7 @@ impl Member {
         at: i64,
         out: &mut impl Extend<Output>,
     ) {
-        let Handover { tracks, parted, from } = handover;
+        let Handover { tracks, parted, from, published } = handover;
         let muted = tracks.iter().all(|(_, muted)| *muted);
         if tracks.is_empty() {
             // Only a rest of it is heard: the track is gone.
@@ -57,6 +68,9 @@ impl Member {
             self.presence.change(from, |state| {
                 (state.present, state.dead, state.publishing, state.muted) = (true, false, true, muted);
             });
+        }
+        for Published { from, to, muted } in published {
+            self.presence.change_until(from, to, |state| (state.publishing, state.muted) = (true, muted));
         }
         self.tracks.extend(tracks);
         if parted.is_some() {

@@ -43,7 +43,7 @@ pub(super) const VERSION_2: Fields = &[
 ];
 
 /// What format 3 had.
-pub(super) const VERSION_3: Fields = &[("SenderRestart", 2)];
+pub(super) const VERSION_3: Fields = &[("SenderRestart", 2), ("Member", 15), ("Stream", 15)];
 
 /// Anything of serde's, with the table for all that is below it.
 pub(super) struct Older<T> {

@@ -247,14 +247,21 @@ impl Clock {
     fn walk(&mut self, queue: &mut VecDeque<Queued>, start: Before, mut floor: Floor, foreign: bool) -> (usize, usize) {
         let Before { mut media, mut arrival, mut offset, .. } = start;
         let (mut paused, mut near, mut exact, mut disagree, mut excess, mut length) = (0, 0, 0, 0, 0, 0);
-        let mut until = None;
+        let (mut until, first) = (None, arrival - media);
         if self.last.is_none() {
             floor.meets(arrival, arrival - media);
         }
         for (count, link) in self.links.iter().enumerate() {
             let room = |floor: Option<i64>| floor.map_or(0, |floor| link.least - paused - floor);
-            let stands = |time: &i64| !foreign && link.stands(*time, room(floor.long()), floor.is_fresh);
-            let misses = |time: &i64| (time - link.length - room(floor.long()).max(0)).abs();
+            // Behind DTX of a stream that begins the pause may have stood in a queue, up to the lateness that is put up with.
+            let fresh = (floor.is_fresh && link.after_dtx).then_some(link.least - paused - first + LATEST_FIRST);
+            let stands = |time: &i64| {
+                let queued = fresh.is_some_and(|fresh| (0..=fresh).contains(&(time - link.length)));
+                !foreign && (queued || link.stands(*time, room(floor.long()), floor.is_fresh))
+            };
+            // Off the pause that the arrivals tell, be it of the sender alone or behind a clock that stood still.
+            let off = |time: &i64, floor: Option<i64>| (time - link.length - room(floor).max(0)).abs();
+            let misses = |time: &i64| off(time, floor.long()).min(off(time, floor.run.or_else(|| floor.long())));
             // A clock that was off for a moment goes on from where it was, one that jumped goes on from there.
             let by_line = |index: usize| queue[index].time + offset - media;
             let own = [by_line(link.index), link.time].into_iter().filter(stands).min_by_key(misses);
