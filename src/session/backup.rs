@@ -25,6 +25,7 @@ pub(super) use self::index::{ObjectIndex, Place};
 use self::trouble::Trouble;
 use super::BackupSettings;
 use super::pipeline::Answer;
+use super::tasks::Tasks;
 use super::upload::BackupUse;
 use crate::callback::event::{BackupState, RecordingEvent, Warning};
 use crate::error_class::{Classify, ErrorClass};
@@ -44,6 +45,7 @@ const BEGIN_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct BackupTarget {
     pub(super) settings: BackupSettings,
     pub(super) uploader: Arc<Uploader>,
+    pub(super) tasks: Tasks,
 }
 
 impl BackupTarget {
@@ -172,10 +174,10 @@ impl Backup {
         progress: &Progress,
         (now, wall): (Instant, WallMs),
     ) -> Option<RecordingEvent> {
-        let BackupTarget { uploader, .. } = self.target.clone()?;
+        let BackupTarget { uploader, tasks, .. } = self.target.clone()?;
         let bucket = self.target.as_ref()?.bucket(folder);
         let (queue, reports) = uploader.spawn_copies(bucket.clone(), spool);
-        let proof = (!bucket.is_known()).then(|| AbortOnDropHandle::new(tokio::spawn(prove(bucket.clone()))));
+        let proof = (!bucket.is_known()).then(|| AbortOnDropHandle::new(tasks.spawn(prove(bucket.clone()))));
         let known = self.resumed.take();
         let since = known.unwrap_or(wall);
         self.using = Some(Using {
@@ -312,7 +314,8 @@ mod tests {
         }))
         .unwrap();
         let settings = BackupSettings { destination: vendor::destination(&parts).unwrap(), after: AFTER };
-        Backup::new(Some(BackupTarget { settings, uploader: Arc::new(Uploader::new(RetryPolicy::default(), 1)) }))
+        let uploader = Arc::new(Uploader::new(RetryPolicy::default(), 1));
+        Backup::new(Some(BackupTarget { settings, uploader, tasks: Tasks::default() }))
     }
 
     #[tokio::test]

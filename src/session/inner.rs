@@ -50,8 +50,9 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn new(settings: Settings, backing: Backing) -> Self {
-        let stalls = StallWatch::new(settings.metrics.clone());
-        Self { settings, backing, registry: Registry::default(), stalls, tasks: Tasks::default() }
+        let tasks = Tasks::default();
+        let stalls = StallWatch::new(settings.metrics.clone(), tasks.clone());
+        Self { settings, backing, registry: Registry::default(), stalls, tasks }
     }
 
     pub(super) fn now(&self) -> WallMs {
@@ -77,9 +78,11 @@ impl Inner {
         let metrics = self.settings.metrics.clone();
         let upload_patience = self.settings.upload_patience;
         let replicator = self.settings.apps.get(&plan.app).and_then(|app| app.backup.clone());
-        let backup = replicator.map(|settings| BackupTarget { settings, uploader: Arc::clone(&self.backing.uploader) });
-        let roll = self.settings.roll;
         let (stalls, tasks) = (self.stalls.clone(), self.tasks.clone());
+        let means =
+            |settings| BackupTarget { settings, uploader: Arc::clone(&self.backing.uploader), tasks: tasks.clone() };
+        let backup = replicator.map(means);
+        let roll = self.settings.roll;
         Ok(SessionContext {
             plan,
             store,

@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::detector::{Evidence, Look, STALL, StallDetector, TICK, weigh};
 use self::drops::Drops;
+use super::tasks::Tasks;
 use crate::channel::MediaPath;
 use crate::metrics::Metrics;
 use crate::recording::StallCause;
@@ -85,6 +86,7 @@ pub(super) struct StallWatch(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     metrics: Metrics,
+    tasks: Tasks,
     /// The last look in nanoseconds of the clock that goes on in a suspended machine; `u64::MAX` while nobody looks.
     looked: AtomicU64,
     state: Mutex<State>,
@@ -149,7 +151,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl StallWatch {
-    pub(super) fn new(metrics: Metrics) -> Self {
+    pub(super) fn new(metrics: Metrics, tasks: Tasks) -> Self {
         let state = State {
             seats: BTreeMap::new(),
             next: 0,
@@ -160,7 +162,7 @@ impl StallWatch {
             trouble: None,
             ticker: None,
         };
-        Self(Arc::new(Shared { metrics, looked: AtomicU64::new(u64::MAX), state: Mutex::new(state) }))
+        Self(Arc::new(Shared { metrics, tasks, looked: AtomicU64::new(u64::MAX), state: Mutex::new(state) }))
     }
 
     /// Watches over a session whose bot is in its channel.
@@ -172,7 +174,7 @@ impl StallWatch {
             (state.detector, state.found, state.last) = (StallDetector::default(), None, Moment::now());
             state.drops.read();
             self.0.looked.store(nanos(state.last.boot), Ordering::Relaxed);
-            state.ticker = Some(AbortOnDropHandle::new(tokio::spawn(self.clone().tick())));
+            state.ticker = Some(AbortOnDropHandle::new(self.0.tasks.spawn(self.clone().tick())));
         }
         let id = state.next;
         state.next += 1;
@@ -345,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_task_ticks_while_a_session_is_watched_and_none_otherwise() {
-        let watch = StallWatch::new(Metrics::default());
+        let watch = StallWatch::new(Metrics::default(), Tasks::default());
         assert_eq!(tasks(), 0);
         let (one, two) = (watch.watch(Arc::default()), watch.watch(Arc::default()));
         assert_eq!(tasks(), 1);
@@ -360,7 +362,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_wakes_first_finds_the_stall_for_all() {
-        let watch = StallWatch::new(Metrics::default());
+        let watch = StallWatch::new(Metrics::default(), Tasks::default());
         let (one, two) = (watch.watch(Arc::default()), watch.watch(Arc::default()));
         assert_eq!(watch.trouble(), None);
         let before = Instant::now();
@@ -383,7 +385,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_kernel_drops_at_a_socket_is_its_sessions() {
-        let watch = StallWatch::new(Metrics::default());
+        let watch = StallWatch::new(Metrics::default(), Tasks::default());
         let full = Arc::new(MediaPath::default());
         let (one, other) = (watch.watch(Arc::clone(&full)), watch.watch(Arc::default()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -400,7 +402,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_datagram_that_waited_too_long_is_an_overload() {
-        let watch = StallWatch::new(Metrics::default());
+        let watch = StallWatch::new(Metrics::default(), Tasks::default());
         let watched = watch.watch(Arc::default());
         watched.place.media.received(Duration::from_secs(2));
         assert_eq!(until_told(&watched).await[0].cause, StallCause::Overload);

@@ -210,7 +210,7 @@ impl Pipeline {
             segments,
             channels,
         };
-        self.files.making = Some(AbortOnDropHandle::new(tokio::spawn(maker.run())));
+        self.files.making = Some(AbortOnDropHandle::new(self.context.tasks.spawn(maker.run())));
         true
     }
 

@@ -282,7 +282,7 @@ impl Pipeline {
             let spooled = unread_primary.left.iter().chain(awaited.fetched.iter().map(|(_, object)| object));
             Some(ask.beside(spooled.map(|object| object.name.as_str())))
         });
-        let asking = tokio::spawn(async move {
+        let asking = self.context.tasks.spawn(async move {
             let home = async { Some(InBucket::look(&bucket, home.as_ref()?).await) };
             let copies = async { Some(copies?.fetch().await) };
             let (home, copies) = tokio::join!(home, copies);
