@@ -81,7 +81,7 @@ pub(super) enum Ended {
 /// What happens while a recording ends.
 pub(super) enum Event {
     /// Something was uploaded, or the like.
-    Pipeline(pipeline::Happened),
+    Pipeline(Box<pipeline::Happened>),
     /// Nothing that was handed over is on its way.
     Drained,
     /// Something is due.
@@ -104,7 +104,7 @@ impl Phase for Ending {
         let drained = self.pipeline.queue();
         tokio::select! {
             biased;
-            happened = self.pipeline.next() => Event::Pipeline(happened),
+            happened = self.pipeline.next() => Event::Pipeline(Box::new(happened)),
             () = drained.drained(), if drains => Event::Drained,
             due = self.drain_wait.next() => Event::Due(due),
         }
@@ -113,7 +113,7 @@ impl Phase for Ending {
     async fn happened(&mut self, event: Event) -> Result<(), Ended> {
         let mut drained = false;
         let done = match event {
-            Event::Pipeline(happened) => self.pipeline.handle(happened).await,
+            Event::Pipeline(happened) => self.pipeline.handle(*happened).await,
             // An object counts as drained only after its report was sent.
             Event::Drained => match self.pipeline.waiting_report() {
                 Some(report) => self.pipeline.uploaded(report).await,

@@ -77,7 +77,7 @@ pub(super) enum Event {
     /// So much news came from the channel; none when it is gone.
     ChannelUpdate(usize),
     /// Something was uploaded, or the like.
-    Pipeline(pipeline::Happened),
+    Pipeline(Box<pipeline::Happened>),
     /// Core, idle rule or token want to be looked at, or this worker stood still.
     Time,
 }
@@ -332,7 +332,7 @@ impl Phase for Running {
         let wake = self.wake();
         tokio::select! {
             count = self.handle.updates.recv_many(&mut self.batch, BATCH) => Event::ChannelUpdate(count),
-            happened = self.pipeline.next() => Event::Pipeline(happened),
+            happened = self.pipeline.next() => Event::Pipeline(Box::new(happened)),
             () = self.watched.changed() => Event::Time,
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
         }
@@ -342,7 +342,7 @@ impl Phase for Running {
         match event {
             Event::ChannelUpdate(0) => return Err(Cause::Channel(EndReason::Unreachable).into()),
             Event::ChannelUpdate(_) => self.take_news()?,
-            Event::Pipeline(happened) => self.pipeline.handle(happened).await?,
+            Event::Pipeline(happened) => self.pipeline.handle(*happened).await?,
             Event::Time => self.pass_time(),
         }
         Ok(())

@@ -48,7 +48,7 @@ pub(super) async fn go_on(inner: &Arc<Inner>, found: FoundSession, mut records: 
     let replaying: Replaying =
         async move { replay.await.map_err(|stopped| stopped.to_string()).and_then(|replayed| replayed) }.boxed();
 
-    let rejoin = |channel, input_log| Rejoin::new(channel, inner.stalls.clone(), &plan, input_log, timebase.clone());
+    let rejoin = |channel, input_log| Rejoin::new(channel, inner.stalls.clone(), &plan, input_log, timebase);
     let returning = |rejoin, replaying| {
         let returning = Returning::new(rejoin, replaying, meanwhile, inner.backing.journal.clone());
         State::Restoring(Box::new(returning))
