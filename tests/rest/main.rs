@@ -65,6 +65,7 @@ mod shutdown;
 mod signals;
 mod spool_bounds;
 mod stalls;
+mod starts_do_not_wait;
 mod stop;
 mod tenant_attacks;
 mod tenants;
