@@ -14,14 +14,12 @@ pub mod channel;
 pub mod channel_server;
 pub mod cli;
 pub mod clock;
-pub mod codec;
 pub mod config;
 pub mod console;
-pub mod error_class;
 pub mod metrics;
-pub mod recording;
 pub mod serving;
 pub mod session;
 pub mod storage;
 pub mod store;
-pub mod units;
+
+pub use recorder_core::{codec, error_class, recording, units};
