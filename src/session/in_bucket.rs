@@ -19,7 +19,7 @@ use crate::codec::playlist::{Entry, Playlist};
 use crate::codec::{fmp4, ts};
 use crate::recording::PlaylistId;
 use crate::storage::journal::StoredObject;
-use crate::storage::{Bucket, BucketError, ObjectKind};
+use crate::storage::{Bucket, BucketError, Listed, ObjectKind};
 use crate::units::Ticks;
 
 /// How long one request may take.
@@ -235,23 +235,31 @@ pub(super) fn place(name: &str, bytes: &[u8]) -> Option<Entry> {
 }
 
 /// The playlists whose files are among these names.
-pub(super) fn playlists_of(plan: &Plan, names: &BTreeSet<String>) -> impl Iterator<Item = PlaylistId> {
-    let lists = names.iter().filter(|name| name.ends_with(".m3u8"));
+pub(super) fn playlists_of<'a>(
+    plan: &Plan,
+    names: impl IntoIterator<Item = &'a String>,
+) -> impl Iterator<Item = PlaylistId> {
+    let lists = names.into_iter().filter(|name| name.ends_with(".m3u8"));
     lists.filter_map(|name| plan.file_named(name)).map(|(playlist, _)| playlist)
 }
 
 /// The names of a recording's objects, also those with a prefix `bak<n>_`.
-pub(super) async fn list(bucket: &Bucket, plan: &Plan) -> Result<BTreeSet<String>, BucketError> {
-    let name = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
+async fn list(bucket: &Bucket, plan: &Plan) -> Result<BTreeSet<String>, BucketError> {
+    Ok(list_sizes(bucket, plan).await?.into_keys().collect())
+}
+
+/// The same, each with its bytes.
+pub(super) async fn list_sizes(bucket: &Bucket, plan: &Plan) -> Result<BTreeMap<String, u64>, BucketError> {
+    let entry = |listed: Listed| (listed.key.rsplit('/').next().unwrap_or(&listed.key).to_owned(), listed.size);
     let listed = bucket.list_within(LOOK_TIME, &bucket.key(plan.sid.as_str()), MAX_KEYS).await?;
-    let mut names: BTreeSet<String> = listed.iter().map(|listed| name(&listed.key)).collect();
+    let mut names: BTreeMap<String, u64> = listed.into_iter().map(entry).collect();
     for number in 1..=MAX_PREFIXES {
         let key = bucket.key(&format!("bak{number}_{}", plan.sid));
         let listed = bucket.list_within(LOOK_TIME, &key, MAX_KEYS).await?;
-        names.extend(listed.iter().map(|listed| name(&listed.key)));
         if listed.is_empty() {
             break;
         }
+        names.extend(listed.into_iter().map(entry));
     }
     Ok(names)
 }

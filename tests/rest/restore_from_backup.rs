@@ -26,22 +26,28 @@ struct AtOnce {
 
 #[test]
 fn at_once() {
-    put_an_older_copy_back(AtOnce { home: true, backup: true }, "fmp4");
+    put_an_older_copy_back(AtOnce { home: true, backup: true }, "fmp4", false);
 }
 
 #[test]
 fn when_the_recording_goes_on_already() {
-    put_an_older_copy_back(AtOnce { home: false, backup: true }, "fmp4");
+    put_an_older_copy_back(AtOnce { home: false, backup: true }, "fmp4", false);
 }
 
 /// Segments in MPEG-TS can't be cut: what they are made of is.
 #[cfg(feature = "aac")]
 #[test]
 fn when_neither_answers_at_first_in_ts() {
-    put_an_older_copy_back(AtOnce { home: false, backup: false }, "ts");
+    put_an_older_copy_back(AtOnce { home: false, backup: false }, "ts", false);
 }
 
-fn put_an_older_copy_back(at_once: AtOnce, container: &str) {
+/// What is made without knowing lies in the spool when the worker dies once more, and gives way all the same.
+#[test]
+fn when_the_worker_dies_before_the_backup_answers() {
+    put_an_older_copy_back(AtOnce { home: true, backup: false }, "fmp4", true);
+}
+
+fn put_an_older_copy_back(at_once: AtOnce, container: &str, dies_again: bool) {
     let outside = Runtime::new().unwrap();
     let place = Arc::new(outside.block_on(TestEnv::new()));
     let options = |ahead| Options { backup: Some(AFTER), ahead: Duration::from_secs(ahead), ..Options::default() };
@@ -77,6 +83,15 @@ fn put_an_older_copy_back(at_once: AtOnce, container: &str) {
     }
     if !at_once.backup {
         std::fs::rename(&second, &second_away).unwrap();
+    }
+    if dies_again {
+        run_that_dies(&place, options(18), async |world: World| {
+            let scripted_channel = world.scripted_channel(&task).await;
+            scripted_channel.enter(0, "7", 1).await;
+            scripted_channel.talk(&mut [Talker::new(1, 550.0)], 0, 4_000).await;
+            until(async || (world.query(&task).await.body["segments"]["made"].as_u64() >= Some(14)).then_some(()))
+                .await;
+        });
     }
     run_that_dies(&place, options(25), async |world: World| {
         let scripted_channel = world.scripted_channel(&task).await;

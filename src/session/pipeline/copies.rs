@@ -5,7 +5,7 @@
 //! Where the second bucket can't be asked and the journal may be poorer than it, what is made waits for it ([`super::unread_primary`]), for
 //! [`PATIENCE`] at most. Event 1 says that the recording waits, and that it waited in vain.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -39,6 +39,8 @@ pub(super) struct Ask {
     spool: SessionSpool,
     /// What need not be fetched.
     known: HashSet<String>,
+    /// What the spool has, with its bytes: a copy of other bytes was confirmed there by an earlier run, and counts before it.
+    spooled: HashMap<String, u64>,
 }
 
 /// What was taken from there.
@@ -59,6 +61,18 @@ impl Ask {
         self
     }
 
+    /// These need not be fetched either, if the copies have as many bytes.
+    pub(super) fn beside_spooled<'a>(mut self, objects: impl Iterator<Item = &'a SpooledObject>) -> Self {
+        let segments = objects.filter(|object| object.kind == ObjectKind::Segment);
+        self.spooled.extend(segments.map(|object| (object.name.clone(), object.size)));
+        self.spooled.keys().for_each(|name| _ = self.known.remove(name));
+        self
+    }
+
+    fn is_wanted(&self, name: &str, size: u64) -> bool {
+        !self.known.contains(name) && self.spooled.get(name) != Some(&size)
+    }
+
     /// Fetches into the spool what is not known.
     pub(super) async fn fetch(self) -> Fetched {
         let mut fetched = Fetched::default();
@@ -74,15 +88,15 @@ impl Ask {
     }
 
     async fn fetch_into(&self, fetched: &mut Fetched) -> Result<(), UploadError> {
-        let Self { bucket, plan, spool, known } = self;
-        let names = in_bucket::list(bucket, plan).await?;
-        for playlist in in_bucket::playlists_of(plan, &names) {
+        let Self { bucket, plan, spool, .. } = self;
+        let names = in_bucket::list_sizes(bucket, plan).await?;
+        for playlist in in_bucket::playlists_of(plan, names.keys()) {
             if let Some(text) = in_bucket::read_playlist(bucket, plan, &playlist).await? {
                 fetched.ended = fetched.ended.max(text.ended.then(|| text.end()));
             }
         }
-        let wanted = names.into_iter().filter(|name| !known.contains(name));
-        let wanted = wanted.filter_map(|name| match plan.file_named(&name) {
+        let wanted = names.into_iter().filter(|(name, size)| self.is_wanted(name, *size));
+        let wanted = wanted.filter_map(|(name, _)| match plan.file_named(&name) {
             Some((playlist, Role::Segment)) => Some((name, playlist)),
             _ => None,
         });
@@ -131,13 +145,15 @@ impl Pipeline {
         let bucket = context.backup.as_ref()?.bucket(&context.plan.folder());
         let journal = confirmed.iter().map(|object| object.name.as_str());
         let published = self.publication.entries().map(|entry| entry.name.as_str());
-        let spooled = earlier_runs.iter().flat_map(|earlier_runs| earlier_runs.left.keys()).map(String::as_str);
         let fixed = fixed.iter().map(|segment| segment.entry.name.as_str());
-        let home = home.into_iter().flatten().map(String::as_str);
-        let all = journal.chain(published).chain(spooled).chain(fixed).chain(home);
+        let all = published.chain(fixed);
         let mut known: HashSet<String> = all.map(str::to_owned).collect();
         lacking.for_each(|name| _ = known.remove(name));
-        Some(Ask { bucket, plan: context.plan.clone(), spool: context.spool.clone(), known })
+        let (plan, spool) = (context.plan.clone(), context.spool.clone());
+        let ask = Ask { bucket, plan, spool, known, spooled: HashMap::new() };
+        let ask = ask.beside_spooled(earlier_runs.iter().flat_map(|earlier_runs| earlier_runs.left.values()));
+        // What the recording's own bucket confirmed counts before all others.
+        Some(ask.beside(journal.chain(home.into_iter().flatten().map(String::as_str))))
     }
 
     /// Takes what the second bucket alone holds of a recording that is made again; `held`: the names in its own bucket, where it told them.
@@ -175,21 +191,30 @@ impl Pipeline {
         lacking && self.unconfirmed.get(&copy.entry.name) == Some(&copy.stored)
     }
 
-    /// Inserts those that lie where nothing else is known to lie, and removes the others from the spool. Answers with the former.
-    pub(super) async fn take_copies(&mut self, copies: Vec<Copy>) -> Vec<SpooledObject> {
+    /// Inserts those that lie where the recording's own bucket has nothing, before what the spool has there, and removes the others. Answers
+    /// with what is `left` in the spool without those in whose place they lie, and with them.
+    pub(super) async fn take_copies(
+        &mut self,
+        copies: Vec<Copy>,
+        mut left: Vec<SpooledObject>,
+    ) -> (Vec<SpooledObject>, Vec<SpooledObject>) {
         let mut taken = Vec::new();
         for (segment, object) in copies {
             let behind = self.publication.end_of(&segment.playlist) <= segment.entry.start;
-            if behind && self.fixed.insert(segment) {
-                if let Some(earlier_runs) = &mut self.earlier_runs {
-                    earlier_runs.left.insert(object.name.clone(), object.clone());
-                }
-                taken.push(object);
-            } else {
+            let over = if behind { self.fixed.insert_over(segment) } else { None };
+            let Some(over) = over else {
                 self.forget_spooled(Some(object.clone()), &object.name).await;
+                continue;
+            };
+            if !over.is_empty() {
+                left = self.without_useless(left, &over).await;
             }
+            if let Some(earlier_runs) = &mut self.earlier_runs {
+                earlier_runs.left.insert(object.name.clone(), object.clone());
+            }
+            taken.push(object);
         }
-        taken
+        (left, taken)
     }
 
     /// Hands over what the second bucket had of that.
@@ -200,15 +225,16 @@ impl Pipeline {
 
     /// The journal may be poorer than the second bucket, which could not be asked: what is made from here on waits for it.
     pub(in crate::session) async fn wait_for_copies(&mut self) -> Result<(), SpoolError> {
-        let Some(EarlierRuns { copies, lost, .. }) = &mut self.earlier_runs else { return Ok(()) };
+        let Some(EarlierRuns { copies, lost, kept_back, .. }) = &mut self.earlier_runs else { return Ok(()) };
         let Some(error) = copies.take() else { return Ok(()) };
-        let lost = std::mem::take(lost);
+        let (lost, kept_back) = (std::mem::take(lost), std::mem::take(kept_back));
         if may_be_asked_later(&error) {
             let what = "what is made waits on the disk until that has answered, for ten minutes at most";
             self.tell_of_copies(&error, ErrorReason::WaitsForBackup, ErrorLevel::Medium, what).await;
-            self.doubt_copies(lost, error.error_class().code);
+            self.doubt_copies(lost, kept_back, error.error_class().code);
             return Ok(());
         }
+        self.resume(kept_back);
         self.copies_stay(&error).await;
         self.replace_all_lost(lost).await
     }

@@ -44,6 +44,8 @@ pub(super) struct EarlierRuns {
     pub(super) lost: Vec<(String, Stored)>,
     /// What of that the second bucket had.
     pub(super) back: Vec<SpooledObject>,
+    /// What an earlier run left in the spool, while the second bucket did not say what it holds in its place.
+    pub(super) kept_back: Vec<SpooledObject>,
 }
 
 /// What was found in the spool.
@@ -91,7 +93,7 @@ impl Pipeline {
         }
         let over = self.insert_fixed(spooled.segments);
         let whole = self.without_useless(spooled.whole, &over).await;
-        let copies = self.take_copies(fetched.copies).await;
+        let (whole, copies) = self.take_copies(fetched.copies, whole).await;
         self.replay_until();
         self.resume(whole);
         self.resume(copies);
@@ -166,12 +168,12 @@ impl Pipeline {
         self.add_fixed_playlists().await?;
         let earlier_runs = self.earlier_runs.take();
         self.pauses.clear();
-        let left = earlier_runs
-            .as_ref()
-            .and_then(|earlier_runs| earlier_runs.pending_bucket.as_ref())
-            .map(|pending_bucket| pending_bucket.left.clone());
-        // The journal knew everything that the bucket can have.
-        self.queue.resume(left.unwrap_or_default());
+        let left = earlier_runs.iter().flat_map(|earlier_runs| {
+            earlier_runs.pending_bucket.iter().flat_map(|pending_bucket| &pending_bucket.left)
+        });
+        let left = left.chain(earlier_runs.iter().flat_map(|earlier_runs| &earlier_runs.kept_back));
+        // The journal knew everything that the buckets can have.
+        self.queue.resume(left.cloned().collect());
         if self.finished {
             self.close_fixed_playlists().await?;
         }

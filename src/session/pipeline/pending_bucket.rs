@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Pipeline;
 use super::copies::Fetched;
-use super::earlier_runs::Trouble;
+use super::earlier_runs::{EarlierRuns, Trouble};
 use super::unread_primary::UnreadPrimary;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::error_class::Classify;
@@ -69,7 +69,7 @@ impl Pipeline {
                 };
                 let (ended, over) = self.take_held(held).await?;
                 let left = self.without_useless(pending_bucket.left, &over).await;
-                let copies = self.take_copies(fetched.copies).await;
+                let (left, copies) = self.take_copies(fetched.copies, left).await;
                 self.resume(left);
                 self.resume(copies);
                 self.resume_back();
@@ -89,9 +89,10 @@ impl Pipeline {
 
     /// Hands over what an earlier run left in the spool, or keeps it until the bucket says what it holds.
     pub(super) fn resume(&mut self, left: Vec<SpooledObject>) {
-        match self.earlier_runs.as_mut().and_then(|earlier_runs| earlier_runs.pending_bucket.as_mut()) {
-            Some(pending_bucket) => pending_bucket.left.extend(left),
-            None => self.queue.resume(left),
+        match &mut self.earlier_runs {
+            Some(EarlierRuns { pending_bucket: Some(pending_bucket), .. }) => pending_bucket.left.extend(left),
+            Some(EarlierRuns { copies: Some(_), kept_back, .. }) => kept_back.extend(left),
+            _ => self.queue.resume(left),
         }
     }
 

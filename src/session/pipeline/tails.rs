@@ -1,7 +1,7 @@
 //! The ends of playlists, taken back and added anew around what a bucket turned out to hold ([`super::unread_primary`]).
 //!
 //! What is taken back is what the recording's own bucket does not have, and no text named. Of two segments in one place the bucket's
-//! counts, then what is on its way there, then what an earlier run left in the spool, then what the second bucket has, then what was made since.
+//! counts, then what is on its way there, then what the second bucket has, then what an earlier run left in the spool, then what was made since.
 //! What has to give way is cut ([`super::fixed`]), so nothing of it is lost that another does not hold. Segments that are packed anew
 //! ([`super::packed`]) can't be cut: what they were made of is remembered in memory while they may have to be, for [`CORE_KIB`] of a worker. Past that
 //! the recording waits no more.
@@ -134,7 +134,6 @@ impl Pipeline {
             }
         }
         self.fix(&mut taken, |name, stored| !stored && !spooled.contains_key(name));
-        self.fix(&mut taken, |name, _| is_left(name));
         let mut useless = Vec::new();
         for (segment, object) in copies {
             let behind = self.publication.end_of(&segment.playlist) <= segment.entry.start;
@@ -144,6 +143,7 @@ impl Pipeline {
                 useless.push(object);
             }
         }
+        self.fix(&mut taken, |name, _| is_left(name));
         self.fix(&mut taken, |name, _| is_made(name));
         for taken in taken {
             self.add_tail(taken, &spooled).await?;

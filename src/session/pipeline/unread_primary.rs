@@ -182,12 +182,13 @@ impl Pipeline {
         }
     }
 
-    /// What is made from here on waits for the second bucket too. `lost`: what only that can have.
-    pub(super) fn doubt_copies(&mut self, lost: Vec<(String, Stored)>, code: &'static str) {
+    /// What is made from here on waits for the second bucket too, and what an earlier run `left`. `lost`: what only that can have.
+    pub(super) fn doubt_copies(&mut self, lost: Vec<(String, Stored)>, left: Vec<SpooledObject>, code: &'static str) {
         let confirmed = self.context.journal.stored(&self.context.plan.sid);
         let unread_primary = self.unread_primary.get_or_insert_with(|| UnreadPrimary::new(confirmed));
         unread_primary.copies = Some(Awaited { until: Instant::now() + copies::TIMEOUT, code, fetched: Vec::new() });
         unread_primary.lost.extend(lost);
+        unread_primary.left.extend(left);
     }
 
     /// There is no memory for what a bucket may hold otherwise: says that its word is waited for no more.
@@ -279,8 +280,8 @@ impl Pipeline {
             // What was made since gives way to what is there, which may have the same name.
             let lacking = lacking.chain(unread_primary.made.iter().map(|object| object.name.as_str()));
             let ask = self.ask_copies(None, &unread_primary.confirmed, lacking)?;
-            let spooled = unread_primary.left.iter().chain(awaited.fetched.iter().map(|(_, object)| object));
-            Some(ask.beside(spooled.map(|object| object.name.as_str())))
+            let fetched = awaited.fetched.iter().map(|(_, object)| object.name.as_str());
+            Some(ask.beside_spooled(unread_primary.left.iter()).beside(fetched))
         });
         let asking = self.context.tasks.spawn(async move {
             let home = async { Some(InBucket::look(&bucket, home.as_ref()?).await) };
