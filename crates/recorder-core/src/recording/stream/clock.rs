@@ -253,18 +253,20 @@ impl Clock {
         }
         for (count, link) in self.links.iter().enumerate() {
             let room = |floor: Option<i64>| floor.map_or(0, |floor| link.least - paused - floor);
+            let stands = |time: &i64| !foreign && link.stands(*time, room(floor.long()), floor.is_fresh);
             // Behind DTX of a stream that begins the pause may have stood in a queue, up to the lateness that is put up with.
-            let fresh = (floor.is_fresh && link.after_dtx).then_some(link.least - paused - first + LATEST_FIRST);
-            let stands = |time: &i64| {
-                let queued = fresh.is_some_and(|fresh| (0..=fresh).contains(&(time - link.length)));
-                !foreign && (queued || link.stands(*time, room(floor.long()), floor.is_fresh))
-            };
+            let fresh =
+                (!foreign && floor.is_fresh && link.after_dtx).then_some(link.least - paused - first + LATEST_FIRST);
+            let queued = |time: &i64| fresh.is_some_and(|fresh| (0..=fresh).contains(&(time - link.length)));
             // Off the pause that the arrivals tell, be it of the sender alone or behind a clock that stood still.
             let off = |time: &i64, floor: Option<i64>| (time - link.length - room(floor).max(0)).abs();
             let misses = |time: &i64| off(time, floor.long()).min(off(time, floor.run.or_else(|| floor.long())));
             // A clock that was off for a moment goes on from where it was, one that jumped goes on from there.
             let by_line = |index: usize| queue[index].time + offset - media;
-            let own = [by_line(link.index), link.time].into_iter().filter(stands).min_by_key(misses);
+            let own = [by_line(link.index), link.time]
+                .into_iter()
+                .filter(|time| stands(time) || queued(time))
+                .min_by_key(misses);
             // A time that stands alone is that of the next packet, less the length.
             let after = self.links.get(count + 1).filter(|after| after.lost == 0);
             let others = after.map(|after| by_line(after.index) - after.duration).filter(stands).filter(|time| {
