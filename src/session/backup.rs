@@ -24,7 +24,6 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::index::{ObjectIndex, Place};
 use self::trouble::Trouble;
 use super::BackupSettings;
-use super::pipeline::Answer;
 use super::tasks::Tasks;
 use super::upload::BackupUse;
 use crate::callback::event::{BackupState, RecordingEvent, Warning};
@@ -108,8 +107,6 @@ pub(super) enum BackupTask {
     Drained,
     /// What the bucket can do is known as far as it will be: texts can be put.
     Proven,
-    /// What the recording's own bucket holds, of which that was not known; none: it is time to ask.
-    Held(Option<Answer>),
 }
 
 impl Backup {

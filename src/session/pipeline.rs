@@ -33,8 +33,7 @@ use self::files::{Files, Finished};
 use self::held_back::HeldBack;
 pub(super) use self::name_taken::name_taken;
 use self::packed::Recent;
-pub(super) use self::unread_primary::Answer;
-use self::unread_primary::UnreadPrimary;
+use self::unread_primary::{Answer, UnreadPrimary};
 use super::backup::{Backup, BackupTask};
 use super::context::SessionContext;
 use super::event_dedup::EventDedup;
@@ -52,7 +51,7 @@ use crate::recording::{Output, Pauses, PlaylistId, Recorder, Segment, Spec, Time
 use crate::storage::{
     Bucket, Confirmed, ObjectKind, SpoolError, SpooledObject, UploadError, UploadQueue, UploadReport,
 };
-use crate::store::SessionUpdate;
+use crate::store::{SessionUpdate, StoreError};
 use crate::units::{Ticks, WallMs};
 
 /// How long a recording that is made again waits before it asks a full disk once more.
@@ -66,8 +65,19 @@ pub(super) enum Happened {
     Uploaded(UploadReport),
     /// A whole file was made, or could not be made.
     Made(Finished),
-    /// There is something to do about the second bucket, or to learn of the first.
+    /// There is something to do about the second bucket.
     Backup(BackupTask),
+    /// What a bucket holds, of which that was not known; none: it is time to ask.
+    Held(Option<Answer>),
+}
+
+/// Why a recording can't be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::session) enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 /// A recording in the making.
@@ -244,7 +254,7 @@ impl Pipeline {
             Some(report) = self.reports.recv() => Happened::Uploaded(report),
             made = self.files.made() => Happened::Made(made),
             events = self.backup.next(due) => Happened::Backup(events),
-            answer = UnreadPrimary::next(&mut self.unread_primary) => Happened::Backup(BackupTask::Held(answer)),
+            answer = UnreadPrimary::next(&mut self.unread_primary) => Happened::Held(answer),
         }
     }
 
@@ -270,6 +280,10 @@ impl Pipeline {
                 self.make_full_files().await;
             }
             Happened::Backup(events) => self.tend_backup(events).await,
+            Happened::Held(answer) => {
+                self.poll_unread_primary(answer).await;
+                self.refresh();
+            }
         }
         Ok(())
     }

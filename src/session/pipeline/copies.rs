@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use super::Pipeline;
-use super::earlier_runs::EarlierRuns;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::codec::names::Role;
 use crate::error_class::Classify;
@@ -225,9 +224,10 @@ impl Pipeline {
 
     /// The journal may be poorer than the second bucket, which could not be asked: what is made from here on waits for it.
     pub(in crate::session) async fn wait_for_copies(&mut self) -> Result<(), SpoolError> {
-        let Some(EarlierRuns { copies, lost, kept_back, .. }) = &mut self.earlier_runs else { return Ok(()) };
-        let Some(error) = copies.take() else { return Ok(()) };
-        let (lost, kept_back) = (std::mem::take(lost), std::mem::take(kept_back));
+        let Some(earlier_runs) = &mut self.earlier_runs else { return Ok(()) };
+        let Some(error) = earlier_runs.copies.take() else { return Ok(()) };
+        let lost = std::mem::take(&mut earlier_runs.lost);
+        let kept_back = std::mem::take(&mut earlier_runs.kept_back);
         if may_be_asked_later(&error) {
             let what = "what is made waits on the disk until that has answered, for ten minutes at most";
             self.tell_of_copies(&error, ErrorReason::WaitsForBackup, ErrorLevel::Medium, what).await;

@@ -7,20 +7,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::packed::silent_segment;
 use super::pending_bucket::PendingBucket;
 use super::vouched::Heard;
-use super::{Pipeline, packed};
+use super::{Pipeline, Trouble};
 use crate::callback::event::EventKey;
-use crate::codec::container::Container;
-use crate::recording::{PlaylistId, Segment};
 use crate::session::event_dedup::EventDedup;
 use crate::session::fixed::FixedSegment;
 use crate::session::in_bucket::{self, InBucket, Question};
 use crate::session::objects::Stored;
-use crate::session::plan::Plan;
 use crate::storage::journal::StoredObject;
 use crate::storage::{ObjectKind, SpoolError, SpooledObject, UploadError};
-use crate::store::StoreError;
 use crate::units::Ticks;
 
 /// What earlier runs left.
@@ -338,28 +335,9 @@ impl Pipeline {
             None => (ObjectKind::Init, playlist.init_segment(self.context.plan.profile)),
             Some(entry) => {
                 self.recorder.lose(&playlist, entry.start, entry.end());
-                (ObjectKind::Segment, silence(&playlist, entry.start, entry.duration, &self.context.plan))
+                (ObjectKind::Segment, silent_segment(&playlist, entry.start, entry.duration, &self.context.plan))
             }
         };
         self.put(name, kind, bytes).await
     }
-}
-
-/// One segment, or silent object, of silence as it goes to the bucket.
-pub(super) fn silence(playlist: &PlaylistId, start: Ticks, duration: Ticks, plan: &Plan) -> Bytes {
-    let length = plan.segment.ticks();
-    if plan.container == Container::Ts {
-        let index = start.0 / length.0.max(1);
-        return packed::silence(playlist, index, start, start + duration, plan.profile);
-    }
-    Segment::silence_at(playlist, start, duration, length).bytes
-}
-
-/// Why a recording can't be taken up again.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::session) enum Trouble {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Pipeline;
 use crate::codec::aac::{self, AacError, Format, Packets};
@@ -18,6 +18,7 @@ use crate::codec::silent;
 use crate::codec::ts::{self, Note};
 use crate::error_class::{Classify, ErrorClass};
 use crate::recording::{AudioProfile, PlaylistId, Segment, sounding};
+use crate::session::plan::Plan;
 use crate::units::Ticks;
 
 /// Encoders that work at a time, of all sessions: each has 2 MB, and a processor to itself.
@@ -100,6 +101,20 @@ impl Recent {
         };
         Self(self.0.iter().map(trim).collect())
     }
+}
+
+/// What segments that are packed anew were made of, by their names.
+pub(super) type Cores = BTreeMap<String, Core>;
+
+/// A segment of the core, and what was packed with it.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) segment: Segment,
+    pub(super) before: Before,
+    /// Whether the segment was the last one of its playlist.
+    pub(super) last: bool,
+    /// Its share of what all recordings of the worker may use.
+    pub(super) _memory: SemaphorePermit<'static>,
 }
 
 impl Pipeline {
@@ -205,6 +220,16 @@ fn pack(
     let end = if last { aac::end_frame(border) } else { aac::first_frame(border) };
     let frames = aac::frames(before, packets, end.max(first + 1), format, encoder)?;
     ts::segment(note, first, &frames, format.channels)
+}
+
+/// One segment, or silent object, of silence as it goes to the bucket.
+pub(super) fn silent_segment(playlist: &PlaylistId, start: Ticks, duration: Ticks, plan: &Plan) -> Bytes {
+    let length = plan.segment.ticks();
+    if plan.container == Container::Ts {
+        let index = start.0 / length.0.max(1);
+        return silence(playlist, index, start, start + duration, plan.profile);
+    }
+    Segment::silence_at(playlist, start, duration, length).bytes
 }
 
 /// One segment of silence in MPEG-TS.

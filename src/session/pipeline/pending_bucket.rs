@@ -7,10 +7,9 @@
 
 use tokio::time::Instant;
 
-use super::Pipeline;
 use super::copies::Fetched;
-use super::earlier_runs::{EarlierRuns, Trouble};
-use super::unread_primary::UnreadPrimary;
+use super::earlier_runs::EarlierRuns;
+use super::{Pipeline, Trouble};
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::error_class::Classify;
 use crate::session::in_bucket::{InBucket, Question};
@@ -128,19 +127,6 @@ impl Pipeline {
         self.note(|report| report.upload = upload);
     }
 
-    /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
-    pub(in crate::session) async fn wait_no_longer(&mut self) {
-        let what = "the recording goes on without knowing; what it makes is kept on the disk and goes to the bucket when that has answered";
-        self.emit_wait(ErrorReason::BucketNotAsked, ErrorLevel::Major, what).await;
-        let Some(pending_bucket) =
-            self.earlier_runs.as_mut().and_then(|earlier_runs| earlier_runs.pending_bucket.take())
-        else {
-            return;
-        };
-        let gone = self.take_removed();
-        self.unread_primary = Some(UnreadPrimary::about_home(pending_bucket, gone));
-    }
-
     /// The journal lacks a part of the recording, and the credentials of its bucket may not read: says once that what was confirmed there
     /// may be in no playlist.
     pub(in crate::session) async fn emit_unknown_tail(&mut self) {
@@ -154,7 +140,7 @@ impl Pipeline {
         self.append_events(vec![RecordingEvent::Error(said.because(ErrorReason::BucketNotReadable))]).await;
     }
 
-    async fn emit_wait(&mut self, reason: fn(&'static str) -> ErrorReason, level: ErrorLevel, what: &str) {
+    pub(super) async fn emit_wait(&mut self, reason: fn(&'static str) -> ErrorReason, level: ErrorLevel, what: &str) {
         let Some(pending_bucket) =
             self.earlier_runs.as_ref().and_then(|earlier_runs| earlier_runs.pending_bucket.as_ref())
         else {

@@ -20,7 +20,6 @@ impl Pipeline {
             BackupTask::Due if self.backup_due().is_some_and(|due| due <= Instant::now()) => self.begin_backup().await,
             BackupTask::Due | BackupTask::Drained => {}
             BackupTask::Reported(report) => self.backup_told(report).await,
-            BackupTask::Held(answer) => self.poll_unread_primary(answer).await,
             BackupTask::Proven => {
                 let playlists: Vec<_> = self.publication.playlists().cloned().collect();
                 playlists.iter().for_each(|playlist| self.copy_text(playlist));

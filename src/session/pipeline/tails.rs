@@ -6,14 +6,14 @@
 //! ([`super::packed`]) can't be cut: what they were made of is remembered in memory while they may have to be, for [`CORE_KIB`] of a worker. Past that
 //! the recording waits no more.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::Pipeline;
 use super::copies::Copy;
-use super::packed::Before;
+use super::packed::Core;
 use super::unread_primary::UnreadPrimary;
 use crate::codec::playlist::Entry;
 use crate::recording::{PlaylistId, Segment};
@@ -28,19 +28,6 @@ const CORE_KIB: usize = 64 * 1024;
 
 /// What of it is free.
 static CORE_MEMORY: Semaphore = Semaphore::const_new(CORE_KIB);
-
-/// What segments that are packed anew were made of, by their names.
-pub(super) type Cores = BTreeMap<String, Core>;
-
-/// A segment of the core, and what was packed with it.
-#[derive(Debug)]
-pub(super) struct Core {
-    segment: Segment,
-    before: Before,
-    /// Whether the segment was the last one of its playlist.
-    last: bool,
-    _memory: SemaphorePermit<'static>,
-}
 
 /// The end of one playlist, while it is added anew.
 struct Taken {

@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Pipeline;
 use super::copies::{self, Copy, Fetched};
+use super::packed::Cores;
 use super::pending_bucket::PendingBucket;
-use super::tails::Cores;
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::error_class::Classify;
 use crate::recording::PlaylistId;
@@ -153,6 +153,19 @@ impl UnreadPrimary {
 }
 
 impl Pipeline {
+    /// The bucket was waited for as long as can be: the recording goes on with what the journal knows.
+    pub(in crate::session) async fn wait_no_longer(&mut self) {
+        let what = "the recording goes on without knowing; what it makes is kept on the disk and goes to the bucket when that has answered";
+        self.emit_wait(ErrorReason::BucketNotAsked, ErrorLevel::Major, what).await;
+        let Some(pending_bucket) =
+            self.earlier_runs.as_mut().and_then(|earlier_runs| earlier_runs.pending_bucket.take())
+        else {
+            return;
+        };
+        let gone = self.take_removed();
+        self.unread_primary = Some(UnreadPrimary::about_home(pending_bucket, gone));
+    }
+
     /// Whether the recording goes on without a bucket's word.
     pub(super) const fn is_primary_unread(&self) -> bool {
         self.unread_primary.is_some()

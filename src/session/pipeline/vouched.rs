@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Pipeline;
-use super::earlier_runs::silence;
 use super::fixed::RICHER;
+use super::packed::silent_segment;
 use crate::recording::PlaylistId;
 use crate::session::fixed::FixedSegment;
 use crate::session::plan::Plan;
@@ -112,7 +112,7 @@ impl Heard {
 /// Whether a segment holds more than silence, as far as its size says. `lengths`: of silence, by its duration.
 fn sounds(segment: &FixedSegment, plan: &Plan, lengths: &mut HashMap<Ticks, u64>) -> bool {
     let FixedSegment { playlist, entry, stored, silenced, .. } = segment;
-    let silent = || silence(playlist, entry.start, entry.duration, plan).len() as u64;
+    let silent = || silent_segment(playlist, entry.start, entry.duration, plan).len() as u64;
     let silent = *lengths.entry(entry.duration).or_insert_with(silent);
     !silenced && stored.size * RICHER.1 > silent * RICHER.0
 }
