@@ -1,9 +1,9 @@
-//! cloud-recorder: an app server asks over REST, a silent subscriber joins the voice channel, what was said lands in the
-//! customer's bucket as HLS, signed callbacks tell the story.
+//! cloud-recorder: an app server calls a REST API, a hidden subscriber joins the voice channel, the audio becomes HLS in the
+//! customer's bucket, signed callbacks report progress.
 //!
-//! The map of the house. One way for packets: [`channel`] -> `storage` journal -> [`recording`] -> `storage` spool -> bucket.
-//! One way for requests: `api` -> `session` -> [`channel`], [`recording`], `store`. One way for news: the session's event log
-//! in `store` -> `callback`, `query`, the bucket. [`recording`] and [`codec`] are pure and know nobody.
+//! Packets go from [`channel`] to the journal ([`storage`]), through [`recording`], into the spool and to the bucket. Requests go from
+//! [`api`] to [`session`], and from there to [`channel`], [`recording`] and [`store`]. Events go into the session's event log in [`store`],
+//! and from there to [`callback`], to queries and to the bucket. [`recording`] and [`codec`] come from `recorder-core` and are pure.
 
 #![forbid(unsafe_code)]
 

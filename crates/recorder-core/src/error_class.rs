@@ -1,4 +1,4 @@
-//! What every error of the house can say: its code, whether a retry helps, and whose fault it is (invariant 12).
+//! What every error can say: its code, whether a retry helps, and whose fault it is (invariant 12).
 
 /// Who has to act for the error to go away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
