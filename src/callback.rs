@@ -1,4 +1,4 @@
-//! The news: what the vendor's callbacks look like, how they are signed, and how they reach their receivers.
+//! Events: what the vendor's callbacks look like, how they are signed, and how they reach their receivers.
 //!
 //! Two products are told: what happens to recordings (productId 3), a line each of the log in [`crate::store`], and what happens
 //! in channels of the embedded server (productId 1), which is written there on its way out.
@@ -9,8 +9,8 @@
 //! * Per recording, and per session of a channel, one event is under way at a time; the next one goes when the receiver has
 //!   answered 200, or after a day of trying, when the event is a dead letter. The same event has the same `noticeId` on every
 //!   attempt.
-//! * A receiver that is slow or dead costs the others nothing, and neither a recording nor a channel ever waits for one. News of
-//!   channels never holds up news of recordings.
+//! * A receiver that is slow or dead costs the others nothing, and neither a recording nor a channel ever waits for one. Events of
+//!   channels never hold up events of recordings.
 //! * Events that an app does not want are passed over: they stay in the log, with their numbers.
 
 mod body;

@@ -1,7 +1,7 @@
 //! One target's circuit: whether it works, and when a failed one may be tried again.
 //!
 //! Closed: as many requests at once as the settings allow. Open: one at a time, each a probe, with growing waits between
-//! them, whatever the number of sessions that have news for it. One success closes it.
+//! them, whatever the number of sessions that have events for it. One success closes it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One app's lane for one product: takes what is due from the store, sends it, writes down what became of it, and sleeps until
+//! One app's delivery worker for one product: takes what is due from the store, sends it, writes down what became of it, and sleeps until
 //! there is something to do. Per stream (a recording, or a channel's session) one event is under way at a time, because the store
 //! has only the oldest one due. What the app does not want is passed over.
 
@@ -23,7 +23,7 @@ use crate::error_class::Classify;
 use crate::store::{Attempt, Delivery, DeliveryState, Store, StoreError};
 use crate::units::{AppId, EventTypes, WallMs};
 
-/// What the lanes of one product share. Products share no places, so that news of channels can't hold up news of recordings.
+/// What the delivery workers of one product share. Products share no permits, so that events of channels can't hold up events of recordings.
 #[derive(Debug)]
 pub(super) struct Shared {
     store: Store,
@@ -45,7 +45,7 @@ impl Shared {
     }
 }
 
-/// How a lane is called.
+/// How a delivery worker is woken.
 #[derive(Debug, Default)]
 pub(super) struct WorkerHandle {
     rung: Notify,
@@ -65,7 +65,7 @@ impl WorkerHandle {
     }
 }
 
-/// One app's lane for the product whose lines are `L`.
+/// One app's delivery worker for the product whose events are `L`.
 #[derive(Debug)]
 pub(super) struct DeliveryWorker<L> {
     app: AppId,

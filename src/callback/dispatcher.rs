@@ -1,4 +1,4 @@
-//! The dispatcher: for each app with a receiver one lane for its recordings and one for its channels. All that it knows is in
+//! The dispatcher: for each app with a receiver one delivery worker for its recordings and one for its channels. All that it knows is in
 //! the store, so a restart goes on where the last run stopped.
 
 use std::collections::HashMap;

@@ -16,7 +16,7 @@ use crate::units::{Cname, Sid, Uid, WallMs};
 /// Something a bot can join.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Joins as a hidden recorder. Answers when the bot is in the channel and its first news is queued, or with why it is not
+    /// Joins as a hidden recorder. Answers when the bot is in the channel and its first update is queued, or with why it is not
     /// (within [`JoinRequest::patience`]).
     ///
     /// The adapter keeps the membership alive by itself: a lost socket is resumed, else joined anew, with
@@ -58,7 +58,7 @@ pub struct ChannelHandle {
     pub media: Arc<MediaPath>,
 }
 
-/// News from the channel.
+/// What the channel tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelUpdate {
     /// Something the core has to know.

@@ -1,4 +1,4 @@
-//! The vendor's channel events (productId 1; docs/protocol/agora.md section 6), made from the news of the rooms.
+//! The vendor's channel events (productId 1; docs/protocol/agora.md section 6), made from the notices of the rooms.
 //!
 //! A recorder is a member like the others here, told apart by its `clientType`, as with the original. Times and durations on
 //! the wire are seconds. A member that is no number has one made from its identity; `account` always is the identity.
@@ -67,7 +67,7 @@ pub enum ChannelEventKind {
 }
 
 impl ChannelEvent {
-    /// The event in a piece of news; none in news of tracks.
+    /// The event in a notice; none in notices of tracks.
     pub fn of(notices: RoomNotice) -> Option<Self> {
         let RoomNotice { app, cname, session, sequence, at, event } = notices;
         let kind = match event {
@@ -176,7 +176,7 @@ const fn reason_number(reason: LeftReason) -> u16 {
 #[derive(Debug)]
 pub struct ChannelEvents(pub(super) broadcast::Receiver<RoomNotice>);
 
-/// The listener fell behind and this much news passed it by.
+/// The listener fell behind and so many notices passed it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} channel news were missed; take them up faster")]
 pub struct Missed(pub u64);

@@ -144,5 +144,5 @@ pub(super) const MAX_CHECKS: usize = 512;
 /// ICE fragments that name one peer connection: the current one and those before its last restarts.
 pub(super) const MAX_NAMES: usize = 4;
 
-/// News of rooms that a slow observer may fall behind by before it misses some.
+/// Notices of rooms that a slow observer may fall behind by before it misses some.
 pub(super) const MAX_ROOM_NOTICES: usize = 1_024;

@@ -13,7 +13,7 @@ pub struct RoomNotice {
     pub cname: Cname,
     /// From its opening to its closing; a room that opens anew is a new session.
     pub session: ChannelSid,
-    /// Rises with every news of the server, across restarts too as long as its clock isn't set back.
+    /// Rises with every notice of the server, across restarts too as long as its clock isn't set back.
     pub sequence: u64,
     /// When.
     pub at: WallMs,
@@ -66,7 +66,7 @@ pub enum RoomEvent {
     },
 }
 
-/// A member, as news tell of it.
+/// A member, as notices tell of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberInfo {
     /// Who.

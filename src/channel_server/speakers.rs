@@ -13,7 +13,7 @@ const LOUD: u8 = 35;
 /// Loud packets that make a loud window: of 20 ms each, about two fifths of it.
 const LOUD_PACKETS: u32 = 8;
 
-/// Levels are said in this many steps, so that a steady voice is no news.
+/// Levels are said in this many steps, so that a steady voice changes nothing.
 const STEPS: f32 = 8.0;
 
 /// Measures one track.
@@ -44,7 +44,7 @@ impl Meter {
         Some(level)
     }
 
-    /// Whether silence would be news.
+    /// Whether silence would be a change.
     pub(super) fn speaking(&self) -> bool {
         self.said > 0.0
     }

@@ -45,7 +45,7 @@ impl Classify for ConsoleError {
 }
 
 impl IntoResponse for ConsoleError {
-    /// A JSON object with `code` and `reason`, as every answer of the house that is not a page.
+    /// A JSON object with `code` and `reason`, as every answer that is not a page.
     fn into_response(self) -> Response {
         let status = match &self {
             Self::NoSuchPage | Self::NotDevelopment => StatusCode::NOT_FOUND,

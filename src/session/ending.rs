@@ -1,6 +1,6 @@
 //! How a recording ends: nothing more is recorded, the rest is uploaded, the last words are said.
 //!
-//! Order of the news: (1) 41, 33 complete, 31, 11. Each is committed before it is sent; the state that callers see changes after
+//! Order of the events: (1) 41, 33 complete, 31, 11. Each is committed before it is sent; the state that callers see changes after
 //! the commit. A recording is over when its bucket holds everything; it waits for that for as long as it takes, over restarts of
 //! the worker too, and says after a day that it does. The row keeps the bucket's keys until the last line of the log is there.
 //!

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::plan::Plan;
 use crate::storage::journal::{self, FileWriter, Record};
 
-/// The tape of one recording.
+/// The input log of one recording.
 pub(super) struct InputLog {
     journal: journal::Writer,
     /// Whether the journal refused a record, which is said once.

@@ -1,4 +1,4 @@
-//! What turns inputs into a recording: the core, the spool, the uploads, the publication and the news of all that. The same for
+//! What turns inputs into a recording: the core, the spool, the uploads, the publication and the events of all that. The same for
 //! a live session and for one that is recovered from the journal.
 
 mod checkpoint;

@@ -1,8 +1,8 @@
 //! What a worker does with recordings that an earlier run left open: they go on.
 //!
 //! Each is on the list of recordings before the worker answers its first call, as the store knows it. The bot goes back into the
-//! channel at once ([`rejoin`]), and while its news is journaled and held, the journal of the earlier runs is replayed through
-//! the same core ([`replay`]). Then the held news follows and the recording goes on, under the same sid, with the same files; the
+//! channel at once ([`rejoin`]), and while what it hears is journaled and held, the journal of the earlier runs is replayed through
+//! the same core ([`replay`]). Then what was held follows and the recording goes on, under the same sid, with the same files; the
 //! time without a worker is silence that the ledger names. What the bucket confirmed is taken as it is, whatever the journal gives
 //! ([`crate::session::fixed`]). Where the bot does not get back, or finds nobody, the recording ends and what was said since the crash is
 //! missing ([`unheard`]). What was ended before is only uploaded to its end.

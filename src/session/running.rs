@@ -1,6 +1,6 @@
 //! The loop of a recording whose bot is in the channel.
 //!
-//! It sleeps until there is news, a confirmation, a command, or the core or the idle rule has something to do (invariant 9).
+//! It sleeps until there is an update, a confirmation, a command, or the core or the idle rule has something to do (invariant 9).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::storage::journal::Record;
 use crate::storage::{Bucket, SpoolError};
 use crate::units::{Ticks, Uid, WallMs};
 
-/// News taken in one go.
+/// Updates taken in one go.
 const BATCH: usize = 256;
 
-/// News that waited for longer than this, with more behind it, means that this worker does not keep up.
+/// Updates that waited for longer than this, with more behind it, means that this worker does not keep up.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How far apart two reports for callers are at least; each copies the ledger.
@@ -40,7 +40,7 @@ const REJECTED_CALL_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Running {
     pipeline: Pipeline,
     handle: ChannelHandle,
-    /// News that was taken from the channel.
+    /// Updates that were taken from the channel.
     batch: Vec<(Instant, ChannelUpdate)>,
     watched: Watched,
     /// Stalls of this worker that the core does not know of yet, the oldest first.
@@ -74,7 +74,7 @@ pub(super) enum Exit {
 
 /// What happens while a bot is in its channel.
 pub(super) enum Event {
-    /// So much news came from the channel; none when it is gone.
+    /// So many updates came from the channel; none when it is gone.
     ChannelUpdate(usize),
     /// Something was uploaded, or the like.
     Pipeline(Box<pipeline::Happened>),

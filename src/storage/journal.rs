@@ -137,7 +137,7 @@ pub enum Record {
         /// What it is to record; names the session.
         spec: Spec,
     },
-    /// A session that began in an earlier file goes on in this one. Carries no news: it makes the file readable alone.
+    /// A session that began in an earlier file goes on in this one. Carries no input: it makes the file readable alone.
     Continued {
         /// What it is to record; names the session.
         spec: Spec,

@@ -270,7 +270,7 @@ pub struct Progress {
     pub oldest: Option<Instant>,
 }
 
-/// News of an upload.
+/// What an upload reports.
 #[derive(Clone, Debug)]
 pub enum UploadReport {
     /// An object is in the bucket. It has left the spool, unless an older text of its name may still land:

@@ -1,4 +1,4 @@
-//! What receivers have and lack: how much, which events, and how a dead letter comes back to life.
+//! What receivers have and lack: how much, which events, and how a dead letter is sent again.
 
 use std::collections::BTreeSet;
 

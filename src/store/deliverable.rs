@@ -1,4 +1,4 @@
-//! A line of news that is delivered to an app's receiver: of a recording's log, or of what happens in a channel.
+//! What is delivered to an app's receiver: of a recording's log, or of what happens in a channel.
 //!
 //! Both lie in tables of one shape, so that order, repetition and dead letters are one mechanism. Lines belong to a stream (a
 //! recording, or a channel from its first member to its end) and are numbered in it; a stream is delivered in order.

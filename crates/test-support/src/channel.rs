@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::talker::Talker;
 
-/// News that may wait in a stage.
+/// Updates that may wait in a scripted channel.
 const QUEUE: usize = 65_536;
 
 /// What happens when a bot comes.

@@ -2,7 +2,7 @@
 //!
 //! * A member is known by identity, a membership by its `PA_…` sid, a publication by its `TR_…` sid; the latter two change
 //!   when somebody comes back (docs/protocol/livekit.md section 2).
-//! * Versions of one membership only grow; older news is dropped.
+//! * Versions of one membership only grow; older updates are dropped.
 //! * Every audio publication is announced with its coding. One that can't be read (end-to-end encrypted, a codec that is not recorded) is
 //!   neither subscribed nor taken for audible. One whose coding changes under the same sid ends and is published anew.
 //! * Hidden participants and the bot itself are no members.

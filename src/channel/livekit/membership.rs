@@ -1,4 +1,4 @@
-//! The life of a membership: one task a bot, from the join response to the last news.
+//! The life of a membership: one task a bot, from the join response to the last update.
 //!
 //! While a socket is open it answers offers, follows members and selection, and pings. A lost socket goes to [`recovery`],
 //! which brings a new one or the end. Packets don't pass through this task (see [`super::tracks`]).

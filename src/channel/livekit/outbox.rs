@@ -1,4 +1,4 @@
-//! The queue of news towards the session.
+//! The queue of updates towards the session.
 //!
 //! * Bounded. Packets never wait: when the queue is full they are dropped and counted, and `Overloaded` is told of their track
 //!   until one passes again. Everything else waits for room, and has [`RESERVE`] places that no packet takes.
@@ -16,7 +16,7 @@ use crate::channel::ChannelUpdate;
 use crate::recording::{Input, Packet};
 use crate::units::{TrackId, Uid};
 
-/// How many news may wait for the session: two and a half minutes of one talker, five seconds of thirty.
+/// How many updates may wait for the session: two and a half minutes of one talker, five seconds of thirty.
 pub(super) const CAPACITY: usize = 8_192;
 
 /// How many of these places are kept free of packets.
@@ -30,7 +30,7 @@ pub(super) struct Closed;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Era(u64);
 
-/// The sending side of [`crate::channel::ChannelHandle::updates`], shared by everything that has news.
+/// The sending side of [`crate::channel::ChannelHandle::updates`], shared by everything that sends updates.
 #[derive(Debug)]
 pub(super) struct Outbox {
     queue: mpsc::Sender<(Instant, ChannelUpdate)>,

@@ -1,6 +1,6 @@
 //! A publisher: joins a channel like any SDK, publishes one microphone track of ready-made packets, leaves.
 //!
-//! For demonstrations and scenario tests: whoever wants to hear the house needs somebody who talks. Signalling version 0,
+//! For demonstrations and scenario tests: whoever wants to hear a channel needs somebody who talks. Signalling version 0,
 //! two peer connections as every SDK has them; what others publish is not subscribed.
 
 mod peers;

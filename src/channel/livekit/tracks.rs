@@ -48,7 +48,7 @@ impl Tracks {
     }
 
     /// Starts a forwarder for each announced track whose media arrives, and stops those of ended tracks. To be called when
-    /// the members' news have been told.
+    /// the members' updates have been sent.
     pub(super) fn bind(&mut self, members: &Members, level: &Arc<Level>, outbox: &Arc<Outbox>) {
         let mut running = std::mem::take(&mut self.forwarders);
         for (sid, remote) in &self.remote {

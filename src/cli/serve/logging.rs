@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::LogFormat;
 
-/// What is logged when `RUST_LOG` does not say otherwise: our own news, and of the media stack nothing below an error. Its
+/// What is logged when `RUST_LOG` does not say otherwise: our own messages, and of the media stack nothing below an error. Its
 /// warnings come with every packet of a kind that it does not know (docs/protocol/livekit.md section 10).
 const DEFAULT: &str = "warn,cloud_recorder=info,rtc=error,webrtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error";
 

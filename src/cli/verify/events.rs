@@ -19,7 +19,7 @@ use crate::units::EventType;
 /// Largest event log in bytes.
 const MAX_LOG: usize = 256 << 20;
 
-/// What may follow the session's exit: news of uploads, up to their end.
+/// What may follow the session's exit: events of uploads, up to their end.
 const WAITING_FOR_PRIMARY: [EventType; 5] =
     [EventType::Error, EventType::Warning, EventType::FileInfos, EventType::UploadingProgress, EventType::Uploaded];
 

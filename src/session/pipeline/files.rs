@@ -2,7 +2,7 @@
 //! the last ones at the end.
 //!
 //! The segments stay on this worker's disk until then (`SessionSpool::keep_segments`): what is in the bucket may not be ours to
-//! read. The docket says which files are made; it is written before a file is handed over and before its segments go, so that after
+//! read. The rendition manifest says which files are made; it is written before a file is handed over and before its segments go, so that after
 //! a crash each file is there, or can be made. Where the room for segments ends, the files are given up, never the playlists.
 
 use std::collections::BTreeSet;

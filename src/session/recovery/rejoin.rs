@@ -1,7 +1,7 @@
 //! The bot's way back into the channel of a recording that an earlier run of the worker left, while its journal is replayed.
 //!
 //! The bot is sent in at once, because time lost is audio lost. As soon as somebody is there who keeps the recording alive, the
-//! journal is told that the worker is back; from then on all news goes to the journal at once and is held for the core until the
+//! journal is told that the worker is back; from then on all updates go to the journal at once and are held for the core until the
 //! replay has come this far. As long as nobody is there nothing is written: the recording may turn out to have ended
 //! meanwhile.
 
@@ -27,7 +27,7 @@ use crate::units::{Sid, Ticks, Uid};
 /// Inputs that are held while the replay goes on: half an hour of three talkers. Past it the channel's own queue fills, drops
 /// packets and counts them.
 const MAX_HELD: usize = 1 << 18;
-/// News of people who don't keep the recording alive; past it the recording goes on as if they did.
+/// Updates of members who don't keep the recording alive; past it the recording goes on as if they did.
 const MAX_UNHEEDED: usize = 4_096;
 /// How long a bot that is back may take to hear who is there, though the recording has been idle for long enough.
 const LOOK_AROUND: Duration = Duration::from_secs(2);
@@ -114,7 +114,7 @@ pub(in crate::session) enum RejoinOutcome {
 }
 
 impl Rejoin {
-    /// Sends the bot off. The tape is that of the recording; `timebase` knows its present.
+    /// Sends the bot off. The input log is that of the recording; `timebase` knows its present.
     pub(super) fn new(
         channel: Arc<dyn Channel>,
         stalls: StallWatch,
@@ -312,7 +312,7 @@ impl Rejoin {
         };
     }
 
-    /// News while nobody keeps the recording alive.
+    /// Updates while nobody keeps the recording alive.
     fn heard_alone(&mut self, update: Option<(Instant, ChannelUpdate)>) -> Option<RejoinOutcome> {
         let input = match update {
             Some((arrival, ChannelUpdate::Input(input))) => TimedInput { at: self.timebase.ticks(arrival), input },

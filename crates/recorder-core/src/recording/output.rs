@@ -1,4 +1,4 @@
-//! What the core gives out, in order: bytes for the bucket and news for the event log.
+//! What the core gives out, in order: bytes for the bucket and states for the event log.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
