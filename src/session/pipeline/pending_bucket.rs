@@ -8,7 +8,6 @@
 use tokio::time::Instant;
 
 use super::copies::Fetched;
-use super::earlier_runs::EarlierRuns;
 use super::{Pipeline, Trouble};
 use crate::callback::event::{ErrorCode, ErrorEvent, ErrorLevel, ErrorReason, Module, RecordingEvent};
 use crate::error_class::Classify;
@@ -88,10 +87,13 @@ impl Pipeline {
 
     /// Hands over what an earlier run left in the spool, or keeps it until the bucket says what it holds.
     pub(super) fn resume(&mut self, left: Vec<SpooledObject>) {
-        match &mut self.earlier_runs {
-            Some(EarlierRuns { pending_bucket: Some(pending_bucket), .. }) => pending_bucket.left.extend(left),
-            Some(EarlierRuns { copies: Some(_), kept_back, .. }) => kept_back.extend(left),
-            _ => self.queue.resume(left),
+        let Some(earlier_runs) = &mut self.earlier_runs else { return self.queue.resume(left) };
+        if let Some(pending_bucket) = &mut earlier_runs.pending_bucket {
+            pending_bucket.left.extend(left);
+        } else if earlier_runs.copies.is_some() {
+            earlier_runs.kept_back.extend(left);
+        } else {
+            self.queue.resume(left);
         }
     }
 
