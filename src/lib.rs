@@ -7,19 +7,16 @@
 
 #![forbid(unsafe_code)]
 
-pub mod address_policy;
 pub mod api;
 pub mod callback;
-pub mod channel;
-pub mod channel_server;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod console;
-pub mod metrics;
-pub mod serving;
 pub mod session;
-pub mod storage;
 pub mod store;
 
+pub use channel_client as channel;
+pub use channel_server;
 pub use recorder_core::{codec, error_class, recording, units};
+pub use recorder_edge::{address_policy, clock, metrics, serving};
+pub use recorder_storage as storage;

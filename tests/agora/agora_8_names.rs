@@ -1,5 +1,5 @@
 //! docs/protocol/agora.md section 8.4: names of channels and members, as a caller of the recording API meets them. Tokens (8.1 to 8.3) are
-//! in src/channel_server/token, tests/channel and tests/peers/test_vendor_tokens.py.
+//! in crates/channel-server/src/token, tests/channel and tests/peers/test_vendor_tokens.py.
 
 use serde_json::json;
 

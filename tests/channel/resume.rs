@@ -83,6 +83,6 @@ async fn a_silent_socket_is_lost() {
     let mut updates = test_server.watch();
     // Answers no WebSocket ping either: nothing reads this socket.
     let alice = Client::join(&test_server, "alice").await;
-    updates.until(|event| matches!(event, cloud_recorder::channel_server::RoomEvent::Left { .. })).await;
+    updates.until(|event| matches!(event, channel_server::RoomEvent::Left { .. })).await;
     drop(alice);
 }

@@ -64,7 +64,7 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-pub(crate) struct Watch(tokio::sync::broadcast::Receiver<cloud_recorder::channel_server::RoomNotice>);
+pub(crate) struct Watch(tokio::sync::broadcast::Receiver<channel_server::RoomNotice>);
 
 impl Watch {
     pub(crate) async fn until(&mut self, wanted: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
