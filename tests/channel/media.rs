@@ -130,10 +130,8 @@ async fn each_talker_has_a_track_of_its_own() {
 
 #[tokio::test]
 async fn mutes_and_leaves_reach_the_recorder() {
-    let limits = channel_server::Limits {
-        close_after: Duration::from_millis(200),
-        ..channel_server::Limits::default()
-    };
+    let limits =
+        channel_server::Limits { close_after: Duration::from_millis(200), ..channel_server::Limits::default() };
     let test_server = TestServer::with(limits).await;
     let mut recorder = recorder(&test_server).await;
     let mut alice = talker(&test_server, "alice").await;

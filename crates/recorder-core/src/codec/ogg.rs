@@ -14,8 +14,8 @@ use crate::units::{TICKS_PER_SECOND, Ticks};
 /// How much sound a page holds, so that players find a place without reading much.
 const PAGE: Ticks = Ticks::from_secs(1);
 
-/// Who wrote the file, in its tags.
-const VENDOR: &str = env!("CARGO_PKG_NAME");
+/// Who wrote the file, in its tags. A file that is made again has to be the same bytes, so this never changes.
+const VENDOR: &str = "cloud-recorder";
 
 /// A file in the making; it holds what was not taken yet, and the last packet.
 pub struct Writer {
