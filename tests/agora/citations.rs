@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 
 /// Where citations are looked for.
-const ROOTS: [&str; 7] = ["src", "tests", "docs", "examples", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+const ROOTS: [&str; 8] =
+    ["src", "crates", "tests", "docs", "examples", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
 
 /// Endings of the files that are read.
 const TEXTS: [&str; 10] = ["rs", "md", "py", "sh", "js", "mjs", "html", "css", "toml", "yaml"];

@@ -20,10 +20,11 @@ fn rows(page: &str) -> Vec<Row<'_>> {
     rows.filter(|row| !row.how.starts_with("---") && row.how != "How").collect()
 }
 
-/// The file that a reference means: Rust below tests/ or src/, Python in tests/peers.
+/// The file that a reference means: Rust below tests/, src/ or crates/, Python in tests/peers.
 fn file(reference: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let below = if reference.starts_with("src/") { root.to_path_buf() } else { root.join("tests") };
+    let of_a_unit = ["src/", "crates/"].iter().any(|folder| reference.starts_with(folder));
+    let below = if of_a_unit { root.to_path_buf() } else { root.join("tests") };
     let ending = if reference.starts_with("peers/") { "py" } else { "rs" };
     below.join(reference).with_extension(ending)
 }
