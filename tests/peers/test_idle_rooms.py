@@ -26,7 +26,7 @@ PLAY = """
   const told = (name) => new Promise((tell) => audio.addEventListener(name, tell, { once: true }));
   const trouble = new Promise((_, fail) => {
     audio.addEventListener("error", () => fail(audio.error.message));
-    setTimeout(() => fail(`it stands at ${audio.currentTime} of ${audio.duration} s`), 20_000);
+    setTimeout(() => fail(`it stands at ${audio.currentTime} of ${audio.duration} s`), 60_000);
     window.tell = fail;
   });
   // From another origin the browser takes pieces of objects only with leave.
@@ -35,7 +35,8 @@ PLAY = """
   const ended = told("ended"), ready = told("canplay");
   if (player === "hls.js") {
     const hls = new Hls({ enableWorker: false, startPosition: 0 });
-    hls.on(Hls.Events.ERROR, (_, data) => window.tell(`${data.type}: ${data.details}`));
+    // What is not fatal (its buffer ran dry on a busy machine) it mends itself.
+    hls.on(Hls.Events.ERROR, (_, data) => data.fatal && window.tell(`${data.type}: ${data.details}`));
     hls.loadSource(url);
     hls.attachMedia(audio);
   } else audio.src = url;

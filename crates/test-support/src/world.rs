@@ -2,7 +2,7 @@
 //! the API called in process.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use cloud_recorder::codec::whole::Roll;
 use cloud_recorder::recording::SegmentLength;
 use cloud_recorder::session::{AppSettings, Backing, BackupSettings, Sessions, Settings, StorageConfigParts};
 use cloud_recorder::storage::bucket_server::{self, BucketServer};
-use cloud_recorder::storage::journal::{Limits, Writer};
+use cloud_recorder::storage::journal::{JournalError, Limits, Writer};
 use cloud_recorder::storage::vendor;
 use cloud_recorder::storage::{AttemptTimes, DiskWatch, Files, LocalFiles, RetryPolicy, Spool, SpoolLimits, Uploader};
 use cloud_recorder::store::Store;
@@ -433,6 +433,18 @@ pub async fn until<T>(check: impl AsyncFn() -> Option<T>) -> T {
     found.await.expect("what the test waits for never happened")
 }
 
+/// Opens the journal. The thread of a run that died lets go of it a moment after its runtime is gone.
+fn open_journal(folder: &Path, limits: Limits) -> Writer {
+    let wait = Duration::from_millis(10);
+    for _ in 0..HANG_LIMIT.as_millis() / wait.as_millis() {
+        match Writer::with_limits(folder, limits) {
+            Err(JournalError::InUse) => std::thread::sleep(wait),
+            journal => return journal.unwrap(),
+        }
+    }
+    panic!("another run holds {}", folder.display())
+}
+
 fn router(sessions: &Sessions, options: &Options) -> Router {
     let app = |id: &str| AppId::new(id).unwrap();
     let pair =
@@ -487,7 +499,7 @@ async fn open(
     let retry = RetryPolicy { first: Duration::from_millis(5), longest: Duration::from_millis(50) };
     // The embedded bucket ends a PUT whose sender died, so nothing lands late.
     let attempt_times = AttemptTimes { unacked_put: Duration::from_millis(100), ..AttemptTimes::default() };
-    let journal = Writer::with_limits(dir.join("journal"), limits).unwrap();
+    let journal = open_journal(&dir.join("journal"), limits);
     let backing = Backing {
         dispatcher: Dispatcher::spawn(store.clone(), delivery).unwrap(),
         store: store.clone(),
