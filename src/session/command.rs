@@ -33,7 +33,7 @@ pub(super) struct HandedOver;
 /// What a session was told, in order.
 #[derive(Debug)]
 pub(super) struct Commands {
-    event_dedup: mpsc::Receiver<Command>,
+    received: mpsc::Receiver<Command>,
     /// Nobody can command any more, and the session knows it.
     abandoned: bool,
 }
@@ -41,8 +41,8 @@ pub(super) struct Commands {
 impl Commands {
     /// Those of a new session, and who sends them.
     pub(super) fn channel() -> (mpsc::Sender<Command>, Self) {
-        let (commands, event_dedup) = mpsc::channel(MAX_COMMANDS);
-        (commands, Self { event_dedup, abandoned: false })
+        let (commands, received) = mpsc::channel(MAX_COMMANDS);
+        (commands, Self { received, abandoned: false })
     }
 
     /// Waits for the next one; none, once, where nobody can command any more. Cancelling loses nothing.
@@ -50,7 +50,7 @@ impl Commands {
         if self.abandoned {
             return std::future::pending().await;
         }
-        let command = self.event_dedup.recv().await;
+        let command = self.received.recv().await;
         self.abandoned = command.is_none();
         command
     }

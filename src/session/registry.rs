@@ -54,7 +54,7 @@ impl Entry {
         self.report.borrow().clone()
     }
 
-    /// What is true of it now, as far as its task says so in [`LOOK_PATIENCE`]; else what is known.
+    /// What is true of it now, as far as its task says so in [`LOOK_TIMEOUT`]; else what is known.
     pub(super) async fn look(&self) -> Report {
         let (done, looked) = oneshot::channel();
         let recording = matches!(self.report.borrow().state, State::Recording | State::Recovering);

@@ -3,7 +3,7 @@
 //! it, so that they are final, are named, and come home as everything does.
 //!
 //! Where the second bucket can't be asked and the journal may be poorer than it, what is made waits for it ([`super::unread_primary`]), for
-//! [`PATIENCE`] at most. Event 1 says that the recording waits, and that it waited in vain.
+//! [`TIMEOUT`] at most. Event 1 says that the recording waits, and that it waited in vain.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;

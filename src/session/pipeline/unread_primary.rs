@@ -3,8 +3,8 @@
 //! What is made then is kept in the spool (and copied to a second bucket, where one is used), and none of it goes to the bucket before
 //! both have answered: what either has is final. With each answer the ends of the playlists that are not in the bucket are taken
 //! back and added anew around it ([`super::tails`]); then everything that is left is uploaded. The recording's own bucket is waited for as
-//! long as the recording lasts, and for [`AWAY_PATIENCE`] after its end where all of it is in the second one; the second bucket for
-//! [`copies::PATIENCE`].
+//! long as the recording lasts, and for [`AWAY_TIMEOUT`] after its end where all of it is in the second one; the second bucket for
+//! [`copies::TIMEOUT`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;

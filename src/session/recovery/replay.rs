@@ -295,7 +295,7 @@ impl Replayed {
     }
 
     /// The journal may know less than the bucket: waits until the bucket says what it holds. While more is recorded, for
-    /// [`BUCKET_PATIENCE`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. One with a second bucket waits no longer than until that is used. Where that can't be asked either, what is made from here on waits
+    /// [`BUCKET_TIMEOUT`] at most, or until no more can be held; a recording that was stopped waits as long as its uploads do. One with a second bucket waits no longer than until that is used. Where that can't be asked either, what is made from here on waits
     /// for it. Where the recording ends, if the bucket has its end.
     async fn wait_for_bucket(&mut self) -> Result<Option<Ticks>, String> {
         let ended = self.wait_for_own_bucket().await?;

@@ -1,7 +1,7 @@
 //! Keeps a run of packets at the pace of the wall clock, though the sender's clock runs a little fast or slow. Ticks throughout.
 //!
 //! Packets of a run stay glued to each other. When the next would come to lie more than three quarters of its frame off its
-//! place, one packet is left out or one filler put in: at a quiet packet if one comes within [`PATIENCE`], else at any; and at
+//! place, one packet is left out or one filler put in: at a quiet packet if one comes within [`TIMEOUT`], else at any; and at
 //! once when it would be off by more than a frame.
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Whether a uid's audio is coming in (callback 43). Times in ticks of arrival.
 //!
 //! It begins with the first packet of a track that is not muted. It ends when the last such track is muted, removed, left or
-//! deselected, or when no packet came for [`PATIENCE`], which is longer than any DTX pause: a DTX sender does not flap.
+//! deselected, or when no packet came for [`TIMEOUT`], which is longer than any DTX pause: a DTX sender does not flap.
 
 use serde::{Deserialize, Serialize};
 

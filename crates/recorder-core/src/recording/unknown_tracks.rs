@@ -2,8 +2,8 @@
 //! what they held is missing. All times in ticks of arrival.
 //!
 //! Not counted, since it is no loss that anybody speaks of: padding and what is not Opus, copies, packets of a track that was removed
-//! less than [`REMOVED_TRACKS_FROM`] ago, packets in the [`REJOINING`] after the channel was lost or came back or the worker did, and packets of a
-//! track that is announced within [`PATIENCE`] of its first. While the end of the recording keeps a track from that time, it is counted
+//! less than [`REMOVED_FOR`] ago, packets in the [`REJOINING`] after the channel was lost or came back or the worker did, and packets of a
+//! track that is announced within [`TIMEOUT`] of its first. While the end of the recording keeps a track from that time, it is counted
 //! if records of the journal are known to be lost.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ use crate::codec::opus;
 use crate::units::{Ssrc, Ticks, TrackId};
 
 /// How long packets of a removed track may go on to come.
-const REMOVED_TRACKS_FROM: i64 = Ticks::from_secs(10).0 as i64;
+const REMOVED_FOR: i64 = Ticks::from_secs(10).0 as i64;
 
 /// How long after a loss of the channel, a return of it, or a restart of the worker packets may come of tracks that are not announced.
 const REJOINING: i64 = Ticks::from_secs(10).0 as i64;
@@ -73,7 +73,7 @@ impl UnknownTracks {
     /// A track was removed.
     pub(super) fn removed(&mut self, track: TrackId, at: i64) {
         self.sources.remove(&track);
-        self.removed.retain(|(known, since)| *known != track && at - since < REMOVED_TRACKS_FROM);
+        self.removed.retain(|(known, since)| *known != track && at - since < REMOVED_FOR);
         if self.removed.len() >= MAX_REMOVED {
             self.removed.pop_front();
         }
@@ -104,7 +104,7 @@ impl UnknownTracks {
         let Ok(length) = opus::duration(&packet.payload) else {
             return;
         };
-        let gone = self.removed.iter().any(|(track, since)| *track == packet.track && at - since < REMOVED_TRACKS_FROM);
+        let gone = self.removed.iter().any(|(track, since)| *track == packet.track && at - since < REMOVED_FOR);
         if gone || at < self.settling_until {
             return;
         }
