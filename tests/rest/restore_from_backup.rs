@@ -61,8 +61,7 @@ fn put_an_older_copy_back(at_once: AtOnce, container: &str, dies_again: bool) {
         let mut talker = [Talker::new(1, 440.0)];
         scripted_channel.talk(&mut talker, 0, 3_000).await;
         world.durable(&task).await;
-        let journal = &place.journal()[0];
-        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        place.copy_journal();
         // On to the bucket.
         scripted_channel.talk(&mut talker, 3_000, 9_000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(5)).then_some(())).await;
@@ -73,8 +72,7 @@ fn put_an_older_copy_back(at_once: AtOnce, container: &str, dies_again: bool) {
         until(async || (copies.exists() && segments(&copies, &task).len() >= 6).then_some(())).await;
         task
     });
-    let journal = &place.journal()[0];
-    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    place.put_journal_back();
     lose_spool(&place);
     let (home, copied) = (segments(&away.join("rec"), &task), segments(&copies, &task));
     assert!(home.len() >= 5 && copied.len() >= 6, "{} at home, {} copied", home.len(), copied.len());
@@ -147,14 +145,12 @@ fn when_the_recording_was_stopped_before() {
         let mut talker = [Talker::new(1, 440.0)];
         scripted_channel.talk(&mut talker, 0, 3_000).await;
         world.durable(&task).await;
-        let journal = &place.journal()[0];
-        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        place.copy_journal();
         scripted_channel.talk(&mut talker, 3_000, 9_000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(6)).then_some(())).await;
         task
     });
-    let journal = &place.journal()[0];
-    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    place.put_journal_back();
     lose_spool(&place);
     std::fs::rename(&there, &away).unwrap();
     let home = segments(&away.join("rec"), &task);
@@ -195,13 +191,11 @@ fn what_the_journal_has_stays() {
         let mut talker = [Talker::new(1, 440.0)];
         scripted_channel.talk(&mut talker, 0, 9_000).await;
         world.durable(&task).await;
-        let journal = &place.journal()[0];
-        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        place.copy_journal();
         scripted_channel.talk(&mut talker, 9_000, 12_000).await;
         task
     });
-    let journal = &place.journal()[0];
-    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    place.put_journal_back();
     lose_spool(&place);
     run_that_dies(&place, options(20), async |world: World| {
         let scripted_channel = world.scripted_channel(&task).await;

@@ -30,14 +30,12 @@ fn die_twice(mode: &str) {
         let mut talker = [Talker::new(1, 440.0)];
         scripted_channel.talk(&mut talker, 0, 3_000).await;
         world.durable(&task).await;
-        let journal = &place.journal()[0];
-        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+        place.copy_journal();
         scripted_channel.talk(&mut talker, 3_000, 12_000).await;
         until(async || (world.query(&task).await.body["segments"]["stored"].as_u64() >= Some(4)).then_some(())).await;
         task
     });
-    let journal = &place.journal()[0];
-    std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    place.put_journal_back();
     let (there, away) = (place.objects(), place.objects().with_extension("away"));
     let before = segments(&there.join("rec"), &task);
     assert!(before.len() >= 4, "{before:?}");

@@ -182,6 +182,18 @@ impl TestEnv {
         files
     }
 
+    /// Remembers the oldest file of the journal as it is now.
+    pub fn copy_journal(&self) {
+        let journal = &self.journal()[0];
+        std::fs::copy(journal, journal.with_extension("old")).unwrap();
+    }
+
+    /// Puts back what [`TestEnv::copy_journal`] remembered, as a restored copy of the disk would.
+    pub fn put_journal_back(&self) {
+        let journal = &self.journal()[0];
+        std::fs::rename(journal.with_extension("old"), journal).unwrap();
+    }
+
     /// A storageConfig for its bucket.
     pub fn storage(&self, prefix: &[&str]) -> Value {
         json!({
